@@ -1,0 +1,100 @@
+// swift-tools-version: 6.2
+//
+// hostd: a Kubernetes-API-compatible container orchestrator whose parts are plugins behind one C ABI.
+//
+// To build only a part while working on it, name targets: HOSTD_TARGETS=Network swift build --build-tests
+// keeps only the products and test targets whose names begin with one of the names given (comma-separated).
+
+import PackageDescription
+
+let strict: [SwiftSetting] = [.treatAllWarnings(as: .error)]
+let strictC: [CSetting] = [.unsafeFlags(["-std=gnu2x", "-Wall", "-Wextra", "-Werror"])]
+let exportsOnlyEntry: [LinkerSetting] = [
+    .unsafeFlags([
+        "-Xlinker", "--version-script=\(Context.packageDirectory)/Plugins/exports.map",
+        "-Xlinker", "-rpath=$ORIGIN/../lib",
+    ])
+]
+
+/// One C library from the system, described by the module map in `Sources/C<name>`.
+func systemLibrary(_ name: String, pkgConfig: String, package: String) -> Target {
+    .systemLibrary(name: name, path: "Sources/\(name)", pkgConfig: pkgConfig, providers: [.apt([package])])
+}
+
+/// A first-party plugin: its logic as a library target that tests can link, and the one-function entry image.
+func plugin(_ name: String, _ dependencies: [Target.Dependency] = []) -> [Target] {
+    [
+        .target(
+            name: name, dependencies: ["PluginAPI", "PluginKit", "Objects"] + dependencies,
+            path: "Plugins/\(name)/Sources", swiftSettings: strict),
+        .target(
+            name: "\(name)Entry", dependencies: [.target(name: name), "PluginAPI", "PluginKit"],
+            path: "Plugins/\(name)/Entry", swiftSettings: strict, linkerSettings: exportsOnlyEntry),
+        .testTarget(
+            name: "\(name)Tests", dependencies: [.target(name: name), "PluginAPI", "PluginKit", "Objects"] + dependencies,
+            path: "Tests/\(name)Tests", swiftSettings: strict),
+    ]
+}
+
+let plugins = ["API", "Controllers", "Node", "Scheduler", "Runtime", "Network", "DNS", "Storage", "GPU"]
+
+var products: [Product] = [.executable(name: "hostd", targets: ["hostd"])]
+products += plugins.map { .library(name: "hostd-plugin-\($0)", type: .dynamic, targets: ["\($0)Entry"]) }
+
+var targets: [Target] = [
+    systemLibrary("CFFI", pkgConfig: "libffi", package: "libffi-dev"),
+    systemLibrary("CYAML", pkgConfig: "yaml-0.1", package: "libyaml-dev"),
+    systemLibrary("CBPF", pkgConfig: "libbpf", package: "libbpf-dev"),
+    systemLibrary("COpenSSL", pkgConfig: "openssl", package: "libssl-dev"),
+    systemLibrary("CSeccomp", pkgConfig: "libseccomp", package: "libseccomp-dev"),
+    systemLibrary("CZlib", pkgConfig: "zlib", package: "zlib1g-dev"),
+    systemLibrary("CZstd", pkgConfig: "libzstd", package: "libzstd-dev"),
+
+    .target(name: "PluginAPI", path: "Sources/PluginAPI", cSettings: strictC),
+    .target(
+        name: "PluginKit", dependencies: ["PluginAPI", "Objects"], path: "Sources/PluginKit", swiftSettings: strict),
+    .target(name: "Objects", path: "Sources/Objects", swiftSettings: strict),
+    .target(name: "CObjectSchema", path: "Sources/CObjectSchema", cSettings: strictC),
+    .target(
+        name: "ObjectSchema", dependencies: ["Objects", "CObjectSchema"], path: "Sources/ObjectSchema",
+        swiftSettings: strict),
+    .target(name: "CInterposer", dependencies: ["CFFI", "PluginAPI"], path: "Sources/CInterposer", cSettings: strictC),
+    .target(
+        name: "Kernel", dependencies: ["PluginAPI", "Objects", "CInterposer", "CYAML"], path: "Sources/Kernel",
+        swiftSettings: strict),
+    .executableTarget(
+        name: "hostd", dependencies: ["Kernel"], path: "Sources/hostd", swiftSettings: strict,
+        linkerSettings: [.unsafeFlags(["-Xlinker", "-rpath=$ORIGIN/../lib"])]),
+
+    .testTarget(name: "ObjectsTests", dependencies: ["Objects"], path: "Tests/ObjectsTests", swiftSettings: strict),
+    .testTarget(
+        name: "ObjectSchemaTests", dependencies: ["ObjectSchema", "Objects"], path: "Tests/ObjectSchemaTests",
+        swiftSettings: strict),
+    .testTarget(
+        name: "PluginKitTests", dependencies: ["PluginKit", "PluginAPI", "Objects"], path: "Tests/PluginKitTests",
+        swiftSettings: strict),
+    .testTarget(
+        name: "KernelTests", dependencies: ["Kernel", "PluginAPI", "Objects"], path: "Tests/KernelTests",
+        swiftSettings: strict),
+]
+targets += plugin("API", ["ObjectSchema", "COpenSSL"])
+targets += plugin("Controllers")
+targets += plugin("Node")
+targets += plugin("Scheduler")
+targets += plugin("Runtime", ["CSeccomp", "CZlib", "CZstd", "COpenSSL"])
+targets += plugin("Network", ["CBPF"])
+targets += plugin("DNS")
+targets += plugin("Storage")
+targets += plugin("GPU")
+
+if let only = Context.environment["HOSTD_TARGETS"]?.split(separator: ",").map(String.init), !only.isEmpty {
+    func wanted(_ name: String) -> Bool { only.contains { name.hasPrefix($0) || name == "hostd-plugin-\($0)" } }
+    products.removeAll { !wanted($0.name) }
+    targets.removeAll { $0.type == .test && !wanted($0.name) }
+    targets.removeAll { target in
+        plugins.contains { (target.name == "\($0)Entry" || target.name == $0) && !wanted($0) }
+    }
+    targets.removeAll { $0.type == .executable && !wanted($0.name) }
+}
+
+let package = Package(name: "hostd", products: products, targets: targets, swiftLanguageModes: [.v6])
