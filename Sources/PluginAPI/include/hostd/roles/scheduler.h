@@ -8,8 +8,7 @@ HOSTD_EXTERN_C_BEGIN
 HOSTD_ASSUME_NONNULL_BEGIN
 
 #define HOSTD_SCHEDULER_1 "hostd.scheduler/1"
-#define HOSTD_SCHEDULER_1_SLOTS                                                                                        \
-    "node_set:sbbe;node_remove:be;pod_set:sbbbe;pod_remove:be;schedule:tsbboe;reset:e"
+#define HOSTD_SCHEDULER_1_SLOTS "node_set:sbbe;node_remove:be;pod_set:sbbbe;pod_remove:be;schedule:tsbboe;reset:e"
 
 /// Node flags.
 #define HOSTD_SCHEDULER_NODE_UNSCHEDULABLE 1u
