@@ -8,8 +8,7 @@ HOSTD_EXTERN_C_BEGIN
 HOSTD_ASSUME_NONNULL_BEGIN
 
 #define HOSTD_DEVICE_1 "hostd.device/1"
-#define HOSTD_DEVICE_1_SLOTS "status:tboe;list_devices:tboe;watch:vHe;watch_cancel:he;allocate:tboe;release:tboe;"
-    "list_allocations:tboe"
+#define HOSTD_DEVICE_1_SLOTS "status:tboe;list_devices:tboe;watch:vHe;watch_cancel:he;allocate:tboe;release:tboe;list_allocations:tboe"
 
 /// Messages: Device {id, healthy, reason?, attributes?: {name: value}, topology?: {numaNode?}}
 /// Edits: a CDI containerEdits object {env: ["K=V"], deviceNodes: [{path, hostPath, type, major, minor, permissions}],

@@ -8,8 +8,7 @@ HOSTD_EXTERN_C_BEGIN
 HOSTD_ASSUME_NONNULL_BEGIN
 
 #define HOSTD_NETWORK_1 "hostd.network/1"
-#define HOSTD_NETWORK_1_SLOTS "status:tboe;attach:tboe;check:tboe;detach:tboe;collect_garbage:tboe;services_set:tboe;"
-    "policies_set:tboe"
+#define HOSTD_NETWORK_1_SLOTS "status:tboe;attach:tboe;check:tboe;detach:tboe;collect_garbage:tboe;services_set:tboe;policies_set:tboe"
 
 /// Messages:
 ///

@@ -10,12 +10,7 @@ HOSTD_EXTERN_C_BEGIN
 HOSTD_ASSUME_NONNULL_BEGIN
 
 #define HOSTD_RUNTIME_1 "hostd.runtime/1"
-#define HOSTD_RUNTIME_1_SLOTS "status:tboe;run_sandbox:tboe;stop_sandbox:tboe;remove_sandbox:tboe;list_sandboxes:tboe;"
-    "create_container:tboe;start_container:tboe;stop_container:tboe;remove_container:tboe;" \
-    "list_containers:tboe;update_container:tboe;reopen_log:tboe;exec_sync:tboe;exec:bFFFcHe;" \
-    "exec_resize:huue;exec_cancel:he;attach:bFFFcHe;container_stats:tboe;watch:vHe;" \
-    "watch_cancel:he;list_images:tboe;image_status:tboe;load_image:tbFoe;pull_image:bcHe;" \
-    "pull_cancel:he;remove_image:tboe;image_filesystem:tboe"
+#define HOSTD_RUNTIME_1_SLOTS "status:tboe;run_sandbox:tboe;stop_sandbox:tboe;remove_sandbox:tboe;list_sandboxes:tboe;create_container:tboe;start_container:tboe;stop_container:tboe;remove_container:tboe;list_containers:tboe;update_container:tboe;reopen_log:tboe;exec_sync:tboe;exec:bFFFcHe;exec_resize:huue;exec_cancel:he;attach:bFFFcHe;container_stats:tboe;watch:vHe;watch_cancel:he;list_images:tboe;image_status:tboe;load_image:tbFoe;pull_image:bcHe;pull_cancel:he;remove_image:tboe;image_filesystem:tboe"
 
 /// Messages (members not listed are ignored; "?" may be absent):
 ///

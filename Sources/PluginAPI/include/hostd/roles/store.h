@@ -8,8 +8,7 @@ HOSTD_EXTERN_C_BEGIN
 HOSTD_ASSUME_NONNULL_BEGIN
 
 #define HOSTD_STORE_1 "hostd.store/1"
-#define HOSTD_STORE_1_SLOTS "get:bwoe;list:bbwwboe;create:bbbwWe;update:bbbwwWe;remove:bwWe;transaction:bce;watch:bbwvHe;watch_cancel:he;"
-    "lease_grant:wWe;lease_keep_alive:we;lease_revoke:we;compact:we;status:oe;backup:Foe"
+#define HOSTD_STORE_1_SLOTS "get:bwoe;list:bbwwboe;create:bbbwWe;update:bbbwwWe;remove:bwWe;transaction:bce;watch:bbwvHe;watch_cancel:he;lease_grant:wWe;lease_keep_alive:we;lease_revoke:we;compact:we;status:oe;backup:Foe"
 
 /// Kinds of hostd_store_record.
 #define HOSTD_STORE_RECORD_PUT 1

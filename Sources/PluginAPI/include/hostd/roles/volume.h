@@ -9,9 +9,7 @@ HOSTD_EXTERN_C_BEGIN
 HOSTD_ASSUME_NONNULL_BEGIN
 
 #define HOSTD_VOLUME_1 "hostd.volume/1"
-#define HOSTD_VOLUME_1_SLOTS "status:tboe;create_volume:tboe;delete_volume:tboe;validate:tboe;controller_publish:tboe;"
-    "controller_unpublish:tboe;stage:tboe;unstage:tboe;publish:tboe;unpublish:tboe;expand:tboe;" \
-    "volume_stats:tboe;create_snapshot:tboe;delete_snapshot:tboe;capacity:tboe"
+#define HOSTD_VOLUME_1_SLOTS "status:tboe;create_volume:tboe;delete_volume:tboe;validate:tboe;controller_publish:tboe;controller_unpublish:tboe;stage:tboe;unstage:tboe;publish:tboe;unpublish:tboe;expand:tboe;volume_stats:tboe;create_snapshot:tboe;delete_snapshot:tboe;capacity:tboe"
 
 /// Messages: Volume {volumeID, capacityBytes, context: {name: value}, topology?: [{segments: {key: value}}]}
 /// accessModes are Kubernetes': "ReadWriteOnce", "ReadOnlyMany", "ReadWriteMany", "ReadWriteOncePod".
