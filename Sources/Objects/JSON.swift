@@ -1,1 +1,87 @@
+/// A JSON value (RFC 8259), and with it any Kubernetes object: hostd keeps objects as trees of this type.
+///
+/// Integers that fit 64 bits stay integers; every other number is a double. Strings compare by their bytes,
+/// not by Unicode equivalence, because an object whose text changed its normal form has changed.
+public enum JSON: Sendable {
+    case null
+    case bool(Bool)
+    case integer(Int64)
+    case number(Double)
+    case string(String)
+    case array([JSON])
+    case object(JSONObject)
+}
 
+extension JSON: Hashable {
+    public static func == (left: JSON, right: JSON) -> Bool {
+        switch (left, right) {
+        case (.null, .null): true
+        case (.bool(let a), .bool(let b)): a == b
+        case (.integer(let a), .integer(let b)): a == b
+        case (.number(let a), .number(let b)): a == b
+        case (.string(let a), .string(let b)): a.hasSameBytes(as: b)
+        case (.array(let a), .array(let b)): a == b
+        case (.object(let a), .object(let b)): a == b
+        default: false
+        }
+    }
+
+    public func hash(into hasher: inout Hasher) {
+        switch self {
+        case .null: hasher.combine(0 as UInt8)
+        case .bool(let value): hasher.combine(value)
+        case .integer(let value): hasher.combine(value)
+        case .number(let value): hasher.combine(value)
+        case .string(let value): value.hashBytes(into: &hasher)
+        case .array(let elements): hasher.combine(elements)
+        case .object(let object): hasher.combine(object)
+        }
+    }
+}
+
+extension JSON: ExpressibleByStringLiteral, ExpressibleByIntegerLiteral, ExpressibleByFloatLiteral,
+    ExpressibleByBooleanLiteral, ExpressibleByNilLiteral, ExpressibleByArrayLiteral, ExpressibleByDictionaryLiteral,
+    ExpressibleByStringInterpolation
+{
+    public init(stringLiteral value: String) { self = .string(value) }
+    public init(integerLiteral value: Int64) { self = .integer(value) }
+    public init(floatLiteral value: Double) { self = .number(value) }
+    public init(booleanLiteral value: Bool) { self = .bool(value) }
+    public init(nilLiteral: ()) { self = .null }
+    public init(arrayLiteral elements: JSON...) { self = .array(elements) }
+
+    /// A later duplicate of a key replaces the earlier one.
+    public init(dictionaryLiteral members: (String, JSON)...) { self = .object(JSONObject(members)) }
+}
+
+extension JSON {
+    /// Wraps a string that is not a literal.
+    public init(_ value: String) { self = .string(value) }
+    public init(_ value: Substring) { self = .string(String(value)) }
+    public init(_ value: Bool) { self = .bool(value) }
+    public init(_ value: some BinaryInteger) { self = .integer(Int64(clamping: value)) }
+    public init(_ value: Double) { self = .number(value) }
+    public init(_ value: [JSON]) { self = .array(value) }
+    public init(_ value: [String]) { self = .array(value.map { .string($0) }) }
+    public init(_ value: JSONObject) { self = .object(value) }
+}
+
+extension String {
+    /// Equality of the UTF-8 bytes, unlike `==`, which finds canonically equivalent text equal.
+    @inline(__always)
+    func hasSameBytes(as other: String) -> Bool {
+        guard self == other else { return false }
+        guard utf8.count == other.utf8.count else { return false }
+        return utf8.elementsEqual(other.utf8)
+    }
+
+    func hashBytes(into hasher: inout Hasher) {
+        var copy = self
+        copy.withUTF8 { hasher.combine(bytes: UnsafeRawBufferPointer($0)) }
+    }
+
+    /// Order of the UTF-8 bytes, which is the order that Kubernetes (Go) sorts strings in.
+    public func precedesByBytes(_ other: String) -> Bool {
+        utf8.lexicographicallyPrecedes(other.utf8)
+    }
+}

@@ -1,0 +1,36 @@
+/// A random (version 4) UUID in lower case, from the system's cryptographic generator (RFC 9562).
+public func makeUID() -> String {
+    var generator = SystemRandomNumberGenerator()
+    var bytes = withUnsafeBytes(of: (generator.next() as UInt64, generator.next() as UInt64)) { Array($0) }
+    bytes[6] = bytes[6] & 0x0F | 0x40
+    bytes[8] = bytes[8] & 0x3F | 0x80
+    var text: [UInt8] = []
+    text.reserveCapacity(36)
+    for (index, byte) in bytes.enumerated() {
+        if index == 4 || index == 6 || index == 8 || index == 10 { text.append(UInt8(ascii: "-")) }
+        text.append(Hex.digit(byte >> 4))
+        text.append(Hex.digit(byte & 15))
+    }
+    return String(decoding: text, as: UTF8.self)
+}
+
+/// The random part of a generated name: characters without vowels, so that no words come about.
+public func makeNameSuffix(length: Int = 5) -> String {
+    var generator = SystemRandomNumberGenerator()
+    return String(decoding: (0..<length).map { _ in suffixCharacter(generator.next(upperBound: 27 as UInt)) }, as: UTF8.self)
+}
+
+/// A name from `metadata.generateName`: the prefix, cut so that the whole stays within 63 bytes, and a random suffix.
+public func makeName(prefix: String) -> String {
+    String(decoding: prefix.utf8.prefix(58), as: UTF8.self) + makeNameSuffix()
+}
+
+/// Maps the digits of a decimal number to the characters of name suffixes, as Kubernetes does for hashes of templates.
+public func safeNameEncoding(_ text: String) -> String {
+    String(decoding: text.utf8.map { suffixCharacter(UInt($0) % 27) }, as: UTF8.self)
+}
+
+private func suffixCharacter(_ index: UInt) -> UInt8 {
+    let characters: StaticString = "bcdfghjklmnpqrstvwxz2456789"
+    return characters.utf8Start[Int(index)]
+}

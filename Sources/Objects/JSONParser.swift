@@ -1,0 +1,401 @@
+import Glibc
+
+extension JSON {
+    /// The most levels of arrays and objects that a text may have.
+    public static let maximumDepth = 512
+
+    /// Parses one strict RFC 8259 text: no comments, no trailing commas, no duplicate keys, valid UTF-8, bounded
+    /// depth. The bytes are borrowed for the call. Complexity: O(bytes); the parser does not recurse.
+    public init(parsing bytes: UnsafeRawBufferPointer) throws(JSONParseError) {
+        var parser = JSONParser(bytes)
+        defer { parser.release() }
+        self = try parser.parse()
+    }
+
+    public init(parsing bytes: [UInt8]) throws(JSONParseError) {
+        self = try bytes.withUnsafeBytes { JSON.parse($0) }.get()
+    }
+
+    public init(parsing text: String) throws(JSONParseError) {
+        var text = text
+        self = try text.withUTF8 { JSON.parse(UnsafeRawBufferPointer($0)) }.get()
+    }
+
+    private static func parse(_ bytes: UnsafeRawBufferPointer) -> Result<JSON, JSONParseError> {
+        Result { () throws(JSONParseError) in try JSON(parsing: bytes) }
+    }
+}
+
+/// A parser over borrowed bytes. Finished members of all open containers lie on one stack; a container that
+/// closes is cut off its top in one move, with exactly the memory that it needs.
+struct JSONParser {
+    private struct Frame {
+        var start: Int
+        var isObject: Bool
+        /// A Bloom filter of the keys seen, which makes the search for duplicates rare.
+        var keyFilter: UInt64
+    }
+
+    private let text: UnsafeRawBufferPointer
+    private let base: UnsafePointer<UInt8>
+    private let end: UnsafePointer<UInt8>
+    private var cursor: UnsafePointer<UInt8>
+    private var stack: UnsafeMutablePointer<JSONObject.Member>
+    private var stackCount = 0
+    private var stackCapacity: Int
+    private var frames: [Frame] = []
+
+    private static let nothing: StaticString = ""
+
+    init(_ bytes: UnsafeRawBufferPointer) {
+        text = bytes
+        base = bytes.baseAddress?.assumingMemoryBound(to: UInt8.self) ?? Self.nothing.utf8Start
+        end = base + bytes.count
+        cursor = base
+        stackCapacity = 64
+        stack = .allocate(capacity: stackCapacity)
+        frames.reserveCapacity(16)
+    }
+
+    /// Frees the stack, with what an error left on it.
+    mutating func release() {
+        stack.deinitialize(count: stackCount)
+        stack.deallocate()
+    }
+
+    mutating func parse() throws(JSONParseError) -> JSON {
+        while true {
+            if var value = try parseValueStart() {
+                while let top = frames.last {
+                    if top.isObject {
+                        stack[stackCount - 1].value = value
+                    } else {
+                        push("", value)
+                    }
+                    guard let closed = try continueContainer(isObject: top.isObject) else { break }
+                    value = closed
+                }
+                if frames.isEmpty {
+                    skipWhitespace()
+                    if cursor != end { throw failure("unexpected text after the value") }
+                    return value
+                }
+            }
+        }
+    }
+
+    /// Parses a scalar or an empty container and returns it, or opens a container and returns nil.
+    private mutating func parseValueStart() throws(JSONParseError) -> JSON? {
+        skipWhitespace()
+        guard cursor < end else { throw failure("unexpected end of the text") }
+        switch cursor.pointee {
+        case UInt8(ascii: "\""): return .string(try parseString(isKey: false).text)
+        case UInt8(ascii: "{"):
+            try open(isObject: true)
+            skipWhitespace()
+            if cursor < end, cursor.pointee == UInt8(ascii: "}") {
+                cursor += 1
+                frames.removeLast()
+                return .object(JSONObject())
+            }
+            try parseKey()
+            return nil
+        case UInt8(ascii: "["):
+            try open(isObject: false)
+            skipWhitespace()
+            if cursor < end, cursor.pointee == UInt8(ascii: "]") {
+                cursor += 1
+                frames.removeLast()
+                return .array([])
+            }
+            return nil
+        case UInt8(ascii: "-"), UInt8(ascii: "0")...UInt8(ascii: "9"): return try parseNumber()
+        case UInt8(ascii: "t"): return try parseWord("true", .bool(true))
+        case UInt8(ascii: "f"): return try parseWord("false", .bool(false))
+        case UInt8(ascii: "n"): return try parseWord("null", .null)
+        default: throw failure("unexpected character, expected a value")
+        }
+    }
+
+    private mutating func open(isObject: Bool) throws(JSONParseError) {
+        guard frames.count < JSON.maximumDepth else {
+            throw failure("nested more than \(JSON.maximumDepth) levels deep")
+        }
+        cursor += 1
+        frames.append(Frame(start: stackCount, isObject: isObject, keyFilter: 0))
+    }
+
+    /// After an element or member: goes on to the next (nil), or closes the container and returns it.
+    private mutating func continueContainer(isObject: Bool) throws(JSONParseError) -> JSON? {
+        skipWhitespace()
+        guard cursor < end else { throw failure("unexpected end of the text inside \(isObject ? "an object" : "an array")") }
+        switch cursor.pointee {
+        case UInt8(ascii: ","):
+            cursor += 1
+            if isObject {
+                skipWhitespace()
+                try parseKey()
+            }
+            return nil
+        case UInt8(ascii: "}") where isObject: return try closeObject()
+        case UInt8(ascii: "]") where !isObject: return closeArray()
+        default: throw failure("unexpected character, expected a comma or the end of the \(isObject ? "object" : "array")")
+        }
+    }
+
+    private mutating func closeObject() throws(JSONParseError) -> JSON {
+        let start = frames.removeLast().start
+        let count = stackCount - start
+        let members = ContiguousArray<JSONObject.Member>(unsafeUninitializedCapacity: count) { buffer, initialized in
+            // SAFETY: count is at least 1 here (an empty object never gets a frame's close), so a base exists.
+            buffer.baseAddress!.moveInitialize(from: stack + start, count: count)
+            initialized = count
+        }
+        stackCount = start
+        guard let object = JSONObject(unique: members) else { throw failure("duplicate key in this object") }
+        cursor += 1
+        return .object(object)
+    }
+
+    private mutating func closeArray() -> JSON {
+        let start = frames.removeLast().start
+        let count = stackCount - start
+        let elements = [JSON](unsafeUninitializedCapacity: count) { buffer, initialized in
+            for index in 0..<count {
+                buffer.initializeElement(at: index, to: (stack + (start + index)).move().value)
+            }
+            initialized = count
+        }
+        stackCount = start
+        cursor += 1
+        return .array(elements)
+    }
+
+    @inline(__always)
+    private mutating func push(_ key: String, _ value: JSON) {
+        if stackCount == stackCapacity { growStack() }
+        (stack + stackCount).initialize(to: JSONObject.Member(key: key, value: value))
+        stackCount += 1
+    }
+
+    private mutating func growStack() {
+        let larger = UnsafeMutablePointer<JSONObject.Member>.allocate(capacity: stackCapacity * 2)
+        larger.moveInitialize(from: stack, count: stackCount)
+        stack.deallocate()
+        stack = larger
+        stackCapacity *= 2
+    }
+
+    private mutating func parseKey() throws(JSONParseError) {
+        guard cursor < end, cursor.pointee == UInt8(ascii: "\"") else {
+            throw failure("unexpected character, expected a key in quotes")
+        }
+        let start = cursor
+        let (key, mark) = try parseString(isKey: true)
+        let top = frames.count - 1
+        let bit: UInt64 = 1 << UInt64(truncatingIfNeeded: mark & 63)
+        if frames[top].keyFilter & bit != 0, stackCount - frames[top].start <= JSONObject.indexThreshold {
+            for position in frames[top].start..<stackCount where stack[position].key.hasSameBytes(as: key) {
+                throw failure("duplicate key \"\(key)\"", at: start)
+            }
+        }
+        frames[top].keyFilter |= bit
+        skipWhitespace()
+        guard cursor < end, cursor.pointee == UInt8(ascii: ":") else {
+            throw failure("unexpected character, expected a colon after the key")
+        }
+        cursor += 1
+        push(key, .null)
+    }
+
+    private mutating func parseWord(_ word: StaticString, _ value: JSON) throws(JSONParseError) -> JSON {
+        let count = word.utf8CodeUnitCount
+        guard end - cursor >= count, memcmp(cursor, word.utf8Start, count) == 0 else {
+            throw failure("unexpected word, expected \(word)")
+        }
+        cursor += count
+        return value
+    }
+
+    @inline(__always)
+    private mutating func skipWhitespace() {
+        while cursor < end {
+            let byte = cursor.pointee
+            guard byte <= 0x20, byte == 0x20 || byte == 0x0A || byte == 0x0D || byte == 0x09 else { return }
+            cursor += 1
+        }
+    }
+
+    func failure(_ message: String, at place: UnsafePointer<UInt8>? = nil) -> JSONParseError {
+        JSONParseError(message, at: (place ?? cursor) - base, in: text)
+    }
+}
+
+// MARK: - Numbers
+
+extension JSONParser {
+    private mutating func parseNumber() throws(JSONParseError) -> JSON {
+        let start = cursor
+        let isNegative = cursor.pointee == UInt8(ascii: "-")
+        if isNegative { cursor += 1 }
+        let digits = cursor
+        var magnitude: UInt64 = 0
+        while cursor < end, case let digit = cursor.pointee &- UInt8(ascii: "0"), digit < 10 {
+            magnitude = magnitude &* 10 &+ UInt64(digit)
+            cursor += 1
+        }
+        let count = cursor - digits
+        guard count > 0 else { throw failure("a number needs a digit here") }
+        if count > 1, digits.pointee == UInt8(ascii: "0") {
+            throw failure("a number must not begin with a zero", at: start)
+        }
+        let isWhole = try !skipFractionAndExponent()
+        if isWhole, count < 19 {
+            return .integer(isNegative ? -Int64(magnitude) : Int64(magnitude))
+        }
+        let text = String(decoding: UnsafeBufferPointer(start: start, count: cursor - start), as: UTF8.self)
+        if isWhole, let value = Int64(text) { return .integer(value) }
+        guard let value = Double(text), value.isFinite else { throw failure("number out of range", at: start) }
+        return .number(value)
+    }
+
+    /// Returns whether there was a fraction or an exponent.
+    private mutating func skipFractionAndExponent() throws(JSONParseError) -> Bool {
+        var found = false
+        if cursor < end, cursor.pointee == UInt8(ascii: ".") {
+            cursor += 1
+            found = true
+            try skipDigits()
+        }
+        if cursor < end, cursor.pointee | 0x20 == UInt8(ascii: "e") {
+            cursor += 1
+            found = true
+            if cursor < end, cursor.pointee == UInt8(ascii: "+") || cursor.pointee == UInt8(ascii: "-") { cursor += 1 }
+            try skipDigits()
+        }
+        return found
+    }
+
+    private mutating func skipDigits() throws(JSONParseError) {
+        let start = cursor
+        while cursor < end, cursor.pointee &- UInt8(ascii: "0") < 10 { cursor += 1 }
+        if cursor == start { throw failure("a number needs a digit here") }
+    }
+}
+
+// MARK: - Strings
+
+extension JSONParser {
+    /// Parses a string from its opening quote. `mark` is a cheap hash of the bytes, meaningful for keys only.
+    @inline(__always)
+    private mutating func parseString(isKey: Bool) throws(JSONParseError) -> (text: String, mark: UInt64) {
+        let open = cursor
+        cursor += 1
+        let start = cursor
+        cursor = Self.skipPlain(from: cursor, to: end)
+        guard cursor < end, cursor.pointee == UInt8(ascii: "\"") else { return try parseHardString(from: open) }
+        let count = cursor - start
+        cursor += 1
+        let bytes = UnsafeBufferPointer(start: start, count: count)
+        if !isKey { return (String(decoding: bytes, as: UTF8.self), 0) }
+        guard count > 15 else {
+            let mark = count == 0 ? 0 : UInt64(start[0]) &* 7 &+ UInt64(start[count - 1]) &* 3 &+ UInt64(count)
+            return (String(decoding: bytes, as: UTF8.self), mark)
+        }
+        let mark = UInt64(start[0]) &* 7 &+ UInt64(start[count - 1]) &* 3 &+ UInt64(count)
+        return (KnownKeys.shared.find(bytes) ?? String(decoding: bytes, as: UTF8.self), mark)
+    }
+
+    /// Goes over bytes that stand for themselves: ASCII other than quote, backslash and control characters.
+    @inline(__always)
+    private static func skipPlain(from start: UnsafePointer<UInt8>, to end: UnsafePointer<UInt8>) -> UnsafePointer<UInt8> {
+        let ones: UInt64 = 0x0101_0101_0101_0101
+        let highs: UInt64 = 0x8080_8080_8080_8080
+        var cursor = start
+        while end - cursor >= 8 {
+            let word = UInt64(littleEndian: UnsafeRawPointer(cursor).loadUnaligned(as: UInt64.self))
+            let quote = word ^ (ones &* 0x22)
+            let backslash = word ^ (ones &* 0x5C)
+            let special = ((quote &- ones) & ~quote) | ((backslash &- ones) & ~backslash) | (word &- ones &* 0x20) | word
+            let found = special & highs
+            if found != 0 { return cursor + found.trailingZeroBitCount / 8 }
+            cursor += 8
+        }
+        while cursor < end {
+            let byte = cursor.pointee
+            if byte < 0x20 || byte >= 0x80 || byte == 0x22 || byte == 0x5C { return cursor }
+            cursor += 1
+        }
+        return cursor
+    }
+
+    /// Parses a string that has escapes or is not ASCII. `cursor` is at the first such byte.
+    private mutating func parseHardString(from open: UnsafePointer<UInt8>) throws(JSONParseError) -> (String, UInt64) {
+        var bytes: [UInt8] = []
+        var chunk = open + 1
+        var mark = UInt64(truncatingIfNeeded: open[1 < end - open ? 1 : 0])
+        while true {
+            guard cursor < end else { throw failure("unterminated string", at: open) }
+            let byte = cursor.pointee
+            if byte == UInt8(ascii: "\"") { break }
+            if byte < 0x20 { throw failure("control character in a string; write it as an escape") }
+            if byte == UInt8(ascii: "\\") {
+                bytes.append(contentsOf: UnsafeBufferPointer(start: chunk, count: cursor - chunk))
+                try parseEscape(into: &bytes)
+                chunk = cursor
+                mark = 0
+            } else {
+                cursor += 1
+            }
+        }
+        bytes.append(contentsOf: UnsafeBufferPointer(start: chunk, count: cursor - chunk))
+        cursor += 1
+        // A key with an escape may equal a plain one, so its mark must be the plain one's.
+        mark = bytes.isEmpty ? 0 : UInt64(bytes[0]) &* 7 &+ UInt64(bytes[bytes.count - 1]) &* 3 &+ UInt64(bytes.count)
+        guard let text = String(validating: bytes, as: UTF8.self) else {
+            throw failure("invalid UTF-8 in this string", at: open)
+        }
+        return (text, mark)
+    }
+
+    private mutating func parseEscape(into bytes: inout [UInt8]) throws(JSONParseError) {
+        let start = cursor
+        guard end - cursor >= 2 else { throw failure("unterminated string", at: start) }
+        let kind = cursor[1]
+        cursor += 2
+        switch kind {
+        case UInt8(ascii: "\""), UInt8(ascii: "\\"), UInt8(ascii: "/"): bytes.append(kind)
+        case UInt8(ascii: "b"): bytes.append(0x08)
+        case UInt8(ascii: "f"): bytes.append(0x0C)
+        case UInt8(ascii: "n"): bytes.append(0x0A)
+        case UInt8(ascii: "r"): bytes.append(0x0D)
+        case UInt8(ascii: "t"): bytes.append(0x09)
+        case UInt8(ascii: "u"):
+            var unit = try parseHexUnit(start)
+            if unit & 0xFC00 == 0xD800, end - cursor >= 6, cursor[0] == UInt8(ascii: "\\"), cursor[1] == UInt8(ascii: "u") {
+                cursor += 2
+                let low = try parseHexUnit(start)
+                guard low & 0xFC00 == 0xDC00 else { throw failure("half of a surrogate pair in an escape", at: start) }
+                unit = 0x10000 + (unit & 0x3FF) << 10 + (low & 0x3FF)
+            }
+            guard let scalar = Unicode.Scalar(unit) else {
+                throw failure("half of a surrogate pair in an escape", at: start)
+            }
+            bytes.append(contentsOf: UTF8.encode(scalar).map { Array($0) } ?? [])
+        default: throw failure("unknown escape in a string", at: start)
+        }
+    }
+
+    private mutating func parseHexUnit(_ start: UnsafePointer<UInt8>) throws(JSONParseError) -> UInt32 {
+        guard end - cursor >= 4 else { throw failure("unterminated string", at: start) }
+        var unit: UInt32 = 0
+        for _ in 0..<4 {
+            guard let digit = Hex.value(of: cursor.pointee) else {
+                throw failure("an escape needs four hexadecimal digits", at: start)
+            }
+            unit = unit << 4 | UInt32(digit)
+            cursor += 1
+        }
+        return unit
+    }
+}
