@@ -1,0 +1,76 @@
+import Objects
+import PluginAPI
+
+/// Runs a call of the ABI and turns a negative status and its error into a thrown PluginError. The message is copied,
+/// bounded by HOSTD_ERROR_MESSAGE_LIMIT, and released.
+@inline(__always)
+public func checked(_ call: (UnsafeMutablePointer<hostd_error>) -> Int32) throws(PluginError) {
+    var error = hostd_error()
+    error.struct_size = UInt32(MemoryLayout<hostd_error>.size)
+    let status = call(&error)
+    if status < 0 { throw takeError(status, &error) }
+}
+
+/// As `checked`, for calls that hand out a buffer.
+@inline(__always)
+public func checkedBuffer(
+    _ call: (UnsafeMutablePointer<hostd_buffer>, UnsafeMutablePointer<hostd_error>) -> Int32
+) throws(PluginError) -> OwnedBuffer {
+    var buffer = hostd_buffer()
+    try checked { call(&buffer, $0) }
+    return OwnedBuffer(taking: buffer)
+}
+
+/// Reads a filled error and releases its message.
+func takeError(_ status: Int32, _ error: UnsafeMutablePointer<hostd_error>) -> PluginError {
+    let taken = PluginError(status: status, borrowing: error)
+    error.pointee.message.release?(error.pointee.message.context)
+    error.pointee.message = hostd_buffer()
+    return taken
+}
+
+extension PluginError {
+    /// Reads an error that stays the lender's, as completions get it.
+    public init(status: Int32, borrowing error: UnsafePointer<hostd_error>?) {
+        guard let error = error?.pointee else {
+            self.init(code: status, message: "")
+            return
+        }
+        let size = min(error.message.size, UInt64(HOSTD_ERROR_MESSAGE_LIMIT))
+        self.init(
+            code: status, message: borrowedText(error.message.data, size), isRetryable: error.retryable != 0,
+            retryDelay: error.retry_delay_ms)
+    }
+
+    /// Fills the caller's error, when its size allows, and returns the status.
+    public func fill(_ error: UnsafeMutablePointer<hostd_error>) -> Int32 {
+        if error.pointee.struct_size >= UInt32(MemoryLayout<hostd_error>.size) {
+            error.pointee.code = code
+            error.pointee.retryable = isRetryable ? 1 : 0
+            error.pointee.retry_delay_ms = retryDelay
+            error.pointee.message = hostd_buffer(copying: message)
+        }
+        return code < 0 ? code : HOSTD_ERROR_INTERNAL
+    }
+}
+
+/// Runs the body of a slot: what it throws becomes the status and the error.
+@inline(__always)
+public func answering(_ error: UnsafeMutablePointer<hostd_error>, _ body: () throws -> Void) -> Int32 {
+    do {
+        try body()
+        return HOSTD_OK
+    } catch let failure {
+        return PluginError(failure).fill(error)
+    }
+}
+
+/// Parses a JSON argument; empty bytes are an empty object.
+func parseRequest(_ bytes: UnsafeRawBufferPointer) throws -> JSON {
+    if bytes.isEmpty { return .object([:]) }
+    do {
+        return try JSON(parsing: bytes)
+    } catch let failure {
+        throw PluginError.invalid("the request is not JSON: \(failure)")
+    }
+}

@@ -1,0 +1,74 @@
+import Objects
+import PluginAPI
+
+/// Connects a Swift plugin to the C entry function. In the plugin's entry target:
+///
+///     @c(hostd_plugin_entry)
+///     public func entry(
+///         _ host: UnsafePointer<hostd_host>, _ plugin: UnsafeMutablePointer<hostd_plugin>,
+///         _ error: UnsafeMutablePointer<hostd_error>
+///     ) -> Int32 { PluginEntry.enter(MyPlugin.self, host, plugin, error) }
+public enum PluginEntry {
+    public static func enter<P: Plugin>(
+        _ type: P.Type, _ host: UnsafePointer<hostd_host>, _ plugin: UnsafeMutablePointer<hostd_plugin>,
+        _ error: UnsafeMutablePointer<hostd_error>
+    ) -> Int32 {
+        answering(error) {
+            let offered = host.pointee
+            guard offered.abi_minimum <= UInt32(HOSTD_ABI_VERSION), UInt32(HOSTD_ABI_VERSION) <= offered.abi_maximum else {
+                throw PluginError(
+                    code: HOSTD_ERROR_VERSION,
+                    message: "plugin \(P.description.name) speaks ABI \(HOSTD_ABI_VERSION), the host offers "
+                        + "\(offered.abi_minimum) to \(offered.abi_maximum)")
+            }
+            let instance = PluginInstance(type: type, plugin: try P(host: try Host(host)))
+            fill(plugin, with: instance)
+        }
+    }
+
+    private static func fill(_ plugin: UnsafeMutablePointer<hostd_plugin>, with instance: PluginInstance) {
+        plugin.pointee.struct_size = UInt32(MemoryLayout<hostd_plugin>.size)
+        plugin.pointee.abi_version = UInt32(HOSTD_ABI_VERSION)
+        plugin.pointee.`self` = Unmanaged.passRetained(instance).toOpaque()
+        plugin.pointee.describe = { this, description, error in
+            answering(error) { description.pointee = hostd_buffer(copying: PluginInstance.of(this).description.json) }
+        }
+        plugin.pointee.schema = { this, schema, error in
+            answering(error) { schema.pointee = hostd_buffer(copying: PluginInstance.of(this).optionsSchema) }
+        }
+        plugin.pointee.configure = { this, data, size, error in
+            answering(error) {
+                let envelope = try parseRequest(borrowedBytes(data, size))
+                try PluginInstance.of(this).plugin.configure(PluginConfiguration(envelope: envelope))
+            }
+        }
+        plugin.pointee.activate = { this, error in answering(error) { try PluginInstance.of(this).plugin.activate() } }
+        plugin.pointee.deactivate = { this, error in
+            answering(error) { try PluginInstance.of(this).plugin.deactivate() }
+        }
+        plugin.pointee.destroy = { this in
+            if let this { Unmanaged<PluginInstance>.fromOpaque(this).release() }
+        }
+        plugin.pointee.get_interface = { this, id in
+            PluginInstance.of(this).plugin.interface(String(cString: id))
+        }
+    }
+}
+
+/// What `self` of the C table points to.
+private final class PluginInstance {
+    let plugin: any Plugin
+    let description: PluginDescription
+    let optionsSchema: String
+
+    init<P: Plugin>(type: P.Type, plugin: P) {
+        self.plugin = plugin
+        description = P.description
+        optionsSchema = P.optionsSchema
+    }
+
+    static func of(_ pointer: UnsafeMutableRawPointer?) -> PluginInstance {
+        // SAFETY: the host hands back the `self` that `fill` stored, until destroy; a null here is a broken host.
+        Unmanaged<PluginInstance>.fromOpaque(pointer!).takeUnretainedValue()
+    }
+}

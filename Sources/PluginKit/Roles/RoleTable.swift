@@ -1,0 +1,74 @@
+import Objects
+import PluginAPI
+
+/// Builds C tables over Swift providers.
+public enum RoleTable {
+    /// What `self` of a table points to.
+    final class ProviderBox {
+        let provider: any AnyObject
+        init(_ provider: any AnyObject) { self.provider = provider }
+    }
+
+    /// Allocates a zeroed table with its head filled in. It lives as long as the image: a plugin makes one per role.
+    static func allocate<Table>(
+        _ type: Table.Type, id: String, slots: String, provider: any AnyObject
+    ) -> UnsafeMutablePointer<Table> {
+        let size = MemoryLayout<Table>.size
+        let memory = UnsafeMutableRawPointer.allocate(byteCount: size, alignment: MemoryLayout<Table>.alignment)
+        memory.initializeMemory(as: UInt8.self, repeating: 0, count: size)
+        memory.assumingMemoryBound(to: hostd_interface.self).initialize(
+            to: hostd_interface(
+                struct_size: UInt32(size), reserved: 0, self: Unmanaged.passRetained(ProviderBox(provider)).toOpaque(),
+                id: permanent(id), slots: permanent(slots)))
+        return memory.assumingMemoryBound(to: Table.self)
+    }
+
+    static func finish<Table>(_ table: UnsafeMutablePointer<Table>) -> UnsafePointer<hostd_interface> {
+        UnsafeRawPointer(table).assumingMemoryBound(to: hostd_interface.self)
+    }
+
+    private static func permanent(_ text: String) -> UnsafePointer<CChar> {
+        let characters = text.utf8CString
+        let memory = UnsafeMutablePointer<CChar>.allocate(capacity: characters.count)
+        for (index, character) in characters.enumerated() { memory[index] = character }
+        return UnsafePointer(memory)
+    }
+}
+
+/// The provider behind `self` of a call.
+@inline(__always)
+func provider<P>(of this: UnsafeMutableRawPointer?, as type: P.Type) -> P {
+    // SAFETY: tables hand out their own box; its provider has the type of the table's builder, one line away.
+    Unmanaged<RoleTable.ProviderBox>.fromOpaque(this!).takeUnretainedValue().provider as! P
+}
+
+/// Answers a slot whose request and response are JSON.
+func answerJSON<P>(
+    _ this: UnsafeMutableRawPointer?, _ data: UnsafePointer<UInt8>, _ size: UInt64,
+    _ response: UnsafeMutablePointer<hostd_buffer>, _ error: UnsafeMutablePointer<hostd_error>,
+    _ body: (P, JSON) throws -> JSON
+) -> Int32 {
+    answering(error) {
+        let request = try parseRequest(borrowedBytes(data, size))
+        response.pointee = hostd_buffer(copying: try body(provider(of: this, as: P.self), request))
+    }
+}
+
+/// A C slot whose request and response are JSON.
+typealias JSONSlot = @convention(c) (
+    UnsafeMutableRawPointer?, UInt64, UnsafePointer<UInt8>, UInt64, UnsafeMutablePointer<hostd_buffer>,
+    UnsafeMutablePointer<hostd_error>
+) -> Int32
+
+/// Calls such a slot.
+func callJSON(_ slot: JSONSlot, _ this: UnsafeMutableRawPointer?, _ request: JSON, _ deadline: UInt64) throws -> JSON {
+    let buffer = try checkedBuffer { out, error in
+        lend(request.serialized()) { slot(this, deadline, $0, $1, out, error) }
+    }
+    if buffer.bytes.isEmpty { return .object([:]) }
+    do {
+        return try JSON(parsing: buffer.bytes)
+    } catch {
+        throw PluginError.internal("a role's response is not JSON: \(error)")
+    }
+}
