@@ -1,0 +1,11 @@
+# Shared by the scripts in this folder: where things lie, and how to speak to the person at the terminal.
+set -euo pipefail
+export LC_ALL=C.UTF-8
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+build=$root/build
+
+say() { printf '\033[1m%s\033[0m\n' "$*" >&2; }
+fail() {
+    printf 'error: %s\n' "$*" >&2
+    exit 1
+}
