@@ -59,8 +59,10 @@ var targets: [Target] = [
         name: "ObjectSchema", dependencies: ["Objects", "CObjectSchema"], path: "Sources/ObjectSchema",
         swiftSettings: strict),
     .target(name: "CInterposer", dependencies: ["CFFI", "PluginAPI"], path: "Sources/CInterposer", cSettings: strictC),
+    .target(name: "CStateStore", path: "Sources/CStateStore", cSettings: strictC),
     .target(
-        name: "Kernel", dependencies: ["PluginAPI", "Objects", "CInterposer", "CYAML"], path: "Sources/Kernel",
+        name: "Kernel", dependencies: ["PluginAPI", "Objects", "CInterposer", "CStateStore", "CYAML"], path: "Sources/Kernel",
+        exclude: ["README.md", "StateStore/README.md", "EventBus/README.md", "Reconcile/README.md"],
         swiftSettings: strict),
     .executableTarget(
         name: "hostd", dependencies: ["Kernel"], path: "Sources/hostd", swiftSettings: strict,

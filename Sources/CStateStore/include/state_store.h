@@ -1,0 +1,49 @@
+/// What the state store needs from C: reference-counted records, CRC-32C by instruction, a futex.
+#ifndef STATE_STORE_H
+#define STATE_STORE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/// One stored value in memory: this head, then a hostd_store_record with its bytes, contiguous.
+typedef struct store_block {
+    uint32_t references;          ///< Atomic.
+    uint32_t partition;           ///< Which resource it belongs to.
+    struct store_block *_Nullable previous; ///< The key's older version, owned; NULL when compacted away.
+    uint32_t committed_at;        ///< Seconds of the monotonic clock.
+    uint32_t size;                ///< Of the record, in bytes.
+} store_block;
+
+/// Allocates a block for a record of `size` bytes with one reference; NULL when memory is exhausted.
+store_block *_Nullable store_block_make(uint32_t size);
+
+/// Gives up one reference; the last one frees the block and, in a loop, the versions that it alone owns. Any thread.
+void store_block_release(void *_Nullable block);
+
+static inline void store_block_retain(store_block *_Nonnull block) {
+    __atomic_fetch_add(&block->references, 1, __ATOMIC_RELAXED);
+}
+
+/// CRC-32C (Castagnoli) of `size` bytes, continued from `crc`; begin with 0.
+uint32_t store_crc32c(uint32_t crc, const void *_Nonnull bytes, size_t size);
+/// The same without the SSE4.2 instruction, for machines that lack it and for tests.
+uint32_t store_crc32c_portable(uint32_t crc, const void *_Nonnull bytes, size_t size);
+
+/// Sleeps until `*word` is no longer 0.
+void store_futex_wait(uint32_t *_Nonnull word);
+/// Sets `*word` to 1 and wakes its sleeper. `*word` must not be touched afterwards.
+void store_futex_wake(uint32_t *_Nonnull word);
+
+/// Names the calling thread; at most 15 bytes.
+void store_thread_name(const char *_Nonnull name);
+/// The C library's English text of an error number; never NULL.
+const char *_Nonnull store_error_text(int number);
+
+static inline uint64_t store_atomic_load(const uint64_t *_Nonnull word) {
+    return __atomic_load_n(word, __ATOMIC_ACQUIRE);
+}
+static inline void store_atomic_store(uint64_t *_Nonnull word, uint64_t value) {
+    __atomic_store_n(word, value, __ATOMIC_RELEASE);
+}
+
+#endif

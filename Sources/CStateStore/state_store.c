@@ -1,0 +1,93 @@
+#define _GNU_SOURCE
+#include "state_store.h"
+
+#include <errno.h>
+#include <linux/futex.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+store_block *store_block_make(uint32_t size) {
+    store_block *block = malloc(sizeof(store_block) + size);
+    if (!block)
+        return NULL;
+    *block = (store_block){.references = 1, .size = size};
+    return block;
+}
+
+void store_block_release(void *pointer) {
+    store_block *block = pointer;
+    while (block && __atomic_sub_fetch(&block->references, 1, __ATOMIC_ACQ_REL) == 0) {
+        store_block *previous = block->previous;
+        free(block);
+        block = previous;
+    }
+}
+
+/// Reflected Castagnoli polynomial.
+#define POLYNOMIAL 0x82F63B78u
+
+uint32_t store_crc32c_portable(uint32_t crc, const void *bytes, size_t size) {
+    static uint32_t table[16];
+    if (!__atomic_load_n(&table[1], __ATOMIC_ACQUIRE)) {
+        for (uint32_t i = 15; i > 0; i--) { // table[1] last: it says that the table is complete
+            uint32_t value = i;
+            for (int bit = 0; bit < 4; bit++)
+                value = value & 1 ? value >> 1 ^ POLYNOMIAL : value >> 1;
+            __atomic_store_n(&table[i], value, __ATOMIC_RELEASE);
+        }
+    }
+    const uint8_t *next = bytes;
+    crc = ~crc;
+    for (; size; size--, next++) {
+        crc ^= *next;
+        crc = crc >> 4 ^ table[crc & 15];
+        crc = crc >> 4 ^ table[crc & 15];
+    }
+    return ~crc;
+}
+
+#if defined(__x86_64__)
+__attribute__((target("sse4.2"))) static uint32_t crc32c_instruction(uint32_t crc, const uint8_t *next, size_t size) {
+    uint64_t value = ~crc;
+    for (; size >= 8; size -= 8, next += 8) {
+        uint64_t word;
+        memcpy(&word, next, 8);
+        value = __builtin_ia32_crc32di(value, word);
+    }
+    uint32_t rest = (uint32_t)value;
+    for (; size; size--, next++)
+        rest = __builtin_ia32_crc32qi(rest, *next);
+    return ~rest;
+}
+#endif
+
+uint32_t store_crc32c(uint32_t crc, const void *bytes, size_t size) {
+#if defined(__x86_64__)
+    if (__builtin_cpu_supports("sse4.2"))
+        return crc32c_instruction(crc, bytes, size);
+#endif
+    return store_crc32c_portable(crc, bytes, size);
+}
+
+void store_futex_wait(uint32_t *word) {
+    while (__atomic_load_n(word, __ATOMIC_ACQUIRE) == 0)
+        syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, 0, NULL, NULL, 0);
+}
+
+void store_futex_wake(uint32_t *word) {
+    // A sleeper that wakes by itself may return and drop the word before the call: the kernel only compares the address.
+    __atomic_store_n(word, 1, __ATOMIC_RELEASE);
+    syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+}
+
+void store_thread_name(const char *name) {
+    pthread_setname_np(pthread_self(), name);
+}
+
+const char *store_error_text(int number) {
+    const char *text = strerrordesc_np(number);
+    return text ? text : "unknown error";
+}

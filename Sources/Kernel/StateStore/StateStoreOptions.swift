@@ -1,0 +1,36 @@
+import PluginAPI
+
+/// Receives the kernel's log events: a level (`HOSTD_LOG_*`), one sentence, and fields. [any-thread]
+public typealias KernelLog = @Sendable (_ level: Int32, _ message: String, _ fields: [(String, String)]) -> Void
+
+/// Bounds and choices of a `StateStore`. Every size is in bytes.
+public struct StateStoreOptions: Sendable {
+    /// The largest value that a write may carry. Default 1.5 MiB, as etcd's request limit.
+    public var maximumValueSize = 1_572_864
+    /// The largest transaction, all steps together. Default 8 MiB.
+    public var maximumTransactionSize = 8 << 20
+    /// Bytes of writes that may wait for the committer before `RESOURCE_EXHAUSTED` is answered. Default 64 MiB.
+    public var maximumQueuedSize = 64 << 20
+    /// Size of a log segment. Segments are written with zeros in advance. Default 16 MiB, at least 64 KiB.
+    public var segmentSize = 16 << 20
+    /// Size of the very first segment, small so that a fresh start is quick. Default 1 MiB.
+    public var firstSegmentSize = 1 << 20
+    /// History kept in memory for watches and lists at a past revision: at most so many bytes of records. Default 32 MiB.
+    public var historySize = 32 << 20
+    /// … and at most so many records. Default 100,000.
+    public var historyCount = 100_000
+    /// … and not older than so many seconds, 0 = no bound. Default 600.
+    public var historySeconds: UInt32 = 600
+    /// Bytes of log below the compacted revision that make a snapshot worth while. Default 32 MiB.
+    public var snapshotThreshold = 32 << 20
+    /// Bytes that one watch may have queued before it is sent back to reading the history. Default 1 MiB.
+    public var watchQueueSize = 1 << 20
+    /// Space that stays free on the file system when a new segment is prepared. Default 4 MiB.
+    public var reservedSpace = 4 << 20
+    /// Where log events go.
+    public var log: KernelLog = { _, _, _ in }
+    /// The system calls under the log; tests inject faults here.
+    var files = FileOperations.system
+
+    public init() {}
+}

@@ -1,0 +1,23 @@
+import PluginAPI
+
+/// A failure of the kernel's services: a stable code and one sentence that names the thing and the remedy.
+public struct StoreError: Error, Sendable, Equatable, CustomStringConvertible {
+    /// One of `HOSTD_ERROR_*`.
+    public var code: Int32
+    public var message: String
+    /// Whether the same call may succeed later.
+    public var isRetryable: Bool
+    /// Least delay before a retry, milliseconds.
+    public var retryDelay: UInt32
+
+    public init(_ code: Int32, _ message: String, retryable: Bool = false, retryDelay: UInt32 = 0) {
+        self.code = code
+        self.message = message
+        self.isRetryable = retryable
+        self.retryDelay = retryDelay
+    }
+
+    public var description: String { message }
+
+    static func invalid(_ message: String) -> StoreError { StoreError(HOSTD_ERROR_INVALID_ARGUMENT, message) }
+}
