@@ -33,6 +33,7 @@ public final class Informer: @unchecked Sendable {
         var isSynchronized = false
         var isStopped = false
         var retry: Timer?
+        var revision: UInt64 = 0
     }
     private let state = Mutex(State())
 
@@ -91,6 +92,12 @@ public final class Informer: @unchecked Sendable {
 
     public var count: Int { state.withLock { $0.entries.count } }
 
+    /// The cache shows every change of the resource up to this store revision: a writer that got a later one back has
+    /// written what the cache does not show yet.
+    public var revision: UInt64 { state.withLock { $0.revision } }
+
+    private func advance(to revision: UInt64) { state.withLock { $0.revision = max($0.revision, revision) } }
+
     private func listAndWatch() throws(PluginError) {
         let page = try store.list(prefix: prefix, selector: selector)
         deliver(page)
@@ -114,6 +121,7 @@ public final class Informer: @unchecked Sendable {
         }
         let gone = state.withLock { state in state.entries.keys.filter { !present.contains($0) } }
         for key in gone { remove(key) }
+        advance(to: page.revision)
         let isFirst = state.withLock { state -> Bool in
             defer { state.isSynchronized = true }
             return !state.isSynchronized
@@ -134,20 +142,25 @@ public final class Informer: @unchecked Sendable {
             let old = state.entries[key]
             if let old, old.revision >= record.revision { return nil }
             state.entries[key] = Entry(revision: record.revision, object: object)
+            if state.isSynchronized { state.revision = max(state.revision, record.revision) }
             return old.map { .updated(old: $0.object, new: object) } ?? .added(object)
         }
         if let change { handler(change) }
     }
 
-    private func remove(_ key: String) {
-        if let old = state.withLock({ $0.entries.removeValue(forKey: key) }) { handler(.deleted(old.object)) }
+    private func remove(_ key: String, at revision: UInt64 = 0) {
+        let old = state.withLock { state -> Entry? in
+            state.revision = max(state.revision, revision)
+            return state.entries.removeValue(forKey: key)
+        }
+        if let old { handler(.deleted(old.object)) }
     }
 
     private func handle(_ message: StoreWatchMessage) {
         switch message {
         case .events(let events):
             for event in events { apply(event) }
-        case .progress: break
+        case .progress(let revision): advance(to: revision)
         case .resync: resynchronize()
         case .ended(let reason):
             if !state.withLock({ $0.isStopped }) {
@@ -159,7 +172,7 @@ public final class Informer: @unchecked Sendable {
 
     private func apply(_ event: StoreEvent) {
         if event.isDelete || !matches(event.record) {
-            remove(event.record.key)
+            remove(event.record.key, at: event.record.revision)
         } else {
             put(event.record)
         }
