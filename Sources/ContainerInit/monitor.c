@@ -1,0 +1,237 @@
+#include "monitor.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "init.h"
+#include "log.h"
+#include "streams.h"
+
+static struct {
+    char *log_path, *oom_path;
+    pid_t process;
+    int exited;
+    int exit_code, exit_signal;
+    int signals, listener;
+    uint64_t oom_before;
+} monitor;
+
+static uint64_t oom_kills(void)
+{
+    char text[512];
+    int file = monitor.oom_path ? open(monitor.oom_path, O_RDONLY | O_CLOEXEC) : -1;
+    if (file < 0)
+        return 0;
+    ssize_t size = read(file, text, sizeof text - 1);
+    close(file);
+    if (size <= 0)
+        return 0;
+    text[size] = 0;
+    const char *at = strstr(text, "oom_kill ");
+    return at ? strtoull(at + strlen("oom_kill "), NULL, 10) : 0;
+}
+
+/// Writes `text` to `name` in the state directory so that a reader sees all of it or nothing.
+static int write_record(const char *name, const char *text)
+{
+    char temporary[32];
+    *append_text(append_text(temporary, name), ".new") = 0;
+    if (write_file(temporary, text, O_CREAT | O_TRUNC) < 0)
+        return errno;
+    return rename(temporary, name) < 0 ? errno : 0;
+}
+
+static void write_exit(void)
+{
+    char text[160];
+    char *at = append_number(append_text(text, "code "), (uint64_t)monitor.exit_code);
+    at = append_number(append_text(at, "\nsignal "), (uint64_t)monitor.exit_signal);
+    at = append_number(append_text(at, "\noom "), oom_kills() > monitor.oom_before ? 1 : 0);
+    at = append_number(append_text(at, "\nfinished "), (uint64_t)now_nanoseconds());
+    *append_text(at, "\n") = 0;
+    write_record("exit", text); // On failure the missing record itself tells: Runtime reports an unknown exit.
+}
+
+static void write_started(const struct report *report)
+{
+    char text[160];
+    char *at = append_number(append_text(text, "process "), (uint64_t)report->process);
+    at = append_number(append_text(at, "\nstart "), report->start_time);
+    at = append_number(append_text(at, "\nmonitor "), (uint64_t)getpid());
+    at = append_number(append_text(at, "\nmonitor-start "), process_start_time(getpid()));
+    at = append_number(append_text(at, "\nat "), (uint64_t)report->at);
+    *append_text(at, "\n") = 0;
+    int code = write_record("started", text);
+    if (code) {
+        kill(report->process, SIGKILL);
+        fail(STEP_MONITOR, code, "started");
+    }
+}
+
+static void open_control(void)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX, .sun_path = "control"};
+    unlink("control");
+    monitor.listener = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (monitor.listener < 0 || bind(monitor.listener, (struct sockaddr *)&address, sizeof address) < 0 ||
+        listen(monitor.listener, 16) < 0)
+        fail(STEP_MONITOR, errno, "control");
+}
+
+static void detach(const struct configuration *configuration)
+{
+    const char *directory = configuration_string(configuration, TAG_STATE_DIRECTORY);
+    setsid();
+    prctl(PR_SET_CHILD_SUBREAPER, 1);
+    if (!directory || chdir(directory) < 0)
+        fail(STEP_MONITOR, directory ? errno : EINVAL, directory);
+    const char *log = configuration_string(configuration, TAG_LOG_PATH);
+    const char *oom = configuration_string(configuration, TAG_CGROUP_OOM);
+    monitor.log_path = log ? strdup(log) : NULL;
+    monitor.oom_path = oom ? strdup(oom) : NULL;
+    int code = log_open(monitor.log_path);
+    if (code)
+        fail(STEP_LOG, code, log);
+    open_control();
+    sigset_t set;
+    sigfillset(&set);
+    sigprocmask(SIG_SETMASK, &set, NULL);
+    sigemptyset(&set);
+    sigaddset(&set, SIGCHLD);
+    monitor.signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (monitor.signals < 0)
+        fail(STEP_MONITOR, errno, "signalfd");
+}
+
+static int open_cgroup(const struct configuration *configuration)
+{
+    const char *path = configuration_string(configuration, TAG_CGROUP_UNIFIED);
+    if (!path)
+        return -1;
+    int cgroup = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (cgroup < 0)
+        fail(STEP_CGROUP, errno, path);
+    return cgroup;
+}
+
+/// A pid namespace given by path must be entered before the fork: it counts for children only.
+static void join_process_namespace(const struct configuration *configuration)
+{
+    size_t offset = 0;
+    struct record record;
+    while (configuration_next(configuration, TAG_JOIN_NAMESPACE, &offset, &record)) {
+        if (record_number(&record, 0) != CLONE_NEWPID)
+            continue;
+        const char *path = record_string(&record, 1, 0);
+        int file = open(path, O_RDONLY | O_CLOEXEC);
+        if (file < 0 || setns(file, CLONE_NEWPID) < 0)
+            fail(STEP_NAMESPACE, errno, path);
+        close(file);
+    }
+}
+
+/// Waits until the first process has executed its program; a failure on the way is passed on and ends the monitor.
+static void await_execution(int socket)
+{
+    for (;;) {
+        struct report report;
+        int descriptor = -1;
+        ssize_t size = receive_packet(socket, &report, sizeof report, &descriptor, 1);
+        if (size <= 0)
+            break;
+        if (report.kind == REPORT_TERMINAL) {
+            streams_set_terminal(descriptor);
+            continue;
+        }
+        waitpid(monitor.process, NULL, 0);
+        unlink("control");
+        report_send(&report);
+        _exit(125);
+    }
+    close(socket);
+}
+
+static void start_process(struct configuration *configuration)
+{
+    int sockets[2];
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets) < 0)
+        fail(STEP_MONITOR, errno, "socketpair");
+    int terminal = configuration_number(configuration, TAG_TERMINAL, 0) != 0;
+    struct stream_ends ends = streams_prepare(terminal, (int)configuration_number(configuration, TAG_STANDARD_INPUT, 0));
+    monitor.oom_before = oom_kills();
+    int cgroup = open_cgroup(configuration);
+    join_process_namespace(configuration);
+    monitor.process = clone_process(configuration_number(configuration, TAG_NEW_NAMESPACES, 0), cgroup, NULL);
+    if (monitor.process < 0)
+        fail(STEP_FORK, errno, configuration_string(configuration, TAG_CGROUP_UNIFIED));
+    if (monitor.process == 0) {
+        report_descriptor = sockets[1];
+        streams_install(&ends);
+        container_start(configuration);
+    }
+    close(sockets[1]);
+    if (cgroup >= 0)
+        close(cgroup);
+    streams_close(&ends);
+    struct report report = {.kind = REPORT_STARTED, .process = monitor.process};
+    report.start_time = process_start_time(monitor.process);
+    await_execution(sockets[0]);
+    report.at = now_nanoseconds();
+    write_started(&report);
+    report_send(&report);
+    close(report_descriptor);
+    report_descriptor = -1;
+    configuration_close(configuration);
+}
+
+static void reap(void)
+{
+    struct signalfd_siginfo information;
+    while (read(monitor.signals, &information, sizeof information) > 0)
+        continue;
+    int status;
+    pid_t process;
+    while ((process = waitpid(-1, &status, WNOHANG)) > 0) {
+        if (process != monitor.process)
+            continue;
+        monitor.exited = 1;
+        monitor.exit_signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+        monitor.exit_code = WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+    }
+}
+
+int monitor_reopen_log(void)
+{
+    return log_open(monitor.log_path);
+}
+
+int monitor_main(void)
+{
+    struct configuration configuration = configuration_open();
+    standard_streams_to_null();
+    close_from(DESCRIPTOR_CONTROL);
+    detach(&configuration);
+    start_process(&configuration);
+    streams_watch(monitor.signals, monitor.listener);
+    while (!monitor.exited)
+        if (streams_turn(-1))
+            reap();
+    // What the process had written before its end still belongs to the log. Attached readers get a second to take theirs.
+    streams_finish(1000);
+    write_exit();
+    unlink("control");
+    return 0;
+}
