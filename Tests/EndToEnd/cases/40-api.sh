@@ -1,0 +1,32 @@
+# The API as other kubectl versions and tools see it.
+for client in $(ls "$(dirname "$(readlink -f "$(command -v kubectl)")")"/kubectl.1.* 2>/dev/null); do
+    version=$(basename "$client")
+    check "$version: get all" "$client" get all -A
+    check "$version: apply" sh -c "printf 'apiVersion: v1\nkind: ConfigMap\nmetadata: {name: versions}\ndata: {by: \"%s\"}\n' $version | $client apply -f -"
+    check "$version: explain" contains 'FIELD: *replicas|replicas' "$client" explain deployment.spec.replicas
+    check "$version: api-resources" contains '^deployments ' "$client" api-resources
+    check "$version: logs" "$client" logs -l app=web --tail=1
+done
+check "health" contains 'readyz check passed' kubectl get --raw '/readyz?verbose'
+check "version" contains 'v1\.36' kubectl version
+check "table output" contains 'NAME +READY +STATUS +RESTARTS +AGE' kubectl get pods
+check "create a namespace" kubectl create namespace short-lived
+eventually "it has its ServiceAccount" 20 kubectl -n short-lived get serviceaccount default
+eventually "and the CA" 20 kubectl -n short-lived get configmap kube-root-ca.crt
+check "fill it" kubectl -n short-lived create deployment web --image=hostd.dev/example:latest --replicas=2
+check "roll it out" kubectl -n short-lived rollout status deployment/web --timeout=60s
+check "delete it, with all in it" kubectl delete namespace short-lived --timeout=90s
+refuse "it is gone" 'NotFound' kubectl get namespace short-lived
+refuse "an old resource version is a conflict" 'the object has been modified' kubectl replace -f - <<EOF
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: versions, namespace: default, resourceVersion: "1"}
+EOF
+check "a pod that fits nowhere" kubectl create -f - <<EOF
+apiVersion: v1
+kind: Pod
+metadata: {name: too-big}
+spec: {containers: [{name: main, image: hostd.dev/example:latest, resources: {requests: {cpu: "10000"}}}]}
+EOF
+eventually "says why it is pending" 20 contains '0/1 nodes are available: 1 Insufficient cpu' kubectl get events --field-selector involvedObject.name=too-big
+check "delete it" kubectl delete pod too-big
