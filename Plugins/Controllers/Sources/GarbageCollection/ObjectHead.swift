@@ -1,0 +1,141 @@
+import Objects
+
+/// The head of a stored object: what ownership is decided by.
+struct ObjectHead: Equatable, Sendable {
+    struct Owner: Equatable, Sendable {
+        var uid: String
+        var blocksDeletion: Bool
+        /// The reference as it stands in the object, to be written back when others are removed.
+        var json: JSON
+    }
+
+    static let foreground = "foregroundDeletion"
+    static let orphan = "orphan"
+
+    /// The store key: "deployments.apps/default/web".
+    var key: String
+    var apiVersion: String
+    var uid: String
+    var revision: UInt64
+    var owners: [Owner]
+    var isBeingDeleted: Bool
+    var finalizers: [String]
+
+    var storeName: Substring { key.prefix { $0 != "/" } }
+    var namespace: Substring { key.split(separator: "/", maxSplits: 2, omittingEmptySubsequences: false)[1] }
+    var name: Substring { key.split(separator: "/", maxSplits: 2, omittingEmptySubsequences: false)[2] }
+    /// The plural as in API paths.
+    var plural: Substring { storeName.prefix { $0 != "." } }
+
+    var waitsForDependents: Bool { isBeingDeleted && finalizers.contains(Self.foreground) }
+    var orphansDependents: Bool { isBeingDeleted && finalizers.contains(Self.orphan) }
+
+    init(
+        key: String, apiVersion: String = "v1", uid: String, revision: UInt64 = 1, owners: [Owner] = [],
+        isBeingDeleted: Bool = false, finalizers: [String] = []
+    ) {
+        self.key = key
+        self.apiVersion = apiVersion
+        self.uid = uid
+        self.revision = revision
+        self.owners = owners
+        self.isBeingDeleted = isBeingDeleted
+        self.finalizers = finalizers
+    }
+
+    /// Reads the head of a stored value without parsing what follows its metadata. Nil when the value is no object with
+    /// a key of three parts and a uid: not Kubernetes', and nobody's garbage.
+    init?(key: String, value: UnsafeRawBufferPointer, revision: UInt64) {
+        guard key.split(separator: "/", maxSplits: 2, omittingEmptySubsequences: false).count == 3,
+            let head = MetadataScanner.head(of: value)
+        else { return nil }
+        let metadata = head.metadata
+        guard let uid = metadata["uid"].stringValue else { return nil }
+        self.init(
+            key: key, apiVersion: head.apiVersion, uid: uid, revision: revision,
+            owners: metadata["ownerReferences"].arrayValue.map {
+                Owner(
+                    uid: $0["uid"].stringValue ?? "", blocksDeletion: $0["blockOwnerDeletion"].boolValue ?? false,
+                    json: $0)
+            }, isBeingDeleted: metadata["deletionTimestamp"].exists,
+            finalizers: metadata["finalizers"].arrayValue.compactMap(\.stringValue))
+    }
+}
+
+/// Finds `apiVersion` and `metadata` of a stored object, which come first in it, and parses these alone.
+enum MetadataScanner {
+    static func head(of bytes: UnsafeRawBufferPointer) -> (apiVersion: String, metadata: JSON)? {
+        var position = 0
+        var apiVersion = ""
+        guard skip(UInt8(ascii: "{"), bytes, &position) else { return nil }
+        while let key = string(bytes, &position), skip(UInt8(ascii: ":"), bytes, &position) {
+            skipSpace(bytes, &position)
+            let start = position
+            guard skipValue(bytes, &position) else { return nil }
+            let slice = UnsafeRawBufferPointer(rebasing: bytes[start..<position])
+            if key == "apiVersion" { apiVersion = (try? JSON(parsing: slice))?.stringValue ?? "" }
+            // Stored values were written by our own writer; one that does not parse is damaged and is left alone.
+            if key == "metadata" { return (try? JSON(parsing: slice)).map { (apiVersion, $0) } }
+            guard skip(UInt8(ascii: ","), bytes, &position) else { return nil }
+        }
+        return nil
+    }
+
+    private static func skipSpace(_ bytes: UnsafeRawBufferPointer, _ position: inout Int) {
+        while position < bytes.count, bytes[position] == 0x20 || (0x09...0x0D).contains(bytes[position]) { position += 1 }
+    }
+
+    private static func skip(_ byte: UInt8, _ bytes: UnsafeRawBufferPointer, _ position: inout Int) -> Bool {
+        skipSpace(bytes, &position)
+        guard position < bytes.count, bytes[position] == byte else { return false }
+        position += 1
+        return true
+    }
+
+    private static func string(_ bytes: UnsafeRawBufferPointer, _ position: inout Int) -> String? {
+        skipSpace(bytes, &position)
+        let start = position + 1
+        guard position < bytes.count, bytes[position] == UInt8(ascii: "\""), skipString(bytes, &position) else {
+            return nil
+        }
+        return String(decoding: bytes[start..<(position - 1)], as: UTF8.self)
+    }
+
+    private static func skipString(_ bytes: UnsafeRawBufferPointer, _ position: inout Int) -> Bool {
+        position += 1
+        while position < bytes.count {
+            switch bytes[position] {
+            case UInt8(ascii: "\\"): position += 2
+            case UInt8(ascii: "\""):
+                position += 1
+                return true
+            default: position += 1
+            }
+        }
+        return false
+    }
+
+    private static func skipValue(_ bytes: UnsafeRawBufferPointer, _ position: inout Int) -> Bool {
+        var depth = 0
+        while position < bytes.count {
+            switch bytes[position] {
+            case UInt8(ascii: "\""):
+                guard skipString(bytes, &position) else { return false }
+                if depth == 0 { return true }
+                continue
+            case UInt8(ascii: "{"), UInt8(ascii: "["): depth += 1
+            case UInt8(ascii: "}"), UInt8(ascii: "]"):
+                if depth == 0 { return true }
+                depth -= 1
+                if depth == 0 {
+                    position += 1
+                    return true
+                }
+            case UInt8(ascii: ","): if depth == 0 { return true }
+            default: break
+            }
+            position += 1
+        }
+        return false
+    }
+}

@@ -1,0 +1,72 @@
+import Objects
+import PluginAPI
+import PluginKit
+
+/// Objects as the scheduler role takes them.
+enum SchedulerInput {
+    /// - Throws: the error of a quantity that does not parse.
+    static func node(_ node: JSON) throws -> hostd_scheduler_node {
+        let allocatable = node["status"]["allocatable"]
+        let amounts = try PodRequests(amounts: allocatable)
+        let pods = try allocatable["pods"].stringValue.map { try Quantity(parsing: $0).value }
+        var flags: Int32 = 0
+        if node["spec"]["unschedulable"].boolValue == true { flags |= Int32(HOSTD_SCHEDULER_NODE_UNSCHEDULABLE) }
+        if node["status"]["conditions"].condition("Ready")["status"].stringValue == "True" {
+            flags |= Int32(HOSTD_SCHEDULER_NODE_READY)
+        }
+        return hostd_scheduler_node(
+            struct_size: UInt32(MemoryLayout<hostd_scheduler_node>.size), flags: UInt32(flags),
+            milli_cpu: amounts.milliCPU, memory_bytes: amounts.memory,
+            ephemeral_storage_bytes: amounts.ephemeralStorage,
+            pods: pods ?? allocatable["pods"].integerValue ?? 0)
+    }
+
+    /// - Throws: the error of a quantity that does not parse.
+    static func pod(_ pod: JSON) throws -> hostd_scheduler_pod {
+        let requests = try PodRequests(pod: pod)
+        return hostd_scheduler_pod(
+            struct_size: UInt32(MemoryLayout<hostd_scheduler_pod>.size),
+            priority: Int32(clamping: pod["spec"]["priority"].integerValue ?? 0), milli_cpu: requests.milliCPU,
+            memory_bytes: requests.memory, ephemeral_storage_bytes: requests.ephemeralStorage)
+    }
+
+    /// Whether two states of a node are the same to a scheduler: heartbeats are not worth a word.
+    static func isSameNode(_ one: JSON, _ other: JSON) -> Bool {
+        func ready(_ node: JSON) -> JSON { node["status"]["conditions"].condition("Ready")["status"] }
+        return one.labels == other.labels && one["spec"] == other["spec"] && ready(one) == ready(other)
+            && one["status"]["allocatable"] == other["status"]["allocatable"]
+    }
+
+    /// Whether two states of a pod are the same to a scheduler.
+    static func isSamePod(_ one: JSON, _ other: JSON) -> Bool {
+        let (before, after) = (PodState(one), PodState(other))
+        return before.isFinished == after.isFinished && before.isTerminating == after.isTerminating
+            && one.labels == other.labels && one["spec"] == other["spec"]
+    }
+}
+
+/// Kubernetes' words for a pod that no node can take.
+enum SchedulingMessage {
+    static func text(nodes: Int, refusals: [SchedulingRefusal]) -> String {
+        if nodes == 0 { return "no nodes available to schedule pods" }
+        let parts = refusals.map { "\($0.nodes) \($0.reason)" }.sorted()
+        return "0/\(nodes) nodes are available: \(parts.joined(separator: ", "))."
+    }
+
+    static func text(nodes: Int, blocked reason: String) -> String { "0/\(nodes) nodes are available: \(reason)." }
+
+    /// The status patch that marks a pod as not placed; nil when it is marked so already.
+    static func condition(_ pod: JSON, message: String, now: Timestamp) -> JSON? {
+        let current = PodState(pod).condition("PodScheduled")
+        let isMarked = current["status"].stringValue == "False"
+        if isMarked, current["message"].stringValue == message, current["reason"].stringValue == "Unschedulable" {
+            return nil
+        }
+        let since = isMarked ? current["lastTransitionTime"] : .null
+        let condition: JSON = [
+            "type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": .string(message),
+            "lastTransitionTime": since.exists ? since : .string(now.formatted(fraction: .none)),
+        ]
+        return ["status": ["conditions": .array([condition])]]
+    }
+}

@@ -1,0 +1,76 @@
+import Objects
+import PluginKit
+
+/// What every controller works with: the shared caches, the API for writes, the recorder, the settings.
+final class Cluster: Sendable {
+    let host: Host
+    let store: StoreClient
+    let writer: Writer
+    let recorder: EventRecorder
+    let settings: JSON
+    let dataDirectory: String
+
+    let pods: ObjectCache
+    let nodes: ObjectCache
+    let namespaces: ObjectCache
+    let services: ObjectCache
+    let endpoints: ObjectCache
+    let endpointSlices: ObjectCache
+    let rootCertificates: ObjectCache
+    let serviceAccounts: ObjectCache
+    let deployments: ObjectCache
+    let replicaSets: ObjectCache
+    let statefulSets: ObjectCache
+    let daemonSets: ObjectCache
+    let controllerRevisions: ObjectCache
+    let jobs: ObjectCache
+    let cronJobs: ObjectCache
+    let volumeClaims: ObjectCache
+    let volumes: ObjectCache
+    let storageClasses: ObjectCache
+    let leases: ObjectCache
+
+    init(_ host: Host, settings: JSON, dataDirectory: String) throws {
+        self.host = host
+        self.settings = settings
+        self.dataDirectory = dataDirectory
+        store = try host.store()
+        writer = try Writer(host)
+        recorder = try EventRecorder(host, component: "controllers")
+        pods = ObjectCache(host, .pods)
+        nodes = ObjectCache(host, .nodes)
+        namespaces = ObjectCache(host, .namespaces)
+        services = ObjectCache(host, .services)
+        endpoints = ObjectCache(host, .endpoints)
+        endpointSlices = ObjectCache(host, .endpointSlices)
+        rootCertificates = ObjectCache(host, .configMaps, selector: ".metadata.name=\(RootCertificate.name)")
+        serviceAccounts = ObjectCache(host, .serviceAccounts, selector: ".metadata.name=default")
+        deployments = ObjectCache(host, .deployments)
+        replicaSets = ObjectCache(host, .replicaSets)
+        statefulSets = ObjectCache(host, .statefulSets)
+        daemonSets = ObjectCache(host, .daemonSets)
+        controllerRevisions = ObjectCache(host, .controllerRevisions)
+        jobs = ObjectCache(host, .jobs)
+        cronJobs = ObjectCache(host, .cronJobs)
+        volumeClaims = ObjectCache(host, .volumeClaims)
+        volumes = ObjectCache(host, .volumes)
+        storageClasses = ObjectCache(host, .storageClasses)
+        leases = ObjectCache(host, .leases)
+    }
+
+    var caches: [ObjectCache] {
+        [
+            namespaces, nodes, leases, storageClasses, volumes, volumeClaims, serviceAccounts, rootCertificates,
+            services, endpoints, endpointSlices, controllerRevisions, deployments, replicaSets, statefulSets, daemonSets,
+            jobs, cronJobs, pods,
+        ]
+    }
+}
+
+/// A part of the plugin that keeps one kind of object true.
+protocol Controller: AnyObject, Sendable {
+    /// Called when every cache is filled: lets its queue go.
+    func start() throws
+    /// Returns when nothing of it runs any more.
+    func stop()
+}

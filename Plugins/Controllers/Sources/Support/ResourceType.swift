@@ -1,0 +1,43 @@
+/// A kind of object as the API names it.
+struct ResourceType: Sendable, Hashable {
+    /// "v1", "apps/v1".
+    var apiVersion: String
+    /// Plural, as in paths.
+    var plural: String
+    var kind: String
+    var isNamespaced = true
+
+    var group: String {
+        guard let slash = apiVersion.firstIndex(of: "/") else { return "" }
+        return String(apiVersion[..<slash])
+    }
+
+    /// The first part of store keys: "pods", "deployments.apps".
+    var storeName: String { group.isEmpty ? plural : "\(plural).\(group)" }
+
+    static let pods = ResourceType(apiVersion: "v1", plural: "pods", kind: "Pod")
+    static let nodes = ResourceType(apiVersion: "v1", plural: "nodes", kind: "Node", isNamespaced: false)
+    static let namespaces = ResourceType(apiVersion: "v1", plural: "namespaces", kind: "Namespace", isNamespaced: false)
+    static let services = ResourceType(apiVersion: "v1", plural: "services", kind: "Service")
+    static let endpoints = ResourceType(apiVersion: "v1", plural: "endpoints", kind: "Endpoints")
+    static let configMaps = ResourceType(apiVersion: "v1", plural: "configmaps", kind: "ConfigMap")
+    static let serviceAccounts = ResourceType(apiVersion: "v1", plural: "serviceaccounts", kind: "ServiceAccount")
+    static let events = ResourceType(apiVersion: "v1", plural: "events", kind: "Event")
+    static let volumeClaims = ResourceType(
+        apiVersion: "v1", plural: "persistentvolumeclaims", kind: "PersistentVolumeClaim")
+    static let volumes = ResourceType(
+        apiVersion: "v1", plural: "persistentvolumes", kind: "PersistentVolume", isNamespaced: false)
+    static let storageClasses = ResourceType(
+        apiVersion: "storage.k8s.io/v1", plural: "storageclasses", kind: "StorageClass", isNamespaced: false)
+    static let deployments = ResourceType(apiVersion: "apps/v1", plural: "deployments", kind: "Deployment")
+    static let replicaSets = ResourceType(apiVersion: "apps/v1", plural: "replicasets", kind: "ReplicaSet")
+    static let statefulSets = ResourceType(apiVersion: "apps/v1", plural: "statefulsets", kind: "StatefulSet")
+    static let daemonSets = ResourceType(apiVersion: "apps/v1", plural: "daemonsets", kind: "DaemonSet")
+    static let controllerRevisions = ResourceType(
+        apiVersion: "apps/v1", plural: "controllerrevisions", kind: "ControllerRevision")
+    static let jobs = ResourceType(apiVersion: "batch/v1", plural: "jobs", kind: "Job")
+    static let cronJobs = ResourceType(apiVersion: "batch/v1", plural: "cronjobs", kind: "CronJob")
+    static let endpointSlices = ResourceType(
+        apiVersion: "discovery.k8s.io/v1", plural: "endpointslices", kind: "EndpointSlice")
+    static let leases = ResourceType(apiVersion: "coordination.k8s.io/v1", plural: "leases", kind: "Lease")
+}

@@ -1,0 +1,133 @@
+import Glibc
+import Objects
+import PluginKit
+import Synchronization
+
+/// Writes through role hostd.api/1, in the forms that controllers use. Any thread.
+final class Writer: Sendable {
+    let api: APIClient
+    private let provider: any APIProvider
+
+    convenience init(_ host: Host) throws { self.init(try APIRoleClient(host)) }
+
+    init(_ provider: any APIProvider) {
+        self.provider = provider
+        api = APIClient(provider)
+    }
+
+    @discardableResult
+    func create(_ type: ResourceType, _ object: JSON) throws -> JSON { try api.create(type.plural, object) }
+
+    @discardableResult
+    func update(_ type: ResourceType, _ object: JSON) throws -> JSON { try api.update(type.plural, object) }
+
+    /// Replaces the status of an object, at the object's resource version; without effect when it is the same.
+    func updateStatus(_ type: ResourceType, _ object: JSON, status: JSON) throws {
+        if object["status"] == status { return }
+        var changed = object
+        changed["apiVersion"] = .string(type.apiVersion)
+        changed["kind"] = .string(type.kind)
+        changed["status"] = status
+        try api.update(type.plural, changed, subresource: "status")
+    }
+
+    /// A merge patch.
+    @discardableResult
+    func patch(_ type: ResourceType, _ object: JSON, subresource: String = "", _ patch: JSON) throws -> JSON {
+        try api.patch(
+            type.apiVersion, type.plural, namespace: object.namespace, name: object.name, subresource: subresource, patch)
+    }
+
+    /// Deletes this very object, by uid; one that is gone is no error.
+    func delete(
+        _ type: ResourceType, _ object: JSON, gracePeriodSeconds: Int64? = nil, propagation: String? = nil
+    ) throws {
+        do {
+            try api.delete(
+                type.apiVersion, type.plural, namespace: object.namespace, name: object.name,
+                gracePeriodSeconds: gracePeriodSeconds, uid: object.uid, propagation: propagation)
+        } catch let error as APIError where error.isNotFound || error.isConflict {
+            // A conflict on the uid: the name belongs to another object by now.
+        }
+    }
+
+    /// Several requests at once, so that their writes become durable together. Results are in the order of requests.
+    func all(_ requests: [(method: String, path: String, body: JSON)]) -> [Result<JSON, any Error>] {
+        if requests.count == 1 { return [Result { try api.request(requests[0].method, requests[0].path, body: requests[0].body) }] }
+        let results = Results(count: requests.count)
+        for (index, request) in requests.enumerated() {
+            do {
+                try provider.requestAsync(
+                    method: request.method, path: request.path, body: request.body.serialized(), deadline: 0
+                ) { results.finish(index, Writer.outcome($0)) }
+            } catch {
+                results.finish(index, .failure(error))
+            }
+        }
+        return results.wait()
+    }
+
+    func createAll(_ type: ResourceType, _ objects: [JSON]) -> [Result<JSON, any Error>] {
+        all(objects.map { ("POST", APIPath.collection(type.apiVersion, type.plural, namespace: $0.namespace), $0) })
+    }
+
+    /// One request whose outcome is handed to `completion`, from any thread.
+    func send(
+        _ method: String, _ path: String, body: JSON, completion: @escaping @Sendable (Result<JSON, any Error>) -> Void
+    ) {
+        do {
+            try provider.requestAsync(method: method, path: path, body: body.serialized(), deadline: 0) {
+                completion(Writer.outcome($0))
+            }
+        } catch {
+            completion(.failure(error))
+        }
+    }
+
+    private static func outcome(_ answer: Result<(code: Int32, body: [UInt8]), PluginError>) -> Result<JSON, any Error> {
+        Result {
+            let (code, body) = try answer.get()
+            let json = body.isEmpty ? JSON.null : try JSON(parsing: body)
+            guard (200..<300).contains(code) else { throw APIError(code: Int(code), status: json) }
+            return json
+        }
+    }
+}
+
+/// Outcomes that arrive in any order from any thread, and a caller that waits for all of them.
+private final class Results: @unchecked Sendable {
+    // SAFETY: `values` is guarded by `mutex`; the pthread objects live on the heap for this object's lifetime.
+    private var values: [Result<JSON, any Error>?]
+    private var missing: Int
+    private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
+    private let condition = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
+
+    init(count: Int) {
+        values = Array(repeating: nil, count: count)
+        missing = count
+        pthread_mutex_init(mutex, nil)
+        pthread_cond_init(condition, nil)
+    }
+
+    deinit {
+        pthread_cond_destroy(condition)
+        pthread_mutex_destroy(mutex)
+        condition.deallocate()
+        mutex.deallocate()
+    }
+
+    func finish(_ index: Int, _ value: Result<JSON, any Error>) {
+        pthread_mutex_lock(mutex)
+        if values[index] == nil { missing -= 1 }
+        values[index] = value
+        if missing == 0 { pthread_cond_signal(condition) }
+        pthread_mutex_unlock(mutex)
+    }
+
+    func wait() -> [Result<JSON, any Error>] {
+        pthread_mutex_lock(mutex)
+        defer { pthread_mutex_unlock(mutex) }
+        while missing > 0 { pthread_cond_wait(condition, mutex) }
+        return values.compactMap { $0 }
+    }
+}

@@ -1,0 +1,248 @@
+/// The scheduler's whole state and decision: nodes, what placed pods use of them, and the choice of a node for one more.
+///
+/// A value without locks, clocks or input and output; the plugin feeds it. Choice follows Kubernetes: filter nodes from a
+/// rotating start until enough fit, score those, take the best, break ties by a seeded generator.
+/// Complexity of `schedule`: O(nodes looked at), plus O(placed pods) only for pods that relate to other pods.
+public struct Placement: Sendable {
+    struct Node: Sendable {
+        var description: NodeDescription
+        /// Allocatable and used extended resources by interned position; may be shorter than the table of names.
+        var extendedAllocatable: [Int64] = []
+        var extendedRequested: [Int64] = []
+        var hostPorts: [HostPort] = []
+    }
+
+    struct PlacedPod: Sendable {
+        var node: String
+        var pod: PodDescription
+    }
+
+    /// Parallel to `nodes`: the flat part that the filter runs over.
+    var loads: [NodeLoad] = []
+    var nodes: [Node] = []
+    var positions: [String: Int] = [:]
+    var pods: [String: PlacedPod] = [:]
+    private var podsByNode: [String: Set<String>] = [:]
+    /// Pods whose required anti-affinity can refuse other pods.
+    var antiAffinityPods: Set<String> = []
+    private var extendedPositions: [String: Int] = [:]
+    private var nextStart = 0
+    private var random: UInt64
+
+    /// - Parameter seed: of the tie-breaker; the same calls with the same seed give the same decisions.
+    public init(seed: UInt64 = 0x9E37_79B9_7F4A_7C15) { random = seed | 1 }
+
+    public var nodeCount: Int { nodes.count }
+    public var podCount: Int { pods.count }
+
+    // MARK: State
+
+    /// Adds or replaces a node; the pods already placed there stay accounted.
+    public mutating func setNode(_ description: NodeDescription) {
+        var load = NodeLoad()
+        load.allocatable = description.allocatable
+        load.flags = description.flags
+        var node = Node(description: description)
+        node.extendedAllocatable = extendedVector(description.extended.map { ($0.key, $0.value) })
+        let position: Int
+        if let known = positions[description.name] {
+            position = known
+            nodes[known] = node
+            loads[known] = load
+        } else {
+            position = nodes.count
+            positions[description.name] = position
+            nodes.append(node)
+            loads.append(load)
+        }
+        for uid in podsByNode[description.name] ?? [] {
+            if let placed = pods[uid] { account(placed.pod, at: position) }
+        }
+    }
+
+    /// Forgets a node; its pods are remembered, in case the node comes back before they go.
+    public mutating func removeNode(_ name: String) {
+        guard let position = positions.removeValue(forKey: name) else { return }
+        nodes.swapAt(position, nodes.count - 1)
+        loads.swapAt(position, loads.count - 1)
+        nodes.removeLast()
+        loads.removeLast()
+        if position < nodes.count { positions[nodes[position].description.name] = position }
+    }
+
+    /// Accounts a pod on a node, moving it when it was accounted elsewhere.
+    public mutating func setPod(uid: String, _ pod: PodDescription, node: String) {
+        removePod(uid: uid)
+        pods[uid] = PlacedPod(node: node, pod: pod)
+        podsByNode[node, default: []].insert(uid)
+        if !pod.antiAffinity.isEmpty { antiAffinityPods.insert(uid) }
+        if let position = positions[node] { account(pod, at: position) }
+    }
+
+    /// Frees what a pod used; an unknown pod is none.
+    public mutating func removePod(uid: String) {
+        guard let placed = pods.removeValue(forKey: uid) else { return }
+        antiAffinityPods.remove(uid)
+        podsByNode[placed.node]?.remove(uid)
+        if podsByNode[placed.node]?.isEmpty == true { podsByNode[placed.node] = nil }
+        guard let position = positions[placed.node] else { return }
+        loads[position].requested -= placed.pod.amounts
+        loads[position].scoredMilliCPU -= placed.pod.scoredMilliCPU
+        loads[position].scoredMemory -= placed.pod.scoredMemory
+        for (name, amount) in placed.pod.extended {
+            if let index = extendedPositions[name] { nodes[position].extendedRequested[index] -= amount }
+        }
+        for port in placed.pod.hostPorts {
+            if let index = nodes[position].hostPorts.firstIndex(of: port) { nodes[position].hostPorts.remove(at: index) }
+        }
+    }
+
+    private mutating func account(_ pod: PodDescription, at position: Int) {
+        loads[position].requested += pod.amounts
+        loads[position].scoredMilliCPU += pod.scoredMilliCPU
+        loads[position].scoredMemory += pod.scoredMemory
+        for (name, amount) in pod.extended {
+            let index = extendedPosition(name)
+            while nodes[position].extendedRequested.count <= index { nodes[position].extendedRequested.append(0) }
+            nodes[position].extendedRequested[index] += amount
+        }
+        nodes[position].hostPorts += pod.hostPorts
+    }
+
+    private mutating func extendedPosition(_ name: String) -> Int {
+        if let known = extendedPositions[name] { return known }
+        let position = extendedPositions.count
+        extendedPositions[name] = position
+        return position
+    }
+
+    private mutating func extendedVector(_ amounts: [(String, Int64)]) -> [Int64] {
+        var vector: [Int64] = []
+        for (name, amount) in amounts {
+            let index = extendedPosition(name)
+            while vector.count <= index { vector.append(0) }
+            vector[index] = amount
+        }
+        return vector
+    }
+
+    // MARK: Decision
+
+    /// How many fitting nodes end the search: all of them below 100 nodes, then a share that shrinks from 50 % by one
+    /// point per 125 nodes down to 5 %, never below 100 nodes (Kubernetes' numFeasibleNodesToFind).
+    static func searchGoal(nodes: Int) -> Int {
+        if nodes < 100 { return nodes }
+        return max(100, nodes * max(5, 50 - nodes / 125) / 100)
+    }
+
+    /// Chooses a node for a pod and accounts the pod there. A pod that was placed before is placed anew.
+    public mutating func schedule(uid: String, _ pod: PodDescription) -> Decision {
+        removePod(uid: uid)
+        let relations = PodRelations(pod, in: self)
+        let extended = pod.extended.map { (index: extendedPosition($0.name), name: $0.name, amount: $0.amount) }
+        let goal = Placement.searchGoal(nodes: nodes.count)
+        var fitting: [Int] = []
+        fitting.reserveCapacity(goal)
+        var refusals: [Refusal: Int] = [:]
+        var position = nodes.isEmpty ? 0 : nextStart % nodes.count
+        var looked = 0
+        while looked < nodes.count && fitting.count < goal {
+            if let refusal = refusal(of: pod, extended: extended, relations: relations, at: position) {
+                refusals[refusal, default: 0] += 1
+            } else {
+                fitting.append(position)
+            }
+            looked += 1
+            position = position + 1 == nodes.count ? 0 : position + 1
+        }
+        nextStart = position
+        guard !fitting.isEmpty else {
+            let reasons = refusals.map { (reason: $0.key.description, nodes: $0.value) }
+            return .refused(nodes: nodes.count, reasons: reasons.sorted { $0.reason < $1.reason })
+        }
+        let chosen = fitting.count == 1 ? fitting[0] : best(of: fitting, for: pod, relations: relations)
+        let name = nodes[chosen].description.name
+        setPod(uid: uid, pod, node: name)
+        return .placed(node: name)
+    }
+
+    /// Nil when the node at `position` can take the pod.
+    private func refusal(
+        of pod: PodDescription, extended: [(index: Int, name: String, amount: Int64)], relations: PodRelations?,
+        at position: Int
+    ) -> Refusal? {
+        let flags = loads[position].flags
+        if flags.contains(.unschedulable) && !pod.tolerations.tolerate(.unschedulable) { return .unschedulable }
+        if !pod.nodeName.isEmpty && pod.nodeName != nodes[position].description.name { return .nodeName }
+        if let taint = untoleratedTaint(of: pod, flags: flags, at: position) { return .taint(taint) }
+        if !pod.nodeSelector.isEmpty || pod.requiredNodeTerms != nil {
+            if !pod.selects(nodes[position].description) { return .nodeSelector }
+        }
+        if !pod.hostPorts.isEmpty {
+            let used = nodes[position].hostPorts
+            if pod.hostPorts.contains(where: { port in used.contains { $0.conflicts(port) } }) { return .hostPorts }
+        }
+        if let shortage = shortage(of: pod.amounts, at: position) { return shortage }
+        for (index, name, amount) in extended where amount > 0 {
+            let node = nodes[position]
+            let allocatable = index < node.extendedAllocatable.count ? node.extendedAllocatable[index] : 0
+            let requested = index < node.extendedRequested.count ? node.extendedRequested[index] : 0
+            if amount > allocatable - requested { return .insufficient(name) }
+        }
+        return relations?.refusal(of: nodes[position].description)
+    }
+
+    private func untoleratedTaint(of pod: PodDescription, flags: NodeFlags, at position: Int) -> Taint? {
+        if flags.contains(.hardTaints) {
+            for taint in nodes[position].description.taints where taint.effect != .preferNoSchedule {
+                // The unschedulable mark was tested above under its own reason.
+                if taint.key == Taint.unschedulable.key && flags.contains(.unschedulable) { continue }
+                if !pod.tolerations.tolerate(taint) { return taint }
+            }
+        }
+        if !flags.contains(.ready) && !pod.tolerations.tolerate(.notReady) { return .notReady }
+        return nil
+    }
+
+    private func shortage(of amounts: Amounts, at position: Int) -> Refusal? {
+        let allocatable = loads[position].allocatable
+        let requested = loads[position].requested
+        if requested.pods + amounts.pods > allocatable.pods { return .tooManyPods }
+        if amounts.milliCPU > 0 && amounts.milliCPU > allocatable.milliCPU - requested.milliCPU {
+            return .insufficient("cpu")
+        }
+        if amounts.memory > 0 && amounts.memory > allocatable.memory - requested.memory {
+            return .insufficient("memory")
+        }
+        if amounts.ephemeralStorage > 0
+            && amounts.ephemeralStorage > allocatable.ephemeralStorage - requested.ephemeralStorage
+        {
+            return .insufficient("ephemeral-storage")
+        }
+        return nil
+    }
+
+    private mutating func best(of fitting: [Int], for pod: PodDescription, relations: PodRelations?) -> Int {
+        let scores = scores(of: fitting, for: pod, relations: relations)
+        var chosen = 0
+        var ties: UInt64 = 1
+        for index in 1..<fitting.count {
+            if scores[index] > scores[chosen] {
+                chosen = index
+                ties = 1
+            } else if scores[index] == scores[chosen] {
+                ties += 1
+                if nextRandom() % ties == 0 { chosen = index }
+            }
+        }
+        return fitting[chosen]
+    }
+
+    /// The next number of the tie-breaker (xorshift64).
+    private mutating func nextRandom() -> UInt64 {
+        random ^= random << 13
+        random ^= random >> 7
+        random ^= random << 17
+        return random
+    }
+}

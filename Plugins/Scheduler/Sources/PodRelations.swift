@@ -1,0 +1,129 @@
+/// What one decision needs to know of other pods, gathered once before the nodes are looked at: inter-pod affinity,
+/// anti-affinity in both directions, and topology spread.
+struct PodRelations: Sendable {
+    /// A node label and its value: "the same place" for pods.
+    struct Place: Hashable, Sendable {
+        var key: String
+        var value: String
+    }
+
+    private struct Spread: Sendable {
+        var constraint: SpreadConstraint
+        var counts: [String: Int64] = [:]
+        var selfCount: Int64 = 0
+        var least: Int64 = 0
+    }
+
+    /// Required affinity: topology keys, and the places where a pod that matches all terms runs.
+    private var affinityKeys: [String] = []
+    private var affinityPlaces: Set<Place> = []
+    /// No pod matches anywhere and the pod matches itself: it may be the first one.
+    private var affinityStartsHere = false
+    private var antiAffinityPlaces: Set<Place> = []
+    private var existingAntiAffinityPlaces: Set<Place> = []
+    private var preferred: [Place: Int64] = [:]
+    private var spreads: [Spread] = []
+
+    var scoresAffinity: Bool { !preferred.isEmpty }
+    var scoresSpread: Bool { spreads.contains { !$0.constraint.isRequired } }
+
+    /// Nil when neither the pod nor any placed pod relates to others: the common case costs nothing.
+    init?(_ pod: PodDescription, in placement: Placement) {
+        let relates = !pod.affinity.isEmpty || !pod.antiAffinity.isEmpty || !pod.preferredAffinity.isEmpty
+            || !pod.spread.isEmpty
+        guard relates || !placement.antiAffinityPods.isEmpty else { return nil }
+        gatherExistingAntiAffinity(pod, placement)
+        guard relates else { return }
+        affinityKeys = pod.affinity.map(\.topologyKey)
+        gatherAffinity(pod, placement)
+        if !pod.affinity.isEmpty && affinityPlaces.isEmpty {
+            affinityStartsHere = pod.affinity.allSatisfy { $0.selects(pod) }
+        }
+        for constraint in pod.spread { spreads.append(count(constraint, pod, placement)) }
+    }
+
+    private mutating func gatherExistingAntiAffinity(_ pod: PodDescription, _ placement: Placement) {
+        for uid in placement.antiAffinityPods {
+            guard let placed = placement.pods[uid], let position = placement.positions[placed.node] else { continue }
+            let labels = placement.nodes[position].description.labels
+            for term in placed.pod.antiAffinity where term.selects(pod) {
+                if let value = labels[term.topologyKey] {
+                    existingAntiAffinityPlaces.insert(Place(key: term.topologyKey, value: value))
+                }
+            }
+        }
+    }
+
+    private mutating func gatherAffinity(_ pod: PodDescription, _ placement: Placement) {
+        guard !pod.affinity.isEmpty || !pod.antiAffinity.isEmpty || !pod.preferredAffinity.isEmpty else { return }
+        for placed in placement.pods.values {
+            guard let position = placement.positions[placed.node] else { continue }
+            let labels = placement.nodes[position].description.labels
+            func place(_ key: String) -> Place? { labels[key].map { Place(key: key, value: $0) } }
+            if !pod.affinity.isEmpty && pod.affinity.allSatisfy({ $0.selects(placed.pod) }) {
+                affinityPlaces.formUnion(affinityKeys.compactMap(place))
+            }
+            for term in pod.antiAffinity where term.selects(placed.pod) {
+                if let place = place(term.topologyKey) { antiAffinityPlaces.insert(place) }
+            }
+            for (weight, term) in pod.preferredAffinity where term.selects(placed.pod) {
+                if let place = place(term.topologyKey) { preferred[place, default: 0] += weight }
+            }
+        }
+    }
+
+    private func count(_ constraint: SpreadConstraint, _ pod: PodDescription, _ placement: Placement) -> Spread {
+        var spread = Spread(constraint: constraint)
+        spread.selfCount = constraint.selects(pod) ? 1 : 0
+        func domain(_ position: Int) -> String? {
+            let node = placement.nodes[position].description
+            if constraint.honorsNodeAffinity && !pod.selects(node) { return nil }
+            return node.labels[constraint.topologyKey]
+        }
+        for position in placement.nodes.indices {
+            if let value = domain(position) { spread.counts[value] = 0 }
+        }
+        for placed in placement.pods.values where placed.pod.namespace == pod.namespace {
+            guard let position = placement.positions[placed.node], constraint.selects(placed.pod),
+                let value = domain(position)
+            else { continue }
+            spread.counts[value, default: 0] += 1
+        }
+        let hasEnoughDomains = spread.counts.count >= constraint.minimumDomains
+        spread.least = hasEnoughDomains ? spread.counts.values.min() ?? 0 : 0
+        return spread
+    }
+
+    /// Nil when the node suits the pod's relations and those of the pods already there.
+    func refusal(of node: NodeDescription) -> Refusal? {
+        for spread in spreads where spread.constraint.isRequired {
+            guard let value = node.labels[spread.constraint.topologyKey] else { return .spreadLabelMissing }
+            let skew = (spread.counts[value] ?? 0) + spread.selfCount - spread.least
+            if skew > spread.constraint.maximumSkew { return .spread }
+        }
+        for key in affinityKeys {
+            guard let value = node.labels[key] else { return .podAffinity }
+            if !affinityStartsHere && !affinityPlaces.contains(Place(key: key, value: value)) { return .podAffinity }
+        }
+        if holds(antiAffinityPlaces, node) { return .podAntiAffinity }
+        if holds(existingAntiAffinityPlaces, node) { return .existingAntiAffinity }
+        return nil
+    }
+
+    private func holds(_ places: Set<Place>, _ node: NodeDescription) -> Bool {
+        places.contains { node.labels[$0.key] == $0.value }
+    }
+
+    func affinityScore(of node: NodeDescription) -> Int64 {
+        preferred.reduce(0) { node.labels[$1.key.key] == $1.key.value ? $0 + $1.value : $0 }
+    }
+
+    /// Pods already in the node's domains; a node outside a domain costs as much as the fullest one and one more.
+    func spreadCost(of node: NodeDescription) -> Int64 {
+        spreads.reduce(0) { sum, spread in
+            if spread.constraint.isRequired { return sum }
+            let count = node.labels[spread.constraint.topologyKey].flatMap { spread.counts[$0] }
+            return sum + (count ?? (spread.counts.values.max() ?? 0) + 1)
+        }
+    }
+}
