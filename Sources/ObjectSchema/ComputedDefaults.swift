@@ -1,0 +1,88 @@
+import Objects
+
+/// The few defaults that are computed from other fields and so cannot be rows of defaults.txt.
+enum ComputedDefaults {
+    static func apply(to object: inout JSON, typeName: String) {
+        switch typeName {
+        case "io.k8s.api.core.v1.Container", "io.k8s.api.core.v1.EphemeralContainer": container(&object)
+        case "io.k8s.api.core.v1.ResourceRequirements", "io.k8s.api.core.v1.VolumeResourceRequirements":
+            requestsFromLimits(&object)
+        case "io.k8s.api.core.v1.PodSpec": podSpec(&object)
+        case "io.k8s.api.core.v1.Volume": volume(&object)
+        case "io.k8s.api.core.v1.ServiceSpec": servicePorts(&object)
+        case "io.k8s.api.core.v1.Namespace": namespaceLabel(&object)
+        case "io.k8s.api.core.v1.ReplicationController": labelsFromTemplate(&object)
+        case "io.k8s.api.core.v1.LimitRangeItem": limitRange(&object)
+        default: break
+        }
+    }
+
+    /// An image with the tag "latest", or with neither tag nor digest, is pulled always, any other if it is missing.
+    private static func container(_ container: inout JSON) {
+        guard container["imagePullPolicy"].isEmpty else { return }
+        container["imagePullPolicy"] = tag(of: container["image"].stringValue ?? "") == "latest" ? "Always" : "IfNotPresent"
+    }
+
+    private static func tag(of image: String) -> String {
+        if image.contains("@") { return "" }
+        let last = image.split(separator: "/", omittingEmptySubsequences: false).last ?? ""
+        guard let colon = last.lastIndex(of: ":") else { return "latest" }
+        return String(last[last.index(after: colon)...])
+    }
+
+    private static func requestsFromLimits(_ resources: inout JSON) {
+        guard let limits = resources["limits"].objectValue else { return }
+        for (name, value) in limits where resources["requests"][name].isNull { resources["requests"][name] = value }
+    }
+
+    /// `serviceAccount` is the old name of `serviceAccountName`; with the host's network, ports are the host's.
+    private static func podSpec(_ spec: inout JSON) {
+        if let name = spec["serviceAccountName"].stringValue, !name.isEmpty {
+            spec["serviceAccount"] = .string(name)
+        } else if let name = spec["serviceAccount"].stringValue, !name.isEmpty {
+            spec["serviceAccountName"] = .string(name)
+        }
+        guard spec["hostNetwork"].boolValue == true else { return }
+        for list in ["containers", "initContainers"] where spec[list].exists {
+            spec[list].updateElements { _, container in
+                guard container["ports"].exists else { return }
+                container["ports"].updateElements { _, port in
+                    if port["hostPort"].isNull || port["hostPort"] == 0 { port["hostPort"] = port["containerPort"] }
+                }
+            }
+        }
+    }
+
+    private static func volume(_ volume: inout JSON) {
+        if volume.count == 1, volume["name"].exists { volume["emptyDir"] = [:] }
+    }
+
+    private static func servicePorts(_ spec: inout JSON) {
+        guard spec["ports"].exists else { return }
+        spec["ports"].updateElements { _, port in
+            let target = port["targetPort"]
+            if target.isNull || target == 0 || target == "" { port["targetPort"] = port["port"] }
+        }
+    }
+
+    private static func namespaceLabel(_ namespace: inout JSON) {
+        if !namespace.name.isEmpty { namespace.labels["kubernetes.io/metadata.name"] = .string(namespace.name) }
+    }
+
+    private static func labelsFromTemplate(_ controller: inout JSON) {
+        let labels = controller["spec"]["template"]["metadata"]["labels"]
+        guard !labels.isEmpty else { return }
+        if controller["spec"]["selector"].isEmpty { controller["spec"]["selector"] = labels }
+        if controller.labels.isEmpty { controller.labels = labels }
+    }
+
+    /// For containers: a default is the maximum unless given, a default request the default, else the minimum.
+    private static func limitRange(_ item: inout JSON) {
+        guard item["type"] == "Container" else { return }
+        for (target, source) in [("default", "max"), ("defaultRequest", "default"), ("defaultRequest", "min")] {
+            for (name, value) in item[source].objectValue ?? [:] where item[target][name].isNull {
+                item[target][name] = value
+            }
+        }
+    }
+}

@@ -1,0 +1,79 @@
+import CObjectSchema
+import Objects
+
+/// A row of defaults.txt: the value that an absent field of a type gets, when the condition holds.
+struct DefaultRule: Sendable {
+    let path: [String]
+    let value: JSON
+    let condition: RuleCondition
+
+    static let table = RuleTable(EmbeddedText(hostd_defaults_text())) { line, _ in DefaultRule(line) }
+
+    /// Parses `PATH = JSON [when CONDITION]`.
+    init(_ line: String) {
+        let sides = line.split(separator: " = ", maxSplits: 1)
+        let tail = sides[1].split(separator: " when ", maxSplits: 1)
+        path = RuleCondition.path(sides[0])
+        condition = tail.count > 1 ? RuleCondition(tail[1]) : .always
+        do { value = try JSON(parsing: String(tail[0])) } catch {
+            // SAFETY: the table is part of the image and covered by a test; a malformed row is a build error.
+            fatalError("defaults.txt has a malformed value in \"\(line)\": \(error)")
+        }
+    }
+
+    func apply(to object: inout JSON) {
+        guard object[path: path].isNull, condition.holds(for: object) else { return }
+        Self.set(&object, path[...], value)
+    }
+
+    private static func set(_ object: inout JSON, _ path: ArraySlice<String>, _ value: JSON) {
+        guard let key = path.first else {
+            object = value
+            return
+        }
+        switch object[key] {
+        case .null where path.count > 1: object[key] = [:]
+        case .null, .object: break
+        // A value of a wrong type is for validation to find.
+        default: if path.count > 1 { return }
+        }
+        set(&object[key], path.dropFirst(), value)
+    }
+}
+
+extension Schema {
+    /// Gives absent fields the values that Kubernetes gives them, everywhere in an object.
+    public func applyDefaults(_ object: inout JSON, as node: SchemaNode) {
+        switch node.shape {
+        case .object:
+            guard case .object = object else { return }
+            for rule in DefaultRule.table.rows(for: node.name) { rule.apply(to: &object) }
+            applyStatedDefaults(&object, node)
+            ComputedDefaults.apply(to: &object, typeName: node.name)
+            guard case .object(var members) = object else { return }
+            object = .null
+            members.updateValues { key, value in
+                if let property = node.property(key) { applyDefaults(&value, as: property.node) }
+            }
+            object = .object(members)
+        case .array:
+            guard let items = node.items, items.shape == .object || items.shape == .array else { return }
+            object.updateElements { _, element in applyDefaults(&element, as: items) }
+        case .map:
+            guard let values = node.additionalProperties, values.shape == .object, case .object(var members) = object
+            else { return }
+            object = .null
+            members.updateValues { _, value in applyDefaults(&value, as: values) }
+            object = .object(members)
+        default: break
+        }
+    }
+
+    /// The defaults of the OpenAPI document, except for those that only state Go's zero value.
+    private func applyStatedDefaults(_ object: inout JSON, _ node: SchemaNode) {
+        for property in node.properties {
+            guard let value = property.defaultValue, !value.isEmpty, value != 0, value != false else { continue }
+            if object[property.name].isNull { object[property.name] = value }
+        }
+    }
+}

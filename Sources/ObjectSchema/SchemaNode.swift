@@ -1,0 +1,157 @@
+import Objects
+
+/// A group, a version and a kind, such as ("apps", "v1", "Deployment"); the core group is empty.
+public struct GroupVersionKind: Sendable, Hashable, CustomStringConvertible {
+    public var group: String
+    public var version: String
+    public var kind: String
+
+    public init(group: String, version: String, kind: String) {
+        self.group = group
+        self.version = version
+        self.kind = kind
+    }
+
+    /// From an object's `apiVersion` and `kind`.
+    public init(apiVersion: String, kind: String) {
+        let parts = apiVersion.split(separator: "/", maxSplits: 1)
+        self.init(group: parts.count == 2 ? String(parts[0]) : "", version: parts.last.map(String.init) ?? "", kind: kind)
+    }
+
+    /// "apps/v1", or "v1" for the core group.
+    public var apiVersion: String { group.isEmpty ? version : "\(group)/\(version)" }
+
+    public var description: String { "\(apiVersion), Kind=\(kind)" }
+}
+
+/// The type of a value: one of the definitions of the table, or a list, map or scalar inside one.
+public final class SchemaNode: Sendable {
+    public enum Shape: Sendable, Hashable {
+        case string
+        /// A string of base 64.
+        case bytes
+        /// RFC 3339.
+        case time
+        /// RFC 3339 with six digits of fraction.
+        case microTime
+        case quantity
+        case intOrString
+        case integer32
+        case integer64
+        case number
+        case boolean
+        /// Fixed fields.
+        case object
+        /// Any object, kept as it is.
+        case freeObject
+        /// Anything, kept as it is.
+        case any
+        case array
+        case map
+    }
+
+    public let shape: Shape
+    /// The definition's full name, such as io.k8s.api.core.v1.PodSpec; empty for what is written in place.
+    public let name: String
+    /// The kinds that this definition stands for, if any.
+    public let kinds: [GroupVersionKind]
+    /// Whether the fields of the object are replaced together by server-side apply.
+    public let isAtomic: Bool
+    /// In the order of their names' bytes.
+    public let properties: [SchemaProperty]
+    /// The field whose value selects which of `unionFields` may be set, if this is a union.
+    public let unionDiscriminator: String
+    public let unionFields: [String]
+    let element: SchemaReference?
+
+    init(
+        shape: Shape, name: String = "", kinds: [GroupVersionKind] = [], isAtomic: Bool = false,
+        properties: [SchemaProperty] = [], unionDiscriminator: String = "", unionFields: [String] = [],
+        element: SchemaReference? = nil
+    ) {
+        self.shape = shape
+        self.name = name
+        self.kinds = kinds
+        self.isAtomic = isAtomic
+        self.properties = properties
+        self.unionDiscriminator = unionDiscriminator
+        self.unionFields = unionFields
+        self.element = element
+    }
+
+    /// The type of an array's elements.
+    public var items: SchemaNode? { shape == .array ? element?.node : nil }
+
+    /// The type of a map's values.
+    public var additionalProperties: SchemaNode? { shape == .map ? element?.node : nil }
+
+    /// The last part of the name: "PodSpec".
+    public var shortName: String { name.split(separator: ".").last.map(String.init) ?? "" }
+
+    /// Complexity: O(log count).
+    public func property(_ name: String) -> SchemaProperty? {
+        var low = 0
+        var high = properties.count
+        while low < high {
+            let middle = (low + high) / 2
+            let candidate = properties[middle].name
+            if candidate == name { return properties[middle] }
+            if candidate.precedesByBytes(name) { low = middle + 1 } else { high = middle }
+        }
+        return nil
+    }
+
+    /// The type at a path of field names; lists and maps on the way stand for their elements.
+    public func node(at path: [String]) -> SchemaNode? {
+        var current: SchemaNode? = self
+        for step in path {
+            while let element = current?.items { current = element }
+            if let values = current?.additionalProperties { current = values } else { current = current?.property(step)?.node }
+        }
+        return current
+    }
+}
+
+/// A field of an object.
+public struct SchemaProperty: Sendable {
+    public enum ListType: Sendable, Hashable {
+        case atomic
+        /// Unique scalars.
+        case set
+        /// Objects that are told apart by `mapKeys`.
+        case map
+    }
+
+    public let name: String
+    public let isRequired: Bool
+    /// The default that the OpenAPI document states; nil when none.
+    public let defaultValue: JSON?
+    public let listType: ListType?
+    /// The fields that tell the elements of a list of type map apart.
+    public let mapKeys: [String]
+    /// Whether a strategic merge patch merges a list instead of replacing it.
+    public let mergesList: Bool
+    /// Whether `$retainKeys` of a strategic merge patch has a meaning here.
+    public let retainsKeys: Bool
+    /// Whether a strategic merge patch replaces an object instead of merging it.
+    public let replaces: Bool
+    /// The field that tells elements apart in a strategic merge patch; nil for lists of scalars.
+    public let mergeKey: String?
+    public let isAtomicMap: Bool
+    let reference: SchemaReference
+
+    public var node: SchemaNode { reference.node }
+}
+
+/// A type in place, or a definition of the table that is parsed when it is first asked for.
+enum SchemaReference: Sendable {
+    case inline(SchemaNode)
+    case definition(Int)
+
+    var node: SchemaNode {
+        switch self {
+        case .inline(let node): node
+        case .definition(let index): Schema.shared.definition(at: index)
+        }
+    }
+}

@@ -1,0 +1,33 @@
+/// A resource as discovery lists it: where its objects are served and under which names.
+public struct SchemaResource: Sendable, Hashable {
+    public struct Subresource: Sendable, Hashable {
+        /// "status", "scale".
+        public let name: String
+        /// The kind that is read and written there.
+        public let kind: GroupVersionKind
+        public let verbs: [String]
+    }
+
+    public let group: String
+    public let version: String
+    public let plural: String
+    public let singular: String
+    public let kind: String
+    public let isNamespaced: Bool
+    public let verbs: [String]
+    public let shortNames: [String]
+    public let categories: [String]
+    public let subresources: [Subresource]
+
+    public var groupVersionKind: GroupVersionKind { GroupVersionKind(group: group, version: version, kind: kind) }
+
+    /// "apps/v1", or "v1" for the core group.
+    public var apiVersion: String { groupVersionKind.apiVersion }
+
+    /// The first part of the store's key: "pods", "deployments.apps".
+    public var storageName: String { group.isEmpty ? plural : "\(plural).\(group)" }
+
+    public func subresource(_ name: String) -> Subresource? { subresources.first { $0.name == name } }
+
+    public func allows(_ verb: String) -> Bool { verbs.contains(verb) }
+}
