@@ -1,1 +1,130 @@
-#pragma once
+/// The interposer: complete, counted, swappable interface tables made from slot descriptors with libffi.
+///
+///     caller ── binding (stable table, one closure a slot) ──pin──► target (one provider's table, statistics) ──► plugin
+///
+/// A descriptor is parsed once. A target stands for one provider of a role: its table, the calls that are inside it
+/// now (pins) and its statistics. A binding is what callers hold; which target it forwards to is one atomic pointer.
+/// Everything here may be used from any thread unless a line says otherwise.
+#ifndef HOSTD_INTERPOSER_H
+#define HOSTD_INTERPOSER_H
+
+#include "hostd/abi.h"
+
+HOSTD_ASSUME_NONNULL_BEGIN
+
+#define INTERPOSER_DESCRIPTOR_LIMIT 8192 ///< Bytes of a descriptor's text.
+#define INTERPOSER_SLOT_LIMIT 256        ///< Slots of one interface.
+#define INTERPOSER_NAME_LIMIT 64         ///< Bytes of a slot's name.
+#define INTERPOSER_LETTER_LIMIT 24       ///< Letters of one slot.
+#define INTERPOSER_MESSAGE_LIMIT 256     ///< Bytes of an error message, terminator included.
+
+// MARK: Descriptors
+
+/// A parsed descriptor: immutable, counted references.
+typedef struct interposer_descriptor interposer_descriptor;
+
+/// Parses "name:letters;…" strictly. NULL on a mistake, with a sentence that names the place in `message`, which has
+/// room for INTERPOSER_MESSAGE_LIMIT bytes. The result holds one reference.
+interposer_descriptor *HOSTD_NULLABLE interposer_descriptor_create(const char *text, char *message);
+interposer_descriptor *interposer_descriptor_retain(interposer_descriptor *descriptor);
+void interposer_descriptor_release(interposer_descriptor *descriptor);
+uint32_t interposer_descriptor_count(const interposer_descriptor *descriptor);
+const char *interposer_descriptor_name(const interposer_descriptor *descriptor, uint32_t slot);
+const char *interposer_descriptor_letters(const interposer_descriptor *descriptor, uint32_t slot);
+/// Position of a slot, -1 when there is none of that name.
+int32_t interposer_descriptor_find(const interposer_descriptor *descriptor, const char *name);
+/// 1 when the two agree on every slot that both have (one may have appended slots); else 0 and a sentence.
+int32_t interposer_descriptor_agree(const interposer_descriptor *provider, const interposer_descriptor *expected,
+                                    char *message);
+
+// MARK: Targets
+
+typedef struct interposer_target interposer_target;
+
+/// Makes a target of a provider's table. Slots behind the table's `struct_size` and NULL slots count as missing.
+/// The table must stay valid until the target was drained and retired. Never freed as a whole: a late caller may still
+/// touch its pin count; `retire` gives back all but about 100 bytes and the slot pointers.
+interposer_target *interposer_target_create(interposer_descriptor *descriptor, const hostd_interface *provider);
+/// Calls that are inside the target now.
+uint32_t interposer_target_calls(const interposer_target *target);
+/// Operations that the target has accepted and not completed.
+uint32_t interposer_target_operations(const interposer_target *target);
+/// Waits until no call is inside: 0, or -ETIMEDOUT when `deadline_ns` (monotonic, 0 = none) passed first. Callers still
+/// arrive unless every binding was set to another target before.
+int32_t interposer_target_drain_calls(interposer_target *target, uint64_t deadline_ns);
+/// Waits in the same way until every accepted operation has completed.
+int32_t interposer_target_drain_operations(interposer_target *target, uint64_t deadline_ns);
+/// Frees the statistics. Only after both drains of a target that no binding forwards to.
+void interposer_target_retire(interposer_target *target);
+
+/// Figures of one slot, or of all when added up.
+typedef struct interposer_statistics {
+    uint64_t calls;
+    uint64_t errors;         ///< Calls that ended with a negative status.
+    uint64_t violations;     ///< Breaches of the ABI: positive status, second completion, completion after refusal.
+    uint64_t p50_nanoseconds;
+    uint64_t p99_nanoseconds;
+    uint64_t total_nanoseconds; ///< Sum, from the histogram (± 6 %).
+} interposer_statistics;
+
+/// Statistics of one slot; `slot` UINT32_MAX adds up all slots.
+void interposer_target_statistics(const interposer_target *target, uint32_t slot, interposer_statistics *statistics);
+
+// MARK: Bindings
+
+typedef struct interposer_binding interposer_binding;
+
+/// Makes a complete table for `descriptor` under `id`. NULL only without memory.
+interposer_binding *HOSTD_NULLABLE interposer_binding_create(const char *id, interposer_descriptor *descriptor);
+/// The table that callers use; its address never changes.
+const hostd_interface *interposer_binding_table(const interposer_binding *binding);
+/// Forwards from now on to `target`; NULL = calls answer HOSTD_ERROR_UNAVAILABLE. Returns the previous target.
+interposer_target *HOSTD_NULLABLE interposer_binding_set(interposer_binding *binding,
+                                                         interposer_target *HOSTD_NULLABLE target);
+/// Frees a binding. No caller may hold its table any more.
+void interposer_binding_destroy(interposer_binding *binding);
+
+// MARK: Calls by name
+
+#define INTERPOSER_CALL_ARGUMENTS 8
+
+/// Arguments of a call whose shape is known at run time only: borrowed byte views for `b`, descriptors for `f` and `F`,
+/// one deadline for `t`, scalars for `i u l w h`, and room for what `o H W I` return.
+typedef struct interposer_call {
+    uint64_t deadline_ns;
+    const uint8_t *HOSTD_NULLABLE bytes[INTERPOSER_CALL_ARGUMENTS];
+    uint64_t sizes[INTERPOSER_CALL_ARGUMENTS];
+    uint32_t byte_count;
+    int32_t files[INTERPOSER_CALL_ARGUMENTS];
+    uint32_t file_count;
+    int64_t scalars[INTERPOSER_CALL_ARGUMENTS];
+    uint32_t scalar_count;
+    hostd_buffer output;
+    uint64_t handle; ///< What `H` or `W` returned, or `I` in its low half.
+} interposer_call;
+
+/// Counts what a slot takes, to check a request before the call. 0, or -1 when it has letters that a call by name
+/// cannot give (d s S a c v q) or two outputs of a kind.
+int32_t interposer_call_shape(const char *letters, uint32_t *bytes, uint32_t *files, uint32_t *scalars);
+/// Calls slot `slot` of `table`, which must follow `descriptor`. HOSTD_ERROR_INVALID_ARGUMENT when the arguments do not
+/// fit the shape. File descriptors of letter `F` belong to the provider afterwards.
+int32_t interposer_call_slot(const hostd_interface *table, const interposer_descriptor *descriptor, uint32_t slot,
+                             interposer_call *call, hostd_error *error);
+
+// MARK: Reports
+
+/// Is told of every breach of the ABI by a provider. `what` is a sentence.
+typedef void (*interposer_reporter)(const char *role, const char *slot, const char *what);
+void interposer_set_reporter(interposer_reporter HOSTD_NULLABLE reporter);
+
+/// Completions that providers still owe, over all targets.
+uint64_t interposer_outstanding_completions(void);
+
+// MARK: Entry of a plugin
+
+/// Names the first function pointer of a filled hostd_plugin that is NULL; NULL when all are there. (Swift cannot look
+/// at a pointer that is declared non-null.)
+const char *HOSTD_NULLABLE interposer_missing_plugin_function(const void *plugin);
+
+HOSTD_ASSUME_NONNULL_END
+#endif

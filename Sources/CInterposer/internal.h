@@ -1,0 +1,93 @@
+/// Declarations shared by the files of the interposer.
+#ifndef INTERPOSER_INTERNAL_H
+#define INTERPOSER_INTERNAL_H
+
+#include <ffi.h>
+#include <stdatomic.h>
+#include <stdint.h>
+
+#include "interposer.h"
+
+HOSTD_ASSUME_NONNULL_BEGIN
+
+/// Most machine arguments of one slot: `self`, and two for every letter.
+#define ARGUMENT_LIMIT (1 + 2 * INTERPOSER_LETTER_LIMIT)
+
+/// What the forwarding code knows of a slot, found at parse time so that a call decides nothing.
+typedef struct signature {
+    char name[INTERPOSER_NAME_LIMIT + 1];
+    char letters[INTERPOSER_LETTER_LIMIT + 1];
+    uint32_t argument_count;
+    int32_t completion; ///< Position of the completion's function pointer, -1 = none.
+    uint64_t given;     ///< Bit n: argument n is a descriptor that is given away.
+    ffi_cif cif;
+    ffi_type *HOSTD_NULLABLE types[ARGUMENT_LIMIT];
+} signature;
+
+struct interposer_descriptor {
+    _Atomic(uint32_t) references;
+    uint32_t count;
+    signature slots[];
+};
+
+/// Latencies are kept in clock ticks, in buckets of an eighth of an octave: relative error at most 6 %.
+#define HISTOGRAM_SHIFT 4
+#define HISTOGRAM_OCTAVES 36
+#define HISTOGRAM_BUCKETS ((HISTOGRAM_OCTAVES - 2) * 8 + 8)
+
+typedef struct slot_statistics {
+    _Atomic(uint64_t) buckets[HISTOGRAM_BUCKETS];
+    _Atomic(uint64_t) errors;
+    _Atomic(uint64_t) violations;
+} slot_statistics;
+
+struct interposer_target {
+    _Atomic(uint32_t) calls;      ///< Pins by calls; a futex word.
+    _Atomic(uint32_t) operations; ///< Pins by operations that owe a completion; a futex word.
+    _Atomic(uint32_t) waiters;    ///< Threads in a drain.
+    void *HOSTD_NULLABLE self;
+    interposer_descriptor *descriptor;
+    slot_statistics *HOSTD_NULLABLE statistics;
+    uint32_t count; ///< Slots that the provider's table has room for.
+    void (*HOSTD_NULLABLE functions[])(void);
+};
+
+struct interposer_binding;
+
+typedef struct closure_slot {
+    struct interposer_binding *binding;
+    const signature *signature;
+    uint32_t index;
+    ffi_closure *HOSTD_NULLABLE closure;
+} closure_slot;
+
+struct interposer_binding {
+    _Atomic(interposer_target *) current;
+    interposer_descriptor *descriptor;
+    char *id;
+    char *unavailable;
+    hostd_interface *table;
+    char *HOSTD_NULLABLE text; ///< The descriptor as text, for `slots` of the table.
+    closure_slot slots[];
+};
+
+/// Takes a pin off `pins`, a counter of `target`, and wakes who drains it.
+void target_unpin(interposer_target *target, _Atomic(uint32_t) *pins);
+void target_record(interposer_target *target, uint32_t slot, uint64_t ticks, int32_t status);
+void report_violation(interposer_target *HOSTD_NULLABLE target, const char *role, uint32_t slot, const char *what);
+
+/// The raw clock of the statistics, and its length of a tick measured over the process's life.
+uint64_t clock_ticks(void);
+double clock_nanoseconds_per_tick(void);
+
+/// Registers a completion: what the provider gets instead of the caller's context; NULL without room.
+void *HOSTD_NULLABLE completion_register(hostd_completion completion, void *HOSTD_NULLABLE context,
+                                         interposer_target *target, const char *role, uint32_t slot, uint64_t start);
+/// Takes a completion back after the provider refused the call: 1, or 0 when it had completed it nevertheless.
+int32_t completion_withdraw(void *token);
+/// What the provider gets instead of the caller's function.
+void completion_arrived(void *HOSTD_NULLABLE token, int32_t status, const uint8_t *HOSTD_NULLABLE data, uint64_t size,
+                        const hostd_error *HOSTD_NULLABLE error);
+
+HOSTD_ASSUME_NONNULL_END
+#endif
