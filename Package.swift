@@ -90,7 +90,9 @@ targets += plugin("Storage")
 targets += plugin("GPU")
 
 if let only = Context.environment["HOSTD_TARGETS"]?.split(separator: ",").map(String.init), !only.isEmpty {
-    func wanted(_ name: String) -> Bool { only.contains { name.hasPrefix($0) || name == "hostd-plugin-\($0)" } }
+    func wanted(_ name: String) -> Bool {
+        only.contains { $0 == "hostd" ? name == $0 : name.hasPrefix($0) || name == "hostd-plugin-\($0)" }
+    }
     products.removeAll { !wanted($0.name) }
     targets.removeAll { $0.type == .test && !wanted($0.name) }
     targets.removeAll { target in

@@ -1,3 +1,4 @@
+#define _GNU_SOURCE // asprintf
 #include <stdlib.h>
 #include <string.h>
 #include <stdio.h>

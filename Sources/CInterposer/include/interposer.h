@@ -103,6 +103,18 @@ typedef struct interposer_call {
     uint64_t handle; ///< What `H` or `W` returned, or `I` in its low half.
 } interposer_call;
 
+static inline void interposer_call_set_bytes(interposer_call *call, uint32_t index, const uint8_t *HOSTD_NULLABLE bytes,
+                                             uint64_t size) {
+    call->bytes[index] = bytes;
+    call->sizes[index] = size;
+}
+static inline void interposer_call_set_file(interposer_call *call, uint32_t index, int32_t file) {
+    call->files[index] = file;
+}
+static inline void interposer_call_set_scalar(interposer_call *call, uint32_t index, int64_t scalar) {
+    call->scalars[index] = scalar;
+}
+
 /// Counts what a slot takes, to check a request before the call. 0, or -1 when it has letters that a call by name
 /// cannot give (d s S a c v q) or two outputs of a kind.
 int32_t interposer_call_shape(const char *letters, uint32_t *bytes, uint32_t *files, uint32_t *scalars);

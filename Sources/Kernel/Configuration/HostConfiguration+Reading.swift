@@ -146,10 +146,3 @@ func isRoleIdentifier(_ text: String) -> Bool {
     else { return false }
     return parts[0].split(separator: ".", omittingEmptySubsequences: false).allSatisfy { isLabel($0) }
 }
-
-/// The text of an error number.
-func errorText(_ number: Int32) -> String {
-    var buffer = [CChar](repeating: 0, count: 256)
-    guard let text = strerror_r(number, &buffer, buffer.count) else { return "error \(number)" }
-    return String(cString: text)
-}

@@ -1,0 +1,83 @@
+import Glibc
+import Objects
+import PluginAPI
+
+/// What one plugin gets from the host: its `hostd_host` and its own log table. Lives as long as the process, because a
+/// plugin's image does too.
+final class HostContext: @unchecked Sendable {
+    // SAFETY: everything is written once, in the initialiser.
+    let name: String
+    let log: Log
+    /// Finds an interface for the plugin of that name. Unowned by nature: the host outlives its plugins.
+    private let find: @Sendable (String) -> UnsafePointer<hostd_interface>?
+    private(set) var host: UnsafeMutablePointer<hostd_host>
+    private(set) var logTable: UnsafeMutablePointer<hostd_log_1>
+
+    init(name: String, log: Log, find: @escaping @Sendable (String) -> UnsafePointer<hostd_interface>?) {
+        self.name = name
+        self.log = log
+        self.find = find
+        host = .allocate(capacity: 1)
+        logTable = .allocate(capacity: 1)
+        let this = Unmanaged.passRetained(self).toOpaque()
+        host.initialize(
+            to: hostd_host(
+                struct_size: UInt32(MemoryLayout<hostd_host>.size), abi_minimum: UInt32(HOSTD_ABI_VERSION),
+                abi_maximum: UInt32(HOSTD_ABI_VERSION), reserved: 0, self: this,
+                get_interface: { this, id in HostContext.of(this).interface(id) }))
+        logTable.initialize(
+            to: hostd_log_1(
+                interface: NativeTable.head(hostd_log_1.self, HOSTD_LOG_1, HOSTD_LOG_1_SLOTS, this),
+                log: { this, level, message, messageSize, fields, fieldsSize, error in
+                    HostContext.of(this).write(
+                        level, ForeignBytes.borrowed(message, messageSize), ForeignBytes.borrowed(fields, fieldsSize), error)
+                }))
+    }
+
+    private static func of(_ pointer: UnsafeMutableRawPointer?) -> HostContext {
+        // SAFETY: `self` of both tables is the context that made them, retained for ever; null is a broken caller.
+        Unmanaged<HostContext>.fromOpaque(pointer!).takeUnretainedValue()
+    }
+
+    private func interface(_ id: UnsafePointer<CChar>) -> UnsafePointer<hostd_interface>? {
+        let id = String(cString: id)
+        if id == HOSTD_LOG_1 { return UnsafeRawPointer(logTable).assumingMemoryBound(to: hostd_interface.self) }
+        return find(id)
+    }
+
+    private func write(
+        _ level: UInt32, _ message: UnsafeBufferPointer<UInt8>, _ fields: UnsafeBufferPointer<UInt8>,
+        _ error: UnsafeMutablePointer<hostd_error>
+    ) -> Int32 {
+        guard let level = Log.Level(rawValue: level) else {
+            return error.fail(HOSTD_ERROR_INVALID_ARGUMENT, "the level \(level) is not 1 to 4")
+        }
+        guard log.isEnabled(level) else { return HOSTD_OK }
+        var members = JSONObject()
+        if !fields.isEmpty {
+            guard fields.count <= Log.fieldsLimit else {
+                return error.fail(HOSTD_ERROR_INVALID_ARGUMENT, "the fields have more than \(Log.fieldsLimit) bytes")
+            }
+            guard let parsed = try? JSON(parsing: UnsafeRawBufferPointer(fields)), let object = parsed.objectValue else {
+                return error.fail(HOSTD_ERROR_INVALID_ARGUMENT, "the fields are not a JSON object")
+            }
+            members = object
+        }
+        // One byte more than the limit, so that the log marks the cut.
+        let text = String(decoding: message.prefix(Log.messageLimit + 1), as: UTF8.self)
+        log.write(level, name, text, members)
+        return HOSTD_OK
+    }
+}
+
+/// Heads of tables that the host itself provides.
+enum NativeTable {
+    /// The strings live as long as the process: plugins may keep the pointers.
+    static func head<Table>(
+        _ type: Table.Type, _ id: String, _ slots: String, _ owner: UnsafeMutableRawPointer?
+    ) -> hostd_interface {
+        hostd_interface(
+            struct_size: UInt32(MemoryLayout<Table>.size), reserved: 0, self: owner, id: UnsafePointer(strdup(id)!),
+            slots: UnsafePointer(strdup(slots)!))
+    }
+}

@@ -1,0 +1,104 @@
+import CInterposer
+import PluginAPI
+import Synchronization
+
+/// The parsed descriptor of an interface.
+final class SlotDescriptor: @unchecked Sendable {
+    // SAFETY: the C object is immutable and its references are counted atomically.
+    let handle: OpaquePointer
+
+    struct Malformed: Error, CustomStringConvertible { let description: String }
+
+    init(_ text: UnsafePointer<CChar>) throws(Malformed) {
+        var message = [CChar](repeating: 0, count: Int(INTERPOSER_MESSAGE_LIMIT))
+        guard let handle = interposer_descriptor_create(text, &message) else {
+            throw Malformed(description: Self.text(message))
+        }
+        self.handle = handle
+    }
+
+    deinit { interposer_descriptor_release(handle) }
+
+    /// Why the descriptor of a provider's table contradicts this one; nil when it does not.
+    func disagreement(of provider: SlotDescriptor) -> String? {
+        var message = [CChar](repeating: 0, count: Int(INTERPOSER_MESSAGE_LIMIT))
+        return interposer_descriptor_agree(provider.handle, handle, &message) == 1 ? nil : Self.text(message)
+    }
+
+    var count: UInt32 { interposer_descriptor_count(handle) }
+    func name(_ slot: UInt32) -> String { String(cString: interposer_descriptor_name(handle, slot)) }
+    func letters(_ slot: UInt32) -> String { String(cString: interposer_descriptor_letters(handle, slot)) }
+    func find(_ name: String) -> UInt32? {
+        let slot = interposer_descriptor_find(handle, name)
+        return slot < 0 ? nil : UInt32(slot)
+    }
+    var names: [String] { (0..<count).map(name) }
+
+    private static func text(_ message: [CChar]) -> String {
+        String(decoding: message.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    }
+}
+
+/// One provider of a role as calls reach it: its table, what is inside it, its figures.
+final class RoleTarget: @unchecked Sendable {
+    // SAFETY: the C object is made for use from any thread.
+    let handle: OpaquePointer
+    let descriptor: SlotDescriptor
+    private let isRetired = Atomic<Bool>(false)
+
+    init(descriptor: SlotDescriptor, table: UnsafePointer<hostd_interface>) {
+        self.descriptor = descriptor
+        handle = interposer_target_create(descriptor.handle, table)
+    }
+
+    struct Figures: Sendable {
+        var calls: UInt64 = 0
+        var errors: UInt64 = 0
+        var violations: UInt64 = 0
+        var p50Nanoseconds: UInt64 = 0
+        var p99Nanoseconds: UInt64 = 0
+        var totalNanoseconds: UInt64 = 0
+    }
+
+    /// Figures of one slot, or of all.
+    func figures(slot: UInt32 = .max) -> Figures {
+        guard !isRetired.load(ordering: .acquiring) else { return Figures() }
+        var raw = interposer_statistics()
+        interposer_target_statistics(handle, slot, &raw)
+        return Figures(
+            calls: raw.calls, errors: raw.errors, violations: raw.violations, p50Nanoseconds: raw.p50_nanoseconds,
+            p99Nanoseconds: raw.p99_nanoseconds, totalNanoseconds: raw.total_nanoseconds)
+    }
+
+    var calls: UInt32 { interposer_target_calls(handle) }
+    var operations: UInt32 { interposer_target_operations(handle) }
+
+    /// Waits for the calls inside; false when the deadline (monotonic nanoseconds) passed first.
+    func drainCalls(deadline: UInt64) -> Bool { interposer_target_drain_calls(handle, deadline) == 0 }
+    func drainOperations(deadline: UInt64) -> Bool { interposer_target_drain_operations(handle, deadline) == 0 }
+}
+
+/// A table that callers keep, whatever provider stands behind it. Lives as long as the process: a plugin may hold it.
+final class RoleBinding: @unchecked Sendable {
+    // SAFETY: the C object is made for use from any thread; `current` is only for reports.
+    private let handle: OpaquePointer
+    let descriptor: SlotDescriptor
+    private let current = Mutex<RoleTarget?>(nil)
+
+    init?(id: String, descriptor: SlotDescriptor) {
+        guard let handle = interposer_binding_create(id, descriptor.handle) else { return nil }
+        self.handle = handle
+        self.descriptor = descriptor
+    }
+
+    var table: UnsafePointer<hostd_interface> { interposer_binding_table(handle) }
+    var target: RoleTarget? { current.withLock { $0 } }
+
+    /// Sends new calls to `target` from now on, atomically; nil makes them answer UNAVAILABLE.
+    func bind(_ target: RoleTarget?) {
+        current.withLock { current in
+            current = target
+            _ = interposer_binding_set(handle, target?.handle)
+        }
+    }
+}

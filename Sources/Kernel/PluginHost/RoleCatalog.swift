@@ -1,0 +1,35 @@
+import PluginAPI
+
+/// The roles and services that the headers of this version declare.
+enum RoleCatalog {
+    /// Roles that plugins provide and consume.
+    static let roles: [String: String] = [
+        HOSTD_API_1: HOSTD_API_1_SLOTS,
+        HOSTD_API_EXTENSION_1: HOSTD_API_EXTENSION_1_SLOTS,
+        HOSTD_DEVICE_1: HOSTD_DEVICE_1_SLOTS,
+        HOSTD_NETWORK_1: HOSTD_NETWORK_1_SLOTS,
+        HOSTD_RUNTIME_1: HOSTD_RUNTIME_1_SLOTS,
+        HOSTD_SCHEDULER_1: HOSTD_SCHEDULER_1_SLOTS,
+        HOSTD_STORE_1: HOSTD_STORE_1_SLOTS,
+        HOSTD_VOLUME_1: HOSTD_VOLUME_1_SLOTS,
+    ]
+
+    /// What the host itself offers, and nobody else.
+    static let services: [String: String] = [
+        HOSTD_ENVIRONMENT_1: HOSTD_ENVIRONMENT_1_SLOTS,
+        HOSTD_EVENTS_1: HOSTD_EVENTS_1_SLOTS,
+        HOSTD_LOG_1: HOSTD_LOG_1_SLOTS,
+        HOSTD_METRICS_1: HOSTD_METRICS_1_SLOTS,
+        HOSTD_RECONCILE_1: HOSTD_RECONCILE_1_SLOTS,
+        HOSTD_ROLES_1: HOSTD_ROLES_1_SLOTS,
+        HOSTD_TIMERS_1: HOSTD_TIMERS_1_SLOTS,
+    ]
+
+    /// Interfaces that plugins offer to the host alone.
+    static let state: [String: String] = [HOSTD_STATE_1: HOSTD_STATE_1_SLOTS]
+
+    /// Roles that several plugins provide side by side; of every other role one provider is selected.
+    static let shared: Set<String> = [HOSTD_VOLUME_1, HOSTD_DEVICE_1, HOSTD_API_EXTENSION_1]
+
+    static func slots(_ id: String) -> String? { roles[id] ?? services[id] ?? state[id] }
+}
