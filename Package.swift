@@ -58,11 +58,12 @@ var targets: [Target] = [
     .target(
         name: "ObjectSchema", dependencies: ["Objects", "CObjectSchema"], path: "Sources/ObjectSchema",
         swiftSettings: strict),
+    .target(name: "CProcess", path: "Sources/CProcess", cSettings: strictC),
     .target(name: "CInterposer", dependencies: ["CFFI", "PluginAPI"], path: "Sources/CInterposer", cSettings: strictC),
     .target(name: "CStateStore", path: "Sources/CStateStore", cSettings: strictC),
     .target(
-        name: "Kernel", dependencies: ["PluginAPI", "Objects", "CInterposer", "CStateStore", "CYAML"], path: "Sources/Kernel",
-        exclude: ["README.md", "StateStore/README.md", "EventBus/README.md", "Reconcile/README.md"],
+        name: "Kernel", dependencies: ["PluginAPI", "Objects", "CProcess", "CInterposer", "CStateStore", "CYAML"], path: "Sources/Kernel",
+        exclude: ["README.md", "Configuration/README.md", "Control/README.md", "PluginHost/README.md", "StateStore/README.md", "EventBus/README.md", "Reconcile/README.md"],
         swiftSettings: strict),
     .executableTarget(
         name: "hostd", dependencies: ["Kernel"], path: "Sources/hostd", swiftSettings: strict,

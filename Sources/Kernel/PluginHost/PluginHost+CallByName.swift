@@ -9,6 +9,8 @@ extension PluginHost {
         /// HOSTD_ERROR_*.
         public let code: Int32
         public let message: String
+        /// Whether the provider was reached: then it has taken over the files that were given away.
+        public var wasCalled = false
         public var description: String { "\(statusName(code)): \(message)" }
     }
 
@@ -42,7 +44,8 @@ extension PluginHost {
         guard status == HOSTD_OK else {
             call.output.release?(call.output.context)
             let message = ForeignBytes.message(of: error)
-            throw CallFailure(code: status, message: message.isEmpty ? "\(role) \(slot) failed without a reason" : message)
+            throw CallFailure(
+                code: status, message: message.isEmpty ? "the call failed without a reason" : message, wasCalled: true)
         }
         return try result(call, letters: letters)
     }

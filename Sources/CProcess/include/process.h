@@ -1,0 +1,16 @@
+/// Calls that Swift's Glibc module does not show.
+#ifndef HOSTD_PROCESS_H
+#define HOSTD_PROCESS_H
+
+#include <stdint.h>
+
+/// accept4(2) with SOCK_CLOEXEC: the connection, or -1 with errno.
+int process_accept(int socket);
+
+/// The user and process at the other end of a connection (SO_PEERCRED of unix(7)): 0, or -1 with errno.
+int process_peer(int connection, uint32_t *user_id, int32_t *process_id);
+
+/// Bounds the allocator: at most two arenas, however many threads there are, and free memory goes back early.
+void process_limit_allocator(void);
+
+#endif

@@ -1,0 +1,79 @@
+import Glibc
+import Objects
+import PluginAPI
+
+/// The kernel's own services for plugins, made together and closed together.
+public final class KernelServices: Sendable {
+    private let workers: WorkerPool
+    private let dispatchers: WorkerPool
+    private let timers: Timers
+    private let topics: Topics
+    private let metrics: Metrics
+    private let reconcile: Reconcile
+    private let store: StateStore?
+
+    /// Most threads for callbacks of queues and timers, and for deliveries of topics.
+    private static let workerLimit = 24
+    private static let dispatcherLimit = 4
+
+    /// Opens the embedded store under `directory`, unless a plugin is the engine.
+    public init(directory: String, store settings: HostConfiguration.StoreSettings, log: Log) throws(StoreError) {
+        var options = StateStoreOptions()
+        options.historySeconds = UInt32(clamping: settings.options["historySeconds"].integerValue ?? 600)
+        options.historySize = Int(settings.options["historyBytes"].integerValue ?? 32 << 20)
+        options.segmentSize = Int(settings.options["segmentBytes"].integerValue ?? 16 << 20)
+        options.maximumValueSize = Int(settings.options["maximumValueBytes"].integerValue ?? 1_572_864)
+        options.log = { level, message, fields in
+            let members = JSONObject(fields.map { ($0.0, JSON.string($0.1)) })
+            log.write(Log.Level(rawValue: UInt32(clamping: level)) ?? .info, "store", message, members)
+        }
+        do throws(StoreError) {
+            store = settings.engine == "embedded" ? try StateStore(directory: "\(directory)/store", options: options) : nil
+        } catch {
+            guard error.code == HOSTD_ERROR_UNAVAILABLE else { throw error }
+            log.warning("there is no state store yet", ["reason": .string(error.message)])
+            store = nil
+        }
+        workers = WorkerPool(name: "worker", maximum: Self.workerLimit)
+        dispatchers = WorkerPool(name: "topics", maximum: Self.dispatcherLimit)
+        timers = Timers(workers: workers)
+        topics = Topics(dispatchers: dispatchers)
+        metrics = Metrics()
+        reconcile = Reconcile(workers: workers, timers: timers, metrics: metrics)
+    }
+
+    /// The tables that plugins get.
+    public var forPlugins: PluginHost.Services {
+        PluginHost.Services(
+            tables: [
+                HOSTD_EVENTS_1: topics.makeInterface(), HOSTD_RECONCILE_1: reconcile.makeInterface(),
+                HOSTD_TIMERS_1: timers.makeInterface(), HOSTD_METRICS_1: metrics.makeInterface(),
+            ], store: store?.makeInterface())
+    }
+
+    /// Calls `body` once, with what the API front publishes as hostd.endpoint, now or later.
+    public func onEndpoint(_ body: @escaping @Sendable (_ url: String, _ kubeconfig: String) -> Void) throws(StoreError) {
+        let isDone = Monitor()
+        nonisolated(unsafe) var wasCalled = false  // Only touched with `isDone` locked.
+        _ = try topics.subscribe(HOSTD_TOPIC_ENDPOINT) { kind, data in
+            guard kind == HOSTD_SINK_DATA, let json = try? JSON(parsing: UnsafeRawBufferPointer(data)),
+                let url = json["url"].stringValue, let kubeconfig = json["kubeconfig"].stringValue
+            else { return }
+            let isFirst = isDone.locked {
+                defer { wasCalled = true }
+                return !wasCalled
+            }
+            if isFirst { body(url, kubeconfig) }
+        }
+    }
+
+    /// Ends everything; no plugin may call any more.
+    public func close() {
+        store?.close()
+        topics.close()
+        reconcile.close()
+        timers.close()
+        workers.close()
+        dispatchers.close()
+    }
+}

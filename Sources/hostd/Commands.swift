@@ -1,0 +1,85 @@
+import Kernel
+
+/// Every command of `hostd`.
+enum Commands {
+    private static let data = CommandSpecification.Option(
+        name: "--data", value: "DIR", help: "The data directory. Default: $HOSTD_DATA.")
+    private static let output = CommandSpecification.Option(
+        name: "--output", value: "FORMAT", help: "How to print. Default: text.", choices: ["text", "json"])
+
+    static let all: [CommandSpecification] = [run] + images + plugins + stores + others
+
+    private static let run = CommandSpecification(
+        words: ["run"], summary: "Runs hostd in the foreground.",
+        details: """
+            Prints one line on standard output when everything is active:
+              hostd ready https://ADDRESS:PORT kubeconfig=PATH
+            and one line an event on standard error. SIGTERM and SIGINT stop it in good order and leave workloads
+            running, to be adopted at the next start. SIGHUP reads the configuration again.
+            """,
+        options: [
+            .init(name: "--config", value: "FILE", help: "The configuration (YAML). Required."),
+            .init(name: "--data", value: "DIR", help: "Where all state lies. Default: $HOSTD_DATA."),
+            .init(name: "--listen", value: "ADDRESS:PORT", help: "Where the API listens, in place of settings.listen."),
+            .init(
+                name: "--log-format", value: "FORMAT", help: "Default: text.", choices: Log.Format.allCases.map(\.rawValue)),
+            .init(
+                name: "--log-level", value: "LEVEL", help: "The least level that is written. Default: info.",
+                choices: Log.Level.allCases.map(\.name)),
+            .init(name: "--stop-workloads", help: "Ends all workloads when hostd stops."),
+        ], run: RunCommand.run)
+
+    private static let images = [
+        CommandSpecification(
+            words: ["image", "load"], arguments: ["FILE"], summary: "Puts the images of an archive into the image store.",
+            details: "FILE is an OCI archive or a docker-archive: tar, plain or compressed with gzip or zstd. - reads standard input.",
+            options: [data, output], run: ImageCommands.load),
+        CommandSpecification(
+            words: ["image", "list"], summary: "Lists the images in the image store.", options: [data, output],
+            run: ImageCommands.list),
+        CommandSpecification(
+            words: ["image", "remove"], arguments: ["IMAGE"], summary: "Removes an image, by reference or id.",
+            options: [data], run: ImageCommands.remove),
+    ]
+
+    private static let plugins = [
+        CommandSpecification(
+            words: ["plugin", "list"], summary: "Shows each plugin, its state, and the calls to its roles.",
+            details: "Calls, errors and latencies are counted per role since the plugin was opened. * marks the selected provider.",
+            options: [data, output], run: PluginCommands.list)
+    ]
+
+    private static let stores = [
+        CommandSpecification(
+            words: ["store", "status"], summary: "Shows the state store's revision, size and health.",
+            options: [data, output], run: StoreCommands.status),
+        CommandSpecification(
+            words: ["store", "backup"], arguments: ["FILE"], summary: "Writes a consistent copy of the state to a new file.",
+            details: "FILE appears when it is complete and on disk; an existing one is not touched.",
+            options: [data, output], run: StoreCommands.backup),
+    ]
+
+    private static let others = [
+        CommandSpecification(
+            words: ["reload"], summary: "Reads the configuration again.",
+            details: "Checks the whole file, and says which changes take effect at the next start.",
+            options: [data, output], run: OtherCommands.reload),
+        CommandSpecification(
+            words: ["stop"], summary: "Stops the running hostd in good order.",
+            options: [data, .init(name: "--stop-workloads", help: "Ends all workloads too.")], run: OtherCommands.stop),
+        CommandSpecification(
+            words: ["call"], arguments: ["ROLE", "SLOT", "ARGUMENT"], optionalArguments: 1,
+            summary: "Calls a function of a role or service by its name.",
+            details: """
+                For instance: hostd call hostd.runtime/1 list_containers '{}'
+                ARGUMENT is JSON or plain text; a function with several takes a JSON list of them with --list.
+                """,
+            options: [
+                data, .init(name: "--plugin", value: "NAME", help: "The provider, in place of the selected one."),
+                .init(name: "--file", value: "FILE", help: "A file that the function takes."),
+                .init(name: "--list", help: "ARGUMENT is a list of arguments."),
+                .init(name: "--timeout", value: "SECONDS", help: "Default: none."),
+            ], run: OtherCommands.call),
+        CommandSpecification(words: ["version"], summary: "Prints the version.", run: OtherCommands.version),
+    ]
+}
