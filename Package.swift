@@ -77,7 +77,7 @@ var targets: [Target] = [
         name: "PluginKitTests", dependencies: ["PluginKit", "PluginAPI", "Objects"], path: "Tests/PluginKitTests",
         swiftSettings: strict),
     .testTarget(
-        name: "KernelTests", dependencies: ["Kernel", "PluginAPI", "Objects"], path: "Tests/KernelTests",
+        name: "KernelTests", dependencies: ["Kernel", "PluginAPI", "Objects", "CStateStore"], path: "Tests/KernelTests",
         swiftSettings: strict),
 ]
 targets += plugin("API", ["ObjectSchema", "COpenSSL"])
