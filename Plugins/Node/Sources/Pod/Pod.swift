@@ -121,6 +121,9 @@ struct Pod: Sendable {
         phase = object["status"]["phase"].stringValue ?? "Pending"
     }
 
+    /// The store revision of this version of the object; 0 when it is not known.
+    var revision: UInt64 { UInt64(object["metadata"]["resourceVersion"].stringValue ?? "") ?? 0 }
+
     var specification: JSON { object["spec"] }
     var status: JSON { object["status"] }
 

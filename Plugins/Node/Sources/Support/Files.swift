@@ -90,23 +90,4 @@ enum Files {
     }
 
     static func isDirectory(_ information: stat) -> Bool { information.st_mode & S_IFMT == S_IFDIR }
-
-    /// Removes a tree without following links and without crossing into another file system; absent is success.
-    static func removeTree(_ path: String) throws {
-        guard let information = try status(path, follow: false) else { return }
-        try remove(path, information, device: information.st_dev)
-    }
-
-    private static func remove(_ path: String, _ information: stat, device: dev_t) throws {
-        guard isDirectory(information) else {
-            if unlink(path) != 0, errno != ENOENT { throw SystemError("unlink", path) }
-            return
-        }
-        guard information.st_dev == device else { throw SystemError("remove", path, code: EBUSY) }
-        for name in try list(path) {
-            let child = "\(path)/\(name)"
-            if let information = try status(child, follow: false) { try remove(child, information, device: device) }
-        }
-        if rmdir(path) != 0, errno != ENOENT { throw SystemError("rmdir", path) }
-    }
 }

@@ -1,5 +1,6 @@
 import Glibc
 import Objects
+import PluginKit
 
 /// A directory whose whole content changes in one step. Containers see
 ///
@@ -26,12 +27,12 @@ struct AtomicDirectory {
             try swap(to: version)
         } catch {
             let failure = error
-            try Files.removeTree("\(path)/\(version)")
+            try FileTree.remove("\(path)/\(version)")
             throw failure
         }
         try updateNames(payload)
         for name in try Files.list(path) where name.hasPrefix("..2") && name != version {
-            try Files.removeTree("\(path)/\(name)")
+            try FileTree.remove("\(path)/\(name)")
         }
         return true
     }

@@ -2,13 +2,19 @@ import Glibc
 
 /// Opens a path below a volume without ever leaving it, whatever links a container has put there meanwhile.
 enum SubPath {
+    /// O_PATH of open(2), which glibc hides from strict C; the same on all architectures that Swift supports.
+    private static let pathOnly: Int32 = 0o10000000
+
     /// A descriptor (O_PATH) of `subPath` under `root`; the caller closes it. Missing directories are created.
     static func open(_ subPath: String, below root: String) throws -> Int32 {
         guard !subPath.hasPrefix("/"), !subPath.split(separator: "/").contains("..") else {
             throw VolumeError(message: "subPath \"\(subPath)\" must be relative and may not contain \"..\"")
         }
-        var stack = [try SystemError.check("open", root) { Glibc.open(root, O_PATH | O_DIRECTORY | O_CLOEXEC) }]
+        var stack = [try SystemError.check("open", root) { Glibc.open(root, pathOnly | O_DIRECTORY | O_CLOEXEC) }]
         defer { stack.forEach { close($0) } }
+        var volume = stat()
+        try SystemError.check("stat", root) { fstat(stack[0], &volume) }
+        let mode = volume.st_mode & 0o7777
         var pending = components(subPath)
         var links = 0
         while let name = pending.popLast() {
@@ -17,7 +23,7 @@ enum SubPath {
                 close(stack.removeLast())
                 continue
             }
-            let next = try step(name, from: stack[stack.count - 1], subPath: subPath, isLast: pending.isEmpty)
+            let next = try step(name, from: stack[stack.count - 1], subPath: subPath, mode: mode)
             var information = stat()
             guard fstat(next, &information) == 0 else {
                 close(next)
@@ -45,12 +51,14 @@ enum SubPath {
         VolumeError(message: "subPath \"\(subPath)\" leads out of its volume")
     }
 
-    private static func step(_ name: String, from parent: Int32, subPath: String, isLast: Bool) throws -> Int32 {
-        let flags = O_PATH | O_NOFOLLOW | O_CLOEXEC
+    private static func step(_ name: String, from parent: Int32, subPath: String, mode: mode_t) throws -> Int32 {
+        let flags = pathOnly | O_NOFOLLOW | O_CLOEXEC
         let found = openat(parent, name, flags)
         if found >= 0 { return found }
         guard errno == ENOENT else { throw SystemError("open", subPath) }
-        if mkdirat(parent, name, 0o750) != 0, errno != EEXIST { throw SystemError("mkdir", subPath) }
+        if mkdirat(parent, name, mode) != 0, errno != EEXIST { throw SystemError("mkdir", subPath) }
+        // Again without the umask: the directory is as open as its volume.
+        try SystemError.check("chmod", subPath) { fchmodat(parent, name, mode, 0) }
         return try SystemError.check("open", subPath) { openat(parent, name, flags) }
     }
 
