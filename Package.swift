@@ -42,6 +42,7 @@ var products: [Product] = [.executable(name: "hostd", targets: ["hostd"])]
 products += plugins.map { .library(name: "hostd-plugin-\($0)", type: .dynamic, targets: ["\($0)Entry"]) }
 
 var targets: [Target] = [
+    .systemLibrary(name: "CEpoll", path: "Sources/CEpoll"),
     systemLibrary("CFFI", pkgConfig: "libffi", package: "libffi-dev"),
     systemLibrary("CYAML", pkgConfig: "yaml-0.1", package: "libyaml-dev"),
     systemLibrary("CBPF", pkgConfig: "libbpf", package: "libbpf-dev"),
@@ -82,7 +83,7 @@ var targets: [Target] = [
 ]
 targets += plugin("API", ["ObjectSchema", "COpenSSL"])
 targets += plugin("Controllers")
-targets += plugin("Node")
+targets += plugin("Node", ["CEpoll"])
 targets += plugin("Scheduler")
 targets += plugin("Runtime", ["CSeccomp", "CZlib", "CZstd", "COpenSSL"])
 targets += plugin("Network", ["CBPF"])

@@ -111,7 +111,7 @@ final class DirectoryWatcher {
 
     init(_ directory: String) throws {
         descriptor = try SystemError.check("inotify_init1", "") {
-            inotify_init1(Int32(IN_NONBLOCK.rawValue) | Int32(IN_CLOEXEC.rawValue))
+            inotify_init1(Int32(IN_NONBLOCK) | Int32(IN_CLOEXEC))
         }
         let events = UInt32(IN_MODIFY | IN_CREATE | IN_MOVED_TO | IN_MOVED_FROM | IN_CLOSE_WRITE)
         if inotify_add_watch(descriptor, directory, events) < 0 {

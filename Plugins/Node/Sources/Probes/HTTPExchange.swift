@@ -48,7 +48,7 @@ enum HTTPExchange {
         var sent = 0
         while sent < request.count {
             let count = request.withUnsafeBytes {
-                send(descriptor, $0.baseAddress! + sent, $0.count - sent, Int32(MSG_NOSIGNAL.rawValue))
+                send(descriptor, $0.baseAddress! + sent, $0.count - sent, Int32(MSG_NOSIGNAL))
             }
             if count > 0 { sent += count } else if errno == EAGAIN { try wait(descriptor, Int16(POLLOUT), until: end) }
             else if errno != EINTR { throw SystemError("send", host) }

@@ -1,3 +1,4 @@
+import CEpoll
 import Glibc
 import Objects
 import PluginKit
@@ -54,8 +55,8 @@ final class ProbeManager: @unchecked Sendable {
         self.runtime = runtime
         self.operations = operations
         self.report = report
-        wakeup = try SystemError.check("eventfd", "") { eventfd(0, Int32(EFD_CLOEXEC.rawValue) | Int32(EFD_NONBLOCK.rawValue)) }
-        poller = try SystemError.check("epoll_create1", "") { epoll_create1(Int32(EPOLL_CLOEXEC.rawValue)) }
+        wakeup = try SystemError.check("eventfd", "") { eventfd(0, Int32(EFD_CLOEXEC | EFD_NONBLOCK)) }
+        poller = try SystemError.check("epoll_create1", "") { epoll_create1(Int32(EPOLL_CLOEXEC)) }
         try watch(wakeup, UInt32(EPOLLIN.rawValue), EPOLL_CTL_ADD)
     }
 

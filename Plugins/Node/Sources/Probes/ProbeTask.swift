@@ -94,7 +94,7 @@ struct ProbeConnection {
         let request = exchange.request
         while sent < request.count {
             let count = request.withUnsafeBytes {
-                send(descriptor, $0.baseAddress! + sent, $0.count - sent, Int32(MSG_NOSIGNAL.rawValue))
+                send(descriptor, $0.baseAddress! + sent, $0.count - sent, Int32(MSG_NOSIGNAL))
             }
             if count > 0 { sent += count } else if errno == EAGAIN { return .needsMore }
             else if errno != EINTR { return .failed("\(SystemError("send", address))") }

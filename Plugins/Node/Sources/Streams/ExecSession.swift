@@ -239,7 +239,8 @@ final class ExecSession {
 
     private static func pipe() throws -> (read: Int32, write: Int32) {
         var ends: [Int32] = [-1, -1]
-        try SystemError.check("pipe", "") { pipe2(&ends, O_CLOEXEC) }
+        try SystemError.check("pipe", "") { Glibc.pipe(&ends) }
+        for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
         return (ends[0], ends[1])
     }
 

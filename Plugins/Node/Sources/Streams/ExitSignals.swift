@@ -1,3 +1,4 @@
+import CEpoll
 import Glibc
 import Synchronization
 
@@ -8,7 +9,7 @@ final class ExitSignal: Sendable {
 
     init() throws {
         descriptor = try SystemError.check("eventfd", "") {
-            eventfd(0, Int32(EFD_CLOEXEC.rawValue) | Int32(EFD_NONBLOCK.rawValue))
+            eventfd(0, Int32(EFD_CLOEXEC | EFD_NONBLOCK))
         }
     }
 

@@ -32,7 +32,7 @@ final class PacketStream {
     func sendPacket(_ packet: [UInt8]) throws {
         while true {
             let count = packet.withUnsafeBytes {
-                Glibc.send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL.rawValue))
+                Glibc.send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL))
             }
             if count >= 0 { return }
             switch errno {

@@ -53,6 +53,14 @@ final class OperationPool: @unchecked Sendable {
         pthread_mutex_unlock(mutex)
     }
 
+    /// Lets all that waits and runs come to its end, then closes.
+    func finish() {
+        pthread_mutex_lock(mutex)
+        while !waiting.isEmpty || threads > idle { pthread_cond_wait(condition, mutex) }
+        pthread_mutex_unlock(mutex)
+        close()
+    }
+
     private func startThread() -> Bool {
         var attributes = pthread_attr_t()
         pthread_attr_init(&attributes)
@@ -87,6 +95,7 @@ final class OperationPool: @unchecked Sendable {
             clock_gettime(CLOCK_REALTIME, &deadline)
             deadline.tv_sec += idleSeconds
             idle += 1
+            if idle == threads { pthread_cond_broadcast(condition) }
             let result = pthread_cond_timedwait(condition, mutex, &deadline)
             idle -= 1
             if result == ETIMEDOUT && waiting.isEmpty { break }
