@@ -1,0 +1,206 @@
+import Glibc
+import Objects
+import PluginAPI
+import PluginKit
+import Synchronization
+
+/// All that runs while the plugin is active.
+final class APIService: Sendable {
+    let pipeline: RequestPipeline
+    private let host: Host
+    private let settings: APISettings
+    private let server: HTTPServer
+    private let credentials: PKIDirectory.Contents
+    private let informers: [Informer]
+
+    private struct State {
+        var port: UInt16 = 0
+        var bridge: String?
+        var roles: Subscription?
+        var network: Subscription?
+    }
+    private let state = Mutex(State())
+
+    init(host: Host, settings: APISettings) throws {
+        self.host = host
+        self.settings = settings
+        let store = try host.store()
+        credentials = try PKIDirectory(path: settings.dataDirectory + "/pki").prepare(names: settings.certificateNames)
+        if !credentials.made.isEmpty {
+            host.log.info("made certificates", ["names": .string(credentials.made.joined(separator: ", "))])
+        }
+        let resources = ResourceTable.ofSchema()
+        let authorizer = Authorizer()
+        var staticTokens: [String: UserInfo] = [:]
+        if !settings.adminToken.isEmpty {
+            staticTokens[settings.adminToken] = UserInfo(name: "kubernetes-admin", groups: ["system:masters"])
+        }
+        pipeline = RequestPipeline(
+            .init(
+                store: store, resources: resources, rules: SchemaRules(), authorizer: authorizer,
+                admission: Admission(
+                    store: store, services: ServiceAllocator(store: store, range: settings.serviceRange)),
+                discovery: Discovery(resources: resources, address: settings.listen.description),
+                extensions: ExtensionRoutes(),
+                tokens: try TokenAuthority(
+                    key: credentials.tokenKey, issuer: "https://kubernetes.default.svc.\(settings.clusterDomain)",
+                    store: store, staticTokens: staticTokens),
+                workers: WorkerPool(limit: 32), health: Health(store: store),
+                openAPI: OpenAPIDocuments(resources: resources), host: host))
+        informers = try [
+            "clusterroles.rbac.authorization.k8s.io", "roles.rbac.authorization.k8s.io",
+            "clusterrolebindings.rbac.authorization.k8s.io", "rolebindings.rbac.authorization.k8s.io",
+        ].map { resource in
+            try Informer(host, resource: resource, transform: Self.withoutMetadata) { event in
+                switch event {
+                case .added(let object), .updated(_, let object):
+                    authorizer.update(resource: resource, key: Self.key(resource, object), object: object)
+                case .deleted(let object):
+                    authorizer.update(resource: resource, key: Self.key(resource, object), object: nil)
+                case .synchronized: break
+                }
+            }
+        }
+        let context = try TLSContext(
+            certificate: credentials.server.certificate, key: credentials.server.key,
+            clientAuthority: credentials.authority)
+        server = try HTTPServer(threads: settings.threads, context: context, handler: HTTPFront(pipeline: pipeline))
+    }
+
+    private static func key(_ resource: String, _ object: JSON) -> String {
+        "\(resource)/\(object.namespace)/\(object.name)"
+    }
+
+    /// What authorization does not look at is not kept.
+    private static func withoutMetadata(_ object: JSON) -> JSON {
+        var object = object
+        object["metadata"] = ["name": object.metadata["name"], "namespace": .string(object.namespace)]
+        return object
+    }
+
+    /// Prepares what every cluster has, then listens and tells so.
+    func start() throws {
+        try Bootstrap(pipeline: pipeline).run()
+        for informer in informers { try informer.start() }
+        let port: UInt16
+        do {
+            port = try server.listen(on: settings.listen)
+        } catch {
+            throw PluginError(code: HOSTD_ERROR_UNAVAILABLE, message: error.description)
+        }
+        state.withLock { $0.port = port }
+        let url = "https://\(settings.clientAddress(port: port))"
+        let kubeconfig = settings.dataDirectory + "/admin.kubeconfig"
+        try AtomicFile.write(
+            Kubeconfig.text(
+                server: url, authority: credentials.authority, user: "kubernetes-admin", credential: credentials.admin),
+            to: kubeconfig, isDurable: false)
+        try watchRoles()
+        try watchNetwork(port: port)
+        pipeline.health.isReady = true
+        try host.events().publish(
+            HOSTD_TOPIC_ENDPOINT, ["url": .string(url), "kubeconfig": .string(kubeconfig)], retain: true)
+        host.log.info("serving the Kubernetes API", ["url": .string(url)])
+    }
+
+    private func watchRoles() throws {
+        let roles = try host.roles()
+        let subscription = try roles.watch { [host, pipeline] change in
+            guard change.role == HOSTD_API_EXTENSION_1 else { return }
+            guard change.isActive else {
+                pipeline.extensions.remove(plugin: change.plugin)
+                return
+            }
+            // Asking a provider for its routes may take a while; the roles' stream does not wait for it.
+            let isTaken = pipeline.workers.run {
+                do {
+                    let client = try APIExtensionClient(host, plugin: change.plugin)
+                    pipeline.extensions.add(plugin: change.plugin, try client.routes(), provider: client)
+                } catch {
+                    host.log.error(
+                        "cannot serve the paths of a plugin", ["plugin": .string(change.plugin), "reason": .string("\(error)")])
+                }
+            }
+            if !isTaken { host.log.error("cannot serve the paths of a plugin", ["plugin": .string(change.plugin)]) }
+        }
+        state.withLock { $0.roles = subscription }
+    }
+
+    /// Pods reach the API through the bridge's address.
+    private func watchNetwork(port: UInt16) throws {
+        let subscription = try host.events().subscribe(HOSTD_TOPIC_NETWORK) { [weak self] message in
+            guard let self, let address = message["addresses"][0].stringValue else { return }
+            self.listenOnBridge(address, port: port)
+        }
+        state.withLock { $0.network = subscription }
+    }
+
+    private func listenOnBridge(_ address: String, port: UInt16) {
+        let isNew = state.withLock { state in
+            guard state.bridge != address else { return false }
+            state.bridge = address
+            return true
+        }
+        let listensThere = [address, "0.0.0.0", "::"].contains(settings.listen.host)
+        guard isNew, !listensThere else { return }
+        do {
+            try server.listen(on: SocketAddress(host: address, port: port))
+            host.log.info("serving the Kubernetes API to pods", ["address": .string("\(address):\(port)")])
+        } catch {
+            state.withLock { $0.bridge = nil }
+            host.log.error("pods cannot reach the Kubernetes API", ["reason": .string(error.description)])
+        }
+    }
+
+    /// Ends everything. Idempotent. [blocking]
+    func stop() {
+        pipeline.health.isReady = false
+        let (roles, network) = state.withLock { ($0.roles, $0.network) }
+        roles?.cancel()
+        network?.cancel()
+        for informer in informers { informer.stop() }
+        server.stop()
+        pipeline.stop()
+    }
+}
+
+/// Creates the objects that every cluster has, where they are absent.
+struct Bootstrap {
+    let pipeline: RequestPipeline
+
+    /// - Throws: when one could not be written.
+    func run() throws {
+        var pending: [(String, ResponseBox)] = []
+        for (path, object) in BootstrapPolicy.objects {
+            let name = object.name
+            guard try !exists(path, name) else { continue }
+            let box = ResponseBox()
+            do {
+                let request = try APIRequest(
+                    method: .post, target: path, body: object.serialized(), user: .host, isInternal: true)
+                // All are on their way together, so that they share one write to disk.
+                pipeline.handle(request) { box.complete($0) }
+            } catch {
+                throw PluginError.internal("\(path)/\(name): \(error.message)")
+            }
+            pending.append(("\(path)/\(name)", box))
+        }
+        for (place, box) in pending {
+            guard let response = box.wait(), response.status < 300 || response.status == 409 else {
+                throw PluginError.internal("cannot create \(place), which every cluster has: \(Self.reason(box))")
+            }
+        }
+    }
+
+    private static func reason(_ box: ResponseBox) -> String {
+        guard case .bytes(let bytes)? = box.wait()?.body else { return "no answer" }
+        do { return try JSON(parsing: bytes)["message"].stringValue ?? "" } catch { return "\(error)" }
+    }
+
+    private func exists(_ path: String, _ name: String) throws -> Bool {
+        guard case .resource(let place) = try RequestPath(parsing: path[...]),
+            let resource = pipeline.resources.find(group: place.group, version: place.version, resource: place.resource)
+        else { return false }
+        return try pipeline.store.get(resource.key("", name)) != nil
+    }
+}

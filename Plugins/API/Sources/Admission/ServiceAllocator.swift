@@ -1,0 +1,210 @@
+import Objects
+import PluginKit
+
+/// Gives services their cluster addresses and node ports. What is taken stands in the store under a key of its own, which
+/// is written in the same transaction as the service: no address is ever given twice, and none is lost by a crash.
+final class ServiceAllocator: Sendable {
+    /// Node ports, as Kubernetes has them by default.
+    static let nodePorts: ClosedRange<Int64> = 30000...32767
+    private static let addressPrefix = "allocations.hostd.dev/clusterips/"
+    private static let portPrefix = "allocations.hostd.dev/nodeports/"
+
+    private let store: StoreClient
+    private let range: AddressRange
+
+    init(store: StoreClient, range: AddressRange) {
+        self.store = store
+        self.range = range
+    }
+
+    func allocate(_ service: inout JSON, _ resource: Resource) throws(APIStatus) -> [AllocationStep] {
+        Self.setFamilies(&service)
+        var steps: [AllocationStep] = []
+        if let step = try address(&service, resource) { steps.append(step) }
+        try ports(&service, kept: [], resource, &steps)
+        return steps
+    }
+
+    /// The steps for a service that replaces another: what stays is kept, what is new is taken, the rest is released.
+    func reallocate(_ service: inout JSON, _ present: JSON, _ resource: Resource) throws(APIStatus) -> [AllocationStep] {
+        let type = service["spec"]["type"].stringValue ?? "ClusterIP"
+        if type != "ExternalName", present["spec"]["type"].stringValue != "ExternalName" {
+            for key in ["clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"]
+            where service["spec"][key].isNull && present["spec"][key].exists {
+                service["spec"][key] = present["spec"][key]
+            }
+        }
+        Self.keepPorts(&service, present, type)
+        var steps: [AllocationStep] = []
+        let before = Set(releases(present).map(\.key))
+        if present["spec"]["clusterIP"] != service["spec"]["clusterIP"] || service["spec"]["clusterIP"].isNull {
+            Self.setFamilies(&service)
+            if let step = try address(&service, resource) { steps.append(step) }
+        }
+        try ports(&service, kept: Self.nodePortKeys(present), resource, &steps)
+        let after = Set(releases(service).map(\.key))
+        for key in before.subtracting(after).sorted() { steps.append(Self.release(key)) }
+        return steps.filter { $0.action == .release || !before.contains($0.key) }
+    }
+
+    /// Ports that a client leaves open keep the node port that they have.
+    private static func keepPorts(_ service: inout JSON, _ present: JSON, _ type: String) {
+        let old = present["spec"]["ports"].arrayValue
+        let needsPorts = type == "NodePort" || type == "LoadBalancer"
+        service["spec"]["ports"].updateElements { (_, port: inout JSON) throws(Never) in
+            guard needsPorts else {
+                port.removeValue(forKey: "nodePort")
+                return
+            }
+            guard port["nodePort"].integerValue ?? 0 == 0 else { return }
+            let same = old.first {
+                $0["port"] == port["port"] && ($0["protocol"].stringValue ?? "TCP") == (port["protocol"].stringValue ?? "TCP")
+            }
+            if let same, same["nodePort"].exists { port["nodePort"] = same["nodePort"] }
+        }
+    }
+
+    func releases(_ service: JSON) -> [AllocationStep] {
+        var keys = Self.nodePortKeys(service).sorted()
+        if let address = service["spec"]["clusterIP"].stringValue, range.contains(address) {
+            keys.append(Self.addressPrefix + address)
+        }
+        return keys.map(Self.release)
+    }
+
+    private static func nodePortKeys(_ service: JSON) -> Set<String> {
+        Set(
+            service["spec"]["ports"].arrayValue.compactMap { port in
+                guard let number = port["nodePort"].integerValue, number > 0 else { return nil }
+                return portKey(port, number)
+            })
+    }
+
+    private static func portKey(_ port: JSON, _ number: Int64) -> String {
+        "\(portPrefix)\(port["protocol"].stringValue ?? "TCP")-\(number)"
+    }
+
+    private static func release(_ key: String) -> AllocationStep {
+        AllocationStep(action: .release, key: key, holder: "", isFixed: true, field: "", value: .null, problem: "")
+    }
+
+    /// Forgets what was chosen, keeps what was asked for, and chooses again.
+    func chooseAgain(
+        _ service: inout JSON, _ resource: Resource, _ steps: [AllocationStep]
+    ) throws(APIStatus) -> [AllocationStep] {
+        let chosen = Set(steps.filter { !$0.isFixed }.map(\.key))
+        if let address = service["spec"]["clusterIP"].stringValue, chosen.contains(Self.addressPrefix + address) {
+            service["spec"].removeValue(forKey: "clusterIP")
+            service["spec"].removeValue(forKey: "clusterIPs")
+        }
+        service["spec"]["ports"].updateElements { (_, port: inout JSON) throws(Never) in
+            if let number = port["nodePort"].integerValue, chosen.contains(Self.portKey(port, number)) {
+                port.removeValue(forKey: "nodePort")
+            }
+        }
+        return try allocate(&service, resource)
+    }
+
+    private static func setFamilies(_ service: inout JSON) {
+        guard service["spec"]["type"].stringValue != "ExternalName" else { return }
+        if service["spec"]["ipFamilies"].isNull { service["spec"]["ipFamilies"] = ["IPv4"] }
+        if service["spec"]["ipFamilyPolicy"].isNull { service["spec"]["ipFamilyPolicy"] = "SingleStack" }
+    }
+
+    // MARK: - Addresses
+
+    private func address(_ service: inout JSON, _ resource: Resource) throws(APIStatus) -> AllocationStep? {
+        guard service["spec"]["type"].stringValue != "ExternalName" else { return nil }
+        if service["spec"]["clusterIP"].isNull, let first = service["spec"]["clusterIPs"][0].stringValue {
+            service["spec"]["clusterIP"] = .string(first)
+        }
+        let asked = service["spec"]["clusterIP"].stringValue ?? ""
+        if asked == "None" {
+            service["spec"]["clusterIPs"] = ["None"]
+            return nil
+        }
+        let address = asked.isEmpty ? try choose() : asked
+        guard range.contains(address) else {
+            throw .invalid(
+                resource, service.name,
+                [
+                    .invalid(
+                        "spec.clusterIPs", [.string(address)],
+                        "failed to allocate IP \(address): the provided IP is not in the valid range. The range of valid "
+                            + "IPs is \(AddressRange.text(range.base))/\(range.bits)")
+                ])
+        }
+        service["spec"]["clusterIP"] = .string(address)
+        service["spec"]["clusterIPs"] = [.string(address)]
+        return AllocationStep(
+            action: .take, key: Self.addressPrefix + address, holder: service.namespacedName, isFixed: !asked.isEmpty,
+            field: "spec.clusterIPs", value: [.string(address)],
+            problem: "failed to allocate IP \(address): provided IP is already allocated")
+    }
+
+    /// A free address: by chance from the upper part of the range, which is not for fixed addresses, then in order.
+    private func choose() throws(APIStatus) -> String {
+        let reserved = min(max(16, range.size / 16), 256)
+        for _ in 0..<64 where range.size > reserved + 1 {
+            let candidate = range.address(.random(in: (reserved + 1)..<range.size))
+            if try isFree(Self.addressPrefix + candidate) { return candidate }
+        }
+        for offset in 1..<range.size {
+            let candidate = range.address(offset)
+            if try isFree(Self.addressPrefix + candidate) { return candidate }
+        }
+        throw .internalError("failed to allocate a serviceIP: range is full")
+    }
+
+    private func isFree(_ key: String) throws(APIStatus) -> Bool {
+        do { return try store.get(key) == nil } catch { throw .unavailable(error.message) }
+    }
+
+    // MARK: - Ports
+
+    private func ports(
+        _ service: inout JSON, kept: Set<String>, _ resource: Resource, _ steps: inout [AllocationStep]
+    ) throws(APIStatus) {
+        let type = service["spec"]["type"].stringValue ?? "ClusterIP"
+        let wants =
+            type == "NodePort"
+            || (type == "LoadBalancer" && service["spec"]["allocateLoadBalancerNodePorts"].boolValue != false)
+        guard wants else { return }
+        var ports = service["spec"]["ports"].arrayValue
+        var taken = Set(steps.map(\.key))
+        for index in ports.indices {
+            let asked = ports[index]["nodePort"].integerValue ?? 0
+            if asked != 0, kept.contains(Self.portKey(ports[index], asked)) { continue }
+            let number = asked == 0 ? try choosePort(ports[index], taken) : asked
+            guard Self.nodePorts.contains(number) else {
+                throw .invalid(
+                    resource, service.name,
+                    [
+                        .invalid(
+                            "spec.ports[\(index)].nodePort", .integer(number),
+                            "provided port is not in the valid range. The range of valid ports is 30000-32767")
+                    ])
+            }
+            ports[index]["nodePort"] = .integer(number)
+            let key = Self.portKey(ports[index], number)
+            guard taken.insert(key).inserted else { continue }
+            steps.append(
+                AllocationStep(
+                    action: .take, key: key, holder: service.namespacedName, isFixed: asked != 0,
+                    field: "spec.ports[\(index)].nodePort", value: .integer(number),
+                    problem: "provided port is already allocated"))
+        }
+        service["spec"]["ports"] = .array(ports)
+    }
+
+    private func choosePort(_ port: JSON, _ taken: Set<String>) throws(APIStatus) -> Int64 {
+        let start = Int64.random(in: Self.nodePorts)
+        let count = Int64(Self.nodePorts.count)
+        for step in 0..<count {
+            let number = Self.nodePorts.lowerBound + (start - Self.nodePorts.lowerBound + step) % count
+            let key = Self.portKey(port, number)
+            if !taken.contains(key), try isFree(key) { return number }
+        }
+        throw .internalError("failed to allocate a nodePort: range is full")
+    }
+}

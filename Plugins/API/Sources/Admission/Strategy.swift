@@ -1,0 +1,167 @@
+import Objects
+
+/// What the server itself sees to when objects of a kind are written: which parts a request may change, what a new object
+/// starts with. Pure.
+enum Strategy {
+    /// Which part of an object an update is about.
+    enum Scope: Sendable, Equatable {
+        case main
+        case status
+        /// A namespace's spec.finalizers.
+        case finalize
+        /// A pod's spec.ephemeralContainers.
+        case ephemeralContainers
+        /// A pod's resources.
+        case resize
+        /// A change that the server itself has made of the present object.
+        case whole
+    }
+
+    private static let serverMetadata = [
+        "uid", "creationTimestamp", "generation", "deletionTimestamp", "deletionGracePeriodSeconds",
+    ]
+
+    // MARK: - Updates
+
+    /// Puts the wanted object together with the parts of the present one that the request may not change.
+    static func merge(_ object: inout JSON, _ present: JSON, _ resource: Resource, _ scope: Scope) {
+        switch scope {
+        case .main:
+            if resource.hasStatus { keep("status", &object, present) }
+            if resource.qualified == "namespaces" { object["spec"]["finalizers"] = present["spec"]["finalizers"] }
+            if resource.qualified == "namespaces", object["spec"]["finalizers"].isNull {
+                object["spec"].removeValue(forKey: "finalizers")
+            }
+        case .status:
+            var merged = present
+            merged["status"] = object["status"]
+            if merged["status"].isNull { merged.removeValue(forKey: "status") }
+            if resource.qualified == "pods" || resource.qualified == "nodes" {
+                for key in ["labels", "annotations"] {
+                    merged["metadata"][key] = object.metadata[key]
+                    if merged.metadata[key].isNull { merged["metadata"].removeValue(forKey: key) }
+                }
+            }
+            object = merged
+        case .finalize:
+            var merged = present
+            merged["spec"]["finalizers"] = object["spec"]["finalizers"]
+            if merged["spec"]["finalizers"].arrayValue.isEmpty { merged["spec"].removeValue(forKey: "finalizers") }
+            object = merged
+        case .ephemeralContainers:
+            var merged = present
+            merged["spec"]["ephemeralContainers"] = object["spec"]["ephemeralContainers"]
+            object = merged
+        case .resize:
+            var merged = present
+            let wanted = object["spec"]["containers"].arrayValue
+            merged["spec"]["containers"].updateElements { (index, container: inout JSON) throws(Never) in
+                guard index < wanted.count else { return }
+                container["resources"] = wanted[index]["resources"]
+            }
+            object = merged
+        case .whole: break
+        }
+        for key in serverMetadata {
+            if let value = present.metadata.objectValue?[key] {
+                object["metadata"][key] = value
+            } else {
+                object["metadata"].removeValue(forKey: key)
+            }
+        }
+        if resource.qualified == "secrets" { mergeStringData(&object) }
+        if resource.qualified == "pods", scope == .main { SpecDefaults.pod(&object["spec"]) }
+    }
+
+    private static func keep(_ key: String, _ object: inout JSON, _ present: JSON) {
+        if let value = present.objectValue?[key] { object[key] = value } else { object.removeValue(forKey: key) }
+    }
+
+    /// Advances the generation when the spec has changed.
+    static func countGeneration(_ object: inout JSON, _ before: JSON, _ resource: Resource) {
+        guard resource.hasGeneration else { return }
+        let changed = object["spec"] != before["spec"]
+        object.generation = max(before.generation, 1) + (changed ? 1 : 0)
+    }
+
+    /// Whether an object that is being deleted has nothing left that keeps it.
+    static func isFinished(_ object: JSON, _ resource: Resource) -> Bool {
+        guard object.deletionTimestamp != nil, object.finalizers.isEmpty,
+            object.metadata["deletionGracePeriodSeconds"].integerValue ?? 0 == 0
+        else { return false }
+        return resource.qualified != "namespaces" || object["spec"]["finalizers"].arrayValue.isEmpty
+    }
+
+    // MARK: - Creation
+
+    /// Gives a new object what it starts with; its status is the server's.
+    static func prepareForCreate(_ object: inout JSON, _ resource: Resource) {
+        switch resource.qualified {
+        case "pods":
+            object["status"] = ["phase": "Pending", "qosClass": .string(QualityOfService.of(object["spec"]))]
+        case "namespaces":
+            object["spec"]["finalizers"] = ["kubernetes"]
+            object["status"] = ["phase": "Active"]
+        case "services": object["status"] = ["loadBalancer": [:]]
+        case "persistentvolumes", "persistentvolumeclaims": object["status"] = ["phase": "Pending"]
+        case "nodes": break
+        case "jobs.batch":
+            JobLabels.fill(&object)
+            object["status"] = [:]
+        case "secrets": mergeStringData(&object)
+        default:
+            if resource.hasStatus { object["status"] = [:] }
+        }
+    }
+
+    /// A secret's stringData is written into its data, and not kept.
+    private static func mergeStringData(_ object: inout JSON) {
+        guard let texts = object.removeValue(forKey: "stringData")?.objectValue else { return }
+        for (key, value) in texts {
+            object["data"][key] = .string(Base64.encode(Array((value.stringValue ?? "").utf8)))
+        }
+    }
+}
+
+/// Labels by which a job knows its pods, unless it chooses its own.
+enum JobLabels {
+    static func fill(_ job: inout JSON) {
+        guard job["spec"]["manualSelector"].boolValue != true else { return }
+        let labels: [(String, String)] = [
+            ("batch.kubernetes.io/controller-uid", job.uid), ("controller-uid", job.uid),
+            ("batch.kubernetes.io/job-name", job.name), ("job-name", job.name),
+        ]
+        for (key, value) in labels { job["spec"]["template"]["metadata"]["labels"][key] = .string(value) }
+        if job["spec"]["selector"].isNull {
+            job["spec"]["selector"] = ["matchLabels": ["batch.kubernetes.io/controller-uid": .string(job.uid)]]
+        }
+    }
+}
+
+/// The quality-of-service class of a pod.
+/// See https://kubernetes.io/docs/concepts/workloads/pods/pod-qos/.
+enum QualityOfService {
+    static func of(_ spec: JSON) -> String {
+        var isGuaranteed = true
+        var isBestEffort = true
+        let containers = spec["containers"].arrayValue + spec["initContainers"].arrayValue
+        for container in containers {
+            let requests = container["resources"]["requests"]
+            let limits = container["resources"]["limits"]
+            for name in ["cpu", "memory"] {
+                if requests[name].exists || limits[name].exists { isBestEffort = false }
+                guard let limit = quantity(limits[name]), !limit.isZero else {
+                    isGuaranteed = false
+                    continue
+                }
+                if let request = quantity(requests[name]), request != limit { isGuaranteed = false }
+            }
+        }
+        if isBestEffort { return "BestEffort" }
+        return isGuaranteed ? "Guaranteed" : "Burstable"
+    }
+
+    private static func quantity(_ value: JSON) -> Quantity? {
+        value.isNull ? nil : try? Quantity(value)
+    }
+}

@@ -1,0 +1,156 @@
+import Objects
+import PluginKit
+import Synchronization
+
+/// Role-based access control: the stored roles and bindings, indexed by subject.
+/// See https://kubernetes.io/docs/reference/access-authn-authz/rbac/.
+final class Authorizer: Sendable {
+    /// What somebody wants to do.
+    struct Attributes: Sendable, Equatable {
+        var verb: String
+        var group = ""
+        var resource = ""
+        var subresource = ""
+        var namespace = ""
+        var name = ""
+        /// Of a request that is not about a resource; then the others are empty.
+        var path = ""
+    }
+
+    struct Rule: Sendable, Equatable {
+        var verbs: [String]
+        var groups: [String]
+        var resources: [String]
+        var names: [String]
+        var paths: [String]
+
+        init(_ json: JSON) {
+            func strings(_ key: String) -> [String] { json[key].arrayValue.compactMap(\.stringValue) }
+            verbs = strings("verbs")
+            groups = strings("apiGroups")
+            resources = strings("resources")
+            names = strings("resourceNames")
+            paths = strings("nonResourceURLs")
+        }
+
+        func allows(_ wanted: Attributes) -> Bool {
+            guard verbs.contains("*") || verbs.contains(wanted.verb) else { return false }
+            if !wanted.path.isEmpty {
+                return paths.contains { $0 == wanted.path || ($0.hasSuffix("*") && wanted.path.hasPrefix($0.dropLast())) }
+            }
+            guard groups.contains("*") || groups.contains(wanted.group) else { return false }
+            guard names.isEmpty || names.contains(wanted.name) else { return false }
+            let resource = wanted.subresource.isEmpty ? wanted.resource : "\(wanted.resource)/\(wanted.subresource)"
+            return resources.contains {
+                $0 == "*" || $0 == resource || (!wanted.subresource.isEmpty && $0 == "*/\(wanted.subresource)")
+            }
+        }
+    }
+
+    private struct Binding: Sendable {
+        /// Empty for a ClusterRoleBinding.
+        var namespace: String
+        /// "ClusterRole/NAME" or "Role/NAMESPACE/NAME".
+        var role: String
+    }
+
+    private struct State {
+        var rules: [String: [Rule]] = [:]
+        var bindings: [String: Binding] = [:]
+        /// Binding keys by subject: "User/NAME", "Group/NAME".
+        var bySubject: [String: Set<String>] = [:]
+        var subjects: [String: [String]] = [:]
+    }
+
+    private let state = Mutex(State())
+
+    // MARK: - What is stored
+
+    /// Takes in an object of the RBAC group, or its end.
+    func update(resource: String, key: String, object: JSON?) {
+        state.withLock { state in
+            switch resource {
+            case "clusterroles.rbac.authorization.k8s.io":
+                state.rules["ClusterRole/" + key.split(separator: "/").last!] =
+                    object.map { $0["rules"].arrayValue.map(Rule.init) }
+            case "roles.rbac.authorization.k8s.io":
+                state.rules["Role/" + key.split(separator: "/").suffix(2).joined(separator: "/")] =
+                    object.map { $0["rules"].arrayValue.map(Rule.init) }
+            default: Self.bind(&state, key, object)
+            }
+        }
+    }
+
+    private static func bind(_ state: inout State, _ key: String, _ object: JSON?) {
+        for subject in state.subjects.removeValue(forKey: key) ?? [] { state.bySubject[subject]?.remove(key) }
+        state.bindings[key] = nil
+        guard let object else { return }
+        let reference = object["roleRef"]
+        let name = reference["name"].stringValue ?? ""
+        let namespace = object.namespace
+        let role = reference["kind"].stringValue == "ClusterRole" ? "ClusterRole/\(name)" : "Role/\(namespace)/\(name)"
+        state.bindings[key] = Binding(namespace: namespace, role: role)
+        let subjects = object["subjects"].arrayValue.compactMap { subject -> String? in
+            let name = subject["name"].stringValue ?? ""
+            switch subject["kind"].stringValue {
+            case "User": return "User/\(name)"
+            case "Group": return "Group/\(name)"
+            case "ServiceAccount":
+                return "User/system:serviceaccount:\(subject["namespace"].stringValue ?? namespace):\(name)"
+            default: return nil
+            }
+        }
+        state.subjects[key] = subjects
+        for subject in subjects { state.bySubject[subject, default: []].insert(key) }
+    }
+
+    // MARK: - Decisions
+
+    func allows(_ user: UserInfo, _ wanted: Attributes) -> Bool {
+        if user.isMaster { return true }
+        return state.withLock { state in
+            Self.bindings(of: user, state).contains { binding in
+                guard binding.namespace.isEmpty || (binding.namespace == wanted.namespace && wanted.path.isEmpty) else {
+                    return false
+                }
+                return state.rules[binding.role]?.contains { $0.allows(wanted) } ?? false
+            }
+        }
+    }
+
+    /// All rules that hold for a user in a namespace.
+    func rules(of user: UserInfo, namespace: String) -> [Rule] {
+        if user.isMaster {
+            return [
+                Rule(["verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]]),
+                Rule(["verbs": ["*"], "nonResourceURLs": ["*"]]),
+            ]
+        }
+        return state.withLock { state in
+            Self.bindings(of: user, state).flatMap { binding -> [Rule] in
+                guard binding.namespace.isEmpty || binding.namespace == namespace else { return [] }
+                return state.rules[binding.role] ?? []
+            }
+        }
+    }
+
+    private static func bindings(of user: UserInfo, _ state: State) -> [Binding] {
+        var keys = state.bySubject["User/\(user.name)"] ?? []
+        for group in user.groups { keys.formUnion(state.bySubject["Group/\(group)"] ?? []) }
+        return keys.sorted().compactMap { state.bindings[$0] }
+    }
+
+    /// The answer to what is not allowed, in Kubernetes' words.
+    func refusal(_ user: UserInfo, _ wanted: Attributes, _ resource: Resource?) -> APIStatus {
+        guard let resource else {
+            return APIStatus(
+                code: 403, reason: "Forbidden",
+                message: "forbidden: User \"\(user.name)\" cannot \(wanted.verb) path \"\(wanted.path)\"")
+        }
+        let what = wanted.subresource.isEmpty ? wanted.resource : "\(wanted.resource)/\(wanted.subresource)"
+        let place = wanted.namespace.isEmpty ? "at the cluster scope" : "in the namespace \"\(wanted.namespace)\""
+        return .forbidden(
+            resource, wanted.name,
+            "User \"\(user.name)\" cannot \(wanted.verb) resource \"\(what)\" in API group \"\(wanted.group)\" \(place)")
+    }
+}

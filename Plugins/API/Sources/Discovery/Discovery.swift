@@ -1,0 +1,163 @@
+import Objects
+import Synchronization
+
+/// The documents by which clients find out what the server has. They are made once and kept as bytes.
+/// See https://kubernetes.io/docs/concepts/overview/kubernetes-api/#discovery-api.
+final class Discovery: Sendable {
+    private let resources: ResourceTable
+    /// "host:port" that clients are told.
+    let address: String
+    private let cache = Mutex<[String: [UInt8]]>([:])
+
+    init(resources: ResourceTable, address: String) {
+        self.resources = resources
+        self.address = address
+    }
+
+    /// The answer for a discovery path; nil when the path is none.
+    func response(_ path: String, _ form: ResponseForm) -> HTTPResponse? {
+        let parts = path.split(separator: "/").map(String.init)
+        var type = "application/json"
+        var key = "/" + parts.joined(separator: "/")
+        if case .aggregatedDiscovery(let version) = form, key == "/api" || key == "/apis" {
+            type = "application/json;g=apidiscovery.k8s.io;v=\(version);as=APIGroupDiscoveryList"
+            key += ";" + version
+        }
+        if let known = cache.withLock({ $0[key] }) { return HTTPResponse(status: 200, contentType: type, body: .bytes(known)) }
+        guard let document = document(parts, form) else { return nil }
+        let bytes = document.serialized() + [0x0A]
+        cache.withLock { $0[key] = bytes }
+        return HTTPResponse(status: 200, contentType: type, body: .bytes(bytes))
+    }
+
+    private func document(_ parts: [String], _ form: ResponseForm) -> JSON? {
+        switch parts.count {
+        case 1 where parts[0] == "api":
+            if case .aggregatedDiscovery(let version) = form { return aggregated(version, isCore: true) }
+            return [
+                "kind": "APIVersions", "versions": ["v1"],
+                "serverAddressByClientCIDRs": [["clientCIDR": "0.0.0.0/0", "serverAddress": .string(address)]],
+            ]
+        case 1 where parts[0] == "apis":
+            if case .aggregatedDiscovery(let version) = form { return aggregated(version, isCore: false) }
+            return [
+                "kind": "APIGroupList", "apiVersion": "v1",
+                "groups": .array(groups.map { .object(group($0.name, $0.versions)) }),
+            ]
+        case 2 where parts[0] == "api": return resourceList("", parts[1])
+        case 2 where parts[0] == "apis":
+            guard let found = groups.first(where: { $0.name == parts[1] }) else { return nil }
+            var document: JSONObject = ["kind": "APIGroup", "apiVersion": "v1"]
+            for (key, value) in group(found.name, found.versions) { document[key] = value }
+            return .object(document)
+        case 3 where parts[0] == "apis": return resourceList(parts[1], parts[2])
+        default: return nil
+        }
+    }
+
+    /// Named groups with their versions, preferred first.
+    var groups: [(name: String, versions: [String])] {
+        var result: [(name: String, versions: [String])] = []
+        for resource in resources.all where !resource.group.isEmpty {
+            if let index = result.firstIndex(where: { $0.name == resource.group }) {
+                if !result[index].versions.contains(resource.version) { result[index].versions.append(resource.version) }
+            } else {
+                result.append((resource.group, [resource.version]))
+            }
+        }
+        return result
+    }
+
+    private func group(_ name: String, _ versions: [String]) -> JSONObject {
+        func entry(_ version: String) -> JSON {
+            ["groupVersion": .string("\(name)/\(version)"), "version": .string(version)]
+        }
+        return [
+            "name": .string(name), "versions": .array(versions.map(entry)), "preferredVersion": entry(versions[0]),
+        ]
+    }
+
+    private func resourceList(_ group: String, _ version: String) -> JSON? {
+        let served = resources.all.filter { $0.group == group && $0.version == version }
+        guard !served.isEmpty else { return nil }
+        var entries: [JSON] = []
+        for resource in served {
+            var entry: JSONObject = [
+                "name": .string(resource.plural), "singularName": .string(resource.singular),
+                "namespaced": .bool(resource.isNamespaced), "kind": .string(resource.kind), "verbs": strings(resource.verbs),
+            ]
+            if !resource.shortNames.isEmpty { entry["shortNames"] = strings(resource.shortNames) }
+            if !resource.categories.isEmpty { entry["categories"] = strings(resource.categories) }
+            if !resource.isVirtual { entry["storageVersionHash"] = .string(Self.hash(resource)) }
+            entries.append(.object(entry))
+            for subresource in resource.subresources {
+                var entry: JSONObject = [
+                    "name": .string("\(resource.plural)/\(subresource.name)"), "singularName": "",
+                    "namespaced": .bool(resource.isNamespaced),
+                ]
+                if subresource.group != resource.group || subresource.version != resource.version {
+                    entry["group"] = .string(subresource.group)
+                    entry["version"] = .string(subresource.version)
+                }
+                entry["kind"] = .string(subresource.kind)
+                entry["verbs"] = strings(subresource.verbs)
+                entries.append(.object(entry))
+            }
+        }
+        return [
+            "kind": "APIResourceList", "apiVersion": "v1",
+            "groupVersion": .string(group.isEmpty ? version : "\(group)/\(version)"), "resources": .array(entries),
+        ]
+    }
+
+    private func aggregated(_ version: String, isCore: Bool) -> JSON {
+        let wanted = isCore ? [(name: "", versions: ["v1"])] : groups
+        let items = wanted.map { group -> JSON in
+            let versions = group.versions.map { version -> JSON in
+                let served = resources.all.filter { $0.group == group.name && $0.version == version }
+                return [
+                    "version": .string(version), "resources": .array(served.map(aggregatedResource)), "freshness": "Current",
+                ]
+            }
+            let metadata: JSON =
+                group.name.isEmpty ? ["creationTimestamp": .null] : ["name": .string(group.name), "creationTimestamp": .null]
+            return ["metadata": metadata, "versions": .array(versions)]
+        }
+        return [
+            "kind": "APIGroupDiscoveryList", "apiVersion": .string("apidiscovery.k8s.io/\(version)"), "metadata": [:],
+            "items": .array(items),
+        ]
+    }
+
+    private func aggregatedResource(_ resource: Resource) -> JSON {
+        func kind(_ group: String, _ version: String, _ kind: String) -> JSON {
+            ["group": .string(group), "version": .string(version), "kind": .string(kind)]
+        }
+        var entry: JSONObject = [
+            "resource": .string(resource.plural), "responseKind": kind(resource.group, resource.version, resource.kind),
+            "scope": resource.isNamespaced ? "Namespaced" : "Cluster", "singularResource": .string(resource.singular),
+            "verbs": strings(resource.verbs),
+        ]
+        if !resource.shortNames.isEmpty { entry["shortNames"] = strings(resource.shortNames) }
+        if !resource.categories.isEmpty { entry["categories"] = strings(resource.categories) }
+        if !resource.subresources.isEmpty {
+            entry["subresources"] = .array(
+                resource.subresources.map {
+                    [
+                        "subresource": .string($0.name), "responseKind": kind($0.group, $0.version, $0.kind),
+                        "verbs": strings($0.verbs),
+                    ]
+                })
+        }
+        return .object(entry)
+    }
+
+    private func strings(_ values: [String]) -> JSON { .array(values.map { .string($0) }) }
+
+    /// A short text that stands for the version in which a resource is stored (FNV-1a, 64 bits).
+    private static func hash(_ resource: Resource) -> String {
+        var hash: UInt64 = 0xcbf2_9ce4_8422_2325
+        for byte in "\(resource.storageAPIVersion)/\(resource.kind)".utf8 { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3 }
+        return Base64.encode(withUnsafeBytes(of: hash.bigEndian) { Array($0) })
+    }
+}

@@ -1,0 +1,40 @@
+import PluginKit
+import Synchronization
+
+/// Whether the server lives and is ready, check by check.
+/// See https://kubernetes.io/docs/reference/using-api/health-checks/.
+final class Health: Sendable {
+    private let store: StoreClient
+    private let ready = Atomic<Bool>(false)
+
+    init(store: StoreClient) {
+        self.store = store
+    }
+
+    var isReady: Bool {
+        get { ready.load(ordering: .acquiring) }
+        set { ready.store(newValue, ordering: .releasing) }
+    }
+
+    /// The answer for /livez, /readyz, /healthz and the checks below them; nil for other paths.
+    func response(_ path: String, _ query: Query) -> HTTPResponse? {
+        let parts = path.split(separator: "/")
+        guard let kind = parts.first, ["livez", "readyz", "healthz"].contains(kind), parts.count <= 2 else { return nil }
+        var checks = [("ping", true), ("store", isStoreHealthy)]
+        if kind == "readyz" { checks.append(("bootstrap", isReady)) }
+        if parts.count == 2 {
+            guard let check = checks.first(where: { $0.0 == parts[1] }) else { return nil }
+            return .text(check.1 ? 200 : 500, check.1 ? "ok" : "internal server error: \(check.0) failed\n")
+        }
+        let excluded = query.all("exclude")
+        checks.removeAll { excluded.contains($0.0) }
+        let isHealthy = checks.allSatisfy(\.1)
+        guard query["verbose"] != nil || !isHealthy else { return .text(200, "ok") }
+        let lines = checks.map { "[\($0.1 ? "+" : "-")]\($0.0) \($0.1 ? "ok" : "failed: reason withheld")\n" }.joined()
+        return .text(isHealthy ? 200 : 500, lines + "\(kind) check \(isHealthy ? "passed" : "failed")\n")
+    }
+
+    private var isStoreHealthy: Bool {
+        do { return try store.status()["healthy"].boolValue ?? true } catch { return false }
+    }
+}

@@ -1,0 +1,72 @@
+import Objects
+
+/// One resource of one API version as the server serves it.
+final class Resource: Sendable {
+    struct Subresource: Sendable, Hashable {
+        var name: String
+        var group: String
+        var version: String
+        var kind: String
+        var verbs: [String]
+    }
+
+    let group: String
+    let version: String
+    let kind: String
+    let plural: String
+    let singular: String
+    let shortNames: [String]
+    let categories: [String]
+    let isNamespaced: Bool
+    let verbs: [String]
+    let subresources: [Subresource]
+    /// The version in which objects are stored.
+    let storageVersion: String
+    /// Fields of objects that selectors may name, without the leading dot; metadata.name and namespace go without saying.
+    let selectableFields: [String]
+
+    /// "v1", "apps/v1".
+    let apiVersion: String
+    let storageAPIVersion: String
+    /// "pods", "deployments.apps": in store keys and messages.
+    let qualified: String
+    let hasStatus: Bool
+    /// Whether `metadata.generation` counts the changes of its spec.
+    let hasGeneration: Bool
+    /// A resource of requests that are answered and not stored, such as reviews.
+    let isVirtual: Bool
+
+    init(
+        group: String, version: String, kind: String, plural: String, singular: String, shortNames: [String] = [],
+        categories: [String] = [], isNamespaced: Bool, verbs: [String], subresources: [Subresource] = [],
+        storageVersion: String? = nil, storageGroup: String? = nil, selectableFields: [String] = [], hasGeneration: Bool = false
+    ) {
+        self.group = group
+        self.version = version
+        self.kind = kind
+        self.plural = plural
+        self.singular = singular
+        self.shortNames = shortNames
+        self.categories = categories
+        self.isNamespaced = isNamespaced
+        self.verbs = verbs
+        self.subresources = subresources
+        self.storageVersion = storageVersion ?? version
+        self.selectableFields = selectableFields
+        apiVersion = group.isEmpty ? version : "\(group)/\(version)"
+        let storedGroup = storageGroup ?? group
+        storageAPIVersion = storedGroup.isEmpty ? self.storageVersion : "\(storedGroup)/\(self.storageVersion)"
+        qualified = storedGroup.isEmpty ? plural : "\(plural).\(storedGroup)"
+        hasStatus = subresources.contains { $0.name == "status" }
+        self.hasGeneration = hasGeneration
+        isVirtual = !verbs.contains("get")
+    }
+
+    func key(_ namespace: String, _ name: String) -> String { "\(qualified)/\(namespace)/\(name)" }
+
+    func prefix(_ namespace: String) -> String { namespace.isEmpty ? "\(qualified)/" : "\(qualified)/\(namespace)/" }
+
+    func has(_ verb: String) -> Bool { verbs.contains(verb) }
+
+    func subresource(_ name: String) -> Subresource? { subresources.first { $0.name == name } }
+}

@@ -1,0 +1,438 @@
+import CEpoll
+import Glibc
+
+/// One client's connection: handshake, requests in order, responses, streams, upgrades. It lives on one event loop.
+final class HTTPConnection: EventHandler, @unchecked Sendable {
+    // SAFETY (@unchecked Sendable): every member is used on the loop's thread alone.
+    enum Phase {
+        case handshake
+        case head
+        case body(HTTPRequestHead)
+        /// A request is being answered.
+        case responding(HTTPExchange)
+        case streaming(HTTPBodyStream)
+        case packets(PacketPump)
+        case webSocket(PacketPump)
+        /// What is queued is sent, then the connection ends.
+        case closing
+        case closed
+    }
+
+    static let handshakeTimeout: UInt64 = 15_000_000_000
+    static let headTimeout: UInt64 = 30_000_000_000
+    static let bodyTimeout: UInt64 = 120_000_000_000
+    static let idleTimeout: UInt64 = 180_000_000_000
+    static let writeTimeout: UInt64 = 60_000_000_000
+    static let closeTimeout: UInt64 = 5_000_000_000
+    /// A request's body may have this many bytes.
+    static let bodyLimit = 3 << 20
+    /// Above this many unsent bytes a packet source waits.
+    static let highWater = 256 * 1024
+
+    let descriptor: Int32
+    let loop: EventLoop
+    let handler: any HTTPHandler
+    private let onEnd: () -> Void
+    var transport: Transport
+    var phase: Phase
+    var input: [UInt8] = []
+    var output = OutputQueue()
+    private var token: EventLoop.Token?
+    private var parser = HTTPRequestParser()
+    private var bodyReader: HTTPBodyReader?
+    var messages = WebSocketParser()
+    /// Whether the stream at hand has been left waiting for the client to read on.
+    private var streamWaits = false
+    private var certificate: ClientCertificate?
+    private var isReadable = true
+    private var isWritable = true
+    private var sawEnd = false
+    private var isAdvancing = false
+    private var keepsAlive = true
+    private var hasSaidGoodbye = false
+    /// When the connection is given up, and when the write in progress is.
+    private var deadline = UInt64.max
+    private var writeDeadline = UInt64.max
+
+    init(
+        descriptor: Int32, transport: Transport, loop: EventLoop, handler: any HTTPHandler, onEnd: @escaping () -> Void
+    ) {
+        self.descriptor = descriptor
+        self.transport = transport
+        self.loop = loop
+        self.handler = handler
+        self.onEnd = onEnd
+        phase = transport.isTLS ? .handshake : .head
+    }
+
+    /// Registers with the loop and begins. On the loop.
+    func begin() {
+        do {
+            let events = EPOLLIN.rawValue | EPOLLOUT.rawValue | EPOLLRDHUP.rawValue | EPOLLET.rawValue
+            token = try loop.add(self, descriptor: descriptor, events: events)
+        } catch {
+            end()
+            return
+        }
+        setDeadline(Self.handshakeTimeout)
+        advance()
+    }
+
+    func ready(_ events: UInt32) {
+        if events & (EPOLLIN.rawValue | EPOLLRDHUP.rawValue | EPOLLHUP.rawValue | EPOLLERR.rawValue) != 0 {
+            isReadable = true
+        }
+        if events & (EPOLLOUT.rawValue | EPOLLHUP.rawValue | EPOLLERR.rawValue) != 0 { isWritable = true }
+        advance()
+    }
+
+    func checkDeadline(now: UInt64) -> UInt64 {
+        if now >= deadline, now < writeDeadline, case .streaming(let stream) = phase {
+            stream.close()
+            finishChunked()
+            advance()
+        } else if now >= min(deadline, writeDeadline) {
+            end()
+            return .max
+        }
+        return min(deadline, writeDeadline)
+    }
+
+    private func setDeadline(_ delay: UInt64?) {
+        guard let delay else {
+            deadline = .max
+            return
+        }
+        deadline = loop.now + delay
+        loop.schedule(deadline: deadline)
+    }
+
+    // MARK: - Progress
+
+    /// Does all that can be done now: reads, answers, writes, until it would block.
+    func advance() {
+        guard !isAdvancing else { return }
+        isAdvancing = true
+        defer { isAdvancing = false }
+        var didWork = true
+        while didWork {
+            didWork = step()
+            if output.count > Self.highWater || !didWork { flush() }
+            if case .closed = phase { return }
+        }
+    }
+
+    /// The end after a last response: the client gets all of it before the connection goes, also while it still sends.
+    private func linger() -> Bool {
+        flush()
+        if case .closed = phase { return false }
+        guard output.isEmpty else { return false }
+        if !hasSaidGoodbye {
+            hasSaidGoodbye = true
+            transport.shutdown()
+            shutdown(descriptor, Int32(SHUT_WR))
+            setDeadline(Self.closeTimeout)
+        }
+        input = []
+        if receive() { return true }
+        if sawEnd { end() }
+        return false
+    }
+
+    /// One step of the connection's life; false when it has to wait.
+    private func step() -> Bool {
+        switch phase {
+        case .handshake: return handshake()
+        case .head: return readHead()
+        case .body(let head): return readBody(head)
+        case .responding, .streaming, .packets: return watchForEnd()
+        case .webSocket(let pump): return readWebSocket(pump)
+        case .closing: return linger()
+        case .closed: return false
+        }
+    }
+
+    private func handshake() -> Bool {
+        switch transport.handshake() {
+        case .count:
+            certificate = transport.clientCertificate()
+            phase = .head
+            setDeadline(Self.idleTimeout)
+            return true
+        case .wantsRead, .wantsWrite: return false
+        case .end, .failed:
+            end()
+            return false
+        }
+    }
+
+    private func readHead() -> Bool {
+        if sawEnd && input.isEmpty {
+            phase = .closing
+            return false
+        }
+        if !input.isEmpty {
+            do {
+                let parsed = try input.withUnsafeBufferPointer { bytes throws(HTTPParseError) in
+                    try parser.parse(UnsafeRawBufferPointer(bytes))
+                }
+                if let (head, size) = parsed {
+                    try begin(head, size)
+                    return true
+                }
+            } catch {
+                refuse(error)
+                return true
+            }
+        }
+        guard !sawEnd else {
+            phase = .closing
+            return false
+        }
+        let wasEmpty = input.isEmpty
+        guard receive() else { return sawEnd }
+        if wasEmpty { setDeadline(Self.headTimeout) }
+        return true
+    }
+
+    private func begin(_ head: HTTPRequestHead, _ size: Int) throws(HTTPParseError) {
+        input.removeSubrange(..<size)
+        if input.isEmpty { input = [] }
+        let reader = try HTTPBodyReader(head: head, limit: Self.bodyLimit)
+        keepsAlive = head.keepsAlive
+        if reader.isDone {
+            dispatch(head, [])
+        } else {
+            if head.expectsContinue, input.isEmpty { output.append(Array("HTTP/1.1 100 Continue\r\n\r\n".utf8)) }
+            bodyReader = reader
+            phase = .body(head)
+            setDeadline(Self.bodyTimeout)
+        }
+    }
+
+    private func readBody(_ head: HTTPRequestHead) -> Bool {
+        if input.isEmpty {
+            flush()
+            if case .closed = phase { return false }
+            guard receive() else {
+                if sawEnd { phase = .closing }
+                return false
+            }
+        }
+        do {
+            let taken = try input.withUnsafeBufferPointer { bytes throws(HTTPParseError) in
+                try bodyReader?.consume(UnsafeRawBufferPointer(bytes)) ?? 0
+            }
+            input.removeSubrange(..<taken)
+            if input.isEmpty { input = [] }
+        } catch {
+            bodyReader = nil
+            refuse(error)
+            return true
+        }
+        if let reader = bodyReader, reader.isDone {
+            bodyReader = nil
+            dispatch(head, reader.body)
+        }
+        return true
+    }
+
+    private func dispatch(_ head: HTTPRequestHead, _ body: [UInt8]) {
+        let exchange = HTTPExchange(head: head, body: body, certificate: certificate, connection: self, loop: loop)
+        phase = .responding(exchange)
+        setDeadline(nil)
+        handler.handle(exchange)
+    }
+
+    private func refuse(_ error: HTTPParseError) {
+        send(handler.refusal(error), keepAlive: false)
+        input = []
+        startClosing()
+    }
+
+    /// While a response is made or streamed: notices the client's end, keeps what it sends ahead, within a bound.
+    private func watchForEnd() -> Bool {
+        guard isReadable, input.count < HTTPRequestParser.headLimit else { return false }
+        if receive() { return true }
+        guard sawEnd else { return false }
+        switch phase {
+        case .responding: return false
+        default:
+            end()
+            return false
+        }
+    }
+
+    /// Reads once into `input`; false when nothing came. Sets `sawEnd`.
+    func receive() -> Bool {
+        guard isReadable, !sawEnd else { return false }
+        switch transport.read(into: loop.scratch) {
+        case .count(let count):
+            input.append(contentsOf: loop.scratch[..<count])
+            return true
+        case .wantsRead: isReadable = false
+        case .wantsWrite: isWritable = false
+        case .end, .failed: sawEnd = true
+        }
+        return false
+    }
+
+    var hasEnded: Bool { sawEnd }
+
+    // MARK: - Responses
+
+    /// Takes the response to the request at hand.
+    func complete(_ exchange: HTTPExchange, _ response: HTTPResponse) {
+        guard case .responding(let current) = phase, current === exchange else {
+            discard(response)
+            return
+        }
+        switch response.body {
+        case .bytes:
+            let keepAlive = keepsAlive && !response.closes && !sawEnd
+            send(response, keepAlive: keepAlive)
+            if keepAlive {
+                phase = .head
+                setDeadline(Self.idleTimeout)
+            } else {
+                startClosing()
+            }
+        case .stream(let stream):
+            beginChunked(response)
+            phase = .streaming(stream)
+            setDeadline(response.timeLimit)
+            stream.attach { [weak self, loop] in loop.post { [weak self] in self?.takeFromStream() } }
+            takeFromStream()
+        case .packets(let source):
+            beginChunked(response)
+            beginPump(source) { .packets($0) }
+        case .webSocket(let source, let accept, let subprotocol):
+            beginWebSocket(accept: accept, subprotocol: subprotocol)
+            beginPump(source) { .webSocket($0) }
+        }
+        advance()
+    }
+
+    private func discard(_ response: HTTPResponse) {
+        switch response.body {
+        case .bytes: break
+        case .stream(let stream): stream.close()
+        case .packets(let source), .webSocket(let source, _, _): close(source)
+        }
+    }
+
+    private func send(_ response: HTTPResponse, keepAlive: Bool) {
+        guard case .bytes(let body) = response.body else { return }
+        let date = loop.date()
+        output.append { bytes in
+            if body.count <= 16 * 1024 { bytes.reserveCapacity(bytes.count + body.count + 320) }
+            response.writeHead(into: &bytes, length: body.count, date: date, keepAlive: keepAlive)
+            if body.count <= 16 * 1024 { bytes.append(contentsOf: body) }
+        }
+        if body.count > 16 * 1024 { output.append(body) }
+    }
+
+    private func beginChunked(_ response: HTTPResponse) {
+        let date = loop.date()
+        output.append { response.writeHead(into: &$0, length: nil, date: date, keepAlive: true) }
+    }
+
+    private func beginPump(_ source: Int32, _ phase: (PacketPump) -> Phase) {
+        do {
+            let pump = try PacketPump(descriptor: source, connection: self, loop: loop)
+            self.phase = phase(pump)
+        } catch {
+            startClosing()
+        }
+    }
+
+    func appendChunk(_ bytes: UnsafeRawBufferPointer) {
+        guard !bytes.isEmpty else { return }
+        output.append { output in
+            output.append(contentsOf: String(bytes.count, radix: 16).utf8)
+            output.append(0x0D)
+            output.append(0x0A)
+            output.append(contentsOf: bytes)
+            output.append(0x0D)
+            output.append(0x0A)
+        }
+    }
+
+    /// Sends the last chunk and goes on to the next request, or ends.
+    func finishChunked() {
+        output.append(Array("0\r\n\r\n".utf8))
+        if keepsAlive {
+            phase = .head
+            setDeadline(Self.idleTimeout)
+        } else {
+            startClosing()
+        }
+    }
+
+    private func takeFromStream() {
+        guard case .streaming(let stream) = phase else { return }
+        // What waits already is sent first; the stream's own bound holds meanwhile.
+        streamWaits = output.count >= Self.highWater
+        guard !streamWaits else { return }
+        switch stream.take() {
+        case .aborted: end()
+        case .bytes(let bytes, let isFinished):
+            bytes.withUnsafeBytes { appendChunk($0) }
+            if isFinished { finishChunked() }
+            advance()
+        }
+    }
+
+    func startClosing() {
+        phase = .closing
+        setDeadline(Self.closeTimeout)
+    }
+
+    // MARK: - Writing
+
+    func flush() {
+        guard !output.isEmpty else { return }
+        while !output.isEmpty, isWritable {
+            switch output.withNext(transport.write) {
+            case .count(let count):
+                output.consume(count)
+                writeDeadline = .max
+            case .wantsWrite:
+                isWritable = false
+                if writeDeadline == .max {
+                    writeDeadline = loop.now + Self.writeTimeout
+                    loop.schedule(deadline: writeDeadline)
+                }
+            case .wantsRead: isWritable = false
+            case .end, .failed:
+                end()
+                return
+            }
+        }
+        guard output.count < Self.highWater else { return }
+        switch phase {
+        case .streaming where streamWaits: loop.post { [weak self] in self?.takeFromStream() }
+        case .packets(let pump), .webSocket(let pump): pump.resumeReading()
+        default: break
+        }
+    }
+
+    /// Ends the connection at once and releases all of it. Idempotent.
+    func end() {
+        if case .closed = phase { return }
+        let last = phase
+        phase = .closed
+        switch last {
+        case .streaming(let stream): stream.close()
+        case .packets(let pump), .webSocket(let pump): pump.end()
+        default: break
+        }
+        transport.shutdown()
+        transport.free()
+        if let token { loop.remove(token, descriptor: descriptor) }
+        close(descriptor)
+        input = []
+        output.removeAll()
+        onEnd()
+    }
+}

@@ -1,0 +1,37 @@
+/// One request of a connection and its one response.
+final class HTTPExchange: @unchecked Sendable {
+    // SAFETY (@unchecked Sendable): the connection is only touched on its loop, where `respond` takes the response.
+    let head: HTTPRequestHead
+    let body: [UInt8]
+    /// The client's certificate, when it showed one.
+    let certificate: ClientCertificate?
+    private let connection: HTTPConnection
+    private let loop: EventLoop
+
+    init(
+        head: HTTPRequestHead, body: [UInt8], certificate: ClientCertificate?, connection: HTTPConnection, loop: EventLoop
+    ) {
+        self.head = head
+        self.body = body
+        self.certificate = certificate
+        self.connection = connection
+        self.loop = loop
+    }
+
+    /// Answers; exactly once. [any-thread]
+    func respond(_ response: HTTPResponse) {
+        if loop.isCurrent {
+            connection.complete(self, response)
+        } else {
+            loop.post { [self] in connection.complete(self, response) }
+        }
+    }
+}
+
+/// What answers the requests of a server.
+protocol HTTPHandler: AnyObject, Sendable {
+    /// Called on the connection's loop; must not block. Answers through the exchange, now or later.
+    func handle(_ exchange: HTTPExchange)
+    /// The answer to bytes that are no request.
+    func refusal(_ error: HTTPParseError) -> HTTPResponse
+}

@@ -1,0 +1,62 @@
+import Objects
+
+/// Between HTTPS and the API's requests: authenticates, reads what matters of the head, answers.
+final class HTTPFront: HTTPHandler {
+    private let pipeline: RequestPipeline
+    private let authenticator: Authenticator
+
+    init(pipeline: RequestPipeline) {
+        self.pipeline = pipeline
+        authenticator = Authenticator(tokens: pipeline.tokens)
+    }
+
+    func handle(_ exchange: HTTPExchange) {
+        do {
+            pipeline.handle(try request(exchange)) { exchange.respond($0) }
+        } catch {
+            exchange.respond(.failure(error))
+        }
+    }
+
+    func refusal(_ error: HTTPParseError) -> HTTPResponse {
+        let reason =
+            switch error {
+            case .malformed: "BadRequest"
+            case .headTooLarge: "RequestHeaderFieldsTooLarge"
+            case .bodyTooLarge: "RequestEntityTooLarge"
+            case .versionNotSupported, .codingNotSupported: "NotImplemented"
+            }
+        return .failure(APIStatus(code: error.status, reason: reason, message: error.message))
+    }
+
+    private func request(_ exchange: HTTPExchange) throws(APIStatus) -> APIRequest {
+        let head = exchange.head
+        let user = try authenticator.identify(exchange)
+        let contentType = head.header("content-type")
+        var request = try APIRequest(
+            method: .init(head.method, contentType: contentType), target: head.target, accept: head.header("accept"),
+            contentType: contentType, body: exchange.body, user: user, isInternal: false)
+        if head.header("upgrade") != nil || Self.mayStream(request) {
+            request.upgrade = Self.upgrade(head)
+        }
+        return request
+    }
+
+    /// Subresources and other paths may go to an extension, which is told the headers.
+    private static func mayStream(_ request: APIRequest) -> Bool {
+        switch request.path {
+        case .resource(let path): !path.subresource.isEmpty
+        case .other: true
+        }
+    }
+
+    private static func upgrade(_ head: HTTPRequestHead) -> APIRequest.Upgrade {
+        let name = HTTPRequestHead.list(head.header("connection") ?? "", contains: "upgrade") ? head.header("upgrade") ?? "" : ""
+        return APIRequest.Upgrade(
+            isWebSocket: name.lowercased() == "websocket" && head.method == "GET", protocol: name,
+            key: head.header("sec-websocket-key"), version: head.header("sec-websocket-version"),
+            subprotocols: (head.header("sec-websocket-protocol") ?? "").split(separator: ",").map { part in
+                String(part.drop { $0 == " " })
+            }, headers: head.allHeaders)
+    }
+}

@@ -1,0 +1,104 @@
+import Objects
+
+/// What a client asks of the API, whichever way it came: over HTTPS, or through the role hostd.api/1.
+struct APIRequest: Sendable {
+    enum Method: Sendable, Equatable {
+        case get
+        case post
+        case put
+        /// With the patch's media type.
+        case patch(String)
+        case delete
+        case other(String)
+
+        init(_ name: String, contentType: String?) {
+            switch name {
+            case "GET": self = .get
+            case "POST": self = .post
+            case "PUT": self = .put
+            case "PATCH": self = .patch(contentType ?? "")
+            case "DELETE": self = .delete
+            default: self = .other(name)
+            }
+        }
+    }
+
+    var method: Method
+    /// The path as it was sent, without the query.
+    var rawPath: String
+    var path: RequestPath
+    var query: Query
+    var accept: String?
+    var contentType: String?
+    var body: [UInt8]
+    var user: UserInfo
+    /// From within the process: authorized by being there.
+    var isInternal: Bool
+    /// What an upgrade needs from the HTTP request; nil in process.
+    var upgrade: Upgrade?
+    /// CLOCK_MONOTONIC, nanoseconds; 0 = none.
+    var deadline: UInt64 = 0
+
+    struct Upgrade: Sendable {
+        var isWebSocket: Bool
+        /// The value of the Upgrade header.
+        var `protocol`: String
+        var key: String?
+        var version: String?
+        var subprotocols: [String]
+        var headers: [(name: String, value: String)]
+    }
+
+    init(
+        method: Method, target: String, accept: String? = nil, contentType: String? = nil, body: [UInt8] = [],
+        user: UserInfo, isInternal: Bool
+    ) throws(APIStatus) {
+        self.method = method
+        let mark = target.firstIndex(of: "?")
+        let path = target[..<(mark ?? target.endIndex)]
+        rawPath = String(path)
+        self.path = try RequestPath(parsing: path)
+        query = try Query(parsing: mark.map { target[target.index(after: $0)...] } ?? "")
+        self.accept = accept
+        self.contentType = contentType
+        self.body = body
+        self.user = user
+        self.isInternal = isInternal
+    }
+
+    var isDryRun: Bool {
+        get throws(APIStatus) {
+            switch query["dryRun"] {
+            case nil, "": return false
+            case "All": return true
+            case let other?:
+                throw .badRequest("Invalid value: \"\(other)\": dryRun: Unsupported value; supported values: \"All\"")
+            }
+        }
+    }
+}
+
+/// Who asks, as authentication found out.
+struct UserInfo: Sendable, Hashable {
+    var name: String
+    var uid = ""
+    var groups: [String] = []
+    var extra: [String: [String]] = [:]
+
+    static let anonymous = UserInfo(name: "system:anonymous", groups: ["system:unauthenticated"])
+    /// A plugin of this process.
+    static let host = UserInfo(name: "system:hostd", groups: ["system:masters", "system:authenticated"])
+
+    var isMaster: Bool { groups.contains("system:masters") }
+
+    var json: JSON {
+        var json: JSONObject = ["username": .string(name)]
+        if !uid.isEmpty { json["uid"] = .string(uid) }
+        if !groups.isEmpty { json["groups"] = .array(groups.map { .string($0) }) }
+        if !extra.isEmpty {
+            json["extra"] = .object(
+                JSONObject(extra.sorted { $0.key < $1.key }.map { ($0.key, .array($0.value.map { .string($0) })) }))
+        }
+        return .object(json)
+    }
+}

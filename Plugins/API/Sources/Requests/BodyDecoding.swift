@@ -1,0 +1,144 @@
+import Objects
+
+/// A request's body as an object of the resource that it was sent to.
+struct DecodedBody: Sendable {
+    var object: JSON
+    /// Texts for Warning headers.
+    var warnings: [String] = []
+}
+
+extension RequestPipeline {
+    static let bodyTypes = "application/json"
+
+    /// Parses a JSON body.
+    func parseBody(_ request: APIRequest) throws(APIStatus) -> JSON {
+        if let type = request.contentType, !type.isEmpty {
+            let essence = type.split(separator: ";").first.map(String.init)?.lowercased() ?? ""
+            guard essence == "application/json" || essence == "*/*" || essence.hasSuffix("+json") else {
+                throw .unsupportedMediaType(Self.bodyTypes)
+            }
+        }
+        return try Self.parse(request.body)
+    }
+
+    static func parse(_ body: [UInt8]) throws(APIStatus) -> JSON {
+        do {
+            return try JSON(parsing: body)
+        } catch {
+            throw .badRequest("the body of the request is not valid JSON: \(error)")
+        }
+    }
+
+    /// The object in the body, checked against the path: kind, version, namespace, name.
+    func decodeObject(_ context: RequestContext) throws(APIStatus) -> DecodedBody {
+        var object = try parseBody(context.request)
+        guard object.objectValue != nil else { throw .badRequest("the body of the request must be a JSON object") }
+        try Self.checkKind(&object, context.resource)
+        return try checkFields(object, context)
+    }
+
+    /// Fills in what an object's type must be, refuses another.
+    static func checkKind(_ object: inout JSON, _ resource: Resource) throws(APIStatus) {
+        try checkKind(&object, apiVersion: resource.apiVersion, kind: resource.kind)
+    }
+
+    static func checkKind(_ object: inout JSON, apiVersion: String, kind: String) throws(APIStatus) {
+        if object.kind.isEmpty { object.kind = kind }
+        if object.apiVersion.isEmpty { object.apiVersion = apiVersion }
+        guard object.apiVersion == apiVersion else {
+            throw .badRequest(
+                "the API version in the data (\(object.apiVersion)) does not match the expected API version (\(apiVersion))")
+        }
+        guard object.kind == kind else {
+            throw .badRequest("\(object.kind) in version \"\(apiVersion)\" cannot be handled as a \(kind): wrong kind")
+        }
+    }
+
+    /// Unknown fields are dropped, refused or warned of, as the query's fieldValidation says; nulls are dropped, as
+    /// typed decoding does.
+    func checkFields(_ object: JSON, _ context: RequestContext) throws(APIStatus) -> DecodedBody {
+        var decoded = DecodedBody(object: object)
+        guard decoded.object.metadata.objectValue != nil || decoded.object.metadata.isNull else {
+            throw .badRequest("metadata must be an object")
+        }
+        let unknown = try rules.prune(&decoded.object, context.resource)
+        guard !unknown.isEmpty else { return decoded }
+        switch context.query["fieldValidation"] ?? "Warn" {
+        case "Ignore": break
+        case "Strict":
+            let list = unknown.map { "unknown field \"\($0)\"" }.joined(separator: ", ")
+            throw .badRequest(
+                "\(context.resource.kind) in version \"\(context.resource.version)\" cannot be handled as a "
+                    + "\(context.resource.kind): strict decoding error: \(list)")
+        case "Warn", "": decoded.warnings = unknown.prefix(20).map { "unknown field \"\($0)\"" }
+        case let other:
+            throw .badRequest("fieldValidation must be Ignore, Warn or Strict, not \"\(other)\"")
+        }
+        return decoded
+    }
+
+    /// The namespace of the path is the object's.
+    static func checkNamespace(_ object: inout JSON, _ context: RequestContext) throws(APIStatus) {
+        guard context.resource.isNamespaced else {
+            if !object.namespace.isEmpty { object["metadata"].removeValue(forKey: "namespace") }
+            return
+        }
+        guard !context.path.namespace.isEmpty else {
+            throw .badRequest("an empty namespace may not be set during creation")
+        }
+        guard object.namespace.isEmpty || object.namespace == context.path.namespace else {
+            throw .badRequest(
+                "the namespace of the provided object does not match the namespace sent on the request")
+        }
+        object.namespace = context.path.namespace
+    }
+}
+
+extension HTTPResponse {
+    /// Adds Warning headers (RFC 7234, section 5.5), as kubectl shows them.
+    func warning(_ texts: [String]) -> HTTPResponse {
+        guard !texts.isEmpty else { return self }
+        var response = self
+        for text in texts {
+            let escaped = text.flatMap { character -> [Character] in
+                switch character {
+                case "\"", "\\": ["\\", character]
+                case _ where character.isNewline: [" "]
+                default: [character]
+                }
+            }
+            response.headers.append(("Warning", "299 - \"\(String(escaped))\""))
+        }
+        return response
+    }
+}
+
+extension JSON {
+    /// Whether a null occurs anywhere.
+    private var hasNull: Bool {
+        switch self {
+        case .null: true
+        case .array(let elements): elements.contains { $0.hasNull }
+        case .object(let members): members.contains { $0.value.hasNull }
+        default: false
+        }
+    }
+
+    /// Removes members whose value is null, at every depth.
+    mutating func removeNulls() {
+        guard hasNull else { return }
+        dropNulls()
+    }
+
+    private mutating func dropNulls() {
+        switch self {
+        case .object(var members):
+            self = .null
+            members.removeAll { $1.isNull }
+            members.updateValues { (_, value: inout JSON) throws(Never) in value.dropNulls() }
+            self = .object(members)
+        case .array: updateElements { (_, element: inout JSON) throws(Never) in element.dropNulls() }
+        default: break
+        }
+    }
+}

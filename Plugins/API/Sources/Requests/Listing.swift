@@ -1,0 +1,172 @@
+import Objects
+import PluginAPI
+import PluginKit
+
+/// One page of a list: what was asked, what the store gave, and how it is shown.
+struct Listing: Sendable {
+    /// Most objects in one answer; clients that set no limit get the rest all the same.
+    let context: RequestContext
+    let page: StorePage
+    let selection: Selection
+
+    init(_ context: RequestContext, store: StoreClient) throws(APIStatus) {
+        self.context = context
+        let query = context.query
+        selection = try Selection(query, context.resource)
+        let limit = try query.integer("limit") ?? 0
+        guard limit >= 0 else { throw .badRequest("limit must not be negative") }
+        var prefix = context.resource.prefix(context.path.namespace)
+        var revision: UInt64 = 0
+        var after = ""
+        if let text = query["continue"], !text.isEmpty {
+            let token = try ContinueToken(parsing: text)
+            guard query["resourceVersion"].map({ $0.isEmpty || $0 == "0" }) ?? true else {
+                throw .badRequest("specifying resource version is not allowed when using continue")
+            }
+            revision = token.revision
+            after = token.after
+            guard after.hasPrefix(prefix) else { throw .badRequest("continue key is not valid: it is for another list") }
+        } else {
+            revision = try Self.revision(query)
+        }
+        if selection.matchesNothing { prefix = "\u{1}nothing/" }
+        do {
+            page = try store.list(
+                prefix: prefix, selector: selection.text, revision: revision, limit: UInt64(limit), after: after)
+        } catch {
+            throw Self.status(error, context, revision, isContinued: !after.isEmpty, store: store)
+        }
+        if revision == 0, let least = try Self.leastRevision(query), least > page.revision {
+            throw .tooLargeResourceVersion(least, current: page.revision)
+        }
+    }
+
+    /// The revision that must be shown exactly; 0 for the latest.
+    private static func revision(_ query: Query) throws(APIStatus) -> UInt64 {
+        let match = query["resourceVersionMatch"] ?? ""
+        let version = query["resourceVersion"] ?? ""
+        guard ["", "Exact", "NotOlderThan"].contains(match) else {
+            throw .badRequest("resourceVersionMatch must be Exact or NotOlderThan, not \"\(match)\"")
+        }
+        if !match.isEmpty, version.isEmpty, try !query.flag("sendInitialEvents") {
+            throw .badRequest("resourceVersionMatch is forbidden unless resourceVersion is provided")
+        }
+        guard !version.isEmpty else { return 0 }
+        guard let revision = UInt64(version) else {
+            throw .badRequest("Invalid value: \"\(version)\": resourceVersion must be a number")
+        }
+        if match == "Exact" {
+            guard revision > 0 else { throw .badRequest("resourceVersionMatch \"Exact\" is forbidden for resourceVersion \"0\"") }
+            return revision
+        }
+        // Without a match, a limited list at a version is exact, any other is not older than it; the latest serves.
+        if match.isEmpty, revision > 0, query["limit"].map({ $0 != "0" && !$0.isEmpty }) == true { return revision }
+        return 0
+    }
+
+    private static func leastRevision(_ query: Query) throws(APIStatus) -> UInt64? {
+        query["resourceVersion"].flatMap { UInt64($0) }
+    }
+
+    private static func status(
+        _ error: PluginError, _ context: RequestContext, _ revision: UInt64, isContinued: Bool, store: StoreClient
+    ) -> APIStatus {
+        if error.code == HOSTD_ERROR_COMPACTED {
+            return isContinued
+                ? .expired(
+                    "The provided continue parameter is too old to display a consistent list result. You must start a "
+                        + "new list without the continue parameter.")
+                : .expired("too old resource version: \(revision)")
+        }
+        if error.code == HOSTD_ERROR_INVALID_ARGUMENT, revision > 0, let latest = try? store.list(prefix: "\u{1}none/").revision,
+            revision > latest
+        {
+            return .tooLargeResourceVersion(revision, current: latest)
+        }
+        return APIStatus(error, context.resource, "")
+    }
+
+    private var continuation: (token: String, remaining: UInt64?)? {
+        guard page.hasMore, let last = page.records.last else { return nil }
+        return (
+            ContinueToken(revision: page.revision, after: last.key).text,
+            selection.isEverything ? page.remaining : nil
+        )
+    }
+
+    func response(_ form: ResponseForm) -> HTTPResponse {
+        switch form {
+        case .object, .aggregatedDiscovery:
+            return HTTPResponse(status: 200, body: .bytes(objects()))
+        case .metadata(let version):
+            return HTTPResponse(
+                status: 200, contentType: "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=\(version)",
+                body: .bytes(metadata(version)))
+        case .table(let version):
+            var writer = TableWriter(context.resource, version: version, includeObject: context.query["includeObject"])
+            writer.begin(revision: page.revision, more: continuation?.token, remaining: continuation?.remaining)
+            for record in page.records { record.withValue { writer.add($0, revision: record.revision) } }
+            return HTTPResponse(
+                status: 200, contentType: "application/json;as=Table;g=meta.k8s.io;v=\(version)",
+                body: .bytes(writer.finish()))
+        }
+    }
+
+    private func head(kind: String, apiVersion: String) -> [UInt8] {
+        var metadata: JSONObject = ["resourceVersion": .string(String(page.revision))]
+        if let (token, remaining) = continuation {
+            metadata["continue"] = .string(token)
+            if let remaining { metadata["remainingItemCount"] = .integer(Int64(remaining)) }
+        }
+        return Array(
+            "{\"kind\":\"\(kind)\",\"apiVersion\":\"\(apiVersion)\",\"metadata\":\(JSON.object(metadata).serializedString()),\"items\":[".utf8)
+    }
+
+    private func objects() -> [UInt8] {
+        var output = head(kind: context.resource.kind + "List", apiVersion: context.resource.apiVersion)
+        output.reserveCapacity(page.records.reduce(output.count + 16) { $0 + $1.valueBytes.count + 48 })
+        for (index, record) in page.records.enumerated() {
+            if index > 0 { output.append(0x2C) }
+            record.withValue { Conversion.write($0, record.revision, context.resource, into: &output) }
+        }
+        output.append(contentsOf: "]}\n".utf8)
+        return output
+    }
+
+    private func metadata(_ version: String) -> [UInt8] {
+        var output = head(kind: "PartialObjectMetadataList", apiVersion: "meta.k8s.io/\(version)")
+        for (index, record) in page.records.enumerated() {
+            if index > 0 { output.append(0x2C) }
+            record.withValue {
+                StoredObject.writePartial($0, revision: record.revision, version: version, into: &output)
+            }
+        }
+        output.append(contentsOf: "]}\n".utf8)
+        return output
+    }
+}
+
+/// Where a limited list goes on: the state that its first page showed and the last key given.
+struct ContinueToken: Equatable {
+    var revision: UInt64
+    var after: String
+
+    init(revision: UInt64, after: String) {
+        self.revision = revision
+        self.after = after
+    }
+
+    init(parsing text: String) throws(APIStatus) {
+        guard text.utf8.count <= 4096, let bytes = Base64.decode(text, .url), let json = try? JSON(parsing: bytes),
+            json["v"].stringValue == "hostd/v1", let revision = json["rv"].integerValue, revision > 0,
+            let after = json["after"].stringValue
+        else { throw .badRequest("continue key is not valid") }
+        self.revision = UInt64(revision)
+        self.after = after
+    }
+
+    var text: String {
+        let json: JSON = ["v": "hostd/v1", "rv": .integer(Int64(revision)), "after": .string(after)]
+        return Base64.encode(json.serialized(), .url)
+    }
+}

@@ -1,0 +1,51 @@
+import Objects
+
+/// What is known of the shape of objects: defaults, unknown fields, types, merge keys. The schema provides it.
+protocol ObjectRules: Sendable {
+    /// Fills in defaults.
+    func applyDefaults(_ object: inout JSON, _ resource: Resource)
+    /// Removes nulls and fields that the schema does not know; the result is their paths, for instance "spec.foo".
+    /// - Throws: 400 for a value of a wrong type.
+    func prune(_ object: inout JSON, _ resource: Resource) throws(APIStatus) -> [String]
+    /// What is structurally wrong: types, required fields, enumerations.
+    func validate(_ object: JSON, _ resource: Resource) -> [APIStatus.Cause]
+    /// Applies a strategic merge patch.
+    func strategicMerge(_ patch: JSON, to object: JSON, _ resource: Resource) throws -> JSON
+}
+
+/// All resources that are served, by where they are asked for.
+final class ResourceTable: Sendable {
+    struct Place: Hashable {
+        var group: String
+        var version: String
+        var resource: String
+    }
+
+    let all: [Resource]
+    private let byPlace: [Place: Resource]
+    private let storage: [String: Resource]
+
+    init(_ all: [Resource]) {
+        self.all = all
+        byPlace = Dictionary(
+            all.map { (Place(group: $0.group, version: $0.version, resource: $0.plural), $0) }, uniquingKeysWith: { a, _ in a })
+        storage = Dictionary(
+            all.filter { $0.apiVersion == $0.storageAPIVersion }.map { ($0.qualified, $0) }, uniquingKeysWith: { a, _ in a })
+    }
+
+    func find(group: String, version: String, resource: String) -> Resource? {
+        byPlace[Place(group: group, version: version, resource: resource)]
+    }
+
+    /// The resource in the version in which it is stored: "pods", "deployments.apps".
+    func stored(_ qualified: String) -> Resource? { storage[qualified] }
+
+    /// The resource of a kind.
+    func find(apiVersion: String, kind: String) -> Resource? {
+        all.first { $0.apiVersion == apiVersion && $0.kind == kind && !$0.plural.contains("/") }
+    }
+
+    func hasGroupVersion(_ group: String, _ version: String) -> Bool {
+        all.contains { $0.group == group && $0.version == version }
+    }
+}

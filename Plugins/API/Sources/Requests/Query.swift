@@ -1,0 +1,73 @@
+/// The parameters of a URL's query, in order, decoded.
+struct Query: Sendable {
+    private(set) var pairs: [(name: String, value: String)] = []
+
+    init() {}
+
+    /// - Throws: 400 when a percent escape is broken or the decoded bytes are not UTF-8.
+    init(parsing text: Substring) throws(APIStatus) {
+        guard !text.isEmpty else { return }
+        for part in text.split(separator: "&") {
+            let equals = part.firstIndex(of: "=") ?? part.endIndex
+            let value = equals == part.endIndex ? part[part.endIndex...] : part[part.index(after: equals)...]
+            pairs.append(
+                (try PercentEncoding.decode(part[..<equals], plusIsSpace: true),
+                    try PercentEncoding.decode(value, plusIsSpace: true)))
+        }
+    }
+
+    /// The first value of a parameter; nil when absent.
+    subscript(name: String) -> String? { pairs.first { $0.name == name }?.value }
+
+    func all(_ name: String) -> [String] { pairs.filter { $0.name == name }.map(\.value) }
+
+    /// A boolean parameter: "true" and "1" are true, absent, "false" and "0" false.
+    func flag(_ name: String) throws(APIStatus) -> Bool {
+        switch self[name] {
+        case nil, "false", "0", "": return false
+        case "true", "1": return true
+        case let other?: throw .badRequest("the query parameter \(name) must be true or false, not \"\(other)\"")
+        }
+    }
+
+    func integer(_ name: String) throws(APIStatus) -> Int64? {
+        guard let text = self[name], !text.isEmpty else { return nil }
+        guard let value = Int64(text) else {
+            throw .badRequest("the query parameter \(name) must be an integer, not \"\(text)\"")
+        }
+        return value
+    }
+}
+
+enum PercentEncoding {
+    /// Decodes "%41" and, in queries, "+".
+    static func decode(_ text: Substring, plusIsSpace: Bool = false) throws(APIStatus) -> String {
+        guard text.utf8.contains(where: { $0 == 0x25 || $0 == 0x2B }) else { return String(text) }
+        var bytes: [UInt8] = []
+        var iterator = text.utf8.makeIterator()
+        while let byte = iterator.next() {
+            switch byte {
+            case 0x25:
+                guard let high = iterator.next().flatMap(digit), let low = iterator.next().flatMap(digit) else {
+                    throw .badRequest("the URL holds a broken percent escape")
+                }
+                bytes.append(high << 4 | low)
+            case 0x2B where plusIsSpace: bytes.append(0x20)
+            default: bytes.append(byte)
+            }
+        }
+        guard let decoded = String(validating: bytes, as: UTF8.self) else {
+            throw .badRequest("the URL is not UTF-8")
+        }
+        return decoded
+    }
+
+    private static func digit(_ byte: UInt8) -> UInt8? {
+        switch byte {
+        case 0x30...0x39: byte - 0x30
+        case 0x41...0x46: byte - 0x41 + 10
+        case 0x61...0x66: byte - 0x61 + 10
+        default: nil
+        }
+    }
+}

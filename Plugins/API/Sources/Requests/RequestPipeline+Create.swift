@@ -1,0 +1,177 @@
+import Objects
+import PluginAPI
+import PluginKit
+
+/// Creation: decode, default, admit, validate, write once, answer when it is on disk.
+extension RequestPipeline {
+    /// An object ready to be written for the first time.
+    struct Draft: Sendable {
+        var object: JSON
+        var generateName: String
+        var steps: [AllocationStep]
+        var warnings: [String]
+    }
+
+    func create(_ context: RequestContext, _ respond: @escaping Responder) throws(APIStatus) {
+        guard context.resource.has("create") else { throw .methodNotAllowed }
+        let form = try ResponseForm.choose(context.request.accept)
+        let isDryRun = try context.request.isDryRun
+        let decoded = try decodeObject(context)
+        var draft = try prepareCreation(decoded, context)
+        if isDryRun {
+            if try store(get: context.resource.key(draft.object.namespace, draft.object.name), context) != nil {
+                throw .alreadyExists(context.resource, draft.object.name)
+            }
+            respond(try show(draft, revision: 0, context, form))
+            return
+        }
+        try write(&draft, context, form, attempt: 0, respond)
+    }
+
+    private func store(get key: String, _ context: RequestContext) throws(APIStatus) -> StoreRecord? {
+        do { return try store.get(key) } catch { throw APIStatus(error, context.resource, context.path.name) }
+    }
+
+    /// All that happens to an object before its first write.
+    func prepareCreation(_ decoded: DecodedBody, _ context: RequestContext) throws(APIStatus) -> Draft {
+        let resource = context.resource
+        var object = decoded.object
+        try Self.checkNamespace(&object, context)
+        guard object.resourceVersion.isEmpty else {
+            throw .badRequest("resourceVersion should not be set on objects to be created")
+        }
+        if resource.isNamespaced { try namespaces.checkAccepts(resource, object.name, namespace: object.namespace) }
+        let generateName = object.metadata["generateName"].stringValue ?? ""
+        if object.name.isEmpty {
+            guard !generateName.isEmpty else {
+                throw .invalid(resource, "", [.required("metadata.name", "name or generateName is required")])
+            }
+            object.name = makeName(prefix: generateName)
+        }
+        object = Conversion.toStorage(object, resource)
+        let stored = resources.stored(resource.qualified) ?? resource
+        object["metadata"].removeValue(forKey: "deletionTimestamp")
+        object["metadata"].removeValue(forKey: "deletionGracePeriodSeconds")
+        object.uid = makeUID()
+        object["metadata"]["creationTimestamp"] = .string(Timestamp.now().formatted())
+        if stored.hasGeneration { object.generation = 1 } else { object["metadata"].removeValue(forKey: "generation") }
+        rules.applyDefaults(&object, stored)
+        Strategy.prepareForCreate(&object, stored)
+        let steps = try admission.admitCreation(&object, stored, context)
+        object = StoredObject.normalized(object)
+        let causes = Validation.creation(of: object, stored) + rules.validate(object, stored)
+        guard causes.isEmpty else { throw .invalid(resource, object.name, causes.deduplicated()) }
+        return Draft(
+            object: object, generateName: decoded.object.name.isEmpty ? generateName : "", steps: steps,
+            warnings: decoded.warnings)
+    }
+
+    private func write(
+        _ draft: inout Draft, _ context: RequestContext, _ form: ResponseForm, attempt: Int,
+        _ respond: @escaping Responder
+    ) throws(APIStatus) {
+        let resource = context.resource
+        let value = draft.object.serialized()
+        let index = StoredObject.index(of: draft.object, resource)
+        let name = draft.object.name
+        var transaction = StoreTransaction()
+        transaction.create(resource.key(draft.object.namespace, name), value: value, index: index)
+        for step in draft.steps { step.add(to: &transaction) }
+        let sent = draft
+        do throws(PluginError) {
+            try store.commit(transaction) { [self] commit in
+                guard let failure = commit.error else {
+                    do throws(APIStatus) {
+                        let response = try value.withBytes { bytes throws(APIStatus) in
+                            try show(bytes, commit.revision, context, form, status: 201)
+                        }
+                        respond(response.warning(sent.warnings))
+                    } catch {
+                        respond(.failure(error))
+                    }
+                    return
+                }
+                creationFailed(failure, commit, sent, context, form, attempt, respond)
+            }
+        } catch {
+            throw APIStatus(error, resource, name)
+        }
+    }
+
+    private func creationFailed(
+        _ failure: PluginError, _ commit: StoreCommit, _ draft: Draft, _ context: RequestContext, _ form: ResponseForm,
+        _ attempt: Int, _ respond: @escaping Responder
+    ) {
+        let isTaken = failure.code == HOSTD_ERROR_ALREADY_EXISTS || failure.code == HOSTD_ERROR_CONFLICT
+        let failed = commit.failedOperation ?? 0
+        guard isTaken, attempt < 8, failed > 0 || !draft.generateName.isEmpty else {
+            if isTaken, failed > 0, failed <= draft.steps.count {
+                respond(.failure(draft.steps[failed - 1].taken(context.resource, draft.object)))
+            } else {
+                respond(.failure(APIStatus(failure, context.resource, draft.object.name)))
+            }
+            return
+        }
+        // A generated name or a chosen address was taken in the meantime: choose again, off the store's thread.
+        onRetry(respond) { [self] () throws(APIStatus) in
+            var next = draft
+            if failed == 0 {
+                next.object.name = makeName(prefix: draft.generateName)
+            } else {
+                guard failed <= draft.steps.count, !draft.steps[failed - 1].isFixed else {
+                    throw draft.steps[failed - 1].taken(context.resource, draft.object)
+                }
+                next.steps = try admission.chooseAgain(&next.object, context.resource, draft.steps)
+            }
+            try write(&next, context, form, attempt: attempt + 1, respond)
+        }
+    }
+
+    private func show(
+        _ draft: Draft, revision: UInt64, _ context: RequestContext, _ form: ResponseForm
+    ) throws(APIStatus) -> HTTPResponse {
+        let value = draft.object.serialized()
+        return try value.withBytes { bytes throws(APIStatus) in
+            try show(bytes, revision, context, form, status: 201)
+        }.warning(draft.warnings)
+    }
+}
+
+extension [APIStatus.Cause] {
+    /// Each cause once, in order.
+    func deduplicated() -> [APIStatus.Cause] {
+        var seen: Set<APIStatus.Cause> = []
+        return filter { seen.insert($0).inserted }
+    }
+}
+
+/// A key that a write takes or gives back with its object: an address, a port.
+struct AllocationStep: Sendable {
+    enum Action: Sendable {
+        case take
+        case release
+    }
+
+    var action: Action
+    var key: String
+    /// Who holds it, for a reader of the store.
+    var holder: String
+    /// Whether the client asked for just this one.
+    var isFixed: Bool
+    /// The field that holds it, and its value, for the message when it is taken.
+    var field: String
+    var value: JSON
+    var problem: String
+
+    func add(to transaction: inout StoreTransaction) {
+        switch action {
+        case .take:
+            transaction.create(key, value: (["holder": .string(holder)] as JSON).serialized())
+        case .release: transaction.delete(key)
+        }
+    }
+
+    func taken(_ resource: Resource, _ object: JSON) -> APIStatus {
+        .invalid(resource, object.name, [.invalid(field, value, problem)])
+    }
+}

@@ -1,0 +1,241 @@
+import Objects
+import PluginAPI
+import PluginKit
+
+/// What a delete request asks for, from its body and its query.
+struct DeleteOptions: Sendable {
+    var gracePeriodSeconds: Int64?
+    var propagation: String?
+    var uid: String?
+    var resourceVersion: String?
+    var isDryRun = false
+
+    init() {}
+
+    init(_ request: APIRequest) throws(APIStatus) {
+        if !request.body.isEmpty {
+            let json = try RequestPipeline.parse(request.body)
+            guard json.objectValue != nil else { throw .badRequest("the body of the request must be DeleteOptions") }
+            guard json.kind.isEmpty || json.kind == "DeleteOptions" else {
+                throw .badRequest("the body of a delete request must be DeleteOptions, not \(json.kind)")
+            }
+            try read(json)
+        }
+        if let seconds = try request.query.integer("gracePeriodSeconds") { gracePeriodSeconds = seconds }
+        if let policy = request.query["propagationPolicy"], !policy.isEmpty { propagation = policy }
+        if try request.query.flag("orphanDependents") { propagation = "Orphan" }
+        if try request.isDryRun { isDryRun = true }
+        guard propagation.map({ ["Background", "Foreground", "Orphan"].contains($0) }) ?? true else {
+            throw .badRequest(
+                "propagationPolicy: Unsupported value: \"\(propagation ?? "")\": supported values: \"Background\", "
+                    + "\"Foreground\", \"Orphan\"")
+        }
+    }
+
+    mutating func read(_ json: JSON) throws(APIStatus) {
+        gracePeriodSeconds = json["gracePeriodSeconds"].integerValue
+        propagation = json["propagationPolicy"].stringValue
+        if let orphan = json["orphanDependents"].boolValue { propagation = orphan ? "Orphan" : "Background" }
+        uid = json["preconditions"]["uid"].stringValue
+        resourceVersion = json["preconditions"]["resourceVersion"].stringValue
+        isDryRun = !json["dryRun"].arrayValue.isEmpty
+    }
+}
+
+/// Deletion: at once, after a grace period, or when the last finalizer has gone.
+extension RequestPipeline {
+    enum DeletionOutcome {
+        /// Nothing to do: it is being deleted already.
+        case pending(JSON)
+        case write(JSON)
+        case remove(JSON)
+    }
+
+    func delete(_ context: RequestContext, _ respond: @escaping Responder) throws(APIStatus) {
+        guard context.resource.has("delete") else { throw .methodNotAllowed }
+        try delete(context, DeleteOptions(context.request), attempts: 16, respond)
+    }
+
+    func delete(
+        _ context: RequestContext, _ options: DeleteOptions, attempts: Int, _ respond: @escaping Responder
+    ) throws(APIStatus) {
+        let form = try ResponseForm.choose(context.request.accept)
+        let record = try read(context)
+        let present: JSON
+        do {
+            present = try record.object()
+        } catch {
+            throw .internalError("the stored object is damaged: \(error)")
+        }
+        try Self.check(options, present, record.revision, context)
+        try admission.admitDeletion(present, context.resource, context)
+        var transaction = StoreTransaction()
+        let response: @Sendable (UInt64) throws(APIStatus) -> HTTPResponse
+        switch Deletion.plan(present, options, context.resource) {
+        case .pending(let object):
+            return respond(try show(object, record.revision, context, form))
+        case .write(let object):
+            transaction.update(
+                context.key, value: object.serialized(), index: StoredObject.index(of: object, context.resource),
+                expected: record.revision)
+            response = { [self] (revision) throws(APIStatus) in try show(object, revision, context, form) }
+        case .remove(let object):
+            transaction.delete(context.key, expected: record.revision)
+            for step in admission.releases(present, context.resource) { step.add(to: &transaction) }
+            response = { [self] (revision) throws(APIStatus) in
+                if Deletion.answersObject(context.resource) {
+                    return try show(object, record.revision, context, form)
+                }
+                return .json(200, APIStatus.success(name: present.name, resource: context.resource, uid: present.uid))
+            }
+        }
+        if options.isDryRun { return respond(try response(record.revision)) }
+        do throws(PluginError) {
+            try store.commit(transaction) { [self] commit in
+                deletionCommitted(commit, context, options, attempts, response, respond)
+            }
+        } catch {
+            throw APIStatus(error, context.resource, context.path.name)
+        }
+    }
+
+    private func deletionCommitted(
+        _ commit: StoreCommit, _ context: RequestContext, _ options: DeleteOptions, _ attempts: Int,
+        _ response: @Sendable (UInt64) throws(APIStatus) -> HTTPResponse, _ respond: @escaping Responder
+    ) {
+        guard let failure = commit.error else {
+            do throws(APIStatus) {
+                respond(try response(commit.revision))
+            } catch {
+                respond(.failure(error))
+            }
+            return
+        }
+        guard failure.code == HOSTD_ERROR_CONFLICT || failure.code == HOSTD_ERROR_NOT_FOUND, attempts > 0 else {
+            respond(.failure(APIStatus(failure, context.resource, context.path.name)))
+            return
+        }
+        onRetry(respond) { [self] () throws(APIStatus) in
+            try delete(context, options, attempts: attempts - 1, respond)
+        }
+    }
+
+    private func show(
+        _ object: JSON, _ revision: UInt64, _ context: RequestContext, _ form: ResponseForm
+    ) throws(APIStatus) -> HTTPResponse {
+        try StoredObject.normalized(object).serialized().withBytes { bytes throws(APIStatus) in
+            try show(bytes, revision, context, form)
+        }
+    }
+
+    private static func check(
+        _ options: DeleteOptions, _ present: JSON, _ revision: UInt64, _ context: RequestContext
+    ) throws(APIStatus) {
+        if let uid = options.uid, uid != present.uid {
+            throw .conflict(
+                context.resource, context.path.name,
+                "Precondition failed: UID in precondition: \(uid), UID in object meta: \(present.uid)")
+        }
+        if let version = options.resourceVersion, version != String(revision) {
+            throw .conflict(
+                context.resource, context.path.name,
+                "Precondition failed: ResourceVersion in precondition: \(version), ResourceVersion in object meta: \(revision)")
+        }
+    }
+
+    /// Deletes all that a selector selects, one after another.
+    func deleteCollection(_ context: RequestContext, _ respond: @escaping Responder) throws(APIStatus) {
+        guard context.resource.has("deletecollection") else { throw .methodNotAllowed }
+        let options = try DeleteOptions(context.request)
+        let listing = try Listing(context, store: store)
+        onWorker(respond) { [self] () throws(APIStatus) in
+            var items: [JSON] = []
+            for record in listing.page.records {
+                let parts = StoreRecord.split(key: record.key)
+                var single = context
+                single.path.namespace = String(parts.namespace)
+                single.path.name = String(parts.name)
+                single.request.accept = nil
+                let deleted = single
+                let answer = ResponseBox.wait { (respond) throws(APIStatus) in
+                    try delete(deleted, options, attempts: 16, respond)
+                }
+                guard answer.status == 200 || answer.status == 404 else { return respond(answer) }
+                do { items.append(try record.object()) } catch { throw .internalError("\(error)") }
+            }
+            respond(
+                .json(
+                    200,
+                    [
+                        "kind": .string(context.resource.kind + "List"), "apiVersion": .string(context.resource.apiVersion),
+                        "metadata": ["resourceVersion": .string(String(listing.page.revision))], "items": .array(items),
+                    ]))
+        }
+    }
+}
+
+/// What deleting an object does, by its kind and state. Pure.
+enum Deletion {
+    static func answersObject(_ resource: Resource) -> Bool {
+        ["pods", "services", "serviceaccounts", "persistentvolumeclaims", "persistentvolumes"].contains(resource.qualified)
+    }
+
+    static func plan(_ present: JSON, _ options: DeleteOptions, _ resource: Resource) -> RequestPipeline.DeletionOutcome {
+        var object = present
+        var finalizers = present.finalizers
+        switch options.propagation {
+        case "Foreground":
+            finalizers.removeAll { $0 == "orphan" }
+            if !finalizers.contains("foregroundDeletion") { finalizers.append("foregroundDeletion") }
+        case "Orphan":
+            finalizers.removeAll { $0 == "foregroundDeletion" }
+            if !finalizers.contains("orphan") { finalizers.append("orphan") }
+        case "Background": finalizers.removeAll { $0 == "orphan" || $0 == "foregroundDeletion" }
+        default: break
+        }
+        if finalizers != present.finalizers {
+            if finalizers.isEmpty {
+                object["metadata"].removeValue(forKey: "finalizers")
+            } else {
+                object["metadata"]["finalizers"] = .array(finalizers.map { .string($0) })
+            }
+        }
+        let grace = gracePeriod(present, options, resource)
+        let isPending = present.deletionTimestamp != nil
+        if grace > 0 {
+            if isPending, let left = present.metadata["deletionGracePeriodSeconds"].integerValue, grace >= left {
+                return object == present ? .pending(present) : .write(StoredObject.normalized(object))
+            }
+            mark(&object, grace: grace, resource)
+            return .write(StoredObject.normalized(object))
+        }
+        let waits = !finalizers.isEmpty || !namespaceFinalizers(present, resource).isEmpty
+        guard waits else { return .remove(object) }
+        if isPending, present.metadata["deletionGracePeriodSeconds"].integerValue ?? 0 == 0 {
+            return object == present ? .pending(present) : .write(StoredObject.normalized(object))
+        }
+        mark(&object, grace: 0, resource)
+        return .write(StoredObject.normalized(object))
+    }
+
+    private static func mark(_ object: inout JSON, grace: Int64, _ resource: Resource) {
+        object["metadata"]["deletionTimestamp"] = .string(Timestamp.now().adding(seconds: grace).formatted())
+        object["metadata"]["deletionGracePeriodSeconds"] = .integer(grace)
+        if resource.hasGeneration { object.generation += 1 }
+        if resource.qualified == "namespaces" { object["status"]["phase"] = "Terminating" }
+    }
+
+    private static func namespaceFinalizers(_ object: JSON, _ resource: Resource) -> [JSON] {
+        resource.qualified == "namespaces" ? object["spec"]["finalizers"].arrayValue : []
+    }
+
+    /// Seconds that a pod gets to end; 0 for what is deleted at once.
+    private static func gracePeriod(_ present: JSON, _ options: DeleteOptions, _ resource: Resource) -> Int64 {
+        guard resource.qualified == "pods" else { return 0 }
+        var grace = options.gracePeriodSeconds ?? present["spec"]["terminationGracePeriodSeconds"].integerValue ?? 30
+        if grace < 0 { grace = 1 }
+        if present["spec"]["nodeName"].stringValue ?? "" == "" { return 0 }
+        let phase = present["status"]["phase"].stringValue ?? ""
+        return phase == "Succeeded" || phase == "Failed" ? 0 : grace
+    }
+}

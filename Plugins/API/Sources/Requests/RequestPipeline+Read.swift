@@ -1,0 +1,69 @@
+import Objects
+import PluginKit
+
+/// Get and list: stored bytes as they are, in the form that the client asked for.
+extension RequestPipeline {
+    func get(_ context: RequestContext, _ respond: Responder) throws(APIStatus) {
+        guard context.resource.has("get") else { throw .methodNotAllowed }
+        let form = try ResponseForm.choose(context.request.accept)
+        let record = try read(context)
+        respond(try show(record, context, form))
+    }
+
+    /// The record that a request names, as it is now.
+    func read(_ context: RequestContext) throws(APIStatus) -> StoreRecord {
+        let record: StoreRecord?
+        do {
+            record = try store.get(context.key)
+        } catch {
+            throw APIStatus(error, context.resource, context.path.name)
+        }
+        guard let record else { throw .notFound(context.resource, context.path.name) }
+        return record
+    }
+
+    /// One stored object as a response.
+    func show(
+        _ record: StoreRecord, _ context: RequestContext, _ form: ResponseForm, status: Int = 200
+    ) throws(APIStatus) -> HTTPResponse {
+        try record.withBytes { value throws(APIStatus) in
+            try show(value, record.revision, context, form, status: status)
+        }
+    }
+
+    /// Stored bytes with their revision as a response.
+    func show(
+        _ value: UnsafeRawBufferPointer, _ revision: UInt64, _ context: RequestContext, _ form: ResponseForm,
+        status: Int = 200
+    ) throws(APIStatus) -> HTTPResponse {
+        switch form {
+        case .object, .aggregatedDiscovery:
+            return HTTPResponse(status: status, body: .bytes(Conversion.bytes(value, revision, context.resource)))
+        case .metadata(let version):
+            var output: [UInt8] = []
+            StoredObject.writePartial(value, revision: revision, version: version, into: &output)
+            return HTTPResponse(
+                status: status, contentType: "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=\(version)",
+                body: .bytes(output))
+        case .table(let version):
+            var writer = TableWriter(context.resource, version: version, includeObject: context.query["includeObject"])
+            writer.begin(revision: revision, more: nil, remaining: nil)
+            writer.add(value, revision: revision)
+            return HTTPResponse(
+                status: status, contentType: "application/json;as=Table;g=meta.k8s.io;v=\(version)",
+                body: .bytes(writer.finish()))
+        }
+    }
+
+    func list(_ context: RequestContext, _ respond: @escaping Responder) throws(APIStatus) {
+        guard context.resource.has("list") else { throw .methodNotAllowed }
+        let form = try ResponseForm.choose(context.request.accept)
+        let listing = try Listing(context, store: store)
+        // Pages that must be parsed, for a table, are made off the event loops when they are long.
+        if case .table = form, listing.page.records.count > 200, !context.request.isInternal {
+            onWorker(respond) { respond(listing.response(form)) }
+        } else {
+            respond(listing.response(form))
+        }
+    }
+}

@@ -1,0 +1,87 @@
+import Glibc
+import Objects
+
+/// Requests that ask instead of storing: who am I, may I.
+extension RequestPipeline {
+    func handleReview(_ context: RequestContext, _ respond: @escaping Responder) throws(APIStatus) {
+        guard context.request.method == .post, context.path.name.isEmpty else { throw .methodNotAllowed }
+        if context.resource.qualified == "bindings" { return try bindByCollection(context, respond) }
+        var review = try parseBody(context.request)
+        try Self.checkKind(&review, context.resource)
+        switch context.resource.plural {
+        case "selfsubjectreviews":
+            review["status"] = ["userInfo": context.request.user.json]
+        case "selfsubjectaccessreviews":
+            review["status"] = decision(context.request.user, review["spec"])
+        case "subjectaccessreviews", "localsubjectaccessreviews":
+            let spec = review["spec"]
+            let user = UserInfo(
+                name: spec["user"].stringValue ?? "", uid: spec["uid"].stringValue ?? "",
+                groups: spec["groups"].arrayValue.compactMap(\.stringValue))
+            guard !user.name.isEmpty || !user.groups.isEmpty else {
+                throw .invalid(
+                    context.resource, "",
+                    [.invalid("spec.user", spec["user"], "at least one of user or group must be specified")])
+            }
+            review["status"] = decision(user, spec)
+        case "selfsubjectrulesreviews":
+            let namespace = review["spec"]["namespace"].stringValue ?? ""
+            guard !namespace.isEmpty else { throw .badRequest("no namespace on request") }
+            review["status"] = rules(of: context.request.user, namespace)
+        case "tokenreviews": review["status"] = tokenStatus(review["spec"])
+        default: throw .unknownPath
+        }
+        if review.metadata.isNull { review["metadata"] = ["creationTimestamp": .null] }
+        respond(.json(201, review))
+    }
+
+    private func bindByCollection(_ context: RequestContext, _ respond: @escaping Responder) throws(APIStatus) {
+        guard let pods = resources.stored("pods") else { throw .unknownPath }
+        try bind(RequestContext(request: context.request, path: context.path, resource: pods), respond)
+    }
+
+    private func decision(_ user: UserInfo, _ spec: JSON) -> JSON {
+        let wanted: Authorizer.Attributes
+        if spec["nonResourceAttributes"].exists {
+            wanted = .init(
+                verb: spec["nonResourceAttributes"]["verb"].stringValue ?? "",
+                path: spec["nonResourceAttributes"]["path"].stringValue ?? "")
+        } else {
+            let attributes = spec["resourceAttributes"]
+            func text(_ key: String) -> String { attributes[key].stringValue ?? "" }
+            wanted = .init(
+                verb: text("verb"), group: text("group"), resource: text("resource"), subresource: text("subresource"),
+                namespace: text("namespace"), name: text("name"))
+        }
+        return ["allowed": .bool(authorizer.allows(user, wanted))]
+    }
+
+    private func rules(of user: UserInfo, _ namespace: String) -> JSON {
+        func strings(_ values: [String]) -> JSON { .array(values.map { .string($0) }) }
+        var resourceRules: [JSON] = []
+        var otherRules: [JSON] = []
+        for rule in authorizer.rules(of: user, namespace: namespace) {
+            if rule.paths.isEmpty {
+                var json: JSONObject = [
+                    "verbs": strings(rule.verbs), "apiGroups": strings(rule.groups), "resources": strings(rule.resources),
+                ]
+                if !rule.names.isEmpty { json["resourceNames"] = strings(rule.names) }
+                resourceRules.append(.object(json))
+            } else {
+                otherRules.append(["verbs": strings(rule.verbs), "nonResourceURLs": strings(rule.paths)])
+            }
+        }
+        return ["resourceRules": .array(resourceRules), "nonResourceRules": .array(otherRules), "incomplete": false]
+    }
+
+    private func tokenStatus(_ spec: JSON) -> JSON {
+        let asked = spec["audiences"].arrayValue.compactMap(\.stringValue)
+        let user = tokens.authenticate(
+            spec["token"].stringValue ?? "", audiences: asked.isEmpty ? nil : asked, now: Int64(time(nil)))
+        guard let user else { return ["authenticated": false, "error": "invalid bearer token"] }
+        return [
+            "authenticated": true, "user": user.json,
+            "audiences": .array((asked.isEmpty ? [tokens.issuer] : asked).map { .string($0) }),
+        ]
+    }
+}

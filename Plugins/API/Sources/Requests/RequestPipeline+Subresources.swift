@@ -1,0 +1,326 @@
+import Objects
+import PluginAPI
+import PluginKit
+
+/// Subresources: status and scale of many kinds, and the particular ones of pods, namespaces and service accounts.
+extension RequestPipeline {
+    func handleSubresource(_ context: RequestContext, _ respond: @escaping Responder) throws(APIStatus) {
+        let resource = context.resource
+        let place = (resource.qualified, context.path.subresource)
+        switch place {
+        case (_, "status") where resource.hasStatus:
+            try readOrWrite(context, .status, respond)
+        case (_, "scale") where resource.subresource("scale") != nil:
+            try scale(context, respond)
+        case ("namespaces", "finalize"):
+            guard context.request.method == .put else { throw .methodNotAllowed }
+            try replace(context, .finalize, respond)
+        case ("pods", "binding"): try bind(context, respond)
+        case ("pods", "eviction"): try evict(context, respond)
+        case ("pods", "ephemeralcontainers"): try readOrWrite(context, .ephemeralContainers, respond)
+        case ("pods", "resize"): try readOrWrite(context, .resize, respond)
+        case ("serviceaccounts", "token"): try issueToken(context, respond)
+        default:
+            guard try extensions.serve(context.request, self, respond) else { throw .unknownPath }
+        }
+    }
+
+    private func readOrWrite(
+        _ context: RequestContext, _ scope: Strategy.Scope, _ respond: @escaping Responder
+    ) throws(APIStatus) {
+        switch context.request.method {
+        case .get: try get(context, respond)
+        case .put: try replace(context, scope, respond)
+        case .patch(let type): try patch(context, type: type, scope, respond)
+        default: throw .methodNotAllowed
+        }
+    }
+
+    // MARK: - Scale
+
+    private static func scale(of object: JSON, _ resource: Resource) -> JSON {
+        var metadata: JSONObject = [:]
+        for key in ["name", "namespace", "uid", "resourceVersion", "creationTimestamp"] {
+            if let value = object.metadata.objectValue?[key] { metadata[key] = value }
+        }
+        var spec: JSONObject = [:]
+        if let replicas = object["spec"]["replicas"].integerValue { spec["replicas"] = .integer(replicas) }
+        var status: JSONObject = ["replicas": .integer(object["status"]["replicas"].integerValue ?? 0)]
+        let selector = object["spec"]["selector"]
+        if resource.qualified == "replicationcontrollers" {
+            status["selector"] = .string((try? LabelSelector(map: selector))?.selectorText ?? "")
+        } else if let parsed = try? LabelSelector(object: selector) {
+            status["selector"] = .string(parsed.selectorText)
+        }
+        return [
+            "kind": "Scale", "apiVersion": "autoscaling/v1", "metadata": .object(metadata), "spec": .object(spec),
+            "status": .object(status),
+        ]
+    }
+
+    private func scale(_ context: RequestContext, _ respond: @escaping Responder) throws(APIStatus) {
+        let resource = context.resource
+        let show: @Sendable (JSON) -> JSON = { Self.scale(of: $0, resource) }
+        let change: Change
+        switch context.request.method {
+        case .get:
+            do {
+                respond(.json(200, show(try read(context).object())))
+            } catch let error as APIStatus {
+                throw error
+            } catch {
+                throw .internalError("\(error)")
+            }
+            return
+        case .put:
+            var wanted = try parseBody(context.request)
+            try Self.checkKind(&wanted, apiVersion: "autoscaling/v1", kind: "Scale")
+            let body = wanted
+            change = { (present) throws(APIStatus) in try Self.apply(body, to: present, resource) }
+        case .patch(let type):
+            // A scale's fields merge alike under every patch type.
+            let essence = type.hasPrefix("application/strategic") ? "application/merge-patch+json" : type
+            let patch = try patchFunction(context, type: essence)
+            change = { (present) throws(APIStatus) in
+                try Self.apply(try patch(Self.scale(of: present, resource)), to: present, resource)
+            }
+        default: throw .methodNotAllowed
+        }
+        let names = context.request.method == .put && context.request.body.contains(text: "\"resourceVersion\"")
+        try run(Update(change: change, scope: .whole, show: show, namesRevision: names), context, respond)
+    }
+
+    private static func apply(_ scale: JSON, to present: JSON, _ resource: Resource) throws(APIStatus) -> JSON {
+        let replicas = scale["spec"]["replicas"].integerValue ?? 0
+        guard replicas >= 0 else {
+            throw .invalid(
+                resource, present.name,
+                [.invalid("spec.replicas", .integer(replicas), "must be greater than or equal to 0")])
+        }
+        var object = present
+        if let version = scale.metadata["resourceVersion"].stringValue, !version.isEmpty { object.resourceVersion = version }
+        object["spec"]["replicas"] = .integer(replicas)
+        return object
+    }
+
+    // MARK: - Pods
+
+    func bind(_ context: RequestContext, _ respond: @escaping Responder) throws(APIStatus) {
+        guard context.request.method == .post else { throw .methodNotAllowed }
+        var binding = try parseBody(context.request)
+        try Self.checkKind(&binding, apiVersion: "v1", kind: "Binding")
+        let node = binding["target"]["name"].stringValue ?? ""
+        guard !node.isEmpty else { throw .badRequest("the binding's target.name is the node and must not be empty") }
+        var target = context
+        if target.path.name.isEmpty { target.path.name = binding.name }
+        let bound = binding
+        let place = target
+        try run(Update(change: { (pod) throws(APIStatus) in
+            try Self.bound(pod, bound, node, place.resource)
+        }, scope: .whole, show: { _ in
+            ["kind": "Status", "apiVersion": "v1", "metadata": [:], "status": "Success", "code": 201]
+        }, successCode: 201), target, respond)
+    }
+
+    private static func bound(_ pod: JSON, _ binding: JSON, _ node: String, _ resource: Resource) throws(APIStatus) -> JSON {
+        if let uid = binding.metadata["uid"].stringValue, !uid.isEmpty, uid != pod.uid {
+            throw .conflict(
+                resource, pod.name,
+                "Precondition failed: UID in precondition: \(uid), UID in object meta: \(pod.uid)")
+        }
+        guard pod.deletionTimestamp == nil else {
+            throw .conflict(resource, pod.name, "pod \(pod.name) is being deleted, cannot be assigned to a host")
+        }
+        if let present = pod["spec"]["nodeName"].stringValue, !present.isEmpty {
+            throw .conflict(resource, pod.name, "pod \(pod.name) is already assigned to node \"\(present)\"")
+        }
+        var object = pod
+        object["spec"]["nodeName"] = .string(node)
+        for key in ["annotations", "labels"] {
+            for (name, value) in binding.metadata[key].objectValue ?? [:] { object["metadata"][key][name] = value }
+        }
+        var conditions = object["status"]["conditions"].arrayValue.filter { $0["type"].stringValue != "PodScheduled" }
+        conditions.append([
+            "type": "PodScheduled", "status": "True", "lastProbeTime": .null,
+            "lastTransitionTime": .string(Timestamp.now().formatted()),
+        ])
+        object["status"]["conditions"] = .array(conditions)
+        object.removeNulls()
+        return object
+    }
+
+    /// Deletes a pod unless a disruption budget forbids it.
+    /// See https://kubernetes.io/docs/concepts/scheduling-eviction/api-eviction/.
+    private func evict(_ context: RequestContext, _ respond: @escaping Responder) throws(APIStatus) {
+        guard context.request.method == .post else { throw .methodNotAllowed }
+        let eviction = try parseBody(context.request)
+        guard eviction.kind.isEmpty || eviction.kind == "Eviction" else {
+            throw .badRequest("the body of an eviction must be of kind Eviction, not \(eviction.kind)")
+        }
+        var options = DeleteOptions()
+        try options.read(eviction["deleteOptions"])
+        let wanted = options
+        onWorker(respond) { [self] () throws(APIStatus) in
+            let pod: JSON
+            do {
+                pod = try read(context).object()
+            } catch let error as APIStatus {
+                throw error
+            } catch {
+                throw .internalError("\(error)")
+            }
+            let isDone = ["Succeeded", "Failed", "Pending"].contains(pod["status"]["phase"].stringValue ?? "")
+            if !isDone, pod.deletionTimestamp == nil { try takeDisruption(pod) }
+            var deletion = context
+            deletion.path.subresource = ""
+            let place = deletion
+            let answer = ResponseBox.wait { (respond) throws(APIStatus) in
+                try delete(place, wanted, attempts: 16, respond)
+            }
+            guard answer.status == 200 else { return respond(answer) }
+            respond(
+                .json(201, ["kind": "Status", "apiVersion": "v1", "metadata": [:], "status": "Success", "code": 201]))
+        }
+    }
+
+    /// Takes one allowed disruption from the budget that covers a pod.
+    private func takeDisruption(_ pod: JSON) throws(APIStatus) {
+        guard let resource = resources.stored("poddisruptionbudgets.policy") else { return }
+        let budgets: [JSON]
+        do {
+            budgets = try store.list(prefix: resource.prefix(pod.namespace)).records.map { try $0.object() }
+        } catch {
+            throw .unavailable("\(error)")
+        }
+        for budget in budgets {
+            guard let selector = try? LabelSelector(object: budget["spec"]["selector"]), selector.matches(labels: pod.labels)
+            else { continue }
+            var path = RequestPath.ResourcePath()
+            path.namespace = pod.namespace
+            path.name = budget.name
+            let request: APIRequest
+            do {
+                request = try APIRequest(method: .put, target: "/", user: .host, isInternal: true)
+            }
+            let context = RequestContext(request: request, path: path, resource: resource)
+            let answer = ResponseBox.wait { (respond) throws(APIStatus) in
+                try run(Update(change: { (present) throws(APIStatus) in
+                    let allowed = present["status"]["disruptionsAllowed"].integerValue ?? 0
+                    guard allowed > 0 else {
+                        var status = APIStatus.tooManyRequests(
+                            "Cannot evict pod as it would violate the pod's disruption budget.", retryAfterSeconds: 0)
+                        status.causes = [
+                            .init(
+                                reason: "DisruptionBudget",
+                                message: "The disruption budget \(present.name) needs "
+                                    + "\(present["status"]["desiredHealthy"].integerValue ?? 0) healthy pods and has "
+                                    + "\(present["status"]["currentHealthy"].integerValue ?? 0) currently", field: "")
+                        ]
+                        throw status
+                    }
+                    var object = present
+                    object["status"]["disruptionsAllowed"] = .integer(allowed - 1)
+                    object["status"]["disruptedPods"][pod.name] = .string(Timestamp.now().formatted())
+                    return object
+                }, scope: .status), context, respond)
+            }
+            guard answer.status == 200 else {
+                guard case .bytes(let bytes) = answer.body, let json = try? JSON(parsing: bytes) else {
+                    throw .internalError("the disruption budget could not be changed")
+                }
+                var status = APIStatus(
+                    code: answer.status, reason: json["reason"].stringValue ?? "", message: json["message"].stringValue ?? "")
+                status.causes = json["details"]["causes"].arrayValue.map {
+                    .init(
+                        reason: $0["reason"].stringValue ?? "", message: $0["message"].stringValue ?? "",
+                        field: $0["field"].stringValue ?? "")
+                }
+                throw status
+            }
+        }
+    }
+
+    // MARK: - Tokens
+
+    private func issueToken(_ context: RequestContext, _ respond: @escaping Responder) throws(APIStatus) {
+        guard context.request.method == .post else { throw .methodNotAllowed }
+        var request = try parseBody(context.request)
+        try Self.checkKind(&request, apiVersion: "authentication.k8s.io/v1", kind: "TokenRequest")
+        let account: JSON
+        do {
+            account = try read(context).object()
+        } catch let error as APIStatus {
+            throw error
+        } catch {
+            throw .internalError("\(error)")
+        }
+        var audiences = request["spec"]["audiences"].arrayValue.compactMap(\.stringValue)
+        if audiences.isEmpty { audiences = [tokens.issuer] }
+        let seconds = request["spec"]["expirationSeconds"].integerValue ?? 3600
+        guard seconds >= 600 else {
+            throw .invalid(
+                context.resource, context.path.name,
+                [.invalid("spec.expirationSeconds", .integer(seconds), "may not specify a duration less than 10 minutes")])
+        }
+        var subject = TokenAuthority.Subject(namespace: account.namespace, name: account.name, uid: account.uid)
+        let reference = request["spec"]["boundObjectRef"]
+        if reference.exists { try bind(&subject, to: reference, account, context) }
+        let now = Timestamp.now()
+        do {
+            let lifetime = min(seconds, 86400 * 365)
+            let token = try tokens.issue(subject, audiences: audiences, lifetime: lifetime, now: now.seconds)
+            request["spec"]["audiences"] = .array(audiences.map { .string($0) })
+            request["spec"]["expirationSeconds"] = .integer(seconds)
+            request["metadata"] = [
+                "name": .string(account.name), "namespace": .string(account.namespace),
+                "creationTimestamp": .string(now.formatted()),
+            ]
+            request["status"] = [
+                "token": .string(token), "expirationTimestamp": .string(now.adding(seconds: lifetime).formatted()),
+            ]
+        } catch {
+            throw .internalError("\(error)")
+        }
+        respond(.json(201, request))
+    }
+
+    private func bind(
+        _ subject: inout TokenAuthority.Subject, to reference: JSON, _ account: JSON, _ context: RequestContext
+    ) throws(APIStatus) {
+        let kind = reference["kind"].stringValue ?? ""
+        let name = reference["name"].stringValue ?? ""
+        let keys = [
+            "Pod": "pods/\(account.namespace)/\(name)", "Secret": "secrets/\(account.namespace)/\(name)",
+            "Node": "nodes//\(name)",
+        ]
+        guard let key = keys[kind] else {
+            throw .badRequest("cannot bind token to object of kind \"\(kind)\": Pod, Secret or Node is expected")
+        }
+        let object: JSON?
+        do {
+            object = try store.object(key)
+        } catch {
+            throw .unavailable("\(error)")
+        }
+        guard let object else {
+            var status = APIStatus(
+                code: 404, reason: "NotFound", message: "\(kind.lowercased())s \"\(name)\" not found")
+            status.name = name
+            throw status
+        }
+        if let uid = reference["uid"].stringValue, !uid.isEmpty, uid != object.uid {
+            throw .conflict(
+                context.resource, context.path.name,
+                "the UID in the bound object reference (\(uid)) does not match the UID in record. The object might have "
+                    + "been deleted and then recreated")
+        }
+        if kind == "Pod", object["spec"]["serviceAccountName"].stringValue != account.name {
+            throw .badRequest(
+                "cannot bind token for serviceaccount \"\(account.name)\" to pod running with different serviceaccount name.")
+        }
+        subject.bound = (kind, name, object.uid)
+        if kind == "Pod", let node = object["spec"]["nodeName"].stringValue, !node.isEmpty {
+            subject.node = (node, (try? store.object("nodes//\(node)"))?.uid ?? "")
+        }
+    }
+}

@@ -1,0 +1,249 @@
+import Objects
+import PluginAPI
+import PluginKit
+
+/// Replacement and patch: read, change, admit, validate, write at the revision that was read; again when it has moved.
+extension RequestPipeline {
+    /// Makes of the present object, in the version of the request, the one that is wanted.
+    typealias Change = @Sendable (_ present: JSON) throws(APIStatus) -> JSON
+
+    /// What an update is, apart from how the new object comes about.
+    struct Update: Sendable {
+        var change: Change
+        /// How the object and the present one are put together: the main resource, or a subresource.
+        var scope: Strategy.Scope = .main
+        var warnings: [String] = []
+        /// What is shown of the outcome; nil for the object itself.
+        var show: (@Sendable (JSON) -> JSON)?
+        var successCode = 200
+        /// Whether the client named the revision that it changes: then a newer one is a conflict. Otherwise the present
+        /// object is read again when it was written meanwhile, this many times.
+        var namesRevision = false
+        var attempts = 16
+    }
+
+    func update(_ context: RequestContext, _ respond: @escaping Responder) throws(APIStatus) {
+        guard context.resource.has("update") else { throw .methodNotAllowed }
+        try replace(context, .main, respond)
+    }
+
+    /// PUT on the main resource or on a subresource that has the object's own shape.
+    func replace(_ context: RequestContext, _ scope: Strategy.Scope, _ respond: @escaping Responder) throws(APIStatus) {
+        let decoded = try decodeObject(context)
+        var object = decoded.object
+        if object.name.isEmpty { object.name = context.path.name }
+        guard object.name == context.path.name else {
+            throw .badRequest(
+                "the name of the object (\(object.name)) does not match the name on the URL (\(context.path.name))")
+        }
+        try Self.checkNamespace(&object, context)
+        if scope == .main, try mayCreate(context) {
+            object["metadata"].removeValue(forKey: "resourceVersion")
+            var creation = context
+            creation.path.name = ""
+            creation.request.body = object.serialized()
+            return try create(creation, respond)
+        }
+        let wanted = object
+        try run(
+            Update(
+                change: { (_) throws(APIStatus) in wanted }, scope: scope, warnings: decoded.warnings,
+                namesRevision: !wanted.resourceVersion.isEmpty && wanted.resourceVersion != "0"), context, respond)
+    }
+
+    /// Kinds that PUT creates when they are absent, as their registries in Kubernetes allow.
+    private func mayCreate(_ context: RequestContext) throws(APIStatus) -> Bool {
+        guard ["leases.coordination.k8s.io", "events", "endpoints"].contains(context.resource.qualified) else { return false }
+        do { return try store.get(context.key) == nil } catch { throw APIStatus(error, context.resource, context.path.name) }
+    }
+
+    func patch(_ context: RequestContext, type: String, _ respond: @escaping Responder) throws(APIStatus) {
+        guard context.resource.has("patch") else { throw .methodNotAllowed }
+        try patch(context, type: type, .main, respond)
+    }
+
+    func patch(
+        _ context: RequestContext, type: String, _ scope: Strategy.Scope, _ respond: @escaping Responder
+    ) throws(APIStatus) {
+        let apply = try patchFunction(context, type: type)
+        try run(Update(change: { [self] (present) throws(APIStatus) in
+            var patched = try apply(present)
+            patched.kind = context.resource.kind
+            patched.apiVersion = context.resource.apiVersion
+            guard patched.name == context.path.name else {
+                throw .invalid(
+                    context.resource, context.path.name,
+                    [.invalid("metadata.name", .string(patched.name), "field is immutable")])
+            }
+            return try checkFields(patched, context).object
+        }, scope: scope, namesRevision: context.request.body.contains(text: "\"resourceVersion\"")), context, respond)
+    }
+
+    /// The function that a patch's type and body make of one JSON value another.
+    func patchFunction(_ context: RequestContext, type: String) throws(APIStatus) -> Change {
+        let essence = type.split(separator: ";").first.map(String.init)?.lowercased() ?? ""
+        let resource = context.resource
+        let body: JSON
+        switch essence {
+        case "application/json-patch+json", "application/merge-patch+json", "application/strategic-merge-patch+json":
+            body = try Self.parse(context.request.body)
+        case "application/apply-patch+yaml":
+            throw APIStatus(
+                code: 415, reason: "UnsupportedMediaType",
+                message: "server-side apply is not supported by this server; use kubectl apply without --server-side")
+        default:
+            throw .unsupportedMediaType(
+                "application/json-patch+json, application/merge-patch+json, application/strategic-merge-patch+json")
+        }
+        @Sendable func refused(_ error: any Error) -> APIStatus {
+            var status = APIStatus(
+                code: 422, reason: "Invalid",
+                message: "the server rejected our request due to an error in our request: \(error)")
+            status.name = context.path.name
+            status.group = resource.group
+            status.kind = resource.plural
+            return status
+        }
+        return { [rules] (present) throws(APIStatus) in
+            do {
+                switch essence {
+                case "application/json-patch+json": return try JSONPatch.apply(body, to: present)
+                case "application/merge-patch+json": return try MergePatch.apply(body, to: present)
+                default: return try rules.strategicMerge(body, to: present, resource)
+                }
+            } catch {
+                throw refused(error)
+            }
+        }
+    }
+
+    // MARK: - The update itself
+
+    /// Runs an update to its end.
+    func run(_ update: Update, _ context: RequestContext, _ respond: @escaping Responder) throws(APIStatus) {
+        let form = try ResponseForm.choose(context.request.accept)
+        let isDryRun = try context.request.isDryRun
+        let record = try read(context)
+        let present: JSON
+        do {
+            present = try record.object()
+        } catch {
+            throw .internalError("the stored object is damaged: \(error)")
+        }
+        let outcome = try plan(update, present, record.revision, context)
+        switch outcome {
+        case .unchanged:
+            respond(try shown(update, StoredObject.normalized(present), record.revision, context, form))
+        case .write(let object, let steps, let isFixed):
+            if isDryRun { return respond(try shown(update, object, record.revision, context, form)) }
+            var transaction = StoreTransaction()
+            transaction.update(
+                context.key, value: object.serialized(), index: StoredObject.index(of: object, context.resource),
+                expected: record.revision)
+            for step in steps { step.add(to: &transaction) }
+            try commit(transaction, update, object, steps, isFixed, context, form, respond)
+        case .remove(let object):
+            if isDryRun { return respond(try shown(update, object, record.revision, context, form)) }
+            var transaction = StoreTransaction()
+            transaction.delete(context.key, expected: record.revision)
+            for step in admission.releases(present, context.resource) { step.add(to: &transaction) }
+            try commit(transaction, update, object, [], false, context, form, respond)
+        }
+    }
+
+    private func commit(
+        _ transaction: StoreTransaction, _ update: Update, _ object: JSON, _ steps: [AllocationStep], _ isFixed: Bool,
+        _ context: RequestContext, _ form: ResponseForm, _ respond: @escaping Responder
+    ) throws(APIStatus) {
+        do throws(PluginError) {
+            try store.commit(transaction) { [self] commit in
+                guard let failure = commit.error else {
+                    do throws(APIStatus) {
+                        respond(try shown(update, object, commit.revision, context, form))
+                    } catch {
+                        respond(.failure(error))
+                    }
+                    return
+                }
+                if let failed = commit.failedOperation, failed > 0, failed <= steps.count, steps[failed - 1].isFixed {
+                    respond(.failure(steps[failed - 1].taken(context.resource, object)))
+                    return
+                }
+                guard failure.code == HOSTD_ERROR_CONFLICT || failure.code == HOSTD_ERROR_ALREADY_EXISTS, !isFixed,
+                    update.attempts > 0
+                else {
+                    respond(.failure(APIStatus(failure, context.resource, context.path.name)))
+                    return
+                }
+                var again = update
+                again.attempts -= 1
+                let next = again
+                onRetry(respond) { [self] () throws(APIStatus) in try run(next, context, respond) }
+            }
+        } catch {
+            throw APIStatus(error, context.resource, context.path.name)
+        }
+    }
+
+    private func shown(
+        _ update: Update, _ object: JSON, _ revision: UInt64, _ context: RequestContext, _ form: ResponseForm
+    ) throws(APIStatus) -> HTTPResponse {
+        if let show = update.show {
+            var object = object
+            object.resourceVersion = String(revision)
+            return .json(update.successCode, show(object)).warning(update.warnings)
+        }
+        return try object.serialized().withBytes { bytes throws(APIStatus) in
+            try show(bytes, revision, context, form, status: update.successCode)
+        }.warning(update.warnings)
+    }
+
+    enum Outcome {
+        case unchanged
+        /// `isFixed`: the client named the revision that it changed, so that a newer one is a conflict.
+        case write(JSON, [AllocationStep], isFixed: Bool)
+        /// The last finalizer is gone.
+        case remove(JSON)
+    }
+
+    /// Decides what an update does to the present object (with its resource version); no effect.
+    func plan(
+        _ update: Update, _ present: JSON, _ revision: UInt64, _ context: RequestContext
+    ) throws(APIStatus) -> Outcome {
+        let resource = context.resource
+        let stored = resources.stored(resource.qualified) ?? resource
+        var object = try update.change(Conversion.fromStorage(present, resource))
+        let named = object.resourceVersion
+        if !named.isEmpty, named != "0", named != String(revision) { throw .conflict(resource, context.path.name) }
+        if !object.uid.isEmpty, object.uid != present.uid {
+            throw .conflict(
+                resource, context.path.name,
+                "Precondition failed: UID in precondition: \(object.uid), UID in object meta: \(present.uid)")
+        }
+        object = Conversion.toStorage(object, resource)
+        Strategy.merge(&object, present, stored, update.scope)
+        rules.applyDefaults(&object, stored)
+        let steps = try admission.admitUpdate(&object, present, stored, update.scope, context)
+        object = StoredObject.normalized(object)
+        let before = StoredObject.normalized(present)
+        Strategy.countGeneration(&object, before, stored)
+        if object == before { return .unchanged }
+        let causes = Validation.update(of: object, from: before, stored, update.scope) + rules.validate(object, stored)
+        guard causes.isEmpty else { throw .invalid(resource, object.name, causes.deduplicated()) }
+        if Strategy.isFinished(object, stored) { return .remove(object) }
+        return .write(object, steps, isFixed: update.namesRevision)
+    }
+}
+
+extension [UInt8] {
+    func contains(text: String) -> Bool {
+        let needle = Array(text.utf8)
+        guard let first = needle.first else { return true }
+        var position = startIndex
+        while let found = self[position...].firstIndex(of: first), found + needle.count <= endIndex {
+            if self[found..<(found + needle.count)].elementsEqual(needle) { return true }
+            position = found + 1
+        }
+        return false
+    }
+}

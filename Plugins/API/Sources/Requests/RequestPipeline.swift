@@ -1,0 +1,203 @@
+import Objects
+import PluginAPI
+import PluginKit
+
+/// How a request is answered: once, from any thread.
+typealias Responder = @Sendable (HTTPResponse) -> Void
+
+/// The way of every request, from HTTPS and from within the process alike: find the resource, authorize, run the verb.
+final class RequestPipeline: Sendable {
+    let store: StoreClient
+    let resources: ResourceTable
+    let rules: any ObjectRules
+    let authorizer: Authorizer
+    let admission: Admission
+    let namespaces: NamespaceCache
+    let discovery: Discovery
+    let extensions: ExtensionRoutes
+    let tokens: TokenAuthority
+    let workers: WorkerPool
+    let health: Health
+    let openAPI: OpenAPIDocuments
+    let host: Host
+    /// Runs what never waits, such as another attempt of a write that met a conflict; apart from `workers`, whose threads
+    /// may all be waiting for such attempts.
+    private let retries = WorkerPool(limit: 2)
+
+    struct Parts {
+        var store: StoreClient
+        var resources: ResourceTable
+        var rules: any ObjectRules
+        var authorizer: Authorizer
+        var admission: Admission
+        var discovery: Discovery
+        var extensions: ExtensionRoutes
+        var tokens: TokenAuthority
+        var workers: WorkerPool
+        var health: Health
+        var openAPI: OpenAPIDocuments
+        var host: Host
+    }
+
+    init(_ parts: Parts) {
+        store = parts.store
+        resources = parts.resources
+        rules = parts.rules
+        authorizer = parts.authorizer
+        admission = parts.admission
+        namespaces = NamespaceCache(store: parts.store)
+        discovery = parts.discovery
+        extensions = parts.extensions
+        tokens = parts.tokens
+        workers = parts.workers
+        health = parts.health
+        openAPI = parts.openAPI
+        host = parts.host
+    }
+
+    /// Lets what runs off the event loops finish. [blocking]
+    func stop() {
+        workers.stop()
+        retries.stop()
+    }
+
+    /// Answers a request. Does not block but for work that `workers` take over.
+    func handle(_ request: APIRequest, respond: @escaping Responder) {
+        do throws(APIStatus) {
+            switch request.path {
+            case .resource(let path): try handle(request, path, respond)
+            case .other(let path): try handleOther(request, path, respond)
+            }
+        } catch {
+            respond(.failure(error))
+        }
+    }
+
+    private func handle(
+        _ request: APIRequest, _ path: RequestPath.ResourcePath, _ respond: @escaping Responder
+    ) throws(APIStatus) {
+        guard let resource = resources.find(group: path.group, version: path.version, resource: path.resource) else {
+            guard path.resource.isEmpty || !resources.hasGroupVersion(path.group, path.version) else {
+                throw .unknownPath
+            }
+            return try handleOther(request, request.rawPath, respond)
+        }
+        let context = RequestContext(request: request, path: path, resource: resource)
+        try authorize(context)
+        if !path.subresource.isEmpty { return try handleSubresource(context, respond) }
+        guard resource.isNamespaced || path.namespace.isEmpty else { throw .unknownPath }
+        if resource.isVirtual { return try handleReview(context, respond) }
+        switch (request.method, path.name.isEmpty) {
+        case (.get, let isCollection):
+            let asksWatch = try request.query.flag("watch")
+            if asksWatch || path.isWatch { return try watch(context, respond) }
+            if isCollection { try list(context, respond) } else { try get(context, respond) }
+        case (.post, true): try create(context, respond)
+        case (.put, false): try update(context, respond)
+        case (.patch(let type), false): try patch(context, type: type, respond)
+        case (.delete, false): try delete(context, respond)
+        case (.delete, true): try deleteCollection(context, respond)
+        default: throw .methodNotAllowed
+        }
+    }
+
+    private func authorize(_ context: RequestContext) throws(APIStatus) {
+        if context.request.isInternal || context.request.user.isMaster { return }
+        let attributes = context.attributes
+        guard authorizer.allows(context.request.user, attributes) else {
+            throw authorizer.refusal(context.request.user, attributes, context.resource)
+        }
+    }
+
+    /// Runs blocking work off the event loops.
+    func onWorker(_ respond: @escaping Responder, _ work: @escaping @Sendable () throws(APIStatus) -> Void) {
+        run(on: workers, respond, work)
+    }
+
+    /// Tries again off the store's threads. `work` must not wait.
+    func onRetry(_ respond: @escaping Responder, _ work: @escaping @Sendable () throws(APIStatus) -> Void) {
+        run(on: retries, respond, work)
+    }
+
+    private func run(
+        on pool: WorkerPool, _ respond: @escaping Responder, _ work: @escaping @Sendable () throws(APIStatus) -> Void
+    ) {
+        let isTaken = pool.run {
+            do throws(APIStatus) {
+                try work()
+            } catch {
+                respond(.failure(error))
+            }
+        }
+        if !isTaken {
+            respond(.failure(.tooManyRequests("too many requests wait already, please try again later", retryAfterSeconds: 1)))
+        }
+    }
+}
+
+/// One request at one resource.
+struct RequestContext: Sendable {
+    var request: APIRequest
+    var path: RequestPath.ResourcePath
+    var resource: Resource
+
+    var key: String { resource.key(path.namespace, path.name) }
+    var query: Query { request.query }
+
+    /// The verb as authorization names it.
+    var verb: String {
+        switch request.method {
+        case .get:
+            // A list or watch of one name counts as such.
+            if path.isWatch || request.query["watch"].map({ $0 == "true" || $0 == "1" }) == true { return "watch" }
+            return path.name.isEmpty ? "list" : "get"
+        case .post: return "create"
+        case .put: return "update"
+        case .patch: return "patch"
+        case .delete: return path.name.isEmpty ? "deletecollection" : "delete"
+        case .other(let name): return name.lowercased()
+        }
+    }
+
+    var attributes: Authorizer.Attributes {
+        .init(
+            verb: verb, group: resource.group, resource: resource.plural, subresource: path.subresource,
+            namespace: path.namespace, name: path.name, path: "")
+    }
+}
+
+extension HTTPResponse {
+    static func failure(_ status: APIStatus) -> HTTPResponse {
+        var response = HTTPResponse(status: status.code, body: .bytes(status.json.serialized() + [0x0A]))
+        if status.retryAfterSeconds > 0 { response.headers.append(("Retry-After", String(status.retryAfterSeconds))) }
+        return response
+    }
+
+    static func json(_ status: Int, _ json: JSON) -> HTTPResponse {
+        HTTPResponse(status: status, body: .bytes(json.serialized() + [0x0A]))
+    }
+
+    static func text(_ status: Int, _ text: String) -> HTTPResponse {
+        HTTPResponse(status: status, contentType: "text/plain; charset=utf-8", body: .bytes(Array(text.utf8)))
+    }
+}
+
+extension APIStatus {
+    /// A failure of the store as the client sees it.
+    init(_ error: PluginError, _ resource: Resource, _ name: String) {
+        switch error.code {
+        case HOSTD_ERROR_NOT_FOUND: self = .notFound(resource, name)
+        case HOSTD_ERROR_ALREADY_EXISTS: self = .alreadyExists(resource, name)
+        case HOSTD_ERROR_CONFLICT: self = .conflict(resource, name)
+        case HOSTD_ERROR_COMPACTED:
+            self = .expired("The resourceVersion for the provided list is too old.")
+        case HOSTD_ERROR_INVALID_ARGUMENT: self = .badRequest(error.message)
+        case HOSTD_ERROR_UNAVAILABLE, HOSTD_ERROR_WRONG_STATE, HOSTD_ERROR_CANCELLED: self = .unavailable(error.message)
+        case HOSTD_ERROR_RESOURCE_EXHAUSTED: self = .tooManyRequests(error.message, retryAfterSeconds: 1)
+        case HOSTD_ERROR_DEADLINE_EXCEEDED: self = .timeout(error.message)
+        case HOSTD_ERROR_NO_SPACE:
+            self = APIStatus(code: 507, reason: "InsufficientStorage", message: "the store's disk is full: \(error.message)")
+        default: self = .internalError(error.message)
+        }
+    }
+}

@@ -1,0 +1,68 @@
+import ObjectSchema
+import Objects
+
+/// The rules that the schema table gives.
+struct SchemaRules: ObjectRules {
+    private let schema = Schema.shared
+    private let patches = StrategicMergePatch()
+
+    private func node(_ resource: Resource) -> SchemaNode? {
+        schema.kind(GroupVersionKind(group: resource.group, version: resource.version, kind: resource.kind))
+    }
+
+    func applyDefaults(_ object: inout JSON, _ resource: Resource) {
+        if let node = node(resource) { schema.applyDefaults(&object, as: node) }
+    }
+
+    func prune(_ object: inout JSON, _ resource: Resource) throws(APIStatus) -> [String] {
+        guard let node = node(resource) else { return [] }
+        do {
+            return try schema.prune(&object, as: node)
+        } catch {
+            throw .badRequest(
+                "\(resource.kind) in version \"\(resource.version)\" cannot be handled as a \(resource.kind): \(error)")
+        }
+    }
+
+    func validate(_ object: JSON, _ resource: Resource) -> [APIStatus.Cause] { [] }
+
+    func strategicMerge(_ patch: JSON, to object: JSON, _ resource: Resource) throws -> JSON {
+        try patches.apply(patch, to: object, schema: node(resource))
+    }
+}
+
+extension ResourceTable {
+    /// Kinds whose metadata.generation counts the changes of their specification.
+    private static let counted: Set = [
+        "pods", "replicationcontrollers", "deployments.apps", "replicasets.apps", "statefulsets.apps", "daemonsets.apps",
+        "jobs.batch", "cronjobs.batch", "ingresses.networking.k8s.io", "ingressclasses.networking.k8s.io",
+        "networkpolicies.networking.k8s.io", "poddisruptionbudgets.policy", "flowschemas.flowcontrol.apiserver.k8s.io",
+        "prioritylevelconfigurations.flowcontrol.apiserver.k8s.io",
+        "validatingwebhookconfigurations.admissionregistration.k8s.io",
+        "mutatingwebhookconfigurations.admissionregistration.k8s.io",
+        "validatingadmissionpolicies.admissionregistration.k8s.io", "customresourcedefinitions.apiextensions.k8s.io",
+    ]
+
+    /// The resources of the schema table.
+    static func ofSchema(_ schema: Schema = .shared) -> ResourceTable {
+        var preferred: [String: String] = [:]
+        for resource in schema.resources where preferred[resource.storageName] == nil {
+            preferred[resource.storageName] = resource.version
+        }
+        return ResourceTable(
+            schema.resources.map { entry in
+                let isEvent = entry.group == "events.k8s.io" && entry.plural == "events"
+                let stored = isEvent ? "events" : entry.storageName
+                return Resource(
+                    group: entry.group, version: entry.version, kind: entry.kind, plural: entry.plural,
+                    singular: entry.singular, shortNames: entry.shortNames, categories: entry.categories,
+                    isNamespaced: entry.isNamespaced, verbs: entry.verbs,
+                    subresources: entry.subresources.map {
+                        .init(
+                            name: $0.name, group: $0.kind.group, version: $0.kind.version, kind: $0.kind.kind,
+                            verbs: $0.verbs)
+                    }, storageVersion: isEvent ? "v1" : preferred[entry.storageName], storageGroup: isEvent ? "" : nil,
+                    selectableFields: SelectableFields.of(stored), hasGeneration: counted.contains(stored))
+            })
+    }
+}

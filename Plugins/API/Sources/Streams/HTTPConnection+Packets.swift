@@ -1,0 +1,84 @@
+import Glibc
+
+/// Bodies and WebSockets whose other side is an extension's packet socket.
+extension HTTPConnection {
+    func beginWebSocket(accept: String, subprotocol: String?) {
+        var head =
+            "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            + "Sec-WebSocket-Accept: \(accept)\r\n"
+        if let subprotocol { head += "Sec-WebSocket-Protocol: \(subprotocol)\r\n" }
+        head += "\r\n"
+        output.append(Array(head.utf8))
+    }
+
+    /// The pump's socket may have packets, or room.
+    func pumpIsReady() {
+        let buffer = loop.packetScratch
+        reading: while output.count < Self.highWater {
+            switch phase {
+            case .packets(let pump):
+                switch pump.receive(into: buffer) {
+                case .packet(let bytes): appendChunk(bytes)
+                case .nothing: break reading
+                case .end:
+                    pump.end()
+                    finishChunked()
+                    break reading
+                }
+            case .webSocket(let pump):
+                switch pump.receive(into: buffer) {
+                case .packet(let bytes):
+                    output.append { WebSocketFrame.write(opcode: WebSocketFrame.binary, bytes, into: &$0) }
+                case .nothing: break reading
+                case .end:
+                    closeWebSocket(pump, code: 1000, reason: "")
+                    break reading
+                }
+            default: break reading
+            }
+        }
+        advance()
+    }
+
+    /// Reads messages of the client and hands them on; false when it has to wait.
+    func readWebSocket(_ pump: PacketPump) -> Bool {
+        guard !pump.isBlocked else { return false }
+        if !input.isEmpty {
+            do {
+                let parsed = try input.withUnsafeBufferPointer { bytes throws(WebSocketError) in
+                    try messages.parse(UnsafeRawBufferPointer(bytes))
+                }
+                if let (message, size) = parsed {
+                    input.removeSubrange(..<size)
+                    if input.isEmpty { input = [] }
+                    if let message { take(message, pump) }
+                    return true
+                }
+            } catch {
+                closeWebSocket(pump, code: error.code, reason: error.reason)
+                return true
+            }
+        }
+        if receive() { return true }
+        if hasEnded { end() }
+        return false
+    }
+
+    private func take(_ message: WebSocketMessage, _ pump: PacketPump) {
+        switch message {
+        case .text(let bytes), .binary(let bytes): pump.send(bytes)
+        case .ping(let bytes):
+            bytes.withUnsafeBytes { payload in
+                output.append { WebSocketFrame.write(opcode: WebSocketFrame.pong, payload, into: &$0) }
+            }
+        case .pong: break
+        case .close(let code): closeWebSocket(pump, code: code == 1005 ? 1000 : code, reason: "")
+        }
+    }
+
+    private func closeWebSocket(_ pump: PacketPump, code: UInt16, reason: String) {
+        pump.end()
+        output.append(WebSocketFrame.closing(code: code, reason: reason))
+        startClosing()
+    }
+}

@@ -1,0 +1,98 @@
+import CEpoll
+import Glibc
+
+/// Carries packets between a SOCK_SEQPACKET socket, whose other end an extension holds, and a client's connection.
+/// Lives on the connection's loop. It reads only while the client keeps up, and the client is read only while the
+/// extension keeps up.
+final class PacketPump: EventHandler {
+    static let packetLimit = 64 * 1024
+
+    private let descriptor: Int32
+    private let loop: EventLoop
+    private unowned let connection: HTTPConnection
+    private var token: EventLoop.Token?
+    private var isReadable = true
+    private var unsent: [UInt8]?
+    private var isEnded = false
+
+    /// Takes over `descriptor`, also when it throws.
+    init(descriptor: Int32, connection: HTTPConnection, loop: EventLoop) throws(HTTPServerError) {
+        self.descriptor = descriptor
+        self.connection = connection
+        self.loop = loop
+        let flags = fcntl(descriptor, F_GETFL)
+        _ = fcntl(descriptor, F_SETFL, flags | O_NONBLOCK)
+        do {
+            let events = EPOLLIN.rawValue | EPOLLOUT.rawValue | EPOLLRDHUP.rawValue | EPOLLET.rawValue
+            token = try loop.add(self, descriptor: descriptor, events: events)
+        } catch {
+            close(descriptor)
+            throw error
+        }
+        loop.post { [weak connection] in connection?.pumpIsReady() }
+    }
+
+    func ready(_ events: UInt32) {
+        if events & ~EPOLLOUT.rawValue != 0 { isReadable = true }
+        if events & EPOLLOUT.rawValue != 0, let packet = unsent {
+            unsent = nil
+            send(packet)
+        }
+        connection.pumpIsReady()
+    }
+
+    /// The client has read on.
+    func resumeReading() {
+        guard isReadable, !isEnded else { return }
+        loop.post { [weak connection] in connection?.pumpIsReady() }
+    }
+
+    /// Whether a packet waits for the extension to read; the client is not read meanwhile.
+    var isBlocked: Bool { unsent != nil }
+
+    enum Received {
+        case packet(UnsafeRawBufferPointer)
+        case nothing
+        case end
+    }
+
+    /// The next packet, in the loop's scratch space beyond what TLS reads use: valid until the next call.
+    func receive(into buffer: UnsafeMutableRawBufferPointer) -> Received {
+        guard isReadable, !isEnded else { return isEnded ? .end : .nothing }
+        while true {
+            let count = recv(descriptor, buffer.baseAddress, buffer.count, 0)
+            if count > 0 { return .packet(UnsafeRawBufferPointer(rebasing: buffer[..<count])) }
+            if count == 0 { return .end }
+            switch errno {
+            case EINTR: continue
+            case EAGAIN:
+                isReadable = false
+                return .nothing
+            default: return .end
+            }
+        }
+    }
+
+    /// Sends one packet to the extension, or keeps it until it fits.
+    func send(_ packet: [UInt8]) {
+        guard !isEnded, !packet.isEmpty else { return }
+        while true {
+            let count = Glibc.send(descriptor, packet, packet.count, Int32(MSG_NOSIGNAL))
+            if count >= 0 { return }
+            switch errno {
+            case EINTR: continue
+            case EAGAIN, ENOBUFS:
+                unsent = packet
+                return
+            default: return  // The extension is gone; reading tells, and ends the connection.
+            }
+        }
+    }
+
+    func end() {
+        guard !isEnded else { return }
+        isEnded = true
+        if let token { loop.remove(token, descriptor: descriptor) }
+        close(descriptor)
+    }
+}

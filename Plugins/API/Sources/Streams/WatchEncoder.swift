@@ -1,0 +1,97 @@
+import Objects
+import PluginKit
+
+/// Turns changes of the store into the events of one watch: which kind of event it is for its selectors, and its bytes.
+struct WatchEncoder: Sendable {
+    enum Kind: String, Sendable {
+        case added = "ADDED"
+        case modified = "MODIFIED"
+        case deleted = "DELETED"
+    }
+
+    let resource: Resource
+    let form: ResponseForm
+    let selection: Selection
+    /// Only the object of this name; empty for all.
+    let name: String
+    let includeObject: String?
+
+    /// What a change means to this watch; nil when it does not concern it.
+    func kind(of event: StoreEvent) -> Kind? {
+        if !name.isEmpty, StoreRecord.split(key: event.record.key).name != name { return nil }
+        if event.isDelete {
+            guard let previous = event.previous else { return nil }
+            return selection.matches(previous) ? .deleted : nil
+        }
+        let matches = selection.matches(event.record)
+        let existed = event.record.revision != event.record.createRevision
+        guard existed else { return matches ? .added : nil }
+        let matched = event.previous.map(selection.matches) ?? selection.isEverything
+        switch (matched, matches) {
+        case (true, true): return .modified
+        case (false, true): return .added
+        case (true, false): return .deleted
+        case (false, false): return nil
+        }
+    }
+
+    /// Appends the event of a change, if it has one.
+    func encode(_ event: StoreEvent, into output: inout [UInt8]) {
+        guard let kind = kind(of: event) else { return }
+        // A deleted object is shown as it was last, at the revision of its end.
+        let shown = kind == .deleted ? event.previous ?? event.record : event.record
+        shown.withValue { write(kind, $0, event.record.revision, into: &output) }
+    }
+
+    func write(_ kind: Kind, _ value: UnsafeRawBufferPointer, _ revision: UInt64, into output: inout [UInt8]) {
+        output.append(contentsOf: "{\"type\":\"".utf8)
+        output.append(contentsOf: kind.rawValue.utf8)
+        output.append(contentsOf: "\",\"object\":".utf8)
+        switch form {
+        case .object, .aggregatedDiscovery: Conversion.write(value, revision, resource, into: &output)
+        case .metadata(let version):
+            StoredObject.writePartial(value, revision: revision, version: version, into: &output)
+        case .table(let version):
+            var writer = TableWriter(resource, version: version, includeObject: includeObject)
+            writer.begin(revision: revision, more: nil, remaining: nil)
+            writer.add(value, revision: revision)
+            output.append(contentsOf: writer.finish(newline: false))
+        }
+        output.append(contentsOf: "}\n".utf8)
+    }
+
+    /// Appends a bookmark: everything up to `revision` has been sent.
+    func bookmark(_ revision: UInt64, endsInitialEvents: Bool = false, into output: inout [UInt8]) {
+        var metadata: JSONObject = ["resourceVersion": .string(String(revision)), "creationTimestamp": .null]
+        if endsInitialEvents { metadata["annotations"] = ["k8s.io/initial-events-end": "true"] }
+        let object: JSON
+        switch form {
+        case .object, .aggregatedDiscovery:
+            object = [
+                "kind": .string(resource.kind), "apiVersion": .string(resource.apiVersion), "metadata": .object(metadata),
+            ]
+        case .metadata(let version):
+            object = [
+                "kind": "PartialObjectMetadata", "apiVersion": .string("meta.k8s.io/\(version)"),
+                "metadata": .object(metadata),
+            ]
+        case .table(let version):
+            let row: JSON = [
+                "kind": "PartialObjectMetadata", "apiVersion": .string("meta.k8s.io/\(version)"),
+                "metadata": .object(metadata),
+            ]
+            object = [
+                "kind": "Table", "apiVersion": .string("meta.k8s.io/\(version)"),
+                "metadata": ["resourceVersion": .string(String(revision))], "columnDefinitions": [],
+                "rows": [["cells": [], "object": row]],
+            ]
+        }
+        (["type": "BOOKMARK", "object": object] as JSON).write(into: &output)
+        output.append(0x0A)
+    }
+
+    static func error(_ status: APIStatus, into output: inout [UInt8]) {
+        (["type": "ERROR", "object": status.json] as JSON).write(into: &output)
+        output.append(0x0A)
+    }
+}

@@ -1,0 +1,220 @@
+import COpenSSL
+import Objects
+import PluginKit
+import Synchronization
+
+/// Makes and checks the tokens of service accounts: JSON web tokens signed with ES256 (RFC 7515, RFC 7518).
+final class TokenAuthority: Sendable {
+    static let issuer = "https://kubernetes.default.svc.cluster.local"
+    private static let cacheLimit = 4096
+
+    /// A token whose signature holds; whether it counts is looked at each time.
+    private struct Verified {
+        var claims: JSON
+        var expiry: Int64
+    }
+
+    let issuer: String
+    private let signingKey: SigningKey
+    private let store: StoreClient
+    private let cache = Mutex<[String: Verified]>([:])
+    private let staticTokens: [String: UserInfo]
+
+    init(
+        key: [UInt8], issuer: String = TokenAuthority.issuer, store: StoreClient, staticTokens: [String: UserInfo] = [:]
+    ) throws(HTTPServerError) {
+        signingKey = try SigningKey(pem: key)
+        self.issuer = issuer
+        self.store = store
+        self.staticTokens = staticTokens
+    }
+
+    // MARK: - Making
+
+    /// What a token is about.
+    struct Subject {
+        var namespace: String
+        var name: String
+        var uid: String
+        /// The object that the token is bound to: kind "Pod", "Secret" or "Node", name and uid.
+        var bound: (kind: String, name: String, uid: String)?
+        /// The node of the pod that it is bound to.
+        var node: (name: String, uid: String)?
+    }
+
+    func issue(_ subject: Subject, audiences: [String], lifetime: Int64, now: Int64) throws(HTTPServerError) -> String {
+        var identity: JSONObject = [
+            "namespace": .string(subject.namespace),
+            "serviceaccount": ["name": .string(subject.name), "uid": .string(subject.uid)],
+        ]
+        if let bound = subject.bound {
+            identity[bound.kind.lowercased()] = ["name": .string(bound.name), "uid": .string(bound.uid)]
+        }
+        if let node = subject.node { identity["node"] = ["name": .string(node.name), "uid": .string(node.uid)] }
+        let claims: JSON = [
+            "aud": .array(audiences.map { .string($0) }), "exp": .integer(now + lifetime), "iat": .integer(now),
+            "iss": .string(issuer), "jti": .string(makeUID()), "kubernetes.io": .object(identity), "nbf": .integer(now),
+            "sub": .string("system:serviceaccount:\(subject.namespace):\(subject.name)"),
+        ]
+        let header: JSON = ["alg": "ES256", "kid": .string(signingKey.identifier), "typ": "JWT"]
+        let text = Base64.encode(header.serialized(), .url) + "." + Base64.encode(claims.serialized(), .url)
+        return text + "." + Base64.encode(try signingKey.sign(Array(text.utf8)), .url)
+    }
+
+    // MARK: - Checking
+
+    /// Who a bearer token stands for; nil when it does not count (any more).
+    func authenticate(_ token: String, audiences: [String]? = nil, now: Int64) -> UserInfo? {
+        if let user = staticTokens[token] { return user }
+        guard let claims = verifiedClaims(token, now: now) else { return nil }
+        let wanted = audiences ?? [issuer]
+        guard claims["aud"].arrayValue.contains(where: { wanted.contains($0.stringValue ?? "") }) else { return nil }
+        let identity = claims["kubernetes.io"]
+        let namespace = identity["namespace"].stringValue ?? ""
+        let account = identity["serviceaccount"]
+        let name = account["name"].stringValue ?? ""
+        let uid = account["uid"].stringValue ?? ""
+        guard claims["sub"].stringValue == "system:serviceaccount:\(namespace):\(name)",
+            exists("serviceaccounts/\(namespace)/\(name)", uid: uid)
+        else { return nil }
+        var user = UserInfo(
+            name: "system:serviceaccount:\(namespace):\(name)", uid: uid,
+            groups: ["system:serviceaccounts", "system:serviceaccounts:\(namespace)", "system:authenticated"])
+        if let pod = identity["pod"].objectValue {
+            let podName = pod["name"]?.stringValue ?? ""
+            let podUID = pod["uid"]?.stringValue ?? ""
+            guard exists("pods/\(namespace)/\(podName)", uid: podUID) else { return nil }
+            user.extra["authentication.kubernetes.io/pod-name"] = [podName]
+            user.extra["authentication.kubernetes.io/pod-uid"] = [podUID]
+        }
+        if let secret = identity["secret"].objectValue {
+            guard exists("secrets/\(namespace)/\(secret["name"]?.stringValue ?? "")", uid: secret["uid"]?.stringValue ?? "")
+            else { return nil }
+        }
+        if let node = identity["node"]["name"].stringValue { user.extra["authentication.kubernetes.io/node-name"] = [node] }
+        return user
+    }
+
+    /// Whether the object that a token is bound to is still that one. Its uid stands in the stored bytes as it is here.
+    private func exists(_ key: String, uid: String) -> Bool {
+        guard !uid.isEmpty, let record = try? store.get(key) else { return false }
+        return record.withValue { StoredObject.metadata($0).map { Array($0).contains(text: "\"uid\":\"\(uid)\"") } ?? false }
+    }
+
+    private func verifiedClaims(_ token: String, now: Int64) -> JSON? {
+        if let known = cache.withLock({ $0[token] }) { return known.expiry > now ? known.claims : nil }
+        let parts = token.split(separator: ".", omittingEmptySubsequences: false)
+        guard parts.count == 3, token.utf8.count <= 16384, let header = Self.decode(parts[0]),
+            header["alg"].stringValue == "ES256", let claims = Self.decode(parts[1]),
+            let signature = Base64.decode(parts[2], .url),
+            signingKey.verify(signature, of: Array((parts[0] + "." + parts[1]).utf8))
+        else { return nil }
+        guard claims["iss"].stringValue == issuer, let expiry = claims["exp"].integerValue, expiry > now,
+            claims["nbf"].integerValue.map({ $0 <= now + 60 }) ?? true
+        else { return nil }
+        cache.withLock { cache in
+            if cache.count >= Self.cacheLimit { cache = cache.filter { $0.value.expiry > now } }
+            if cache.count >= Self.cacheLimit { cache.removeAll() }
+            cache[token] = Verified(claims: claims, expiry: expiry)
+        }
+        return claims
+    }
+
+    private static func decode(_ part: Substring) -> JSON? {
+        guard let bytes = Base64.decode(part, .url) else { return nil }
+        return try? JSON(parsing: bytes)
+    }
+
+    /// The key by which others may check tokens: a JSON web key set (RFC 7517).
+    var keySet: JSON {
+        let (x, y) = signingKey.coordinates
+        return [
+            "keys": [
+                [
+                    "use": "sig", "kty": "EC", "kid": .string(signingKey.identifier), "crv": "P-256", "alg": "ES256",
+                    "x": .string(Base64.encode(x, .url)), "y": .string(Base64.encode(y, .url)),
+                ]
+            ]
+        ]
+    }
+
+    /// The OpenID provider's configuration.
+    func configuration(url: String) -> JSON {
+        [
+            "issuer": .string(issuer), "jwks_uri": .string(url + "/openid/v1/jwks"), "response_types_supported": ["id_token"],
+            "subject_types_supported": ["public"], "id_token_signing_alg_values_supported": ["ES256"],
+        ]
+    }
+}
+
+/// An ECDSA key on P-256 that signs as JSON web signatures do: the two numbers one behind the other, 32 bytes each.
+final class SigningKey: @unchecked Sendable {
+    // SAFETY (@unchecked Sendable): the key is not changed after `init`, and OpenSSL locks what its use changes.
+    private let key: OpaquePointer
+    /// Names the key in tokens.
+    let identifier: String
+    let coordinates: (x: [UInt8], y: [UInt8])
+
+    init(pem: [UInt8]) throws(HTTPServerError) {
+        guard let key = PEM.privateKey(pem) else { throw .tls("the service-account key is not valid PEM") }
+        self.key = key
+        var point = [UInt8](repeating: 0, count: 65)
+        var size = 0
+        guard EVP_PKEY_get_octet_string_param(key, "pub", &point, point.count, &size) == 1, size == 65, point[0] == 4 else {
+            EVP_PKEY_free(key)
+            throw .tls("the service-account key is no ECDSA key on P-256")
+        }
+        coordinates = (Array(point[1..<33]), Array(point[33..<65]))
+        var digest = [UInt8](repeating: 0, count: 32)
+        var digestSize: UInt32 = 0
+        EVP_Digest(point, point.count, &digest, &digestSize, EVP_sha256(), nil)
+        identifier = Base64.encode(digest, .url)
+    }
+
+    deinit { EVP_PKEY_free(key) }
+
+    func sign(_ message: [UInt8]) throws(HTTPServerError) -> [UInt8] {
+        let context = EVP_MD_CTX_new()
+        defer { EVP_MD_CTX_free(context) }
+        var size = 128
+        var der = [UInt8](repeating: 0, count: size)
+        ERR_clear_error()
+        guard EVP_DigestSignInit(context, nil, EVP_sha256(), nil, key) == 1,
+            EVP_DigestSign(context, &der, &size, message, message.count) == 1
+        else { throw .tls(OpenSSLError.last()) }
+        let parsed = der.withUnsafeBufferPointer { buffer -> OpaquePointer? in
+            var position = buffer.baseAddress
+            return d2i_ECDSA_SIG(nil, &position, size)
+        }
+        guard let parsed else { throw .tls(OpenSSLError.last()) }
+        defer { ECDSA_SIG_free(parsed) }
+        var signature = [UInt8](repeating: 0, count: 64)
+        signature.withUnsafeMutableBufferPointer { buffer in
+            _ = BN_bn2binpad(ECDSA_SIG_get0_r(parsed), buffer.baseAddress, 32)
+            _ = BN_bn2binpad(ECDSA_SIG_get0_s(parsed), buffer.baseAddress! + 32, 32)
+        }
+        return signature
+    }
+
+    func verify(_ signature: [UInt8], of message: [UInt8]) -> Bool {
+        guard signature.count == 64, let parsed = ECDSA_SIG_new() else { return false }
+        defer { ECDSA_SIG_free(parsed) }
+        let r = BN_bin2bn(Array(signature[..<32]), 32, nil)
+        let s = BN_bin2bn(Array(signature[32...]), 32, nil)
+        guard ECDSA_SIG_set0(parsed, r, s) == 1 else {
+            BN_free(r)
+            BN_free(s)
+            return false
+        }
+        var der: UnsafeMutablePointer<UInt8>?
+        let size = i2d_ECDSA_SIG(parsed, &der)
+        guard size > 0, let der else { return false }
+        defer { CRYPTO_free(der, "", 0) }
+        let context = EVP_MD_CTX_new()
+        defer { EVP_MD_CTX_free(context) }
+        ERR_clear_error()
+        defer { ERR_clear_error() }
+        guard EVP_DigestVerifyInit(context, nil, EVP_sha256(), nil, key) == 1 else { return false }
+        return EVP_DigestVerify(context, der, Int(size), message, message.count) == 1
+    }
+}

@@ -1,0 +1,111 @@
+import Objects
+
+/// Layouts of further groups: networking, storage, access, coordination.
+enum OtherTables {
+    static func layout(_ qualified: String) -> TableLayout? {
+        switch qualified {
+        case "endpointslices.discovery.k8s.io": slices
+        case "ingresses.networking.k8s.io": ingresses
+        case "ingressclasses.networking.k8s.io":
+            TableLayout("Name Controller Parameters Age") { object, now in
+                let reference = object["spec"]["parameters"]
+                return [
+                    .string(object.name), Cell.text(object["spec"]["controller"]),
+                    reference.isNull
+                        ? "<none>" : .string("\(reference["kind"].stringValue ?? "")/\(reference["name"].stringValue ?? "")"),
+                    Cell.age(object, now),
+                ]
+            }
+        case "networkpolicies.networking.k8s.io":
+            TableLayout("Name Pod-Selector Age") { object, now in
+                [.string(object.name), Cell.selector(object["spec"]["podSelector"]), Cell.age(object, now)]
+            }
+        case "storageclasses.storage.k8s.io": storageClasses
+        case "leases.coordination.k8s.io":
+            TableLayout("Name Holder Age") { object, now in
+                [.string(object.name), Cell.text(object["spec"]["holderIdentity"], ""), Cell.age(object, now)]
+            }
+        case "roles.rbac.authorization.k8s.io", "clusterroles.rbac.authorization.k8s.io":
+            TableLayout("Name Created_At") { object, _ in
+                [.string(object.name), .string(object.creationTimestamp ?? "<unknown>")]
+            }
+        case "rolebindings.rbac.authorization.k8s.io", "clusterrolebindings.rbac.authorization.k8s.io": bindings
+        case "priorityclasses.scheduling.k8s.io":
+            TableLayout("Name Value:integer Global-Default:boolean Age PreemptionPolicy") { object, now in
+                [
+                    .string(object.name), Cell.integer(object["value"]),
+                    .bool(object["globalDefault"].boolValue ?? false), Cell.age(object, now),
+                    Cell.text(object["preemptionPolicy"], "PreemptLowerPriority"),
+                ]
+            }
+        case "runtimeclasses.node.k8s.io":
+            TableLayout("Name Handler Age") { object, now in
+                [.string(object.name), Cell.text(object["handler"]), Cell.age(object, now)]
+            }
+        case "certificatesigningrequests.certificates.k8s.io":
+            TableLayout("Name Age SignerName Requestor RequestedDuration Condition") { object, now in
+                let conditions = object["status"]["conditions"].arrayValue.compactMap { $0["type"].stringValue }
+                let seconds = object["spec"]["expirationSeconds"].integerValue
+                return [
+                    .string(object.name), Cell.age(object, now), Cell.text(object["spec"]["signerName"]),
+                    Cell.text(object["spec"]["username"]), .string(seconds.map { HumanDuration.format($0) } ?? "<none>"),
+                    Cell.list(conditions, "Pending"),
+                ]
+            }
+        default: nil
+        }
+    }
+
+    private static let slices = TableLayout("Name AddressType Ports Endpoints Age") { object, now in
+        let ports = object["ports"].arrayValue.map { $0["port"].integerValue.map(String.init) ?? "*" }
+        let addresses = object["endpoints"].arrayValue.flatMap {
+            $0["addresses"].arrayValue.compactMap(\.stringValue)
+        }
+        return [
+            .string(object.name), Cell.text(object["addressType"]),
+            object["ports"].isNull ? "<unset>" : CoreTables.shortened(ports, ","),
+            object["endpoints"].arrayValue.isEmpty ? "<unset>" : CoreTables.shortened(addresses, ","), Cell.age(object, now),
+        ]
+    }
+
+    private static let ingresses = TableLayout("Name Class Hosts Address Ports Age") { object, now in
+        let hosts = object["spec"]["rules"].arrayValue.map { $0["host"].stringValue ?? "*" }
+        let points = object["status"]["loadBalancer"]["ingress"].arrayValue.compactMap {
+            $0["ip"].stringValue ?? $0["hostname"].stringValue
+        }
+        let hasTLS = !object["spec"]["tls"].arrayValue.isEmpty
+        return [
+            .string(object.name), Cell.text(object["spec"]["ingressClassName"]),
+            hosts.isEmpty ? "*" : CoreTables.shortened(hosts, ","), .string(points.joined(separator: ",")),
+            .string(hasTLS ? "80, 443" : "80"), Cell.age(object, now),
+        ]
+    }
+
+    private static let storageClasses = TableLayout(
+        "Name Provisioner ReclaimPolicy VolumeBindingMode AllowVolumeExpansion:boolean Age"
+    ) { object, now in
+        let isDefault = object.annotations["storageclass.kubernetes.io/is-default-class"].stringValue == "true"
+        return [
+            .string(isDefault ? "\(object.name) (default)" : object.name), Cell.text(object["provisioner"]),
+            Cell.text(object["reclaimPolicy"], "Delete"), Cell.text(object["volumeBindingMode"], "Immediate"),
+            .bool(object["allowVolumeExpansion"].boolValue ?? false), Cell.age(object, now),
+        ]
+    }
+
+    private static let bindings = TableLayout(
+        "Name Role Age Users+ Groups+ ServiceAccounts+"
+    ) { object, now in
+        let reference = object["roleRef"]
+        func subjects(_ kind: String) -> JSON {
+            Cell.list(
+                object["subjects"].arrayValue.filter { $0["kind"].stringValue == kind }.compactMap { subject in
+                    let name = subject["name"].stringValue ?? ""
+                    return kind == "ServiceAccount" ? "\(subject["namespace"].stringValue ?? "")/\(name)" : name
+                }, "")
+        }
+        return [
+            .string(object.name), .string("\(reference["kind"].stringValue ?? "")/\(reference["name"].stringValue ?? "")"),
+            Cell.age(object, now), subjects("User"), subjects("Group"), subjects("ServiceAccount"),
+        ]
+    }
+}

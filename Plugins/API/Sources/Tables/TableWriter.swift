@@ -1,0 +1,152 @@
+import Objects
+
+/// Writes a meta.k8s.io Table: the columns of a resource, a row per object.
+/// See https://kubernetes.io/docs/reference/using-api/api-concepts/#receiving-resources-as-tables.
+struct TableWriter {
+    private let resource: Resource
+    private let version: String
+    private let layout: TableLayout
+    private let includeObject: String
+    private let now = Timestamp.now()
+    private var output: [UInt8] = []
+    private var rows = 0
+
+    init(_ resource: Resource, version: String, includeObject: String?) {
+        self.resource = resource
+        self.version = version
+        self.includeObject = includeObject ?? "Metadata"
+        layout = TableLayout.of(resource)
+    }
+
+    /// Begins a table. `more` is a list's continue token.
+    mutating func begin(revision: UInt64, more: String?, remaining: UInt64?, showsColumns: Bool = true) {
+        output.append(contentsOf: "{\"kind\":\"Table\",\"apiVersion\":\"meta.k8s.io/\(version)\",\"metadata\":".utf8)
+        var metadata: JSONObject = [:]
+        if revision > 0 { metadata["resourceVersion"] = .string(String(revision)) }
+        if let more { metadata["continue"] = .string(more) }
+        if let remaining { metadata["remainingItemCount"] = .integer(Int64(remaining)) }
+        JSON.object(metadata).write(into: &output)
+        output.append(contentsOf: ",\"columnDefinitions\":".utf8)
+        JSON.array(showsColumns ? layout.columns.map(\.json) : []).write(into: &output)
+        output.append(contentsOf: ",\"rows\":[".utf8)
+    }
+
+    /// Adds the row of one stored object.
+    mutating func add(_ value: UnsafeRawBufferPointer, revision: UInt64) {
+        let object: JSON
+        do {
+            object = Conversion.fromStorage(try JSON(parsing: value), resource)
+        } catch {
+            // A damaged object still has a row, so that it can be seen.
+            object = ["metadata": ["name": "<damaged>"]]
+        }
+        if rows > 0 { output.append(0x2C) }
+        rows += 1
+        output.append(contentsOf: "{\"cells\":".utf8)
+        JSON.array(layout.cells(object, now)).write(into: &output)
+        output.append(contentsOf: ",\"object\":".utf8)
+        switch includeObject {
+        case "None": output.append(contentsOf: "null".utf8)
+        case "Object": Conversion.write(value, revision, resource, into: &output)
+        default: StoredObject.writePartial(value, revision: revision, version: version, into: &output)
+        }
+        output.append(0x7D)
+    }
+
+    mutating func finish(newline: Bool = true) -> [UInt8] {
+        output.append(contentsOf: (newline ? "]}\n" : "]}").utf8)
+        return output
+    }
+}
+
+/// The columns of a resource, and how an object fills them.
+struct TableLayout: Sendable {
+    struct Column: Sendable {
+        var name: String
+        var type: String
+        /// Shown only in wide output when above 0.
+        var priority: Int64
+        var format = ""
+
+        var json: JSON {
+            [
+                "name": .string(name), "type": .string(type), "format": .string(format),
+                "description": .string(Self.describe(name)), "priority": .integer(priority),
+            ]
+        }
+
+        private static func describe(_ name: String) -> String {
+            switch name {
+            case "Name": "Name must be unique within a namespace."
+            case "Age", "Created At": "The time since the object was created."
+            default: "\(name) of the object."
+            }
+        }
+    }
+
+    var columns: [Column]
+    var cells: @Sendable (JSON, Timestamp) -> [JSON]
+
+    /// Columns from a compact text: "Name Status Restarts:integer Age IP+", a plus for wide output, "_" for a blank.
+    init(_ text: String, _ cells: @escaping @Sendable (JSON, Timestamp) -> [JSON]) {
+        columns = text.split(separator: " ").enumerated().map { index, word in
+            var word = word
+            var priority: Int64 = 0
+            if word.last == "+" {
+                priority = 1
+                word = word.dropLast()
+            }
+            let parts = word.split(separator: ":")
+            let name = String(parts[0].map { $0 == "_" ? " " : $0 })
+            return Column(
+                name: name, type: parts.count > 1 ? String(parts[1]) : "string", priority: priority,
+                format: index == 0 && name == "Name" ? "name" : "")
+        }
+        self.cells = cells
+    }
+
+    static func of(_ resource: Resource) -> TableLayout {
+        WorkloadTables.layout(resource.qualified) ?? CoreTables.layout(resource.qualified)
+            ?? OtherTables.layout(resource.qualified)
+            ?? TableLayout("Name Age") { object, now in [.string(object.name), Cell.age(object, now)] }
+    }
+}
+
+/// Cells that several layouts have.
+enum Cell {
+    static func age(_ object: JSON, _ now: Timestamp) -> JSON {
+        .string(HumanDuration.since(object.creationTimestamp, now: now))
+    }
+
+    static func text(_ value: JSON, _ fallback: String = "<none>") -> JSON {
+        switch value {
+        case .string(let text): .string(text.isEmpty ? fallback : text)
+        case .null: .string(fallback)
+        default: .string(value.serializedString())
+        }
+    }
+
+    static func list(_ values: [String], _ fallback: String = "<none>") -> JSON {
+        .string(values.isEmpty ? fallback : values.joined(separator: ","))
+    }
+
+    static func integer(_ value: JSON) -> JSON { .integer(value.integerValue ?? 0) }
+
+    static func containers(_ spec: JSON) -> JSON {
+        list(spec["containers"].arrayValue.compactMap { $0["name"].stringValue }, "")
+    }
+
+    static func images(_ spec: JSON) -> JSON {
+        list(spec["containers"].arrayValue.compactMap { $0["image"].stringValue }, "")
+    }
+
+    static func selector(_ selector: JSON) -> JSON {
+        guard selector.exists else { return "<none>" }
+        guard let parsed = try? LabelSelector(object: selector) else { return "<error>" }
+        return .string(parsed.isEmpty ? "<none>" : parsed.selectorText)
+    }
+
+    static func map(_ map: JSON) -> JSON {
+        list((map.objectValue ?? [:]).sortedByKey().map { "\($0.key)=\($0.value.stringValue ?? "")" })
+    }
+}
