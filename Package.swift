@@ -78,12 +78,12 @@ var targets: [Target] = [
         name: "PluginKitTests", dependencies: ["PluginKit", "PluginAPI", "Objects"], path: "Tests/PluginKitTests",
         swiftSettings: strict),
     .testTarget(
-        name: "KernelTests", dependencies: ["Kernel", "PluginAPI", "Objects"], path: "Tests/KernelTests",
+        name: "KernelTests", dependencies: ["Kernel", "PluginAPI", "Objects", "CStateStore"], path: "Tests/KernelTests",
         swiftSettings: strict),
 ]
-targets += plugin("API", ["ObjectSchema", "COpenSSL", "CEpoll"])
+targets += plugin("API", ["ObjectSchema", "COpenSSL"])
 targets += plugin("Controllers")
-targets += plugin("Node")
+targets += plugin("Node", ["CEpoll"])
 targets += plugin("Scheduler")
 targets += plugin("Runtime", ["CSeccomp", "CZlib", "CZstd", "COpenSSL"])
 targets += plugin("Network", ["CBPF"])

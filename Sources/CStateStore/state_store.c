@@ -91,3 +91,58 @@ const char *store_error_text(int number) {
     const char *text = strerrordesc_np(number);
     return text ? text : "unknown error";
 }
+
+void *store_lock_make(void) {
+    pthread_rwlock_t *lock = malloc(sizeof *lock);
+    if (!lock)
+        return NULL;
+    pthread_rwlockattr_t attributes;
+    pthread_rwlockattr_init(&attributes);
+    pthread_rwlockattr_setkind_np(&attributes, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+    pthread_rwlock_init(lock, &attributes);
+    pthread_rwlockattr_destroy(&attributes);
+    return lock;
+}
+
+void store_lock_free(void *lock) {
+    pthread_rwlock_destroy(lock);
+    free(lock);
+}
+
+void store_lock_read(void *lock) {
+    pthread_rwlock_rdlock(lock);
+}
+
+void store_lock_write(void *lock) {
+    pthread_rwlock_wrlock(lock);
+}
+
+void store_lock_release(void *lock) {
+    pthread_rwlock_unlock(lock);
+}
+
+size_t store_size_without_zeros(const void *bytes, size_t size) {
+    const uint8_t *first = bytes;
+    while (size % 8 && !first[size - 1])
+        size--;
+    if (size % 8)
+        return size;
+    for (uint64_t word = 0; size >= 8; size -= 8) {
+        memcpy(&word, first + size - 8, 8);
+        if (word)
+            break;
+    }
+    while (size && !first[size - 1])
+        size--;
+    return size;
+}
+
+size_t store_find_word(const void *bytes, size_t size, size_t start, uint32_t word) {
+    for (size_t offset = start; offset + 4 <= size; offset += 8) {
+        uint32_t found;
+        memcpy(&found, (const uint8_t *)bytes + offset, 4);
+        if (found == word)
+            return offset;
+    }
+    return size;
+}

@@ -62,7 +62,9 @@ private final class Running: Sendable {
         self.observer = observer
         var controllers: [any Controller] = [
             try NamespaceController(cluster, observer), try GarbageCollector(cluster, observer),
-            try ReplicaSetController(cluster), try DeploymentController(cluster),
+            try ReplicaSetController(cluster), try DeploymentController(cluster), try EndpointController(cluster),
+            try ClusterServices(cluster), try VolumeController(cluster), try NodeController(cluster),
+            try EventExpiry(cluster, observer),
         ]
         if host.interface(HOSTD_SCHEDULER_1) != nil {
             controllers.append(try SchedulingController(cluster, scheduler: SchedulerClient(host)))

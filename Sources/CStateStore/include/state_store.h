@@ -34,6 +34,18 @@ void store_futex_wait(uint32_t *_Nonnull word);
 /// Sets `*word` to 1 and wakes its sleeper. `*word` must not be touched afterwards.
 void store_futex_wake(uint32_t *_Nonnull word);
 
+/// The size of `bytes` without the zeros at their end.
+size_t store_size_without_zeros(const void *_Nonnull bytes, size_t size);
+/// The first offset from `start` on, in steps of 8, where `word` stands and 4 bytes are left; `size` when there is none.
+size_t store_find_word(const void *_Nonnull bytes, size_t size, size_t start, uint32_t word);
+
+/// A read-write lock that lets no reader pass a waiting writer; NULL when memory is exhausted.
+void *_Nullable store_lock_make(void);
+void store_lock_free(void *_Nonnull lock);
+void store_lock_read(void *_Nonnull lock);
+void store_lock_write(void *_Nonnull lock);
+void store_lock_release(void *_Nonnull lock);
+
 /// Names the calling thread; at most 15 bytes.
 void store_thread_name(const char *_Nonnull name);
 /// The C library's English text of an error number; never NULL.

@@ -183,8 +183,8 @@ final class RunningTimer: PoolJob, @unchecked Sendable {  // `deadline` is behin
     }
 }
 
-/// A callback that the ABI requires.
-func present<Function>(_ function: Function?) throws(StoreError) -> Function {
-    guard let function else { throw .invalid("the callback is NULL; pass a function") }
+/// Checks a callback that the ABI requires: C can pass NULL where Swift's import says that there is a function.
+func present<Function>(_ function: Function) throws(StoreError) -> Function {
+    guard unsafeBitCast(function, to: UInt.self) != 0 else { throw .invalid("the callback is NULL; pass a function") }
     return function
 }

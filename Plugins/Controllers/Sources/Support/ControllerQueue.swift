@@ -5,7 +5,8 @@ import Synchronization
 final class ControllerQueue: Sendable {
     private let queue: WorkQueue
     private struct Waiting {
-        var keys: Set<String> = []
+        /// With the delay, in nanoseconds, that they were added with.
+        var keys: [String: UInt64] = [:]
         var isOpen = false
     }
     private let waiting = Mutex(Waiting())
@@ -18,21 +19,22 @@ final class ControllerQueue: Sendable {
 
     /// Adds a key, `afterSeconds` from now.
     func add(_ key: String, afterSeconds seconds: Int64 = 0) {
+        let delay = UInt64(max(0, seconds)) * 1_000_000_000
         let isOpen = waiting.withLock { waiting -> Bool in
-            if !waiting.isOpen { waiting.keys.insert(key) }
+            if !waiting.isOpen { waiting.keys[key] = min(delay, waiting.keys[key] ?? .max) }
             return waiting.isOpen
         }
-        if isOpen { queue.add(key, delay: UInt64(max(0, seconds)) * 1_000_000_000) }
+        if isOpen { queue.add(key, delay: delay) }
     }
 
     /// Lets the keys through.
     func open() {
-        let keys = waiting.withLock { waiting -> Set<String> in
-            defer { waiting.keys = [] }
+        let keys = waiting.withLock { waiting -> [String: UInt64] in
+            defer { waiting.keys = [:] }
             waiting.isOpen = true
             return waiting.keys
         }
-        for key in keys { queue.add(key) }
+        for (key, delay) in keys { queue.add(key, delay: delay) }
     }
 
     func stop() { queue.stop() }

@@ -15,6 +15,11 @@ HOSTD_ASSUME_NONNULL_BEGIN
 #define HOSTD_STORE_RECORD_DELETE 2
 /// Flag of a record in a watch batch: the record that follows it in the batch is the key's previous value.
 #define HOSTD_STORE_RECORD_HAS_PREVIOUS 1u
+/// Flag of a put in a watch with a selector: the previous value did not match, so to this watch the key is new.
+#define HOSTD_STORE_RECORD_ENTERED 2u
+/// Flag of a put in a watch with a selector: it does not match and the previous value did, so to this watch the key is
+/// gone. Comes with HAS_PREVIOUS.
+#define HOSTD_STORE_RECORD_LEFT 4u
 
 /// One stored value as it crosses: this head, then key, index and value bytes without terminators, then zeros up to a
 /// multiple of 8. Numbers are little-endian; records lie one behind the other and start on multiples of 8.

@@ -1,0 +1,107 @@
+import Objects
+
+/// What the age of a node's Lease says of the node, and which taints and conditions follow.
+enum NodeHealth {
+    /// Seconds without a heartbeat after which nothing is known of a node.
+    static let gracePeriod: Int64 = 40
+    static let notReady = "node.kubernetes.io/not-ready"
+    static let unreachable = "node.kubernetes.io/unreachable"
+
+    /// When a node is next due for judgement, or that it is silent.
+    enum Verdict: Equatable {
+        case alive(secondsLeft: Int64)
+        case silent
+    }
+
+    /// - Parameters:
+    ///   - lease: of the node, in kube-node-lease; nil when there is none.
+    static func judge(_ node: JSON, lease: JSON?, now: Timestamp) -> Verdict {
+        let ready = node["status"]["conditions"].condition("Ready")
+        // What reports neither by Lease nor by heartbeat is a node by hand: nobody promised to report for it.
+        let beats = [lease?["spec"]["renewTime"].timestamp, ready["lastHeartbeatTime"].timestamp].compactMap { $0 }
+        guard let last = beats.max() else { return .alive(secondsLeft: gracePeriod) }
+        let left = last.seconds + gracePeriod - now.seconds
+        return left > 0 ? .alive(secondsLeft: left) : .silent
+    }
+
+    /// The conditions of a node that fell silent; nil when they say so already.
+    static func unknownConditions(_ node: JSON, now: Timestamp) -> JSON? {
+        let old = node["status"]["conditions"]
+        if old.condition("Ready")["status"].stringValue == "Unknown" { return nil }
+        var conditions = old
+        for type in ["Ready", "MemoryPressure", "DiskPressure", "PIDPressure"] {
+            let current = old.condition(type)
+            if !current.exists && type != "Ready" { continue }
+            conditions.setCondition([
+                "type": .string(type), "status": "Unknown", "reason": "NodeStatusUnknown",
+                "message": "Kubelet stopped posting node status.",
+                "lastHeartbeatTime": current["lastHeartbeatTime"].exists
+                    ? current["lastHeartbeatTime"] : .string(now.formatted(fraction: .none)),
+                "lastTransitionTime": .string(now.formatted(fraction: .none)),
+            ])
+        }
+        return conditions
+    }
+
+    /// The taints that the node's Ready condition asks for; nil when it has them.
+    static func taints(_ node: JSON, now: Timestamp) -> [JSON]? {
+        let status = node["status"]["conditions"].condition("Ready")["status"].stringValue
+        let key: String? = switch status {
+        case "True": nil
+        case "Unknown": unreachable
+        case "False": notReady
+        default: nil
+        }
+        let present = node["spec"]["taints"].arrayValue
+        func isOurs(_ taint: JSON) -> Bool { [notReady, unreachable].contains(taint["key"].stringValue ?? "") }
+        let ours = present.filter(isOurs)
+        let effects = ["NoSchedule", "NoExecute"]
+        if let key {
+            let has = effects.allSatisfy { effect in
+                ours.contains { $0["key"].stringValue == key && $0["effect"].stringValue == effect }
+            }
+            if has && ours.count == effects.count { return nil }
+        } else if ours.isEmpty {
+            return nil
+        }
+        var taints = present.filter { !isOurs($0) }
+        if let key {
+            for effect in effects {
+                var taint: JSON = ["key": .string(key), "effect": .string(effect)]
+                if effect == "NoExecute" { taint["timeAdded"] = .string(now.formatted(fraction: .none)) }
+                taints.append(taint)
+            }
+        }
+        return taints
+    }
+
+    /// In how many seconds a pod must leave a node with these taints; nil = it may stay, 0 = now.
+    static func eviction(_ pod: JSON, taints: [JSON], now: Timestamp) -> Int64? {
+        var soonest: Int64?
+        for taint in taints where taint["effect"].stringValue == "NoExecute" {
+            guard let left = left(pod, taint, now) else { continue }
+            soonest = min(soonest ?? .max, left)
+        }
+        return soonest
+    }
+
+    /// Nil when a toleration without end covers the taint.
+    private static func left(_ pod: JSON, _ taint: JSON, _ now: Timestamp) -> Int64? {
+        let matching = pod["spec"]["tolerations"].arrayValue.filter { tolerates($0, taint) }
+        if matching.isEmpty { return 0 }
+        let limits = matching.compactMap { $0["tolerationSeconds"].integerValue }
+        guard let limit = limits.min() else { return nil }
+        let since = taint["timeAdded"].timestamp ?? now
+        return max(0, since.seconds + limit - now.seconds)
+    }
+
+    private static func tolerates(_ toleration: JSON, _ taint: JSON) -> Bool {
+        let effect = toleration["effect"].stringValue ?? ""
+        if !effect.isEmpty && effect != taint["effect"].stringValue { return false }
+        let isAny = toleration["operator"].stringValue == "Exists"
+        let key = toleration["key"].stringValue ?? ""
+        if key.isEmpty { return isAny }
+        return key == taint["key"].stringValue
+            && (isAny || (toleration["value"].stringValue ?? "") == (taint["value"].stringValue ?? ""))
+    }
+}

@@ -1,0 +1,217 @@
+/// The pod state machine: a pure function from what is wanted and what is observed to the next steps.
+///
+///     deleted or past its deadline → stop containers → stop sandbox → release → finalize (deleted only)
+///     otherwise                    → sandbox → init containers in order → regular containers → restarts → finished
+enum PodPlanner {
+    /// The next steps; empty when the pod is as it should be or waits for an event.
+    static func plan(_ snapshot: PodSnapshot) -> PodPlan {
+        let pod = snapshot.pod
+        if snapshot.isOrphan || pod.deletionTimestamp != nil {
+            let grace = snapshot.isOrphan ? min(pod.deletionGraceSeconds, 1) : pod.deletionGraceSeconds
+            return terminate(snapshot, reason: .podDeleted, graceSeconds: max(grace, 1), finalize: true)
+        }
+        if deadlineExceeded(snapshot) {
+            return terminate(
+                snapshot, reason: .deadlineExceeded, graceSeconds: pod.terminationGraceSeconds, finalize: false)
+        }
+        if pod.isTerminal || isFinished(snapshot) {
+            return terminate(snapshot, reason: .podFinished, graceSeconds: pod.terminationGraceSeconds, finalize: false)
+        }
+        var plan = run(snapshot)
+        if let deadline = pod.activeDeadlineSeconds {
+            plan.wake(after: snapshot.startedAt + Double(deadline) - snapshot.now)
+        }
+        return plan
+    }
+
+    static func deadlineExceeded(_ snapshot: PodSnapshot) -> Bool {
+        guard let deadline = snapshot.pod.activeDeadlineSeconds else { return false }
+        return snapshot.now >= snapshot.startedAt + Double(deadline)
+    }
+
+    /// Whether nothing will run in the pod again: its work is done, or an init container failed for good.
+    static func isFinished(_ snapshot: PodSnapshot) -> Bool {
+        let pod = snapshot.pod
+        for container in pod.initContainers where container.kind == .initialization {
+            if let last = snapshot.newest(container.name), last.state == .exited, last.exitCode != 0,
+                !container.restarts(afterExitCode: last.exitCode)
+            {
+                return true
+            }
+        }
+        return pod.regularContainers.allSatisfy { container in
+            guard let last = snapshot.newest(container.name), last.state == .exited else { return false }
+            return !container.restarts(afterExitCode: last.exitCode)
+        }
+    }
+
+    // MARK: - Ending
+
+    private static func terminate(
+        _ snapshot: PodSnapshot, reason: StopReason, graceSeconds: Int64, finalize: Bool
+    ) -> PodPlan {
+        var plan = PodPlan()
+        let live = snapshot.containers.filter { $0.state != .exited }
+        let deadline = graceDeadline(snapshot, graceSeconds: graceSeconds)
+        let kinds = Dictionary(snapshot.pod.containers.map { ($0.name, $0.kind) }, uniquingKeysWith: { first, _ in first })
+        let ordinary = live.filter { kinds[$0.name] != .sidecar }
+        // Sidecars outlive the containers that they serve, and end one by one in reverse order.
+        let sidecarOrder = snapshot.pod.initContainers.filter { $0.kind == .sidecar }.map(\.name)
+        let lastSidecar = sidecarOrder.last { name in live.contains { $0.name == name } }
+        let turn = ordinary.isEmpty ? live.filter { $0.name == lastSidecar } : ordinary
+        for container in turn {
+            if container.state == .created, snapshot.stopping[container.id] == nil {
+                plan.actions.append(.removeContainer(id: container.id))
+                continue
+            }
+            if let running = snapshot.stopping[container.id], running <= deadline + 0.5 { continue }
+            let left = max(1, Int64((deadline - snapshot.now).rounded(.up)))
+            plan.actions.append(
+                .stopContainer(id: container.id, name: container.name, reason: reason, graceSeconds: left))
+        }
+        guard live.isEmpty else { return plan }
+        for sandbox in snapshot.sandboxes {
+            if finalize {
+                plan.actions.append(.removeSandbox(id: sandbox.id))
+            } else if sandbox.isReady {
+                plan.actions.append(.stopSandbox(id: sandbox.id))
+            }
+        }
+        if !snapshot.isReleased { plan.actions.append(.releaseResources) }
+        if finalize { plan.actions.append(.finalize) }
+        return plan
+    }
+
+    /// When the grace period ends: it is shared by all containers and begins with the deletion.
+    private static func graceDeadline(_ snapshot: PodSnapshot, graceSeconds: Int64) -> Double {
+        if let deletion = snapshot.pod.deletionTimestamp.flatMap(WallClock.seconds(rfc3339:)) {
+            // The API sets deletionTimestamp to the time when the grace period ends.
+            return min(max(deletion, snapshot.now + 1), snapshot.now + Double(graceSeconds))
+        }
+        let begun = snapshot.stopping.values.min()
+        return begun ?? snapshot.now + Double(graceSeconds)
+    }
+
+    // MARK: - Running
+
+    private static func run(_ snapshot: PodSnapshot) -> PodPlan {
+        var plan = PodPlan()
+        guard let sandbox = snapshot.sandbox, sandbox.isReady else {
+            return replaceSandbox(snapshot)
+        }
+        for stale in snapshot.sandboxes where stale.id != sandbox.id {
+            plan.actions.append(contentsOf: endSandbox(stale, snapshot))
+        }
+        let begun = snapshot.pod.regularContainers.contains { snapshot.newest($0.name, in: sandbox.id) != nil }
+        guard initialize(snapshot, sandbox, begun: begun, plan: &plan) else { return plan }
+        for container in snapshot.pod.regularContainers {
+            keepRunning(container, snapshot, sandbox, plan: &plan)
+        }
+        for container in snapshot.pod.ephemeralContainers where snapshot.newest(container.name) == nil {
+            start(container, snapshot, plan: &plan)
+        }
+        return plan
+    }
+
+    private static func replaceSandbox(_ snapshot: PodSnapshot) -> PodPlan {
+        var plan = PodPlan()
+        for stale in snapshot.sandboxes { plan.actions.append(contentsOf: endSandbox(stale, snapshot)) }
+        if snapshot.containers.contains(where: { $0.state != .exited }) { return plan }
+        if snapshot.sandboxRetryAt > snapshot.now {
+            plan.wake(after: snapshot.sandboxRetryAt - snapshot.now)
+            return plan
+        }
+        plan.actions.append(.createSandbox(attempt: snapshot.sandbox.map { $0.attempt + 1 } ?? 0))
+        return plan
+    }
+
+    private static func endSandbox(_ sandbox: ObservedSandbox, _ snapshot: PodSnapshot) -> [PodAction] {
+        let live = snapshot.containers.filter { $0.sandboxID == sandbox.id && $0.state != .exited }
+        if live.isEmpty { return sandbox.isReady ? [.stopSandbox(id: sandbox.id)] : [] }
+        return live.filter { snapshot.stopping[$0.id] == nil }.map {
+            .stopContainer(id: $0.id, name: $0.name, reason: .sandboxLost, graceSeconds: 1)
+        }
+    }
+
+    /// Brings the init sequence forward; false while regular containers must wait.
+    private static func initialize(
+        _ snapshot: PodSnapshot, _ sandbox: ObservedSandbox, begun: Bool, plan: inout PodPlan
+    ) -> Bool {
+        for container in snapshot.pod.initContainers {
+            if container.kind == .sidecar {
+                keepRunning(container, snapshot, sandbox, plan: &plan)
+                if begun { continue }
+                guard let instance = snapshot.newest(container.name, in: sandbox.id), instance.state == .running else {
+                    return false
+                }
+                let health = snapshot.healthOf(instance)
+                if !health.started || health.hookPending { return false }
+                continue
+            }
+            if begun { continue }
+            guard let instance = snapshot.newest(container.name, in: sandbox.id) else {
+                start(container, snapshot, plan: &plan)
+                return false
+            }
+            if instance.state == .exited, instance.exitCode == 0 { continue }
+            keepRunning(container, snapshot, sandbox, plan: &plan)
+            return false
+        }
+        return true
+    }
+
+    /// Starts a container that should run and does not; stops one that is unhealthy or outdated.
+    private static func keepRunning(
+        _ container: PodContainer, _ snapshot: PodSnapshot, _ sandbox: ObservedSandbox, plan: inout PodPlan
+    ) {
+        guard let instance = snapshot.newest(container.name, in: sandbox.id) else {
+            start(container, snapshot, plan: &plan)
+            return
+        }
+        switch instance.state {
+        case .created:
+            plan.actions.append(.removeContainer(id: instance.id))
+            start(container, snapshot, plan: &plan)
+        case .running:
+            stopIfUnfit(container, instance, snapshot, plan: &plan)
+        case .exited:
+            guard container.restarts(afterExitCode: instance.exitCode) else { return }
+            start(container, snapshot, after: instance, plan: &plan)
+        }
+    }
+
+    private static func stopIfUnfit(
+        _ container: PodContainer, _ instance: ObservedContainer, _ snapshot: PodSnapshot, plan: inout PodPlan
+    ) {
+        guard snapshot.stopping[instance.id] == nil else { return }
+        let health = snapshot.healthOf(instance)
+        let changed = !instance.specifiedImage.isEmpty && instance.specifiedImage != container.image
+        guard let reason = health.killReason ?? (changed ? .specificationChanged : nil) else { return }
+        plan.actions.append(
+            .stopContainer(
+                id: instance.id, name: container.name, reason: reason,
+                graceSeconds: health.killGraceSeconds ?? snapshot.pod.terminationGraceSeconds))
+    }
+
+    private static func start(
+        _ container: PodContainer, _ snapshot: PodSnapshot, after exited: ObservedContainer? = nil,
+        plan: inout PodPlan
+    ) {
+        if let retry = snapshot.retryAt[container.name], retry > snapshot.now {
+            plan.wake(after: retry - snapshot.now)
+            return
+        }
+        if let exited, let left = crashDelay(container.name, exited, snapshot) {
+            plan.wake(after: left)
+            return
+        }
+        plan.actions.append(
+            .startContainer(name: container.name, attempt: snapshot.nextAttempt(container.name)))
+    }
+
+    /// Seconds until a container that ended may be started again.
+    static func crashDelay(_ name: String, _ exited: ObservedContainer, _ snapshot: PodSnapshot) -> Double? {
+        let failedAt = WallClock.seconds(rfc3339: exited.finishedAt) ?? 0
+        return snapshot.backOff[name]?.remaining(failedAt: failedAt, now: snapshot.now)
+    }
+}

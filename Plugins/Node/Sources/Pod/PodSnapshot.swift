@@ -1,0 +1,91 @@
+/// What probes and hooks say about one running container.
+struct ContainerHealth: Sendable, Equatable {
+    /// The startup probe succeeded, or there is none.
+    var started = true
+    /// The readiness probe's last verdict; true without one.
+    var ready = true
+    /// Why the container must be killed (a failed liveness or startup probe, a failed postStart hook).
+    var killReason: StopReason?
+    /// The postStart hook has not ended yet.
+    var hookPending = false
+    /// Grace period of the probe that failed, when it has its own.
+    var killGraceSeconds: Int64?
+}
+
+/// Why a container is stopped; it decides the event and the message that users see.
+enum StopReason: Sendable, Equatable {
+    case podDeleted
+    case podFinished
+    case deadlineExceeded
+    case livenessFailed
+    case startupFailed
+    case postStartFailed(String)
+    case specificationChanged
+    case sandboxLost
+
+    /// The text of the "Killing" event for `container`.
+    func message(container: String) -> String {
+        switch self {
+        case .podDeleted, .podFinished, .deadlineExceeded: return "Stopping container \(container)"
+        case .livenessFailed: return "Container \(container) failed liveness probe, will be restarted"
+        case .startupFailed: return "Container \(container) failed startup probe, will be restarted"
+        case .postStartFailed(let why): return "FailedPostStartHook: \(why)"
+        case .specificationChanged: return "Container \(container) definition changed, will be restarted"
+        case .sandboxLost: return "Pod sandbox changed, it will be killed and re-created."
+        }
+    }
+}
+
+/// Why a container waits, as users know it ("ImagePullBackOff", …).
+struct WaitingReason: Sendable, Equatable {
+    var reason: String
+    var message: String
+}
+
+/// Everything that the state machine decides from. Times are wall-clock seconds.
+struct PodSnapshot: Sendable {
+    let pod: Pod
+    var sandboxes: [ObservedSandbox]
+    var containers: [ObservedContainer]
+    /// By container ID.
+    var health: [String: ContainerHealth]
+    /// By container name.
+    var backOff: [String: CrashBackOff]
+    /// Failed starts are tried again from then on, by container name.
+    var retryAt: [String: Double]
+    /// Grace deadline of stops in progress, by container ID.
+    var stopping: [String: Double]
+    var sandboxRetryAt: Double
+    /// The pod is gone from the API, without a graceful deletion that was seen.
+    var isOrphan: Bool
+    /// When the pod was first seen here, for activeDeadlineSeconds.
+    var startedAt: Double
+    var now: Double
+    /// Lowest attempt number that is free, by container name, from statuses whose containers are gone.
+    var attemptFloor: [String: Int64]
+    /// Volumes and devices were given back already.
+    var isReleased: Bool
+
+    /// The newest sandbox.
+    var sandbox: ObservedSandbox? {
+        sandboxes.max { ($0.attempt, $0.createdAt) < ($1.attempt, $1.createdAt) }
+    }
+
+    /// The newest instance of a container in one sandbox, or in all.
+    func newest(_ name: String, in sandboxID: String? = nil) -> ObservedContainer? {
+        containers.filter { $0.name == name && (sandboxID == nil || $0.sandboxID == sandboxID) }
+            .max { $0.attempt < $1.attempt }
+    }
+
+    /// The instance before the newest one.
+    func previous(_ name: String) -> ObservedContainer? {
+        guard let newest = newest(name) else { return nil }
+        return containers.filter { $0.name == name && $0.attempt < newest.attempt }.max { $0.attempt < $1.attempt }
+    }
+
+    func nextAttempt(_ name: String) -> Int64 {
+        max(newest(name).map { $0.attempt + 1 } ?? 0, attemptFloor[name] ?? 0)
+    }
+
+    func healthOf(_ container: ObservedContainer) -> ContainerHealth { health[container.id] ?? ContainerHealth() }
+}

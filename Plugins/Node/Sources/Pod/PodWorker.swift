@@ -1,0 +1,168 @@
+import Objects
+import PluginAPI
+import PluginKit
+import Synchronization
+
+/// What pod workers act on.
+struct PodWorkerServices: Sendable {
+    let runtime: any RuntimeProvider
+    let network: any NetworkProvider
+    let api: APIClient
+    let objects: any ObjectReader
+    let volumes: VolumeManager
+    let devices: DeviceAllocator
+    let events: any PodEvents
+    let operations: OperationPool
+    /// Services whose variables containers of a namespace get.
+    let services: @Sendable (_ pod: Pod) -> [JSON]
+    let facts: @Sendable () -> NodeFacts
+    let log: NodeLog
+}
+
+/// Carries out the plans of the pod state machine. One call of `sync` at a time for one pod; any number for several.
+final class PodWorker: Sendable {
+    let services: PodWorkerServices
+    let runtimeState: RuntimeState
+    let probes: ProbeManager
+    /// Asks for another `sync` of a pod, after some nanoseconds.
+    let enqueue: @Sendable (_ uid: String, _ delay: UInt64) -> Void
+    private let entries = Mutex<[String: PodEntry]>([:])
+    /// References of pods to ConfigMaps and Secrets, so that their changes find the pods.
+    let references = VolumeReferences()
+
+    init(
+        services: PodWorkerServices, runtimeState: RuntimeState, probes: ProbeManager,
+        enqueue: @escaping @Sendable (String, UInt64) -> Void
+    ) {
+        self.services = services
+        self.runtimeState = runtimeState
+        self.probes = probes
+        self.enqueue = enqueue
+    }
+
+    var paths: NodePaths { services.volumes.paths }
+
+    func entry(_ uid: String) -> PodEntry? { entries.withLock { $0[uid] } }
+
+    /// All pods that the node knows, for statistics and look-ups.
+    var allPods: [Pod] { entries.withLock { Array($0.values) }.map(\.pod) }
+
+    func pod(namespace: String, name: String) -> Pod? {
+        let all = entries.withLock { Array($0.values) }
+        let named = all.map(\.pod).filter { $0.name == name && $0.namespace == namespace }
+        return named.first { $0.deletionTimestamp == nil } ?? named.first
+    }
+
+    // MARK: - News from the API
+
+    func podChanged(_ object: JSON) {
+        guard let pod = Pod(object: object) else { return }
+        let now = WallClock.now()
+        let record = runtimeState.pod(pod.uid)
+        let (entry, isNew) = entries.withLock { entries -> (PodEntry?, Bool) in
+            if let known = entries[pod.uid] { return (known, false) }
+            // Done here already; others' finalizers keep the object.
+            let isDone = pod.deletionTimestamp != nil && pod.deletionGraceSeconds == 0
+            if isDone && record.sandboxes.isEmpty && record.containers.isEmpty { return (nil, false) }
+            let made = PodEntry(pod: pod, now: now)
+            entries[pod.uid] = made
+            return (made, true)
+        }
+        guard let entry else { return }
+        if isNew || entry.update({ $0.take(pod) }) { enqueue(pod.uid, 0) }
+    }
+
+    func podRemoved(_ object: JSON) {
+        guard let uid = object["metadata"]["uid"].stringValue, let entry = entry(uid) else { return }
+        entry.update { $0.isOrphan = true }
+        enqueue(uid, 0)
+    }
+
+    /// Takes up what runs without an API object: it was deleted while the node was away.
+    func adoptOrphans(_ sandboxes: [ObservedSandbox]) {
+        for sandbox in sandboxes where entry(sandbox.podUID) == nil {
+            let object: JSON = [
+                "metadata": [
+                    "name": .string(sandbox.name), "namespace": .string(sandbox.namespace), "uid": .string(sandbox.podUID),
+                ]
+            ]
+            guard let pod = Pod(object: object) else { continue }
+            let entry = PodEntry(pod: pod, now: WallClock.now())
+            entry.update { $0.isOrphan = true }
+            entries.withLock { $0[pod.uid] = $0[pod.uid] ?? entry }
+            enqueue(pod.uid, 0)
+        }
+    }
+
+    /// A ConfigMap or Secret changed.
+    func objectChanged(_ key: String) {
+        for uid in references.pods(key) {
+            entry(uid)?.update { memory in
+                memory.volumesAreStale = true
+                // What could not be configured or mounted for lack of the object is tried again at once.
+                memory.sandboxRetryAt = 0
+                for (name, waiting) in memory.waiting where waiting.reason == "CreateContainerConfigError" {
+                    memory.retryAt[name] = nil
+                }
+            }
+            enqueue(uid, 0)
+        }
+    }
+
+    // MARK: - The loop
+
+    /// Brings one pod as near to its specification as can be now.
+    func sync(_ uid: String) throws -> Requeue {
+        guard let entry = entry(uid) else { return .done }
+        var wake: Double?
+        var rounds = 0
+        while rounds < 64 {
+            rounds += 1
+            let plan = PodPlanner.plan(entry.snapshot(runtimeState.pod(uid), now: WallClock.now()))
+            wake = plan.wakeAfter
+            if plan.actions.isEmpty { break }
+            var progressed = false
+            for action in plan.actions {
+                if action == .finalize {
+                    try finalize(entry)
+                    return .done
+                }
+                progressed = try perform(action, entry) || progressed
+            }
+            if !progressed { break }
+        }
+        supervise(entry)
+        let renewal = refreshVolumes(entry)
+        try writeStatus(entry)
+        guard let seconds = [wake, renewal].compactMap({ $0 }).min() else { return .done }
+        return .after(nanoseconds: UInt64(max(seconds, 0.01) * 1e9))
+    }
+
+    /// Carries out one step; answers whether the state changed, so that planning again makes sense.
+    private func perform(_ action: PodAction, _ entry: PodEntry) throws -> Bool {
+        switch action {
+        case .createSandbox(let attempt): return createSandbox(entry, attempt: attempt)
+        case .startContainer(let name, let attempt): return startContainer(entry, name: name, attempt: attempt)
+        case .stopContainer(let id, let name, let reason, let grace):
+            stopContainer(entry, id: id, name: name, reason: reason, graceSeconds: grace)
+            return false
+        case .removeContainer(let id): return try removeContainer(entry, id: id)
+        case .stopSandbox(let id): return try stopSandbox(entry, id: id)
+        case .removeSandbox(let id): return try removeSandbox(entry, id: id)
+        case .releaseResources: return try releaseResources(entry)
+        case .finalize: return false
+        }
+    }
+
+    func forget(_ uid: String) {
+        entries.withLock { _ = $0.removeValue(forKey: uid) }
+        references.forget(uid)
+    }
+
+    func runtimeFacts(_ entry: PodEntry) -> PodRuntimeFacts {
+        let facts = services.facts()
+        let (addresses, hostNetwork) = entry.read { ($0.podIPs, $0.pod.hostNetwork) }
+        return PodRuntimeFacts(
+            podIPs: hostNetwork ? facts.addresses : addresses, hostIPs: facts.addresses, nodeName: facts.nodeName)
+    }
+}

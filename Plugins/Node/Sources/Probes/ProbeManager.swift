@@ -1,0 +1,291 @@
+import CEpoll
+import Glibc
+import Objects
+import PluginKit
+import Synchronization
+
+/// What a probe tells the pod's worker.
+struct ProbeReport: Sendable, Equatable {
+    enum Change: Sendable, Equatable {
+        case started
+        case ready(Bool)
+        /// The container must be killed.
+        case failed(graceSeconds: Int64?)
+        /// A single failed try, for an event.
+        case unhealthy(String)
+    }
+    var podUID: String
+    var containerID: String
+    var container: String
+    var kind: ProbeKind
+    var change: Change
+}
+
+/// Runs all probes of the node: timing and connections in one thread with one epoll, commands on the operation pool.
+/// The thread exists while there are probes and sleeps until the next one is due.
+final class ProbeManager: @unchecked Sendable {
+    // SAFETY: what the loop's thread owns is touched by it alone; what is shared sits behind `inbox`.
+    private enum Command: Sendable {
+        case add(ProbeTask)
+        case removeContainer(String)
+        case removePod(String)
+        case result(task: Int, success: Bool, message: String)
+        case stop
+    }
+    private struct Inbox: Sendable {
+        var commands: [Command] = []
+        var nextTask = 0
+        var isRunning = false
+        var isStopped = false
+    }
+
+    private let runtime: any RuntimeProvider
+    private let operations: OperationPool
+    private let report: @Sendable (ProbeReport) -> Void
+    private let inbox = Mutex(Inbox())
+    private let wakeup: Int32
+    private let poller: Int32
+    private var tasks: [Int: ProbeTask] = [:]
+    private var connections: [Int32: ProbeConnection] = [:]
+    private let thread = NodeThread(name: "hostd-probes")
+
+    init(
+        runtime: any RuntimeProvider, operations: OperationPool, report: @escaping @Sendable (ProbeReport) -> Void
+    ) throws {
+        self.runtime = runtime
+        self.operations = operations
+        self.report = report
+        wakeup = try SystemError.check("eventfd", "") { eventfd(0, Int32(EFD_CLOEXEC | EFD_NONBLOCK)) }
+        poller = try SystemError.check("epoll_create1", "") { epoll_create1(Int32(EPOLL_CLOEXEC)) }
+        try watch(wakeup, UInt32(EPOLLIN.rawValue), EPOLL_CTL_ADD)
+    }
+
+    deinit {
+        close(wakeup)
+        close(poller)
+    }
+
+    // MARK: - From any thread
+
+    /// Begins the probes of a container that runs. `startupPassed` when the API shows it as started already.
+    func add(
+        _ container: PodContainer, instance: ObservedContainer, podUID: String, startupPassed: Bool, target: ProbeTarget
+    ) {
+        let kinds = ProbeKind.allCases.filter { container.object[$0.member].exists }
+        for kind in kinds where !(kind == .startup && startupPassed) {
+            let configuration = ProbeConfiguration(container.object[kind.member])
+            let healthy: Bool? = kind == .liveness ? true : nil
+            let isHeld = kind != .startup && container.hasStartupProbe && !startupPassed
+            send { inbox in
+                inbox.nextTask += 1
+                return .add(
+                    ProbeTask(
+                        id: inbox.nextTask, podUID: podUID, containerID: instance.id, container: container,
+                        state: ProbeState(kind: kind, configuration: configuration, isHealthy: healthy),
+                        target: target, isHeld: isHeld))
+            }
+        }
+    }
+
+    func remove(containerID: String) { send { _ in .removeContainer(containerID) } }
+    func remove(podUID: String) { send { _ in .removePod(podUID) } }
+
+    /// Returns when no probe runs and no report will come any more.
+    func stop() {
+        let wasRunning = inbox.withLock { inbox in
+            inbox.isStopped = true
+            inbox.commands.append(.stop)
+            return inbox.isRunning
+        }
+        if wasRunning {
+            wake()
+            thread.join()
+        }
+    }
+
+    private func send(_ make: (inout Inbox) -> Command) {
+        let starts = inbox.withLock { inbox -> Bool? in
+            if inbox.isStopped { return nil }
+            let command = make(&inbox)
+            if !inbox.isRunning {
+                // Without probes there is nothing to remove, and no thread to tell.
+                guard case .add = command else { return nil }
+                inbox.isRunning = true
+                inbox.commands.append(command)
+                return true
+            }
+            inbox.commands.append(command)
+            return false
+        }
+        guard let starts else { return }
+        if starts { thread.start { [self] in loop() } } else { wake() }
+    }
+
+    private func wake() {
+        var one: UInt64 = 1
+        // A full counter means that the loop is being woken anyway.
+        _ = write(wakeup, &one, 8)
+    }
+
+    // MARK: - The loop's thread
+
+    private func loop() {
+        var events = [epoll_event](repeating: epoll_event(), count: 32)
+        while true {
+            let count = epoll_wait(poller, &events, Int32(events.count), timeoutMilliseconds())
+            for event in events.prefix(Int(max(count, 0))) {
+                if event.data.fd == wakeup {
+                    var value: UInt64 = 0
+                    _ = read(wakeup, &value, 8)
+                } else {
+                    advance(event.data.fd)
+                }
+            }
+            for command in inbox.withLock({ inbox -> [Command] in
+                defer { inbox.commands.removeAll() }
+                return inbox.commands
+            }) {
+                if case .stop = command {
+                    for descriptor in connections.keys { close(descriptor) }
+                    connections.removeAll()
+                    tasks.removeAll()
+                    return
+                }
+                handle(command)
+            }
+            runDue()
+        }
+    }
+
+    private func timeoutMilliseconds() -> Int32 {
+        var next = tasks.values.filter { !$0.isHeld && !$0.isInFlight }.map(\.nextAt).min()
+        if let deadline = connections.values.map(\.deadline).min() { next = min(next ?? deadline, deadline) }
+        guard let next else { return -1 }
+        return Int32(min(max((next - ProbeTask.clock()) * 1000, 0).rounded(.up), 3_600_000))
+    }
+
+    private func handle(_ command: Command) {
+        switch command {
+        case .add(let task): tasks[task.id] = task
+        case .removeContainer(let id): drop { $0.containerID == id }
+        case .removePod(let uid): drop { $0.podUID == uid }
+        case .result(let id, let success, let message): finish(id, success: success, message: message)
+        case .stop: break  // Handled by the loop.
+        }
+    }
+
+    private func drop(_ matches: (ProbeTask) -> Bool) {
+        let ids = Set(tasks.values.filter(matches).map(\.id))
+        for id in ids { tasks[id] = nil }
+        for (descriptor, connection) in connections where ids.contains(connection.task) {
+            connections[descriptor] = nil
+            close(descriptor)
+        }
+    }
+
+    private func runDue() {
+        let now = ProbeTask.clock()
+        for task in tasks.values where !task.isHeld && !task.isInFlight && task.nextAt <= now { begin(task) }
+        for (descriptor, connection) in connections where connection.deadline <= now {
+            end(descriptor, .failed("context deadline exceeded (no answer within the timeout)"))
+        }
+    }
+
+    private func begin(_ task: ProbeTask) {
+        tasks[task.id]?.isInFlight = true
+        let probe = task.container.object[task.state.kind.member]
+        if probe["exec"].exists {
+            runCommand(task, probe["exec"]["command"])
+            return
+        }
+        do {
+            let (exchange, host, port) = try task.exchange(probe)
+            let (descriptor, _) = try PodSocket.connect(host: host, port: port)
+            connections[descriptor] = ProbeConnection(
+                task: task.id, exchange: exchange, address: "\(host):\(port)",
+                deadline: ProbeTask.clock() + task.state.configuration.timeout)
+            try watch(descriptor, UInt32(EPOLLOUT.rawValue), EPOLL_CTL_ADD)
+        } catch {
+            finish(task.id, success: false, message: "\(error)")
+        }
+    }
+
+    private func runCommand(_ task: ProbeTask, _ command: JSON) {
+        let timeout = task.state.configuration.timeout
+        operations.run { [weak self] in
+            guard let self else { return }
+            var success = false
+            var message = ""
+            do {
+                let answer = try runtime.execSync(
+                    [
+                        "id": .string(task.containerID), "command": command,
+                        "timeoutSeconds": .integer(Int64(timeout.rounded(.up))),
+                    ], deadline: WallClock.deadline(seconds: timeout))
+                success = answer["exitCode"].integerValue == 0
+                let output = ["stdout", "stderr"].map { answer[$0].stringValue.flatMap { Base64.decode($0) } ?? [] }
+                message = String(decoding: (output[0] + output[1]).prefix(1024), as: UTF8.self)
+            } catch {
+                message = "\(error)"
+            }
+            let result = Command.result(task: task.id, success: success, message: message)
+            let isRunning = inbox.withLock { inbox in
+                if !inbox.isStopped { inbox.commands.append(result) }
+                return !inbox.isStopped
+            }
+            if isRunning { wake() }
+        }
+    }
+
+    /// Goes on with a connection that epoll reported.
+    private func advance(_ descriptor: Int32) {
+        guard var connection = connections[descriptor] else { return }
+        let progress = connection.advance(descriptor)
+        connections[descriptor] = connection
+        if progress != .needsMore {
+            end(descriptor, progress)
+        } else if connection.wantsInput {
+            do {
+                try watch(descriptor, UInt32(EPOLLIN.rawValue), EPOLL_CTL_MOD)
+            } catch {
+                end(descriptor, .failed("\(error)"))
+            }
+        }
+    }
+
+    private func end(_ descriptor: Int32, _ progress: ProbeProgress) {
+        guard let connection = connections.removeValue(forKey: descriptor) else { return }
+        close(descriptor)
+        switch progress {
+        case .succeeded: finish(connection.task, success: true, message: "")
+        case .failed(let message): finish(connection.task, success: false, message: message)
+        case .needsMore: finish(connection.task, success: false, message: "the conversation was broken off")
+        }
+    }
+
+    private func finish(_ id: Int, success: Bool, message: String) {
+        guard var task = tasks[id] else { return }
+        let verdict = task.state.record(success: success)
+        task.isInFlight = false
+        task.nextAt = ProbeTask.clock() + task.state.nextDelay
+        tasks[id] = task
+        if !success, task.state.reportsFailure { report(task.report(.unhealthy(message))) }
+        guard let verdict else { return }
+        switch task.state.kind {
+        case .readiness: report(task.report(.ready(verdict)))
+        case .startup where verdict:
+            tasks[id] = nil
+            for other in tasks.values where other.containerID == task.containerID { tasks[other.id]?.isHeld = false }
+            report(task.report(.started))
+        case .startup, .liveness:
+            if verdict { return }
+            drop { $0.containerID == task.containerID }
+            report(task.report(.failed(graceSeconds: task.state.configuration.terminationGraceSeconds)))
+        }
+    }
+
+    private func watch(_ descriptor: Int32, _ events: UInt32, _ operation: Int32) throws {
+        var event = epoll_event(events: events, data: epoll_data_t(fd: descriptor))
+        try SystemError.check("epoll_ctl", "") { epoll_ctl(poller, operation, descriptor, &event) }
+    }
+}

@@ -1,0 +1,74 @@
+import Objects
+import PluginKit
+
+/// What the node answers under its own proxy path: /stats/summary, /pods, /healthz, as a kubelet does.
+final class NodeStatistics: Sendable {
+    private let worker: PodWorker
+    private let runtime: any RuntimeProvider
+    private let dataDirectory: String
+
+    init(worker: PodWorker, runtime: any RuntimeProvider, dataDirectory: String) {
+        self.worker = worker
+        self.runtime = runtime
+        self.dataDirectory = dataDirectory
+    }
+
+    func serve(_ path: String) throws -> JSON {
+        switch path.split(separator: "/").joined(separator: "/") {
+        case "stats/summary": return answer(try summary())
+        case "pods":
+            return answer(
+                ["kind": "PodList", "apiVersion": "v1", "metadata": [:], "items": .array(worker.allPods.map(\.object))])
+        case "healthz":
+            return ["status": 200, "headers": ["Content-Type": "text/plain"], "stream": false, "body": "ok"]
+        default: throw EndpointError(code: 404, reason: "NotFound", message: "the node serves no path \"\(path)\"")
+        }
+    }
+
+    private func answer(_ body: JSON) -> JSON {
+        [
+            "status": 200, "headers": ["Content-Type": "application/json"], "stream": false,
+            "body": .string(body.serializedString()),
+        ]
+    }
+
+    private func summary() throws -> JSON {
+        let stats = try runtime.containerStats([:], deadline: WallClock.deadline(seconds: 10))["stats"].arrayValue
+        var byID: [String: JSON] = [:]
+        for entry in stats { if let id = entry["id"].stringValue { byID[id] = entry } }
+        let pods = worker.allPods.map { podSummary($0, byID) }
+        let memory = HostFacts.meminfo(try Files.text("/proc/meminfo"))
+        let available = memory["MemAvailable"] ?? 0
+        return [
+            "node": [
+                "nodeName": .string(worker.services.facts().nodeName),
+                "memory": [
+                    "time": .string(WallClock.timestamp()), "availableBytes": .integer(available),
+                    "workingSetBytes": .integer((memory["MemTotal"] ?? 0) - available),
+                ],
+                "fs": ["capacityBytes": .integer(HostPressure.diskBytes(dataDirectory))],
+            ],
+            "pods": .array(pods),
+        ]
+    }
+
+    private func podSummary(_ pod: Pod, _ stats: [String: JSON]) -> JSON {
+        let containers = worker.runtimeState.pod(pod.uid).containers.values.filter { $0.state == .running }
+        let entries = containers.compactMap { container -> JSON? in
+            guard let entry = stats[container.id] else { return nil }
+            return [
+                "name": .string(container.name), "startTime": .string(WallClock.withoutFraction(container.startedAt)),
+                "cpu": ["time": entry["timestamp"], "usageCoreNanoSeconds": entry["cpuUsageNanoseconds"]],
+                "memory": [
+                    "time": entry["timestamp"], "usageBytes": entry["memoryUsageBytes"],
+                    "workingSetBytes": entry["memoryWorkingSetBytes"], "rssBytes": entry["memoryRSSBytes"],
+                ],
+                "rootfs": ["usedBytes": entry["writableLayerBytes"]],
+            ]
+        }
+        return [
+            "podRef": ["name": .string(pod.name), "namespace": .string(pod.namespace), "uid": .string(pod.uid)],
+            "containers": .array(entries),
+        ]
+    }
+}

@@ -1,0 +1,390 @@
+import CStateStore
+import Glibc
+import PluginAPI
+
+/// The one thread that writes. It takes what waits as a batch, checks each write against the state and the batch so far,
+/// writes the batch to the log, waits until it is on disk, and only then lets it be seen: by reads, by watches, and by the
+/// writers. It also ends leases and gives up history when their time has come.
+final class Committer: @unchecked Sendable {  // The queue is behind `monitor`; the rest is used by the thread alone.
+    private static let batchSize = 4 << 20
+    private static let batchCount = 512
+
+    private let store: StateStore.Parts
+    private let log: SegmentLog
+    private let monitor = Monitor()
+    private var queue = RingBuffer<Write>()
+    private var queuedBytes = 0
+    private var isWaiting = false
+    private var isClosing = false
+    /// Why no write is accepted any more.
+    private var failure: StoreError?
+    private var snapshotDone: UInt64?
+    private var thread: KernelThread?
+
+    // Of the thread:
+    private var batch: [Write] = []
+    private var overlay: [KeyReference: Record] = [:]
+    private var changed: [Record] = []
+    /// Records without a key that this batch added to the log.
+    private var marks: [Record] = []
+    private var nextRevision: UInt64 = 0
+    private var isSnapshotRunning = false
+    /// Not before this time, after a failed one.
+    private var nextSnapshot: UInt64 = 0
+    private var nextHousekeeping: UInt64 = .max
+    private var progressDue: UInt64 = .max
+
+    init(store: StateStore.Parts, log: SegmentLog) {
+        self.store = store
+        self.log = log
+    }
+
+    func start() throws(StoreError) {
+        planHousekeeping()
+        thread = try KernelThread(name: "hostd-commit") { [unowned self] in run() }
+    }
+
+    // MARK: The callers' side
+
+    /// Queues a write. Cheap: one lock, and a wake-up when the committer sleeps. Throws when it is not accepted. [any-thread]
+    func enqueue(_ write: Write) throws(StoreError) {
+        monitor.lock()
+        if let failure = failure ?? refusal(write) {
+            monitor.unlock()
+            throw failure
+        }
+        queue.append(write)
+        queuedBytes += write.size
+        let wakes = isWaiting
+        isWaiting = false
+        monitor.unlock()
+        if wakes { monitor.signal() }
+    }
+
+    private func refusal(_ write: Write) -> StoreError? {
+        if isClosing { return StoreError(HOSTD_ERROR_UNAVAILABLE, "the store is closing", retryable: true, retryDelay: 1000) }
+        guard queuedBytes + write.size > store.options.maximumQueuedSize, queuedBytes > 0 else { return nil }
+        return StoreError(
+            HOSTD_ERROR_RESOURCE_EXHAUSTED, "\(queuedBytes) bytes of writes wait for the disk already; write slower",
+            retryable: true, retryDelay: 50)
+    }
+
+    /// Why the store does not accept writes, nil when it does.
+    var refusesWritesBecause: StoreError? { monitor.locked { failure } }
+
+    /// Called by the snapshot's thread: the log up to this revision is no longer needed; nil after a failure.
+    func snapshotEnded(at revision: UInt64?) {
+        monitor.locked {
+            snapshotDone = revision ?? 0
+            monitor.signal()
+        }
+    }
+
+    /// Writes what waits, then the mark of an orderly end, and ends the thread.
+    func close() {
+        let thread: KernelThread? = monitor.locked {
+            isClosing = true
+            monitor.signal()
+            defer { self.thread = nil }
+            return self.thread
+        }
+        thread?.join()
+    }
+
+    // MARK: The thread
+
+    private func run() {
+        while takeBatch() {
+            endLeases()
+            if !batch.isEmpty { commit() }
+            keepHouse()
+        }
+        writeCloseMark()
+    }
+
+    /// Waits for writes or for the next time of something. False at the end.
+    private func takeBatch() -> Bool {
+        monitor.lock()
+        defer { monitor.unlock() }
+        while queue.isEmpty && snapshotDone == nil {
+            if isClosing { return false }
+            let deadline = min(store.leases.nextDeadline, nextHousekeeping, progressDue)
+            if deadline <= monotonicNow() { break }
+            isWaiting = true
+            if deadline == .max { monitor.wait() } else { monitor.wait(until: deadline) }
+            isWaiting = false
+        }
+        var size = 0
+        while batch.count < Self.batchCount, size < Self.batchSize, let write = queue.popFirst() {
+            batch.append(write)
+            size += write.size
+            queuedBytes -= write.size
+        }
+        return true
+    }
+
+    private func endLeases() {
+        let over = store.leases.expired(monotonicNow())
+        for lease in over.prefix(64).reversed() { batch.insert(Write(.revoke(lease: lease)), at: 0) }
+        if over.count > 64 { store.leases.retry(at: 0) }
+    }
+
+    private func commit() {
+        nextRevision = store.tree.revision
+        for write in batch { evaluate(write) }
+        do throws(SegmentLog.Failure) {
+            if failure == nil { try log.commit() } else { log.discard() }
+            publish()
+        } catch {
+            fail(error)
+        }
+        complete()
+    }
+
+    // MARK: Checking
+
+    private func evaluate(_ write: Write) {
+        switch write.action {
+        case .transaction: evaluateSteps(write)
+        case .grant(let lease, let timeToLive):
+            guard let mark = mark(write, kind: Record.Kind.leaseGrant, lease: lease, number: timeToLive) else { return }
+            log.add([mark], revision: nextRevision)
+            write.outcome.revision = lease
+        case .revoke(let lease): evaluateRevoke(write, lease)
+        case .compact(let revision):
+            guard revision <= store.tree.revision else {
+                write.outcome.error = .invalid(
+                    "revision \(revision) is not reached yet; the store is at \(store.tree.revision)")
+                return
+            }
+            guard let mark = mark(write, kind: Record.Kind.compact, lease: 0, number: 0) else { return }
+            mark.head.pointee.revision = revision
+            log.add([mark], revision: nextRevision)
+        }
+    }
+
+    private func newest(_ key: UnsafeRawBufferPointer) -> Record? {
+        overlay.isEmpty ? store.tree.newest(key) : overlay[KeyReference(bytes: key)] ?? store.tree.newest(key)
+    }
+
+    private func evaluateSteps(_ write: Write) {
+        for (position, step) in write.steps.enumerated() {
+            let found = newest(step.record.key)
+            let current = found?.isPut == true ? found : nil
+            if let error = objection(to: step, current) {
+                write.outcome = Outcome(revision: current?.revision ?? 0, failedStep: UInt32(position), error: error)
+                return
+            }
+        }
+        let records = write.steps.compactMap { $0.kind == HOSTD_STORE_CHECK ? nil : $0.record }
+        write.outcome.revision = records.isEmpty ? nextRevision : nextRevision + 1
+        guard !records.isEmpty else { return }
+        stamp(records)
+        log.add(records, revision: nextRevision)
+    }
+
+    /// What speaks against a step, given what its key holds.
+    private func objection(to step: Step, _ current: Record?) -> StoreError? {
+        let name = { step.record.key.text }
+        switch step.kind {
+        case HOSTD_STORE_CREATE:
+            if current != nil { return StoreError(HOSTD_ERROR_ALREADY_EXISTS, "\(name()) exists") }
+        case HOSTD_STORE_UPDATE, HOSTD_STORE_DELETE:
+            guard let current else { return StoreError(HOSTD_ERROR_NOT_FOUND, "\(name()) does not exist") }
+            if step.expected != 0 && step.expected != current.revision { return conflict(step, current.revision) }
+        case HOSTD_STORE_CHECK:
+            if step.expected != current?.revision ?? 0 { return conflict(step, current?.revision ?? 0) }
+        default: break
+        }
+        if step.record.isPut && step.record.lease != 0 && !store.leases.contains(step.record.lease) {
+            return StoreError(HOSTD_ERROR_NOT_FOUND, "lease \(step.record.lease) of \(name()) does not exist or is over")
+        }
+        return nil
+    }
+
+    private func conflict(_ step: Step, _ present: UInt64) -> StoreError {
+        StoreError(
+            HOSTD_ERROR_CONFLICT,
+            "\(step.record.key.text) is at revision \(present), not \(step.expected); read it again", retryable: true)
+    }
+
+    /// Gives records their place in history and makes them visible to the rest of the batch.
+    private func stamp(_ records: [Record]) {
+        nextRevision += 1
+        for record in records {
+            let before = newest(record.key)
+            let head = record.head
+            head.pointee.revision = nextRevision
+            head.pointee.create_revision = before?.isPut == true ? before!.head.pointee.create_revision : nextRevision
+            head.pointee.version = before?.isPut == true ? before!.head.pointee.version + 1 : 1
+            if !record.isPut { head.pointee.flags = HOSTD_STORE_RECORD_HAS_PREVIOUS }
+            changed.append(record)
+        }
+        if batch.count > 1 { for record in records { overlay[KeyReference(bytes: record.key)] = record } }
+    }
+
+    private func evaluateRevoke(_ write: Write, _ lease: UInt64) {
+        guard let keys = store.leases.keys(of: lease) else {
+            write.outcome.error = StoreError(HOSTD_ERROR_NOT_FOUND, "lease \(lease) does not exist or is over")
+            return
+        }
+        guard let mark = mark(write, kind: Record.Kind.leaseRevoke, lease: lease, number: 0) else { return }
+        var records: [Record] = []
+        for key in keys {
+            key.withUnsafeBytes { key in
+                guard let current = newest(key), current.isPut, current.lease == lease else { return }
+                do throws(StoreError) {
+                    let record = try Record.make(kind: Record.Kind.delete, key: key)
+                    write.steps.append(Step(kind: HOSTD_STORE_DELETE, expected: 0, record: record))
+                    records.append(record)
+                } catch {
+                    write.outcome.error = error
+                }
+            }
+        }
+        guard write.outcome.error == nil else { return }
+        if !records.isEmpty { stamp(records) }
+        log.add(records + [mark], revision: nextRevision)
+        write.outcome.revision = nextRevision
+    }
+
+    private func mark(_ write: Write, kind: UInt32, lease: UInt64, number: UInt64) -> Record? {
+        do throws(StoreError) {
+            let mark = try withUnsafeBytes(of: number.littleEndian) { bytes throws(StoreError) in
+                try Record.make(kind: kind, key: UnsafeRawBufferPointer(start: nil, count: 0), value: bytes, lease: lease)
+            }
+            marks.append(mark)
+            return mark
+        } catch {
+            write.outcome.error = error
+            return nil
+        }
+    }
+
+    // MARK: After the disk
+
+    /// The batch is on disk: lets it be seen.
+    private func publish() {
+        if let failure { return refuse(failure) }
+        var events: [Event] = []
+        events.reserveCapacity(changed.count)
+        let now = UInt32(truncatingIfNeeded: monotonicNow() / 1_000_000_000)
+        store.lock.writing {
+            for record in changed {
+                record.retain()
+                events.append(store.tree.apply(record, now: now))
+            }
+            compact(now: now)
+        }
+        for event in events where event.record.lease != 0 || event.previous?.lease ?? 0 != 0 { store.leases.follow(event) }
+        for write in batch where write.outcome.error == nil { followAction(write.action) }
+        if !events.isEmpty {
+            store.hub.publish(events, upTo: store.tree.revision)
+            if progressDue == .max { progressDue = monotonicNow() + WatchHub.progressNanoseconds }
+        }
+        if nextHousekeeping == .max { planHousekeeping() }
+    }
+
+    private func followAction(_ action: Write.Action) {
+        switch action {
+        case .grant(let lease, let timeToLive): store.leases.insert(lease, timeToLive: timeToLive, now: monotonicNow())
+        case .revoke(let lease): store.leases.remove(lease)
+        case .compact(let revision): store.lock.writing { _ = store.tree.compact(to: min(revision, store.pins.lowest)) }
+        case .transaction: break
+        }
+    }
+
+    /// Gives up history beyond the bounds, a little with each batch. The write lock is held.
+    private func compact(now: UInt32) {
+        let options = store.options
+        guard let target = store.tree.compactionTarget(
+            bytes: options.historySize, count: options.historyCount, seconds: options.historySeconds, now: now)
+        else { return }
+        store.tree.compact(to: min(target, store.pins.lowest), limit: 4096)
+    }
+
+    private func fail(_ error: SegmentLog.Failure) {
+        switch error {
+        case .refused(let error): refuse(error)
+        case .fatal(let error):
+            let stopped = StoreError(
+                HOSTD_ERROR_UNAVAILABLE,
+                "the store accepts no writes: \(error.message); what was acknowledged is safe, restart hostd after the repair")
+            monitor.locked { failure = stopped }
+            store.options.log(HOSTD_LOG_ERROR, stopped.message, [("directory", store.directory.path)])
+            refuse(stopped)
+        }
+    }
+
+    /// Nothing of the batch happened.
+    private func refuse(_ error: StoreError) {
+        for write in batch { write.outcome = Outcome(error: error) }
+        if batch.contains(where: { if case .none = $0.completion { true } else { false } }) {
+            store.leases.retry(at: failure == nil ? monotonicNow() + 1_000_000_000 : .max)
+        }
+    }
+
+    private func complete() {
+        overlay.removeAll(keepingCapacity: true)
+        changed.removeAll(keepingCapacity: true)
+        for mark in marks { mark.release() }
+        marks.removeAll(keepingCapacity: true)
+        var calls: [Write] = []
+        for write in batch {
+            switch write.completion {
+            case .wake(let word): store_futex_wake(word)
+            case .call: calls.append(write)
+            case .none: break
+            }
+        }
+        batch.removeAll(keepingCapacity: true)
+        if !calls.isEmpty { store.completions.add(calls) }
+    }
+
+    // MARK: Housekeeping
+
+    private func keepHouse() {
+        let now = monotonicNow()
+        if progressDue <= now {
+            progressDue = .max
+            store.hub.tellProgress()
+        }
+        if nextHousekeeping <= now {
+            store.lock.writing { compact(now: UInt32(truncatingIfNeeded: now / 1_000_000_000)) }
+            planHousekeeping()
+        }
+        if let done = monitor.locked({ () -> UInt64? in defer { snapshotDone = nil }; return snapshotDone }) {
+            isSnapshotRunning = false
+            if done == 0 { nextSnapshot = now + 10_000_000_000 }
+            store.maintenance.retire(log.removeSegments(upTo: done))
+        }
+        let floor = store.tree.compactedRevision
+        if !isSnapshotRunning, now >= nextSnapshot, log.removableBytes(upTo: floor) >= store.options.snapshotThreshold {
+            isSnapshotRunning = true
+            store.maintenance.snapshot(at: floor)
+        }
+    }
+
+    /// When the oldest history will be too old; not sooner than in ten seconds.
+    private func planHousekeeping() {
+        guard store.options.historySeconds > 0, let oldest = store.tree.oldestEvent else {
+            nextHousekeeping = .max
+            return
+        }
+        let due = (UInt64(oldest) + UInt64(store.options.historySeconds) + 1) * 1_000_000_000
+        nextHousekeeping = max(due, monotonicNow() + 10_000_000_000)
+    }
+
+    private func writeCloseMark() {
+        guard failure == nil else { return }
+        let write = Write(.transaction)
+        guard let mark = mark(write, kind: Record.Kind.close, lease: 0, number: 0) else { return }
+        log.add([mark], revision: store.tree.revision)
+        do throws(SegmentLog.Failure) {
+            try log.commit()
+        } catch {
+            store.options.log(HOSTD_LOG_WARNING, "the log could not be closed in order: \(error)", [])
+        }
+        complete()
+    }
+}

@@ -1,0 +1,225 @@
+import CStateStore
+import Glibc
+import PluginAPI
+
+/// Brings the state back from the newest snapshot and the log, and finds where the log goes on.
+///
+/// What a crash may leave behind is a last batch that is partly on disk: it was never acknowledged and is dropped. Any
+/// other damage means that acknowledged writes are lost; then the store refuses to start and says where. The two can be
+/// told apart because a batch is begun only after the one before it is on disk: a valid frame of a later batch behind a
+/// broken one proves damage.
+struct Recovery {
+    let directory: StoreDirectory
+    let options: StateStoreOptions
+    let tree: StateTree
+    let leases: LeaseTable
+    let preparer: SegmentPreparer
+
+    private struct SegmentFile {
+        let number: UInt64
+        let head: FileHead
+        let map: MappedFile
+        var first: FrameHead?
+        var lastRevision: UInt64 = 0
+        var size: Int { map.bytes.count }
+    }
+
+    /// Runs it. Afterwards the tree shows every acknowledged write.
+    func run() throws(StoreError) -> SegmentLog.Tail {
+        let started = monotonicNow()
+        let names = try directory.names()
+        for name in names where name.hasSuffix(".tmp") { try directory.remove(name) }
+        try loadSnapshot(names)
+        let numbers = names.compactMap { LogFormat.number(of: $0, prefix: "log-") }
+        let tail = numbers.isEmpty ? try begin(number: 1) : try replay(numbers)
+        options.log(HOSTD_LOG_INFO, "store opened", [
+            ("directory", directory.path), ("revision", "\(tree.revision)"), ("keys", "\(tree.liveCount)"),
+            ("segments", "\(tail.sealed.count + 1)"), ("milliseconds", "\((monotonicNow() - started) / 1_000_000)"),
+        ])
+        return tail
+    }
+
+    // MARK: Snapshot
+
+    private func loadSnapshot(_ names: [String]) throws(StoreError) {
+        let revisions = names.compactMap { LogFormat.number(of: $0, prefix: "snapshot-") }.sorted()
+        guard let newest = revisions.last else { return }
+        let path = directory.file(LogFormat.snapshotName(newest))
+        let now = monotonicNow()
+        let shown = try SnapshotReader.read(path) { record throws(StoreError) in
+            if record.isPut {
+                tree.load(record)
+                if record.lease != 0 { leases.attach(record) }
+            } else {
+                follow(record, now: now)
+                record.release()
+            }
+        }
+        tree.finishLoading(at: shown)
+        for old in revisions.dropLast() { try directory.remove(LogFormat.snapshotName(old)) }
+    }
+
+    /// Repeats what a record that is neither put nor delete says.
+    private func follow(_ record: Record, now: UInt64) {
+        switch record.kind {
+        case Record.Kind.leaseGrant where record.value.count == 8:
+            leases.insert(record.lease, timeToLive: record.value.loadUnaligned(as: UInt64.self), now: now)
+        case Record.Kind.leaseRevoke: leases.remove(record.lease)
+        case Record.Kind.compact: tree.compact(to: record.revision)
+        default: break  // The close mark asks for nothing.
+        }
+    }
+
+    // MARK: Log
+
+    private func begin(number: UInt64) throws(StoreError) -> SegmentLog.Tail {
+        let segment = try preparer.take(number: number, size: options.firstSegmentSize)
+        return SegmentLog.Tail(
+            sealed: [], active: .init(number: number, size: segment.size, lastRevision: tree.revision), file: segment.file,
+            salt: segment.salt, offset: LogFormat.headSize, sequence: 1)
+    }
+
+    private func open(_ number: UInt64) throws(StoreError) -> SegmentFile {
+        let path = directory.file(LogFormat.segmentName(number))
+        let map = try MappedFile(path)
+        let head = try FileHead(map.bytes, magic: LogFormat.segmentMagic, path: path)
+        guard head.number == number else {
+            throw StoreError(HOSTD_ERROR_DATA_LOSS, "\(path) says that it is segment \(head.number); files were renamed, undo that")
+        }
+        return SegmentFile(
+            number: number, head: head, map: map, first: FrameHead.read(map.bytes, at: LogFormat.headSize, salt: head.salt))
+    }
+
+    private func replay(_ numbers: [UInt64]) throws(StoreError) -> SegmentLog.Tail {
+        var segments: [SegmentFile] = []
+        for number in numbers {
+            if let last = segments.last, last.number + 1 != number {
+                throw StoreError(
+                    HOSTD_ERROR_DATA_LOSS,
+                    "segment \(directory.file(LogFormat.segmentName(last.number + 1))) is missing; restore it from a backup")
+            }
+            segments.append(try open(number))
+        }
+        let base = tree.revision
+        var sequence = segments[0].first?.sequence ?? 1
+        for position in segments.indices {
+            let end = try replay(&segments[position], sequence: &sequence, base: base)
+            if let next = segments[(position + 1)...].firstIndex(where: { $0.first != nil }) {
+                guard next == position + 1, segments[next].first?.sequence == sequence else {
+                    throw damage(segments[position], at: end)
+                }
+                continue
+            }
+            return try finish(segments, active: position, end: end, sequence: sequence)
+        }
+        throw StoreError(HOSTD_ERROR_INTERNAL, "the log in \(directory.path) has no segment")
+    }
+
+    /// Applies the valid frames of a segment; returns where they end.
+    private func replay(_ segment: inout SegmentFile, sequence: inout UInt64, base: UInt64) throws(StoreError) -> Int {
+        var offset = LogFormat.headSize
+        let bytes = segment.map.bytes
+        let now = monotonicNow()
+        segment.lastRevision = tree.revision
+        while let frame = FrameHead.read(bytes, at: offset, salt: segment.head.salt), frame.sequence == sequence {
+            let start = offset + FrameHead.size
+            guard frame.revision <= max(tree.revision, base) + 1 else {
+                throw StoreError(
+                    HOSTD_ERROR_DATA_LOSS,
+                    "\(segment.map.path) goes on at revision \(frame.revision) after \(tree.revision): a snapshot or segment is "
+                        + "missing; restore it from a backup")
+            }
+            let fits = try FrameHead.records(UnsafeRawBufferPointer(rebasing: bytes[start..<start + Int(frame.size)])) {
+                record throws(StoreError) in try apply(record, base: base, now: now)
+            }
+            guard fits else { throw damage(segment, at: offset) }
+            segment.lastRevision = frame.revision
+            offset = start + Int(frame.size)
+            sequence += 1
+        }
+        keepBounds(now: now)
+        return offset
+    }
+
+    private func apply(_ bytes: UnsafeRawBufferPointer, base: UInt64, now: UInt64) throws(StoreError) {
+        let head = bytes.loadUnaligned(as: hostd_store_record.self)
+        let isChange = head.kind == Record.Kind.put || head.kind == Record.Kind.delete
+        if isChange && head.revision <= base { return }  // The snapshot has it.
+        let record = try Record.copy(bytes)
+        guard isChange else {
+            follow(record, now: now)
+            return record.release()
+        }
+        leases.follow(tree.apply(record, now: UInt32(truncatingIfNeeded: now / 1_000_000_000)))
+    }
+
+    private func keepBounds(now: UInt64) {
+        while let target = tree.compactionTarget(
+            bytes: options.historySize, count: options.historyCount, seconds: 0, now: 0) { tree.compact(to: target) }
+    }
+
+    private func damage(_ segment: SegmentFile, at offset: Int) -> StoreError {
+        StoreError(
+            HOSTD_ERROR_DATA_LOSS,
+            "\(segment.map.path) is damaged at offset \(offset): acknowledged writes after it cannot be read; restore the store "
+                + "from a backup (hostd store backup), or repair the disk and copy the file back")
+    }
+
+    // MARK: Tail
+
+    private func finish(
+        _ segments: [SegmentFile], active: Int, end: Int, sequence: UInt64
+    ) throws(StoreError) -> SegmentLog.Tail {
+        let segment = segments[active]
+        if hasFrame(segment, from: end + 8, ofBatchAfter: end) { throw damage(segment, at: end) }
+        for later in segments[(active + 1)...] {
+            if hasFrame(later, from: LogFormat.headSize + 8, ofBatchAfter: LogFormat.headSize) {
+                throw damage(later, at: LogFormat.headSize)
+            }
+        }
+        let file = try StoreFile(segment.map.path, flags: O_RDWR)
+        if let torn = tornEnd(segment, from: end, sequence: sequence) {
+            options.log(HOSTD_LOG_WARNING, "the log ends in a batch that was never acknowledged; it is dropped", [
+                ("segment", segment.map.path), ("offset", "\(end)"), ("bytes", "\(torn - end)"),
+            ])
+            try file.erase(from: end, to: torn, with: options.files)
+            try file.synchronize(with: options.files)
+        }
+        for later in segments[(active + 1)...] { try directory.remove(LogFormat.segmentName(later.number)) }
+        if active + 1 < segments.count { try directory.synchronize() }
+        return SegmentLog.Tail(
+            sealed: segments[..<active].map { .init(number: $0.number, size: $0.size, lastRevision: $0.lastRevision) },
+            active: .init(number: segment.number, size: segment.size, lastRevision: segment.lastRevision), file: file,
+            salt: segment.head.salt, offset: end, sequence: sequence)
+    }
+
+    /// Whether a valid frame lies at or behind `start` whose batch begins after `offset`.
+    private func hasFrame(_ segment: SegmentFile, from start: Int, ofBatchAfter offset: Int) -> Bool {
+        guard let bytes = segment.map.bytes.baseAddress else { return false }
+        var position = start
+        while true {
+            position = store_find_word(bytes, segment.size, position, LogFormat.frameMagic)
+            if position >= segment.size { return false }
+            if let frame = FrameHead.read(segment.map.bytes, at: position, salt: segment.head.salt),
+                position - Int(frame.batchDistance) > offset
+            {
+                return true
+            }
+            position += 8
+        }
+    }
+
+    /// The end of what a torn batch left, nil when nothing did. In a recycled segment bytes of its older use follow, which
+    /// no checksum of this segment fits: only frames with the next numbers count there.
+    private func tornEnd(_ segment: SegmentFile, from end: Int, sequence: UInt64) -> Int? {
+        let rest = UnsafeRawBufferPointer(rebasing: segment.map.bytes[end...])
+        guard let base = rest.baseAddress else { return nil }
+        let used = store_size_without_zeros(base, rest.count)
+        if used == 0 { return nil }
+        if segment.head.reserved == 0 { return end + used }
+        guard rest.count >= FrameHead.size else { return nil }
+        let head = rest.loadUnaligned(as: FrameHead.self)
+        let isTorn = head.magic == LogFormat.frameMagic && head.sequence == sequence
+        return isTorn || hasFrame(segment, from: end + 8, ofBatchAfter: -1) ? segment.size : nil
+    }
+}

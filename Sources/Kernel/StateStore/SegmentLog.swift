@@ -1,0 +1,155 @@
+import CStateStore
+import Glibc
+import PluginAPI
+
+/// The write-ahead log: a row of segments, the last one being written. Used by the committer alone.
+final class SegmentLog {
+    struct Segment {
+        let number: UInt64
+        let size: Int
+        /// The store's revision after its last frame.
+        var lastRevision: UInt64
+    }
+
+    /// Where recovery ended and writing goes on.
+    struct Tail {
+        var sealed: [Segment]
+        var active: Segment
+        var file: StoreFile
+        var salt: UInt32
+        var offset: Int
+        var sequence: UInt64
+    }
+
+    enum Failure: Error {
+        /// Nothing was written; the next try may succeed.
+        case refused(StoreError)
+        /// What is on disk is unknown: no write may be acknowledged any more.
+        case fatal(StoreError)
+    }
+
+    private struct Frame {
+        var firstRecord: Int
+        var count: Int
+        var size: Int
+        var revision: UInt64
+    }
+
+    private var tail: Tail
+    private let options: StateStoreOptions
+    private let preparer: SegmentPreparer
+    private var frames: [Frame] = []
+    private var records: [Record] = []
+    private var heads: [FrameHead] = []
+    private var vectors: [iovec] = []
+
+    init(tail: Tail, options: StateStoreOptions, preparer: SegmentPreparer) {
+        self.tail = tail
+        self.options = options
+        self.preparer = preparer
+    }
+
+    /// Adds a frame to the batch. The records stay the caller's and must live until `commit`.
+    func add(_ frame: [Record], revision: UInt64) {
+        frames.append(Frame(
+            firstRecord: records.count, count: frame.count, size: frame.reduce(0) { $0 + $1.size }, revision: revision))
+        records.append(contentsOf: frame)
+    }
+
+    /// Writes the batch and waits until it is on disk.
+    func commit() throws(Failure) {
+        defer { discard() }
+        guard let last = frames.last else { return }
+        let size = frames.reduce(0) { $0 + $1.size + FrameHead.size }
+        if tail.offset + size > tail.active.size {
+            do throws(StoreError) { try rotate(for: size) } catch { throw .refused(error) }
+        }
+        layOut()
+        do throws(StoreError) {
+            try tail.file.write(&vectors, at: tail.offset, with: options.files)
+        } catch {
+            try undo(size, because: error)
+        }
+        do throws(StoreError) {
+            try tail.file.synchronize(with: options.files)
+        } catch {
+            throw .fatal(error)
+        }
+        tail.offset += size
+        tail.sequence += UInt64(frames.count)
+        tail.active.lastRevision = last.revision
+        if tail.offset > tail.active.size / 2 {
+            preparer.request(number: tail.active.number + 1, size: options.segmentSize)
+        }
+    }
+
+    /// Forgets the frames that were added.
+    func discard() {
+        frames.removeAll(keepingCapacity: true)
+        records.removeAll(keepingCapacity: true)
+    }
+
+    /// Fills the heads and the list of memory to write.
+    private func layOut() {
+        heads.removeAll(keepingCapacity: true)
+        vectors.removeAll(keepingCapacity: true)
+        var distance = 0
+        for (position, frame) in frames.enumerated() {
+            var head = FrameHead(
+                size: UInt32(frame.size), count: UInt32(frame.count), sequence: tail.sequence + UInt64(position),
+                revision: frame.revision, batchDistance: UInt32(distance))
+            var checksum = head.headChecksum(salt: tail.salt)
+            for record in records[frame.firstRecord..<frame.firstRecord + frame.count] {
+                checksum = store_crc32c(checksum, record.bytes, record.size)
+            }
+            head.checksum = checksum
+            heads.append(head)
+            distance += frame.size + FrameHead.size
+        }
+        heads.withUnsafeMutableBytes { bytes in
+            for (position, frame) in frames.enumerated() {
+                vectors.append(iovec(iov_base: bytes.baseAddress! + position * FrameHead.size, iov_len: FrameHead.size))
+                for record in records[frame.firstRecord..<frame.firstRecord + frame.count] {
+                    vectors.append(iovec(iov_base: record.bytes, iov_len: record.size))
+                }
+            }
+        }
+    }
+
+    /// After a failed write: makes sure that no part of the batch is found by a later recovery.
+    private func undo(_ size: Int, because error: StoreError) throws(Failure) -> Never {
+        guard error.code == HOSTD_ERROR_NO_SPACE else { throw .fatal(error) }
+        do throws(StoreError) {
+            try tail.file.erase(from: tail.offset, to: min(tail.offset + size, tail.active.size), with: options.files)
+            try tail.file.synchronize(with: options.files)
+        } catch {
+            throw .fatal(error)
+        }
+        throw .refused(error)
+    }
+
+    private func rotate(for size: Int) throws(StoreError) {
+        let needed = max(options.segmentSize, (LogFormat.headSize + size + 4095) & ~4095)
+        let next = try preparer.take(number: tail.active.number + 1, size: needed)
+        tail.sealed.append(tail.active)
+        tail.active = Segment(number: next.number, size: next.size, lastRevision: tail.active.lastRevision)
+        tail.file = next.file
+        tail.salt = next.salt
+        tail.offset = LogFormat.headSize
+    }
+
+    /// Bytes of sealed segments that hold nothing after `revision`.
+    func removableBytes(upTo revision: UInt64) -> Int {
+        tail.sealed.prefix { $0.lastRevision <= revision }.reduce(0) { $0 + $1.size }
+    }
+
+    /// Forgets those segments and hands them to the caller, oldest first.
+    func removeSegments(upTo revision: UInt64) -> [Segment] {
+        let count = tail.sealed.prefix { $0.lastRevision <= revision }.count
+        defer { tail.sealed.removeFirst(count) }
+        return Array(tail.sealed.prefix(count))
+    }
+
+    /// Bytes of all segments.
+    var size: Int { tail.sealed.reduce(tail.active.size) { $0 + $1.size } }
+}

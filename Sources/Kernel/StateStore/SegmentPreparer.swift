@@ -1,0 +1,130 @@
+import Glibc
+import PluginAPI
+
+/// A segment on disk, empty and durable, ready to be written to.
+struct PreparedSegment: Sendable {
+    let number: UInt64
+    let salt: UInt32
+    let size: Int
+    let file: StoreFile
+}
+
+/// Makes the next log segment in the background: blocks reserved, zeros written, head and name on disk; so a commit finds
+/// space that is there for certain, and its fdatasync need not write metadata.
+final class SegmentPreparer: PoolJob, @unchecked Sendable {  // All state is behind `monitor`.
+    private enum State {
+        case idle
+        case working(number: UInt64, size: Int)
+        case done(Result<PreparedSegment, StoreError>)
+    }
+
+    private let directory: StoreDirectory
+    private let options: StateStoreOptions
+    private let background: WorkerPool
+    private let monitor = Monitor()
+    private var state = State.idle
+    /// A file of an older segment to be used again, and its size.
+    private var recycled: (name: String, size: Int)?
+
+    init(directory: StoreDirectory, options: StateStoreOptions, background: WorkerPool) {
+        self.directory = directory
+        self.options = options
+        self.background = background
+    }
+
+    /// Begins to make segment `number` unless that is done or under way.
+    func request(number: UInt64, size: Int) {
+        let starts = monitor.locked {
+            guard case .idle = state else { return false }
+            state = .working(number: number, size: size)
+            return true
+        }
+        if starts { background.submit(self) }
+    }
+
+    /// Waits for the segment and takes it. After a failure the next call tries anew.
+    func take(number: UInt64, size: Int) throws(StoreError) -> PreparedSegment {
+        request(number: number, size: size)
+        monitor.lock()
+        while case .working = state { monitor.wait() }
+        let result = state
+        state = .idle
+        monitor.unlock()
+        guard case .done(let outcome) = result else {
+            throw StoreError(HOSTD_ERROR_INTERNAL, "segment \(number) was not prepared")
+        }
+        let segment = try outcome.get()
+        if segment.number == number && segment.size >= size { return segment }
+        try directory.remove(LogFormat.segmentName(segment.number))
+        return try take(number: number, size: size)
+    }
+
+    func run() {
+        let wanted = monitor.locked { () -> (UInt64, Int)? in
+            if case .working(let number, let size) = state { return (number, size) }
+            return nil
+        }
+        guard let (number, size) = wanted else { return }
+        let result = Result { () throws(StoreError) in try make(number: number, size: size) }
+        monitor.locked {
+            state = .done(result)
+            monitor.broadcast()
+        }
+    }
+
+    private func make(number: UInt64, size: Int) throws(StoreError) -> PreparedSegment {
+        let temporary = LogFormat.segmentName(number) + ".tmp"
+        do throws(StoreError) {
+            let reused = try reuse(temporary, size: size)
+            let file: StoreFile
+            if let reused { file = reused } else { file = try create(temporary, size: size) }
+            var head = FileHead(magic: LogFormat.segmentMagic, number: number)
+            head.reserved = reused != nil ? 1 : 0
+            try withUnsafeBytes(of: head) { bytes throws(StoreError) in try file.write(bytes, at: 0, with: options.files) }
+            try file.synchronize(with: options.files)
+            try directory.rename(temporary, to: LogFormat.segmentName(number))
+            return PreparedSegment(number: number, salt: head.salt, size: size, file: file)
+        } catch {
+            try directory.remove(temporary)
+            throw error
+        }
+    }
+
+    private func reuse(_ name: String, size: Int) throws(StoreError) -> StoreFile? {
+        let old: String? = monitor.locked {
+            guard let recycled, recycled.size == size else { return nil }
+            self.recycled = nil
+            return recycled.name
+        }
+        guard let old else { return nil }
+        try directory.rename(old, to: name)
+        return try StoreFile(directory.file(name), flags: O_RDWR)
+    }
+
+    private func create(_ name: String, size: Int) throws(StoreError) -> StoreFile {
+        let free = try directory.freeSpace()
+        guard free >= size + options.reservedSpace else {
+            throw fileError("prepare", "\(directory.path) (\(free) bytes free, \(size + options.reservedSpace) needed)", ENOSPC)
+        }
+        let file = try StoreFile(directory.file(name), flags: O_RDWR | O_CREAT | O_TRUNC)
+        let result = options.files.allocate(file.descriptor, size)
+        if result != 0 && result != EOPNOTSUPP && result != EINVAL { throw fileError("allocate", file.path, result) }
+        var offset = 0
+        while offset < size {  // In pieces, so that a commit meanwhile does not wait for all of it.
+            let end = min(offset + (2 << 20), size)
+            try file.erase(from: offset, to: end, with: options.files)
+            try file.synchronize(with: options.files)
+            offset = end
+        }
+        return file
+    }
+
+    /// Takes care of a segment that is no longer needed: keeps its file for the next one, or removes it.
+    func retire(number: UInt64, size: Int) throws(StoreError) {
+        let name = LogFormat.segmentName(number)
+        let spare = "recycled-\(number).tmp"
+        guard size == options.segmentSize, monitor.locked({ recycled == nil }) else { return try directory.remove(name) }
+        try directory.rename(name, to: spare)
+        monitor.locked { recycled = (spare, size) }
+    }
+}

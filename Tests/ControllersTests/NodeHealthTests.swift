@@ -1,0 +1,61 @@
+import Objects
+import XCTest
+
+@testable import Controllers
+
+final class NodeHealthTests: XCTestCase {
+    private let now = Timestamp(seconds: 10_000)
+    private func node(ready: String, heartbeat: Int64? = nil, taints: JSON = []) -> JSON {
+        var condition: JSON = ["type": "Ready", "status": .string(ready)]
+        if let heartbeat { condition["lastHeartbeatTime"] = .string(Timestamp(seconds: heartbeat).formatted(fraction: .none)) }
+        return ["metadata": ["name": "a"], "spec": ["taints": taints], "status": ["conditions": .array([condition])]]
+    }
+    private func lease(_ seconds: Int64) -> JSON {
+        ["spec": ["renewTime": .string(Timestamp(seconds: seconds).formatted(fraction: .micro))]]
+    }
+
+    func testJudgement() {
+        let cases: [(String, JSON, JSON?, NodeHealth.Verdict)] = [
+            ("fresh lease", node(ready: "True"), lease(9_990), .alive(secondsLeft: 30)),
+            ("old lease", node(ready: "True"), lease(9_960), .silent),
+            ("no lease, heartbeat", node(ready: "True", heartbeat: 9_999), nil, .alive(secondsLeft: 39)),
+            ("old heartbeat, fresh lease", node(ready: "True", heartbeat: 1), lease(9_999), .alive(secondsLeft: 39)),
+            ("made by hand", node(ready: "True"), nil, .alive(secondsLeft: 40)),
+        ]
+        for (reason, node, lease, expected) in cases {
+            XCTAssertEqual(NodeHealth.judge(node, lease: lease, now: now), expected, reason)
+        }
+    }
+
+    func testTaintsFollowTheCondition() throws {
+        XCTAssertNil(NodeHealth.taints(node(ready: "True"), now: now))
+        let unknown = try XCTUnwrap(NodeHealth.taints(node(ready: "Unknown", taints: [["key": "own", "effect": "NoSchedule"]]), now: now))
+        XCTAssertEqual(unknown.map { $0["key"].stringValue }, ["own", NodeHealth.unreachable, NodeHealth.unreachable])
+        XCTAssertNil(NodeHealth.taints(node(ready: "Unknown", taints: .array(unknown)), now: now))
+        let failed = try XCTUnwrap(NodeHealth.taints(node(ready: "False", taints: .array(unknown)), now: now))
+        XCTAssertEqual(failed.map { $0["key"].stringValue }, ["own", NodeHealth.notReady, NodeHealth.notReady])
+        let back = try XCTUnwrap(NodeHealth.taints(node(ready: "True", taints: .array(failed)), now: now))
+        XCTAssertEqual(back.map { $0["key"].stringValue }, ["own"])
+    }
+
+    func testEviction() {
+        let taint: JSON = ["key": "k", "effect": "NoExecute", "timeAdded": .string(Timestamp(seconds: 9_900).formatted(fraction: .none))]
+        func pod(_ tolerations: JSON) -> JSON { ["spec": ["tolerations": tolerations]] }
+        let cases: [(String, JSON, Int64?)] = [
+            ("no toleration", [], 0), ("for ever", [["operator": "Exists"]], nil),
+            ("for a while", [["key": "k", "operator": "Exists", "tolerationSeconds": 300]], 200),
+            ("time is up", [["key": "k", "operator": "Exists", "tolerationSeconds": 10]], 0),
+            ("another effect", [["key": "k", "operator": "Exists", "effect": "NoSchedule"]], 0),
+        ]
+        for (reason, tolerations, expected) in cases {
+            XCTAssertEqual(NodeHealth.eviction(pod(tolerations), taints: [taint], now: now), expected, reason)
+        }
+        XCTAssertNil(NodeHealth.eviction(pod([]), taints: [["key": "k", "effect": "NoSchedule"]], now: now))
+    }
+
+    func testUnknownConditions() throws {
+        let conditions = try XCTUnwrap(NodeHealth.unknownConditions(node(ready: "True"), now: now))
+        XCTAssertEqual(conditions.condition("Ready")["status"], "Unknown")
+        XCTAssertNil(NodeHealth.unknownConditions(node(ready: "Unknown"), now: now))
+    }
+}

@@ -1,0 +1,115 @@
+import Objects
+import XCTest
+
+@testable import Controllers
+
+final class OwnershipGraphTests: XCTestCase {
+    private func head(
+        _ name: String, owners: [String] = [], blocks: Bool = true, deleted: Bool = false, finalizers: [String] = [],
+        namespace: String = "default"
+    ) -> ObjectHead {
+        ObjectHead(
+            key: "pods/\(namespace)/\(name)", uid: name,
+            owners: owners.map { .init(uid: $0, blocksDeletion: blocks, json: ["uid": .string($0)]) },
+            isBeingDeleted: deleted, finalizers: finalizers)
+    }
+    private func graph(_ heads: [ObjectHead]) -> OwnershipGraph {
+        var graph = OwnershipGraph()
+        for head in heads { _ = graph.put(head) }
+        return graph
+    }
+
+    func testDependentOfAPresentOwnerStays() {
+        let graph = graph([head("owner"), head("pod", owners: ["owner"])])
+        XCTAssertEqual(graph.action(for: "pod"), .none)
+        XCTAssertEqual(graph.action(for: "owner"), .none)
+    }
+
+    func testDependentsGoWhenTheOwnerIsGone() {
+        var graph = graph([head("owner"), head("pod", owners: ["owner"])])
+        XCTAssertEqual(graph.remove(key: "pods/default/owner"), ["pod"])
+        XCTAssertEqual(graph.action(for: "pod"), .delete(head("pod", owners: ["owner"]), propagation: "Background"))
+    }
+
+    func testAnObjectCreatedForAnOwnerThatIsGone() {
+        var graph = OwnershipGraph()
+        XCTAssertEqual(graph.put(head("pod", owners: ["gone"])), ["pod"])
+        XCTAssertEqual(graph.action(for: "pod"), .delete(head("pod", owners: ["gone"]), propagation: "Background"))
+    }
+
+    func testOneOfTwoOwnersLeft() {
+        var graph = graph([head("a"), head("b"), head("pod", owners: ["a", "b"])])
+        _ = graph.remove(key: "pods/default/a")
+        XCTAssertEqual(graph.action(for: "pod"), .disown(head("pod", owners: ["a", "b"]), keep: [["uid": "b"]]))
+    }
+
+    func testAnOwnerInAnotherNamespaceIsNone() {
+        let graph = graph([head("owner", namespace: "other"), head("pod", owners: ["owner"])])
+        XCTAssertEqual(graph.action(for: "pod"), .delete(head("pod", owners: ["owner"]), propagation: "Background"))
+    }
+
+    func testAClusterScopedOwnerCounts() {
+        let graph = graph([head("node", namespace: ""), head("pod", owners: ["node"])])
+        XCTAssertEqual(graph.action(for: "pod"), .none)
+    }
+
+    func testForegroundDeletionGoesDownThenUp() {
+        var graph = graph([head("d"), head("rs", owners: ["d"]), head("pod", owners: ["rs"])])
+        let deleted = head("d", deleted: true, finalizers: [ObjectHead.foreground])
+        XCTAssertEqual(graph.put(deleted), ["d", "rs"])
+        XCTAssertEqual(graph.action(for: "d"), .none, "a blocking dependent is left")
+        XCTAssertEqual(graph.action(for: "rs"), .delete(head("rs", owners: ["d"]), propagation: "Foreground"))
+        let set = head("rs", owners: ["d"], deleted: true, finalizers: [ObjectHead.foreground])
+        XCTAssertEqual(graph.put(set), ["d", "rs", "pod"])
+        XCTAssertEqual(graph.action(for: "pod"), .delete(head("pod", owners: ["rs"]), propagation: "Background"))
+        XCTAssertEqual(graph.action(for: "rs"), .none)
+        XCTAssertEqual(graph.remove(key: "pods/default/pod"), ["rs"])
+        XCTAssertEqual(graph.action(for: "rs"), .unfinalize(set, finalizer: ObjectHead.foreground, rest: []))
+        XCTAssertEqual(graph.remove(key: "pods/default/rs"), ["d"])
+        XCTAssertEqual(graph.action(for: "d"), .unfinalize(deleted, finalizer: ObjectHead.foreground, rest: []))
+    }
+
+    func testForegroundDoesNotWaitForThoseThatDoNotBlock() {
+        var graph = graph([head("d"), head("pod", owners: ["d"], blocks: false)])
+        let deleted = head("d", deleted: true, finalizers: ["other", ObjectHead.foreground])
+        _ = graph.put(deleted)
+        XCTAssertEqual(graph.action(for: "d"), .unfinalize(deleted, finalizer: ObjectHead.foreground, rest: ["other"]))
+    }
+
+    func testOrphaning() {
+        var graph = graph([head("d"), head("rs", owners: ["d"])])
+        let deleted = head("d", deleted: true, finalizers: [ObjectHead.orphan])
+        XCTAssertEqual(graph.put(deleted), ["d", "rs"])
+        XCTAssertEqual(graph.action(for: "d"), .none)
+        XCTAssertEqual(graph.action(for: "rs"), .disown(head("rs", owners: ["d"]), keep: []))
+        XCTAssertEqual(graph.put(head("rs")), ["d"])
+        XCTAssertEqual(graph.action(for: "d"), .unfinalize(deleted, finalizer: ObjectHead.orphan, rest: []))
+        XCTAssertEqual(graph.action(for: "rs"), .none)
+    }
+
+    func testASecondObjectUnderTheSameName() {
+        var graph = graph([head("a"), head("pod", owners: ["a"])])
+        let again = ObjectHead(key: "pods/default/a", uid: "a2")
+        XCTAssertEqual(graph.put(again), ["pod"])
+        XCTAssertEqual(graph.count, 2)
+    }
+
+    func testHeadIsReadWithoutTheRest() throws {
+        let text = """
+            {"apiVersion":"apps/v1","kind":"Deployment","metadata":{"name":"we\\"b","uid":"u1","deletionTimestamp":"2026-01-01T00:00:00Z",
+            "finalizers":["foregroundDeletion"],"ownerReferences":[{"uid":"o","blockOwnerDeletion":true}]},"spec":{"broken
+            """
+        let head = Array(text.utf8).withUnsafeBytes { ObjectHead(key: "deployments.apps/default/web", value: $0, revision: 7) }
+        let found = try XCTUnwrap(head)
+        XCTAssertEqual(found.uid, "u1")
+        XCTAssertEqual(found.apiVersion, "apps/v1")
+        XCTAssertEqual(found.plural, "deployments")
+        XCTAssertEqual(found.storeName, "deployments.apps")
+        XCTAssertTrue(found.waitsForDependents)
+        XCTAssertEqual(found.owners.map(\.uid), ["o"])
+        XCTAssertTrue(found.owners[0].blocksDeletion)
+        for broken in ["", "{", "[]", "{\"metadata\"", "{\"a\":\"\\", "null", "{\"metadata\":{}}", "{\"a\":}"] {
+            XCTAssertNil(Array(broken.utf8).withUnsafeBytes { ObjectHead(key: "a/b/c", value: $0, revision: 1) }, broken)
+        }
+    }
+}
