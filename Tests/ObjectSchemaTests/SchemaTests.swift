@@ -50,6 +50,24 @@ final class SchemaTests: XCTestCase {
         }
     }
 
+    func testEveryValidationRowNamesAFieldAndARule() {
+        for type in ValidationRule.table.types {
+            guard let node = Schema.shared.definition(named: type) else {
+                XCTFail("validation.txt: no type \(type)")
+                continue
+            }
+            for rule in ValidationRule.table.rows(for: type) {
+                check(rule.fieldNames, rule.condition, node, "validation.txt")
+                let isKnown = ValidationRule.otherRules.contains(rule.name) || ValidationRule.textCheck(rule.name) != nil
+                XCTAssertTrue(isKnown, "validation.txt: no rule \(rule.name) (\(type))")
+                if rule.name == "unique" {
+                    let items = node.node(at: rule.fieldNames)?.items
+                    for key in rule.arguments { XCTAssertNotNil(items?.property(key), "validation.txt: \(type) \(key)") }
+                }
+            }
+        }
+    }
+
     private func check(_ path: [String], _ condition: RuleCondition, _ node: SchemaNode, _ file: String) {
         for path in [path] + condition.tests.map(\.path) where !path.isEmpty {
             XCTAssertNotNil(node.node(at: path), "\(file): no field \(path.joined(separator: ".")) in \(node.name)")

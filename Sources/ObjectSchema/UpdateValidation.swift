@@ -1,0 +1,123 @@
+import Objects
+
+/// The rules about changes that are more than "this field is immutable", by kind.
+enum UpdateValidation {
+    static func errors(from old: JSON, to new: JSON, type: String) -> [FieldError] {
+        switch type {
+        case "io.k8s.api.core.v1.Pod": pod(old, new)
+        case "io.k8s.api.core.v1.ConfigMap", "io.k8s.api.core.v1.Secret": data(old, new)
+        case "io.k8s.api.core.v1.PersistentVolumeClaim": claim(old, new)
+        case "io.k8s.api.apps.v1.StatefulSet": statefulSet(old, new)
+        case "io.k8s.api.core.v1.Service": service(old, new)
+        default: []
+        }
+    }
+
+    /// A pod's containers may get other images; little else of a running pod can change.
+    private static func pod(_ old: JSON, _ new: JSON) -> [FieldError] {
+        var errors: [FieldError] = []
+        var adapted = new["spec"]
+        for list in ["containers", "initContainers"] {
+            let before = old["spec"][list].arrayValue
+            let after = new["spec"][list].arrayValue
+            if before.count != after.count {
+                return [.forbidden("spec.\(list)", "pod updates may not add or remove containers")]
+            }
+            guard !after.isEmpty else { continue }
+            adapted[list].updateElements { index, container in container["image"] = before[index]["image"] }
+            for (index, container) in after.enumerated() where container["image"].isEmpty {
+                errors.append(.required("spec.\(list)[\(index)].image"))
+            }
+        }
+        let deadline = new["spec"]["activeDeadlineSeconds"]
+        if let before = old["spec"]["activeDeadlineSeconds"].integerValue {
+            guard let after = deadline.integerValue else {
+                return errors + [.invalid("spec.activeDeadlineSeconds", deadline, "must not update from a positive integer to nil value")]
+            }
+            if after > before { errors.append(.invalid("spec.activeDeadlineSeconds", deadline, "must be less than or equal to previous value")) }
+        }
+        let kept = new["spec"]["tolerations"].arrayValue
+        if !old["spec"]["tolerations"].arrayValue.allSatisfy({ kept.contains($0) }) {
+            errors.append(.forbidden("spec.tolerations", "existing toleration can not be modified except its tolerationSeconds"))
+        }
+        let gates = old["spec"]["schedulingGates"].arrayValue
+        if new["spec"]["schedulingGates"].arrayValue.contains(where: { !gates.contains($0) }) {
+            errors.append(.forbidden("spec.schedulingGates", "only deletion is allowed, but found new scheduling gate"))
+        }
+        for field in ["activeDeadlineSeconds", "tolerations", "schedulingGates"] { take(field, from: old["spec"], into: &adapted) }
+        if (old["spec"]["terminationGracePeriodSeconds"].integerValue ?? 0) < 0, adapted["terminationGracePeriodSeconds"] == 1 {
+            take("terminationGracePeriodSeconds", from: old["spec"], into: &adapted)
+        }
+        if adapted != old["spec"] {
+            errors.append(
+                .forbidden(
+                    "spec",
+                    "pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)"
+                ))
+        }
+        return errors
+    }
+
+    private static func take(_ field: String, from source: JSON, into target: inout JSON) {
+        if source[field].exists { target[field] = source[field] } else { target.removeValue(forKey: field) }
+    }
+
+    private static func data(_ old: JSON, _ new: JSON) -> [FieldError] {
+        guard old["immutable"].boolValue == true else { return [] }
+        var errors: [FieldError] = []
+        if new["immutable"].boolValue != true {
+            errors.append(.forbidden("immutable", "field is immutable when `immutable` is set"))
+        }
+        for field in ["data", "binaryData"] where old[field] != new[field] {
+            errors.append(.forbidden(field, "field is immutable when `immutable` is set"))
+        }
+        return errors
+    }
+
+    /// A bound claim may grow; before it is bound its volume may be set.
+    private static func claim(_ old: JSON, _ new: JSON) -> [FieldError] {
+        var adapted = new["spec"]
+        var errors: [FieldError] = []
+        if old["spec"]["volumeName"].isEmpty { take("volumeName", from: old["spec"], into: &adapted) }
+        if old["spec"]["storageClassName"].isNull { take("storageClassName", from: old["spec"], into: &adapted) }
+        take("volumeAttributesClassName", from: old["spec"], into: &adapted)
+        let before = old["spec"]["resources"]["requests"]["storage"]
+        let after = new["spec"]["resources"]["requests"]["storage"]
+        if before != after, after.exists {
+            adapted["resources"]["requests"]["storage"] = before
+            if let less = Quantity.read(after), let more = Quantity.read(before), less < more {
+                errors.append(.forbidden("spec.resources.requests.storage", "field can not be less than previous value"))
+            }
+        }
+        if adapted != old["spec"] {
+            errors.append(
+                .forbidden("spec", "spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims"))
+        }
+        return errors
+    }
+
+    private static func statefulSet(_ old: JSON, _ new: JSON) -> [FieldError] {
+        var adapted = new["spec"]
+        let changeable = [
+            "replicas", "ordinals", "template", "updateStrategy", "revisionHistoryLimit",
+            "persistentVolumeClaimRetentionPolicy", "minReadySeconds",
+        ]
+        for field in changeable { take(field, from: old["spec"], into: &adapted) }
+        if adapted == old["spec"] { return [] }
+        return [
+            .forbidden(
+                "spec",
+                "updates to statefulset spec for fields other than 'replicas', 'ordinals', 'template', 'updateStrategy', 'revisionHistoryLimit', 'persistentVolumeClaimRetentionPolicy' and 'minReadySeconds' are forbidden"
+            )
+        ]
+    }
+
+    /// A service keeps its address unless it becomes or was an ExternalName.
+    private static func service(_ old: JSON, _ new: JSON) -> [FieldError] {
+        let before = old["spec"]["clusterIP"]
+        guard old["spec"]["type"] != "ExternalName", new["spec"]["type"] != "ExternalName", !before.isEmpty,
+            new["spec"]["clusterIP"] != before
+        else { return [] }
+        return [.invalid("spec.clusterIPs[0]", new["spec"]["clusterIP"], "may not change once set")]
+    }
+}
