@@ -14,6 +14,8 @@ enum NetworkError: Error, CustomStringConvertible, Equatable {
     case damaged(sandbox: String, reason: String)
     /// A sandbox is attached under another interface name or namespace.
     case attachedDifferently(sandbox: String, reason: String)
+    /// Another pod has a port of the host.
+    case portTaken(UInt16, Transport, by: String)
     /// A missing privilege or kernel feature; names the remedy.
     case missing(String)
     /// A file of the plugin's own that cannot be read or written.
@@ -31,6 +33,8 @@ enum NetworkError: Error, CustomStringConvertible, Equatable {
         case .damaged(let sandbox, let reason): "the attachment of sandbox \(sandbox) is damaged: \(reason)"
         case .attachedDifferently(let sandbox, let reason):
             "sandbox \(sandbox) is attached already, but \(reason); detach it first"
+        case .portTaken(let port, let transport, let sandbox):
+            "host port \(port)/\(transport.name) belongs to sandbox \(sandbox) already"
         case .missing(let what): what
         case .file(let path, let reason): "\(path): \(reason)"
         }

@@ -1,1 +1,175 @@
+import Glibc
 import Objects
+import PluginAPI
+import PluginKit
+import Synchronization
+
+/// Provider of hostd.network/1: a bridge with virtual Ethernet pairs, addresses from one range, and the routing of
+/// services by eBPF at the socket and by nf_tables.
+public final class NetworkPlugin: Plugin {
+    public static let description = PluginDescription(
+        name: "network", version: "1.0.0",
+        summary: "Pods' addresses and links on a bridge, and service routing by eBPF and nftables",
+        provides: [HOSTD_NETWORK_1])
+    public static var optionsSchema: String { NetworkSettings.optionsSchema }
+
+    private let host: Host
+    private enum State {
+        case new
+        case configured(NetworkSettings)
+        case active(NetworkSettings, ActiveNetwork)
+    }
+    private let state = Mutex(State.new)
+    private let table = Mutex<RoleTableAddress?>(nil)
+
+    /// SAFETY: the table is immutable once made and lives as long as the image.
+    private struct RoleTableAddress: @unchecked Sendable { let pointer: UnsafePointer<hostd_interface> }
+
+    public init(host: Host) throws { self.host = host }
+
+    public func configure(_ configuration: PluginConfiguration) throws {
+        let settings = try NetworkSettings(configuration)
+        state.withLock { $0 = .configured(settings) }
+    }
+
+    public func activate() throws {
+        guard case .configured(let settings) = state.withLock({ $0 }) else {
+            throw PluginError.wrongState("the network plugin is not configured, or active already")
+        }
+        do {
+            let network = try ActiveNetwork(settings: settings, log: host.log)
+            state.withLock { $0 = .active(settings, network) }
+            try host.events().publish(
+                HOSTD_TOPIC_NETWORK,
+                [
+                    "addresses": [.string(settings.gateway.description)], "bridge": .string(settings.bridge),
+                    "podRange": .string(settings.podRange.description),
+                ], retain: true)
+        } catch {
+            state.withLock { $0 = .configured(settings) }
+            throw Self.pluginError(error)
+        }
+    }
+
+    /// Links and routing stay for the pods that go on running, unless workloads are to end with the host.
+    public func deactivate() throws {
+        guard case .active(let settings, let network) = state.withLock({ $0 }) else { return }
+        state.withLock { $0 = .configured(settings) }
+        if try host.environment().stopsWorkloads() {
+            do { try network.removeEverything() } catch { throw Self.pluginError(error) }
+        }
+    }
+
+    public func interface(_ id: String) -> UnsafePointer<hostd_interface>? {
+        guard id == HOSTD_NETWORK_1 else { return nil }
+        return table.withLock { table in
+            if let table { return table.pointer }
+            let made = RoleTable.network(self)
+            table = RoleTableAddress(pointer: made)
+            return made
+        }
+    }
+
+    private func active() throws -> ActiveNetwork {
+        guard case .active(_, let network) = state.withLock({ $0 }) else {
+            throw PluginError.unavailable("the network plugin is not active")
+        }
+        return network
+    }
+
+    /// The error that crosses for what went wrong inside.
+    static func pluginError(_ error: any Error) -> PluginError {
+        switch error {
+        case let error as PluginError: error
+        case let error as NetworkError: pluginError(error)
+        case let error as NetlinkError:
+            switch error.code {
+            case EPERM: .forbidden("\(error): hostd needs CAP_NET_ADMIN and CAP_SYS_ADMIN; run it as root")
+            case ENOENT: .notFound("\(error)")
+            default: PluginError(code: HOSTD_ERROR_INTERNAL, message: "\(error)", isRetryable: true, retryDelay: 500)
+            }
+        case let error as BPFError where error.code == E2BIG || error.code == ENOMEM:
+            .exhausted("\(error): too many services or endpoints")
+        default: .internal("\(error)")
+        }
+    }
+
+    private static func pluginError(_ error: NetworkError) -> PluginError {
+        switch error {
+        case .invalid, .hostNamespace: .invalid("\(error)")
+        case .exhausted: .exhausted("\(error)")
+        case .unknownSandbox: .notFound("\(error)")
+        case .attachedDifferently, .portTaken: .conflict("\(error)")
+        case .notABridge, .damaged: .internal("\(error)")
+        case .missing: .notSupported("\(error)")
+        case .file(_, let reason): reason.contains("space left") ? .noSpace("\(error)") : .internal("\(error)")
+        }
+    }
+}
+
+extension NetworkPlugin: NetworkProvider {
+    public func status(_ request: JSON, deadline: UInt64) throws -> JSON {
+        guard case .active(_, let network) = state.withLock({ $0 }) else {
+            return [
+                "name": .string(Self.description.name), "version": .string(Self.description.version), "ready": false,
+                "reason": "the network plugin is not active",
+            ]
+        }
+        do { return try network.status(Self.description) } catch { throw Self.pluginError(error) }
+    }
+
+    public func attach(_ request: JSON, deadline: UInt64) throws -> JSON {
+        try answer { network in
+            let request = try AttachmentRequest(request)
+            if request.wantsBandwidth {
+                host.log.warning(
+                    "a pod asks for a bandwidth limit, which this network does not have",
+                    ["pod": .string("\(request.podNamespace)/\(request.podName)")])
+            }
+            return try network.pods.attach(request)
+        }
+    }
+
+    public func check(_ request: JSON, deadline: UInt64) throws -> JSON {
+        try answer { network in
+            try network.pods.check(try AttachmentRequest(request))
+            return [:]
+        }
+    }
+
+    public func detach(_ request: JSON, deadline: UInt64) throws -> JSON {
+        try answer { network in
+            try network.pods.detach(sandbox: try AttachmentRequest.sandboxID(request))
+            return [:]
+        }
+    }
+
+    public func collectGarbage(_ request: JSON, deadline: UInt64) throws -> JSON {
+        try answer { network in
+            guard case .array(let valid) = request["validSandboxIDs"] else {
+                throw NetworkError.invalid("validSandboxIDs must be an array")
+            }
+            let removed = try network.pods.collectGarbage(keeping: Set(valid.compactMap(\.stringValue)))
+            return ["removed": JSON(removed)]
+        }
+    }
+
+    public func servicesSet(_ request: JSON, deadline: UInt64) throws -> JSON {
+        try answer { network in
+            var services: [Service] = []
+            for entry in request["services"].arrayValue { services.append(try Service(entry)) }
+            var removed: [String] = []
+            for entry in request["removed"].arrayValue { removed.append(try Service.key(entry)) }
+            try network.services.update(services, removed: removed, full: request["full"].boolValue ?? false)
+            return [:]
+        }
+    }
+
+    public func policiesSet(_ request: JSON, deadline: UInt64) throws -> JSON {
+        throw PluginError.notSupported("the network plugin does not enforce network policies yet")
+    }
+
+    private func answer(_ body: (ActiveNetwork) throws -> JSON) throws -> JSON {
+        do { return try body(try active()) } catch { throw Self.pluginError(error) }
+    }
+}

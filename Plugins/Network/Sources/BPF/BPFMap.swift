@@ -34,7 +34,7 @@ final class BPFMap<Key: BitwiseCopyable, Value: BitwiseCopyable>: Sendable {
     /// Adds or replaces.
     func set(_ key: Key, _ value: Value) throws {
         let status = withUnsafePointer(to: key) { key in
-            withUnsafePointer(to: value) { bpf_map_update_elem(descriptor, key, $0, UInt64(BPF_ANY.rawValue)) }
+            withUnsafePointer(to: value) { bpf_map_update_elem(descriptor, key, $0, UInt64(BPF_ANY)) }
         }
         guard status == 0 else { throw BPFError(code: errno, request: "write to the map \(name)") }
     }

@@ -7,18 +7,16 @@ struct PinDirectory: Sendable {
     /// Where the version of the pinned programs is written down: an ordinary file, as a bpffs holds none.
     let versionPath: String
 
-    private static let bpffsMagic = 0xcafe_4a11
-
     /// Finds or makes the directory: under /sys/fs/bpf when a bpffs is mounted there, else in one that is mounted on
     /// `ownMount`, below the plugin's own directory.
     static func prepare(identity: String, ownMount: String, versionPath: String) throws -> PinDirectory {
         let shared = "/sys/fs/bpf"
         var parent = shared
-        if !isBPFFS(shared) {
+        if !Mounts.isMounted("bpf", at: shared) {
             guard mkdir(ownMount, 0o700) == 0 || errno == EEXIST else {
                 throw BPFError(code: errno, request: "make the directory \(ownMount)")
             }
-            if !isBPFFS(ownMount) {
+            if !Mounts.isMounted("bpf", at: ownMount) {
                 guard mount("bpf", ownMount, "bpf", UInt(MS_NOSUID | MS_NODEV | MS_NOEXEC), "mode=0700") == 0 else {
                     throw BPFError(code: errno, request: "mount a bpffs on \(ownMount)")
                 }
@@ -30,11 +28,6 @@ struct PinDirectory: Sendable {
             throw BPFError(code: errno, request: "make the directory \(directory.root)")
         }
         return directory
-    }
-
-    private static func isBPFFS(_ path: String) -> Bool {
-        var information = statfs()
-        return statfs(path, &information) == 0 && Int(information.f_type) == bpffsMagic
     }
 
     func path(_ name: String) -> String { "\(root)/\(name)" }

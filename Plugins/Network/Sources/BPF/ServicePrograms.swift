@@ -3,7 +3,7 @@ import Glibc
 
 /// The loaded programs and maps of service.bpf.c, attached to control groups and pinned, so that they go on working
 /// while hostd is down and are found again when it starts.
-final class ServicePrograms {
+final class ServicePrograms: Sendable {
     let frontends: BPFMap<FrontendKey, FrontendValue>
     let backends: BPFMap<BackendKey, BackendValue>
     let members: BPFMap<MemberKey, UInt32>

@@ -49,7 +49,7 @@ final class RouteLinkControl: LinkControl {
         try host.transact(pair)
         do {
             var outside = NetlinkBatch()
-            outside.setAlias(name: request.hostName, alias: request.alias)
+            outside.completePort(name: request.hostName, alias: request.alias)
             outside.addNeighbour(
                 index: request.bridgeIndex, address: request.address, macAddress: request.macAddress)
             try host.transact(outside)
@@ -73,6 +73,7 @@ final class RouteLinkControl: LinkControl {
         let everywhere = IPv4Range(around: IPv4Address(0), prefixLength: 0)
         var batch = NetlinkBatch()
         batch.setUp(index: 1)
+        batch.setUp(index: link.index)
         batch.addAddress(
             request.address, prefixLength: request.podRange.prefixLength, index: link.index, ownRoute: false)
         batch.addRoute(to: gateway, index: link.index, source: request.address)

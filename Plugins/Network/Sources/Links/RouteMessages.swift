@@ -39,7 +39,8 @@ extension NetlinkBatch {
         end()
     }
 
-    /// Both ends of a virtual Ethernet pair, up, the peer in another namespace from the start.
+    /// Both ends of a virtual Ethernet pair, the peer in another namespace from the start. Only this end can be up from
+    /// the start too: the kernel opens no device whose peer is not ready.
     mutating func createPair(_ request: PodLinkRequest, namespace descriptor: Int32) {
         message(RouteMessage.RTM_NEWLINK, Self.create, label: "create link \(request.hostName)")
         linkHead(up: true)
@@ -49,7 +50,7 @@ extension NetlinkBatch {
             information.attribute(LinkAttribute.IFLA_INFO_KIND, text: "veth")
             information.nested(LinkAttribute.IFLA_INFO_DATA) { data in
                 data.nested(LinkAttribute.VETH_INFO_PEER) { peer in
-                    peer.linkHead(up: true)
+                    peer.linkHead()
                     peer.linkCommon(name: request.podName, macAddress: request.macAddress, mtu: request.mtu)
                     peer.attribute(LinkAttribute.IFLA_NET_NS_FD, UInt32(bitPattern: descriptor))
                 }
@@ -58,12 +59,20 @@ extension NetlinkBatch {
         end()
     }
 
-    /// A note on a link. Only a change of an existing link takes one.
-    mutating func setAlias(name: String, alias: String) {
-        message(RouteMessage.RTM_NEWLINK, Self.change, label: "describe link \(name)")
+    /// Completes the host's end of a pod's link: a note, and hairpin mode. The mode is for machines whose bridges pass
+    /// packets through IP filters (br_netfilter): there a pod's packet to a service that leads back to the pod never
+    /// leaves the bridge. Only a change of an existing link takes either.
+    mutating func completePort(name: String, alias: String) {
+        message(RouteMessage.RTM_NEWLINK, Self.change, label: "configure link \(name)")
         linkHead()
         attribute(LinkAttribute.IFLA_IFNAME, text: name)
         attribute(LinkAttribute.IFLA_IFALIAS, Array(alias.utf8.prefix(255)))
+        nested(LinkAttribute.IFLA_LINKINFO) { information in
+            information.attribute(LinkAttribute.IFLA_INFO_SLAVE_KIND, text: "bridge")
+            information.nested(LinkAttribute.IFLA_INFO_SLAVE_DATA) {
+                $0.attribute(LinkAttribute.IFLA_BRPORT_MODE, UInt8(1))
+            }
+        }
         end()
     }
 

@@ -56,13 +56,6 @@ struct FilterExpressions {
         }
     }
 
-    func load(bytes: [UInt8], to register: Int) -> FilterExpressions {
-        adding("immediate") { data in
-            data.attribute(1, networkOrder: Self.number(register))  // NFTA_IMMEDIATE_DREG
-            data.nested(2) { $0.attribute(NFT.NFTA_DATA_VALUE, bytes) }  // NFTA_IMMEDIATE_DATA
-        }
-    }
-
     /// Goes on only when the packet's destination is an address of this machine.
     func destinationIsLocal(using register: Int) -> FilterExpressions {
         adding("fib") { data in

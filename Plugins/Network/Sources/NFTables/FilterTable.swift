@@ -11,6 +11,8 @@ struct FilterTable: Sendable, Equatable {
     // Names within the table.
     static let services = "services"
     static let outside = "outside-services"
+    static let nodePorts = "node-ports"
+    static let outsideNodePorts = "outside-node-ports"
     static let hostPorts = "host-ports"
     static let boundHostPorts = "bound-host-ports"
     static let pods = "pods"
@@ -28,10 +30,12 @@ struct FilterTable: Sendable, Equatable {
         batch.addChain(Self.refuse)
         batch.addSet(Self.services, .init(keyType: Self.frontendType, keySize: 12, data: verdicts))
         batch.addSet(Self.outside, .init(keyType: Self.frontendType, keySize: 12, data: verdicts))
+        let portType = NFT.concatenation(NFT.TYPE_INET_PROTOCOL, NFT.TYPE_INET_SERVICE)
+        batch.addSet(Self.nodePorts, .init(keyType: portType, keySize: 8, data: verdicts))
+        batch.addSet(Self.outsideNodePorts, .init(keyType: portType, keySize: 8, data: verdicts))
         let bound = FilterBatch.SetLayout(keyType: Self.frontendType, keySize: 12, data: Self.endpointLayout)
-        let free = NFT.concatenation(NFT.TYPE_INET_PROTOCOL, NFT.TYPE_INET_SERVICE)
         batch.addSet(Self.boundHostPorts, bound)
-        batch.addSet(Self.hostPorts, .init(keyType: free, keySize: 8, data: Self.endpointLayout))
+        batch.addSet(Self.hostPorts, .init(keyType: portType, keySize: 8, data: Self.endpointLayout))
         let pairs = NFT.concatenation(NFT.TYPE_IPADDR, NFT.TYPE_IPADDR)
         batch.addSet(Self.pods, .init(keyType: pairs, keySize: 8, data: nil))
         addRefusal(to: &batch)
@@ -52,8 +56,8 @@ struct FilterTable: Sendable, Equatable {
         batch.addChain(Self.route)
         let frontend = FilterExpressions().load(.destinationAddress, to: 0).load(.transport, to: 1)
             .load(.destinationPort, to: 2)
-        let nodePort = FilterExpressions().destinationIsLocal(using: 3).load(bytes: [0, 0, 0, 0], to: 0)
-            .load(.transport, to: 1).load(.destinationPort, to: 2)
+        let nodePort = FilterExpressions().destinationIsLocal(using: 3).load(.transport, to: 1)
+            .load(.destinationPort, to: 2)
         let fromElsewhere = FilterExpressions().load(.sourceAddress, to: 3).compare(3, inside: false, podRange)
         batch.addChain("prerouting", hook: ("nat", NFT.NF_INET_PRE_ROUTING, NFT.NF_IP_PRI_NAT_DST))
         batch.addRule(
@@ -62,21 +66,20 @@ struct FilterTable: Sendable, Equatable {
                 .dispatch(by: Self.outside, key: 0))
         batch.addRule(
             "prerouting",
-            fromElsewhere.destinationIsLocal(using: 3).load(bytes: [0, 0, 0, 0], to: 0).load(.transport, to: 1)
-                .load(.destinationPort, to: 2).dispatch(by: Self.outside, key: 0))
+            fromElsewhere.destinationIsLocal(using: 3).load(.transport, to: 1).load(.destinationPort, to: 2)
+                .dispatch(by: Self.outsideNodePorts, key: 1))
         batch.addRule("prerouting", FilterExpressions().verdict(NFT.NFT_GOTO, chain: Self.route))
         if servesHost {
             batch.addChain("output", hook: ("nat", NFT.NF_INET_LOCAL_OUT, NFT.NF_IP_PRI_NAT_DST))
             batch.addRule("output", FilterExpressions().verdict(NFT.NFT_GOTO, chain: Self.route))
         }
         batch.addRule(Self.route, frontend.dispatch(by: Self.services, key: 0))
-        batch.addRule(Self.route, nodePort.dispatch(by: Self.services, key: 0))
+        batch.addRule(Self.route, nodePort.dispatch(by: Self.nodePorts, key: 1))
         batch.addRule(
             Self.route, frontend.look(up: Self.boundHostPorts, key: 0, data: 4).translateDestination(from: 4))
         batch.addRule(
             Self.route,
-            FilterExpressions().destinationIsLocal(using: 3).load(.transport, to: 1).load(.destinationPort, to: 2)
-                .look(up: Self.hostPorts, key: 1, data: 4).translateDestination(from: 4))
+            nodePort.look(up: Self.hostPorts, key: 1, data: 4).translateDestination(from: 4))
         batch.addRule(
             Self.route,
             FilterExpressions().load(.destinationAddress, to: 0).compare(0, inside: true, serviceRange)

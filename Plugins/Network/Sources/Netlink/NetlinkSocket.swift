@@ -63,7 +63,7 @@ final class NetlinkSocket: Sendable {
             var collector = ReplyCollector(labels: batch.labels, tolerated: tolerated)
             var buffer = [UInt8](repeating: 0, count: 32768)
             while true {
-                let count = recv(descriptor, &buffer, buffer.count, Int32(MSG_DONTWAIT.rawValue))
+                let count = recv(descriptor, &buffer, buffer.count, Int32(MSG_DONTWAIT))
                 if count > 0 {
                     collector.take(buffer[..<count])
                 } else if count < 0 && errno == EINTR {

@@ -1,0 +1,215 @@
+import Glibc
+import Objects
+import Synchronization
+
+/// The addresses and links of pods: attach, check, detach and the removal of leftovers.
+///
+/// Every attachment is written down before anything is made for it and forgotten after everything has gone, so that a
+/// crash at any point leaves nothing that nobody knows of. Calls follow one another; the kernel's own lock on
+/// interfaces would have them do so anyway.
+final class PodNetwork: Sendable {
+    private let settings: NetworkSettings
+    private let links: any LinkControl
+    private let store: AttachmentStore
+    private let routers: [any ServiceRouter]
+    private let bridge: Bridge
+    private struct State {
+        var attachments: [String: Attachment]
+        var allocator: AddressAllocator
+    }
+    private let state: Mutex<State>
+
+    /// - Parameter attachments: what the store holds.
+    init(
+        settings: NetworkSettings, links: any LinkControl, store: AttachmentStore, routers: [any ServiceRouter],
+        bridge: Bridge, attachments: [Attachment]
+    ) {
+        self.settings = settings
+        self.links = links
+        self.store = store
+        self.routers = routers
+        self.bridge = bridge
+        var allocator = AddressAllocator(range: settings.podRange, last: store.lastAddress())
+        for attachment in attachments { _ = allocator.adopt(attachment.address) }
+        state = Mutex(
+            State(
+                attachments: Dictionary(attachments.map { ($0.sandbox, $0) }, uniquingKeysWith: { first, _ in first }),
+                allocator: allocator))
+    }
+
+    /// Addresses in use and in all.
+    var addressCounts: (used: Int, capacity: Int) {
+        state.withLock { ($0.allocator.used.count, $0.allocator.capacity) }
+    }
+
+    /// Gives a sandbox its link and address, or what it has already. About 1 ms.
+    func attach(_ request: AttachmentRequest) throws -> JSON {
+        guard !request.networkNamespace.isEmpty else { throw NetworkError.invalid("networkNamespace is missing") }
+        return try state.withLock { state in
+            let attachment: Attachment
+            if let existing = state.attachments[request.sandbox] {
+                attachment = try complete(existing, for: request, &state)
+            } else {
+                attachment = try create(request, &state)
+            }
+            return result(of: attachment)
+        }
+    }
+
+    private func create(_ request: AttachmentRequest, _ state: inout State) throws -> Attachment {
+        try checkPorts(of: request, state)
+        let address = try state.allocator.allocate()
+        var attachment = Attachment(request, address: address)
+        do {
+            try store.save(attachment)
+            try store.saveLastAddress(address)
+            attachment.namespaceCookie = try links.connect(linkRequest(for: attachment))
+            try store.save(attachment)
+            for router in routers { try router.add(attachment) }
+        } catch {
+            undo(attachment, &state)
+            throw error
+        }
+        state.attachments[attachment.sandbox] = attachment
+        return attachment
+    }
+
+    /// Takes back a failed attach; the failure itself is what the caller reports. What cannot be taken back now is
+    /// found by collect_garbage, because its record stays.
+    private func undo(_ attachment: Attachment, _ state: inout State) {
+        do {
+            try release(attachment)
+            state.allocator.release(attachment.address)
+        } catch {
+            state.attachments[attachment.sandbox] = attachment
+        }
+    }
+
+    /// An attach of a known sandbox: the same result, and the link again where it is missing.
+    private func complete(_ existing: Attachment, for request: AttachmentRequest, _ state: inout State) throws -> Attachment {
+        guard existing.interfaceName == request.interfaceName else {
+            throw NetworkError.attachedDifferently(
+                sandbox: request.sandbox, reason: "its interface is \(existing.interfaceName)")
+        }
+        var attachment = Attachment(request, address: existing.address)
+        attachment.namespaceCookie = existing.namespaceCookie
+        let link = linkRequest(for: attachment)
+        let found = try links.inspect(link)
+        if !found.isConnected || !found.addresses.contains(attachment.address) {
+            try links.disconnect(hostName: attachment.hostName, address: attachment.address, bridgeIndex: bridge.index)
+            attachment.namespaceCookie = try links.connect(link)
+        } else {
+            attachment.namespaceCookie = found.namespaceCookie
+        }
+        if attachment != existing {
+            for router in routers { try router.remove(existing) }
+            try store.save(attachment)
+        }
+        for router in routers { try router.add(attachment) }
+        state.attachments[attachment.sandbox] = attachment
+        return attachment
+    }
+
+    private func checkPorts(of request: AttachmentRequest, _ state: State) throws {
+        guard !request.portMappings.isEmpty else { return }
+        for other in state.attachments.values {
+            for taken in other.portMappings {
+                let clash = request.portMappings.contains { wanted in
+                    wanted.hostPort == taken.hostPort && wanted.transport == taken.transport
+                        && (wanted.hostAddress == nil || taken.hostAddress == nil
+                            || wanted.hostAddress == taken.hostAddress)
+                }
+                if clash { throw NetworkError.portTaken(taken.hostPort, taken.transport, by: other.sandbox) }
+            }
+        }
+    }
+
+    /// Throws unless link and address are as attach left them.
+    func check(_ request: AttachmentRequest) throws {
+        try state.withLock { state in
+            guard let attachment = state.attachments[request.sandbox] else {
+                throw NetworkError.unknownSandbox(request.sandbox)
+            }
+            let found = try links.inspect(linkRequest(for: attachment))
+            func damaged(_ reason: String) -> NetworkError { .damaged(sandbox: request.sandbox, reason: reason) }
+            guard found.isConnected else {
+                throw damaged("the link \(attachment.hostName) is missing, down, or not on the bridge \(settings.bridge)")
+            }
+            guard found.addresses.contains(attachment.address) else {
+                throw damaged("\(attachment.interfaceName) lacks the address \(attachment.address)")
+            }
+        }
+    }
+
+    /// Removes a sandbox's link and frees its address; an unknown sandbox may have a link without a record.
+    func detach(sandbox: String) throws {
+        try state.withLock { try detach(sandbox, &$0) }
+    }
+
+    private func detach(_ sandbox: String, _ state: inout State) throws {
+        guard let attachment = state.attachments[sandbox] else {
+            try links.disconnect(
+                hostName: Attachment.hostName(sandbox: sandbox), address: nil, bridgeIndex: bridge.index)
+            return
+        }
+        try release(attachment)
+        state.attachments[sandbox] = nil
+        state.allocator.release(attachment.address)
+    }
+
+    private func release(_ attachment: Attachment) throws {
+        for router in routers { try router.remove(attachment) }
+        try links.disconnect(hostName: attachment.hostName, address: attachment.address, bridgeIndex: bridge.index)
+        try store.remove(sandbox: attachment.sandbox)
+    }
+
+    /// Detaches everything but the given sandboxes, links without a record included, and returns what was detached.
+    func collectGarbage(keeping valid: Set<String>) throws -> [String] {
+        try state.withLock { state in
+            var removed: [String] = []
+            for sandbox in state.attachments.keys.sorted() where !valid.contains(sandbox) {
+                try detach(sandbox, &state)
+                removed.append(sandbox)
+            }
+            for port in try links.ports(of: bridge.index) {
+                guard let sandbox = Attachment.sandbox(alias: port.alias), !valid.contains(sandbox),
+                    !removed.contains(sandbox)
+                else { continue }
+                try links.disconnect(hostName: port.name, address: nil, bridgeIndex: bridge.index)
+                removed.append(sandbox)
+            }
+            return removed
+        }
+    }
+
+    private func linkRequest(for attachment: Attachment) -> PodLinkRequest {
+        PodLinkRequest(
+            hostName: attachment.hostName, alias: Attachment.alias(sandbox: attachment.sandbox),
+            podName: attachment.interfaceName, networkNamespace: attachment.networkNamespace,
+            address: attachment.address, podRange: settings.podRange, gateway: settings.gateway,
+            gatewayMAC: bridge.macAddress, macAddress: attachment.macAddress, bridgeIndex: bridge.index,
+            mtu: settings.mtu)
+    }
+
+    /// CNI's result.
+    private func result(of attachment: Attachment) -> JSON {
+        let gateway = JSON.string(settings.gateway.description)
+        return [
+            "interfaces": [
+                ["name": .string(attachment.hostName), "sandbox": ""],
+                [
+                    "name": .string(attachment.interfaceName), "mac": .string(attachment.macAddress.description),
+                    "sandbox": .string(attachment.networkNamespace),
+                ],
+            ],
+            "ips": [
+                [
+                    "address": .string("\(attachment.address)/\(settings.podRange.prefixLength)"), "gateway": gateway,
+                    "interface": 1,
+                ]
+            ],
+            "routes": [["dst": "0.0.0.0/0", "gw": gateway]],
+            "dns": [:],
+        ]
+    }
+}
