@@ -70,6 +70,10 @@ var targets: [Target] = [
         name: "hostd", dependencies: ["Kernel"], path: "Sources/hostd", swiftSettings: strict,
         linkerSettings: [.unsafeFlags(["-Xlinker", "-rpath=$ORIGIN/../lib"])]),
 
+    .executableTarget(
+        name: "StoreBenchmark", dependencies: ["Kernel", "PluginAPI"], path: "Benchmarks/Store", swiftSettings: strict,
+        linkerSettings: [.unsafeFlags(["-Xlinker", "-rpath=$ORIGIN/../lib"])]),
+
     .testTarget(name: "ObjectsTests", dependencies: ["Objects"], path: "Tests/ObjectsTests", swiftSettings: strict),
     .testTarget(
         name: "ObjectSchemaTests", dependencies: ["ObjectSchema", "Objects"], path: "Tests/ObjectSchemaTests",

@@ -359,7 +359,7 @@ final class Committer: @unchecked Sendable {  // The queue is behind `monitor`; 
             store.maintenance.retire(log.removeSegments(upTo: done))
         }
         let floor = store.tree.compactedRevision
-        if !isSnapshotRunning, now >= nextSnapshot, log.removableBytes(upTo: floor) >= store.options.snapshotThreshold {
+        if !isSnapshotRunning, now >= nextSnapshot, log.removableBytes(upTo: floor) >= max(store.options.snapshotThreshold, store.tree.liveBytes) {
             isSnapshotRunning = true
             store.maintenance.snapshot(at: floor)
         }

@@ -15,6 +15,7 @@ struct SnapshotWriter: ~Copyable {
     private var sequence: UInt64 = 1
     private(set) var count: UInt64 = 0
     private(set) var bytes = 0
+    private var unsynchronized = 0
 
     /// `file` stays the caller's.
     init(file: Int32, path: String, revision: UInt64, files: FileOperations) throws(StoreError) {
@@ -63,6 +64,16 @@ struct SnapshotWriter: ~Copyable {
             }
         }
         bytes += data.count
+        unsynchronized += data.count
+        // In pieces, so that a commit's fdatasync meanwhile does not wait for all of it. A pipe cannot be synchronized.
+        if unsynchronized >= 4 << 20 {
+            unsynchronized = 0
+            try synchronize()
+        }
+    }
+
+    private func synchronize() throws(StoreError) {
+        if files.synchronize(file) != 0 && errno != EINVAL && errno != EROFS { throw fileError("fdatasync", path, errno) }
     }
 
     /// Writes the end record and makes the file durable (a pipe cannot be).
@@ -73,7 +84,7 @@ struct SnapshotWriter: ~Copyable {
         end.head.pointee.revision = head.number
         try add(end)
         try flush()
-        if files.synchronize(file) != 0 && errno != EINVAL && errno != EROFS { throw fileError("fdatasync", path, errno) }
+        try synchronize()
         return bytes
     }
 }

@@ -21,7 +21,8 @@ public struct StateStoreOptions: Sendable {
     public var historyCount = 100_000
     /// … and not older than so many seconds, 0 = no bound. Default 600.
     public var historySeconds: UInt32 = 600
-    /// Bytes of log below the compacted revision that make a snapshot worth while. Default 32 MiB.
+    /// Bytes of log below the compacted revision that make a snapshot worth while; more when the state itself is larger, so
+    /// that snapshots write no more than the log does. Default 32 MiB.
     public var snapshotThreshold = 32 << 20
     /// Bytes that one watch may have queued before it is sent back to reading the history. Default 1 MiB.
     public var watchQueueSize = 1 << 20
