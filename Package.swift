@@ -85,7 +85,7 @@ var targets: [Target] = [
         name: "KernelTests", dependencies: ["Kernel", "PluginAPI", "Objects", "CStateStore"], path: "Tests/KernelTests",
         swiftSettings: strict),
 ]
-targets += plugin("API", ["ObjectSchema", "COpenSSL"])
+targets += plugin("API", ["ObjectSchema", "COpenSSL", "CEpoll"])
 targets += plugin("Controllers")
 targets += plugin("Node", ["CEpoll"])
 targets += plugin("Scheduler")
