@@ -89,6 +89,10 @@ targets += plugin("API", ["ObjectSchema", "COpenSSL", "CEpoll"])
 targets += plugin("Controllers")
 targets += plugin("Node", ["CEpoll"])
 targets += plugin("Scheduler")
+targets.append(
+    .executableTarget(
+        name: "SchedulerBenchmark", dependencies: ["Scheduler", "Objects"], path: "Benchmarks/Scheduler",
+        swiftSettings: strict))
 targets += plugin("Runtime", ["CSeccomp", "CZlib", "CZstd", "COpenSSL"])
 targets += plugin("Network", ["CBPF"])
 targets += plugin("DNS")

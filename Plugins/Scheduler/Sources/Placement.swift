@@ -6,10 +6,17 @@
 public struct Placement: Sendable {
     struct Node: Sendable {
         var description: NodeDescription
+        /// The node's labels, interned: a node selector then compares numbers.
+        var labels: [Int32] = []
         /// Allocatable and used extended resources by interned position; may be shorter than the table of names.
         var extendedAllocatable: [Int64] = []
         var extendedRequested: [Int64] = []
         var hostPorts: [HostPort] = []
+    }
+
+    private struct Label: Hashable, Sendable {
+        var key: String
+        var value: String
     }
 
     struct PlacedPod: Sendable {
@@ -26,6 +33,7 @@ public struct Placement: Sendable {
     /// Pods whose required anti-affinity can refuse other pods.
     var antiAffinityPods: Set<String> = []
     private var extendedPositions: [String: Int] = [:]
+    private var labelNumbers: [Label: Int32] = [:]
     private var nextStart = 0
     private var random: UInt64
 
@@ -43,6 +51,7 @@ public struct Placement: Sendable {
         load.allocatable = description.allocatable
         load.flags = description.flags
         var node = Node(description: description)
+        node.labels = description.labels.map { number(of: Label(key: $0.key, value: $0.value)) }
         node.extendedAllocatable = extendedVector(description.extended.map { ($0.key, $0.value) })
         let position: Int
         if let known = positions[description.name] {
@@ -109,6 +118,13 @@ public struct Placement: Sendable {
         nodes[position].hostPorts += pod.hostPorts
     }
 
+    private mutating func number(of label: Label) -> Int32 {
+        if let known = labelNumbers[label] { return known }
+        let number = Int32(labelNumbers.count)
+        labelNumbers[label] = number
+        return number
+    }
+
     private mutating func extendedPosition(_ name: String) -> Int {
         if let known = extendedPositions[name] { return known }
         let position = extendedPositions.count
@@ -139,16 +155,25 @@ public struct Placement: Sendable {
     public mutating func schedule(uid: String, _ pod: PodDescription) -> Decision {
         removePod(uid: uid)
         let relations = PodRelations(pod, in: self)
+        // A label that no node has ever had gets a number that none carries.
+        let selector = pod.nodeSelector.map { labelNumbers[Label(key: $0.key, value: $0.value)] ?? -1 }
         let extended = pod.extended.map { (index: extendedPosition($0.name), name: $0.name, amount: $0.amount) }
         let goal = Placement.searchGoal(nodes: nodes.count)
         var fitting: [Int] = []
         fitting.reserveCapacity(goal)
         var refusals: [Refusal: Int] = [:]
+        var run: (refusal: Refusal?, nodes: Int) = (nil, 0)
         var position = nodes.isEmpty ? 0 : nextStart % nodes.count
         var looked = 0
         while looked < nodes.count && fitting.count < goal {
-            if let refusal = refusal(of: pod, extended: extended, relations: relations, at: position) {
-                refusals[refusal, default: 0] += 1
+            if let refusal = refusal(of: pod, selector, extended, relations, at: position) {
+                // Runs of equal reasons are the rule: hashing is for their ends alone.
+                if refusal == run.refusal {
+                    run.nodes += 1
+                } else {
+                    if let earlier = run.refusal { refusals[earlier, default: 0] += run.nodes }
+                    run = (refusal, 1)
+                }
             } else {
                 fitting.append(position)
             }
@@ -157,6 +182,7 @@ public struct Placement: Sendable {
         }
         nextStart = position
         guard !fitting.isEmpty else {
+            if let last = run.refusal { refusals[last, default: 0] += run.nodes }
             let reasons = refusals.map { (reason: $0.key.description, nodes: $0.value) }
             return .refused(nodes: nodes.count, reasons: reasons.sorted { $0.reason < $1.reason })
         }
@@ -168,15 +194,16 @@ public struct Placement: Sendable {
 
     /// Nil when the node at `position` can take the pod.
     private func refusal(
-        of pod: PodDescription, extended: [(index: Int, name: String, amount: Int64)], relations: PodRelations?,
-        at position: Int
+        of pod: PodDescription, _ selector: [Int32], _ extended: [(index: Int, name: String, amount: Int64)],
+        _ relations: PodRelations?, at position: Int
     ) -> Refusal? {
         let flags = loads[position].flags
         if flags.contains(.unschedulable) && !pod.tolerations.tolerate(.unschedulable) { return .unschedulable }
         if !pod.nodeName.isEmpty && pod.nodeName != nodes[position].description.name { return .nodeName }
         if let taint = untoleratedTaint(of: pod, flags: flags, at: position) { return .taint(taint) }
-        if !pod.nodeSelector.isEmpty || pod.requiredNodeTerms != nil {
-            if !pod.selects(nodes[position].description) { return .nodeSelector }
+        for label in selector where !nodes[position].labels.contains(label) { return .nodeSelector }
+        if let terms = pod.requiredNodeTerms, !terms.contains(where: { $0.matches(nodes[position].description) }) {
+            return .nodeSelector
         }
         if !pod.hostPorts.isEmpty {
             let used = nodes[position].hostPorts
