@@ -45,7 +45,7 @@ final class APIService: Sendable {
                 tokens: try TokenAuthority(
                     key: credentials.tokenKey, issuer: "https://kubernetes.default.svc.\(settings.clusterDomain)",
                     store: store, staticTokens: staticTokens),
-                workers: WorkerPool(limit: 32), health: Health(store: store),
+                workers: WorkerPool(limit: 32), health: Health(store: store, log: host.log),
                 openAPI: OpenAPIDocuments(resources: resources), host: host))
         informers = try [
             "clusterroles.rbac.authorization.k8s.io", "roles.rbac.authorization.k8s.io",

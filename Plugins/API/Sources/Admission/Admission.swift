@@ -17,7 +17,6 @@ final class Admission: Sendable {
     func admitCreation(
         _ object: inout JSON, _ resource: Resource, _ context: RequestContext
     ) throws(APIStatus) -> [AllocationStep] {
-        SpecDefaults.apply(&object, resource)
         switch resource.qualified {
         case "pods":
             let serviceAccounts = ServiceAccountAdmission(store: store)
@@ -27,6 +26,7 @@ final class Admission: Sendable {
             object["status"]["qosClass"] = .string(QualityOfService.of(object["spec"]))
         case "namespaces":
             object["metadata"]["labels"]["kubernetes.io/metadata.name"] = .string(object.name)
+            return [.put(Self.defaultServiceAccount(of: object))]
         case "services": return try services.allocate(&object, resource)
         case "persistentvolumeclaims": try setDefaultClass(&object)
         case "priorityclasses.scheduling.k8s.io": try checkPriorityClass(object, resource, context)
@@ -40,7 +40,6 @@ final class Admission: Sendable {
         _ object: inout JSON, _ present: JSON, _ resource: Resource, _ scope: Strategy.Scope, _ context: RequestContext
     ) throws(APIStatus) -> [AllocationStep] {
         guard scope == .main || scope == .whole else { return [] }
-        if resource.qualified != "pods" { SpecDefaults.apply(&object, resource) }
         switch resource.qualified {
         case "namespaces":
             object["metadata"]["labels"]["kubernetes.io/metadata.name"] = .string(object.name)
@@ -69,6 +68,17 @@ final class Admission: Sendable {
     ) throws(APIStatus) -> [AllocationStep] {
         guard resource.qualified == "services" else { return steps }
         return try services.chooseAgain(&object, resource, steps)
+    }
+
+    /// A namespace and its default service account come into being together, so that pods can follow at once.
+    private static func defaultServiceAccount(of namespace: JSON) -> JSON {
+        [
+            "apiVersion": "v1", "kind": "ServiceAccount",
+            "metadata": [
+                "name": "default", "namespace": .string(namespace.name), "uid": .string(makeUID()),
+                "creationTimestamp": .string(namespace.creationTimestamp ?? ""),
+            ],
+        ]
     }
 
     /// Claims that name no class get the default one.

@@ -44,7 +44,10 @@ final class ServiceAllocator: Sendable {
         try ports(&service, kept: Self.nodePortKeys(present), resource, &steps)
         let after = Set(releases(service).map(\.key))
         for key in before.subtracting(after).sorted() { steps.append(Self.release(key)) }
-        return steps.filter { $0.action == .release || !before.contains($0.key) }
+        return steps.filter { step in
+            if case .release = step.action { return true }
+            return !before.contains(step.key)
+        }
     }
 
     /// Ports that a client leaves open keep the node port that they have.

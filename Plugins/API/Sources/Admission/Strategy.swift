@@ -70,7 +70,6 @@ enum Strategy {
             }
         }
         if resource.qualified == "secrets" { mergeStringData(&object) }
-        if resource.qualified == "pods", scope == .main { SpecDefaults.pod(&object["spec"]) }
     }
 
     private static func keep(_ key: String, _ object: inout JSON, _ present: JSON) {

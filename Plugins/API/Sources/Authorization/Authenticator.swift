@@ -4,6 +4,7 @@ import Objects
 /// Finds out who sends a request: a client certificate of our authority, or a bearer token; otherwise anonymous.
 struct Authenticator: Sendable {
     let tokens: TokenAuthority
+    let authorizer: Authorizer
 
     /// - Throws: 401 when credentials are shown that do not count.
     func identify(_ exchange: HTTPExchange) throws(APIStatus) -> UserInfo {
@@ -11,7 +12,7 @@ struct Authenticator: Sendable {
         if !user.groups.contains("system:unauthenticated"), !user.groups.contains("system:authenticated") {
             user.groups.append("system:authenticated")
         }
-        return user
+        return try impersonated(exchange.head, by: user)
     }
 
     private func authenticate(_ exchange: HTTPExchange) throws(APIStatus) -> UserInfo {
@@ -29,6 +30,43 @@ struct Authenticator: Sendable {
         guard let certificate = exchange.certificate else { return .anonymous }
         guard certificate.isTrusted, !certificate.commonName.isEmpty else { throw .unauthorized }
         return UserInfo(name: certificate.commonName, groups: certificate.organizations)
+    }
+
+    /// Acts as another user, where the headers ask for it and the caller may.
+    /// See https://kubernetes.io/docs/reference/access-authn-authz/authentication/#user-impersonation.
+    private func impersonated(_ head: HTTPRequestHead, by caller: UserInfo) throws(APIStatus) -> UserInfo {
+        guard let name = head.header("impersonate-user") else {
+            guard head.field("impersonate-group") == nil, head.field("impersonate-uid") == nil else {
+                throw .badRequest("requested impersonation of a group or uid without Impersonate-User")
+            }
+            return caller
+        }
+        var user = UserInfo(name: name, uid: head.header("impersonate-uid") ?? "", groups: head.headers("impersonate-group"))
+        let parts = name.split(separator: ":", omittingEmptySubsequences: false)
+        if parts.count == 4, name.hasPrefix("system:serviceaccount:") {
+            try check(caller, "serviceaccounts", String(parts[3]), namespace: String(parts[2]))
+            if user.groups.isEmpty { user.groups = ["system:serviceaccounts", "system:serviceaccounts:\(parts[2])"] }
+        } else {
+            try check(caller, "users", name)
+        }
+        for group in user.groups where parts.count != 4 { try check(caller, "groups", group) }
+        let isAnonymous = name == UserInfo.anonymous.name
+        let group = isAnonymous ? "system:unauthenticated" : "system:authenticated"
+        if !user.groups.contains(group) { user.groups.append(group) }
+        return user
+    }
+
+    private func check(
+        _ caller: UserInfo, _ resource: String, _ name: String, namespace: String = ""
+    ) throws(APIStatus) {
+        let wanted = Authorizer.Attributes(verb: "impersonate", resource: resource, namespace: namespace, name: name)
+        guard authorizer.allows(caller, wanted) else {
+            let place = namespace.isEmpty ? "at the cluster scope" : "in the namespace \"\(namespace)\""
+            throw APIStatus(
+                code: 403, reason: "Forbidden",
+                message: "\(resource) \"\(name)\" is forbidden: User \"\(caller.name)\" cannot impersonate resource "
+                    + "\"\(resource)\" in API group \"\" \(place)")
+        }
     }
 
     /// Browsers cannot set headers on a WebSocket; they put the token among its subprotocols.

@@ -5,10 +5,12 @@ import Synchronization
 /// See https://kubernetes.io/docs/reference/using-api/health-checks/.
 final class Health: Sendable {
     private let store: StoreClient
+    private let log: Log
     private let ready = Atomic<Bool>(false)
 
-    init(store: StoreClient) {
+    init(store: StoreClient, log: Log) {
         self.store = store
+        self.log = log
     }
 
     var isReady: Bool {
@@ -35,6 +37,11 @@ final class Health: Sendable {
     }
 
     private var isStoreHealthy: Bool {
-        do { return try store.status()["healthy"].boolValue ?? true } catch { return false }
+        do {
+            return try store.status()["healthy"].boolValue ?? true
+        } catch {
+            log.warning("the store does not tell its state", ["reason": .string("\(error)")])
+            return false
+        }
     }
 }

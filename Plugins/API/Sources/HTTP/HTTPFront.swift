@@ -7,7 +7,7 @@ final class HTTPFront: HTTPHandler {
 
     init(pipeline: RequestPipeline) {
         self.pipeline = pipeline
-        authenticator = Authenticator(tokens: pipeline.tokens)
+        authenticator = Authenticator(tokens: pipeline.tokens, authorizer: pipeline.authorizer)
     }
 
     func handle(_ exchange: HTTPExchange) {

@@ -7,8 +7,12 @@ protocol ObjectRules: Sendable {
     /// Removes nulls and fields that the schema does not know; the result is their paths, for instance "spec.foo".
     /// - Throws: 400 for a value of a wrong type.
     func prune(_ object: inout JSON, _ resource: Resource) throws(APIStatus) -> [String]
-    /// What is structurally wrong: types, required fields, enumerations.
+    /// What is wrong with a new object.
     func validate(_ object: JSON, _ resource: Resource) -> [APIStatus.Cause]
+    /// What is wrong with a changed object, what may not change included.
+    func validateUpdate(
+        of object: JSON, from before: JSON, _ resource: Resource, _ scope: Strategy.Scope
+    ) -> [APIStatus.Cause]
     /// Applies a strategic merge patch.
     func strategicMerge(_ patch: JSON, to object: JSON, _ resource: Resource) throws -> JSON
 }

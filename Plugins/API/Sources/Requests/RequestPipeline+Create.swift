@@ -59,7 +59,7 @@ extension RequestPipeline {
         Strategy.prepareForCreate(&object, stored)
         let steps = try admission.admitCreation(&object, stored, context)
         object = StoredObject.normalized(object)
-        let causes = Validation.creation(of: object, stored) + rules.validate(object, stored)
+        let causes = rules.validate(object, stored)
         guard causes.isEmpty else { throw .invalid(resource, object.name, causes.deduplicated()) }
         return Draft(
             object: object, generateName: decoded.object.name.isEmpty ? generateName : "", steps: steps,
@@ -150,6 +150,8 @@ struct AllocationStep: Sendable {
     enum Action: Sendable {
         case take
         case release
+        /// Writes a further object.
+        case put(value: [UInt8], index: [UInt8])
     }
 
     var action: Action
@@ -168,7 +170,18 @@ struct AllocationStep: Sendable {
         case .take:
             transaction.create(key, value: (["holder": .string(holder)] as JSON).serialized())
         case .release: transaction.delete(key)
+        case .put(let value, let index): transaction.put(key, value: value, index: index)
         }
+    }
+
+    /// A service account that is written with its namespace.
+    static func put(_ account: JSON) -> AllocationStep {
+        let index = [".metadata.name", account.name, ".metadata.namespace", account.namespace]
+        return AllocationStep(
+            action: .put(
+                value: account.serialized(), index: Array(index.map { $0 + "\0" }.joined().utf8)),
+            key: "serviceaccounts/\(account.namespace)/\(account.name)", holder: "", isFixed: true, field: "", value: .null,
+            problem: "")
     }
 
     func taken(_ resource: Resource, _ object: JSON) -> APIStatus {

@@ -228,7 +228,7 @@ extension RequestPipeline {
         let before = StoredObject.normalized(present)
         Strategy.countGeneration(&object, before, stored)
         if object == before { return .unchanged }
-        let causes = Validation.update(of: object, from: before, stored, update.scope) + rules.validate(object, stored)
+        let causes = rules.validateUpdate(of: object, from: before, stored, update.scope)
         guard causes.isEmpty else { throw .invalid(resource, object.name, causes.deduplicated()) }
         if Strategy.isFinished(object, stored) { return .remove(object) }
         return .write(object, steps, isFixed: update.namesRevision)

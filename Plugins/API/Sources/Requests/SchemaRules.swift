@@ -24,7 +24,26 @@ struct SchemaRules: ObjectRules {
         }
     }
 
-    func validate(_ object: JSON, _ resource: Resource) -> [APIStatus.Cause] { [] }
+    func validate(_ object: JSON, _ resource: Resource) -> [APIStatus.Cause] {
+        guard let node = node(resource) else { return [] }
+        return schema.validate(object, as: node).map(Self.cause)
+    }
+
+    func validateUpdate(
+        of object: JSON, from before: JSON, _ resource: Resource, _ scope: Strategy.Scope
+    ) -> [APIStatus.Cause] {
+        guard let node = node(resource) else { return [] }
+        switch scope {
+        case .main: return schema.validateUpdate(from: before, to: object, as: node).map(Self.cause)
+        case .whole, .ephemeralContainers, .resize: return schema.validate(object, as: node).map(Self.cause)
+        // The types are checked, and the rest of the object is as it was.
+        case .status, .finalize: return []
+        }
+    }
+
+    private static func cause(_ error: FieldError) -> APIStatus.Cause {
+        .init(reason: error.kind.rawValue, message: error.message, field: error.path)
+    }
 
     func strategicMerge(_ patch: JSON, to object: JSON, _ resource: Resource) throws -> JSON {
         try patches.apply(patch, to: object, schema: node(resource))
