@@ -15,7 +15,7 @@ public struct APIClient: Sendable {
     public func request(_ method: String, _ path: String, body: JSON? = nil) throws -> JSON {
         let (code, response) = try provider.request(
             method: method, path: path, body: body?.serialized() ?? [], deadline: 0)
-        let json = response.bytes.isEmpty ? JSON.null : try JSON(parsing: response.bytes)
+        let json = response.bytes.isEmpty ? JSON.null : try response.json()
         guard (200..<300).contains(code) else { throw APIError(code: Int(code), status: json) }
         return json
     }

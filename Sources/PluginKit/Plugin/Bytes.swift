@@ -12,9 +12,22 @@ public final class OwnedBuffer: @unchecked Sendable {
 
     deinit { buffer.release?(buffer.context) }
 
-    /// Valid as long as this object is referenced.
+    /// Valid as long as this object is referenced, which ends with its last use: hold it with `withExtendedLifetime`, or
+    /// take `json` or `array`.
     public var bytes: UnsafeRawBufferPointer {
         UnsafeRawBufferPointer(start: buffer.data, count: buffer.data == nil ? 0 : Int(buffer.size))
+    }
+
+    /// The bytes as JSON.
+    public func json() throws(JSONParseError) -> JSON {
+        defer { withExtendedLifetime(self) {} }
+        return try JSON(parsing: bytes)
+    }
+
+    /// A copy of the bytes.
+    public var array: [UInt8] {
+        defer { withExtendedLifetime(self) {} }
+        return Array(bytes)
     }
 }
 

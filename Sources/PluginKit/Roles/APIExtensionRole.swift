@@ -45,7 +45,7 @@ public final class APIExtensionClient: APIExtensionProvider, @unchecked Sendable
     }
 
     public func routes() throws -> JSON {
-        try JSON(parsing: checkedBuffer { table.pointee.routes(this, $0, $1) }.bytes)
+        try checkedBuffer { table.pointee.routes(this, $0, $1) }.json()
     }
 
     public func serve(_ request: JSON, body: [UInt8], stream: Int32, deadline: UInt64 = 0) throws -> JSON {
@@ -56,6 +56,6 @@ public final class APIExtensionClient: APIExtensionProvider, @unchecked Sendable
                 }
             }
         }
-        return try JSON(parsing: buffer.bytes)
+        return try buffer.json()
     }
 }

@@ -67,7 +67,7 @@ func callJSON(_ slot: JSONSlot, _ this: UnsafeMutableRawPointer?, _ request: JSO
     }
     if buffer.bytes.isEmpty { return .object([:]) }
     do {
-        return try JSON(parsing: buffer.bytes)
+        return try buffer.json()
     } catch {
         throw PluginError.internal("a role's response is not JSON: \(error)")
     }

@@ -331,7 +331,7 @@ public final class RuntimeClient: RuntimeProvider, @unchecked Sendable {
         let buffer = try checkedBuffer { out, error in
             lend(request.serialized()) { table.pointee.load_image(this, deadline, $0, $1, archive, out, error) }
         }
-        return try JSON(parsing: buffer.bytes)
+        return try buffer.json()
     }
     public func pullImage(_ request: JSON, completion: @escaping Completion) throws -> UInt64 {
         var operation: UInt64 = 0

@@ -162,7 +162,7 @@ public final class SchedulerClient: SchedulerProvider, @unchecked Sendable {
                 bytes(object) { table.pointee.schedule(this, deadline, &pod, uidData, uidSize, $0, $1, out, error) }
             }
         }
-        return SchedulingDecision(json: try JSON(parsing: buffer.bytes))
+        return SchedulingDecision(json: try buffer.json())
     }
 
     public func reset() throws { try checked { table.pointee.reset(this, $0) } }

@@ -10,7 +10,7 @@ public struct Environment: @unchecked Sendable {
 
     /// {"version","startedAt","processID","dataDirectory","listen","stopWorkloads"}
     public func describe() throws -> JSON {
-        try JSON(parsing: checkedBuffer { table.pointee.describe(table.pointee.interface.`self`, $0, $1) }.bytes)
+        try checkedBuffer { table.pointee.describe(table.pointee.interface.`self`, $0, $1) }.json()
     }
 
     /// Whether containers are to be ended when the host stops.

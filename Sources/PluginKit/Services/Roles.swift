@@ -18,7 +18,7 @@ public struct Roles: @unchecked Sendable {
 
     /// All plugins with their state and the figures of their roles.
     public func describe() throws -> JSON {
-        try JSON(parsing: checkedBuffer { table.pointee.describe(table.pointee.interface.`self`, $0, $1) }.bytes)
+        try checkedBuffer { table.pointee.describe(table.pointee.interface.`self`, $0, $1) }.json()
     }
 
     /// Names of the active providers of a role, in order of preference.
@@ -26,7 +26,7 @@ public struct Roles: @unchecked Sendable {
         let buffer = try checkedBuffer { out, error in
             lend(role) { table.pointee.providers(table.pointee.interface.`self`, $0, $1, out, error) }
         }
-        return try JSON(parsing: buffer.bytes)["providers"].arrayValue.compactMap(\.stringValue)
+        return try buffer.json()["providers"].arrayValue.compactMap(\.stringValue)
     }
 
     /// The table of one named provider of a role that several may provide.

@@ -151,7 +151,7 @@ public struct StoreClient: @unchecked Sendable {
     public func compact(_ revision: UInt64) throws(PluginError) { try checked { table.pointee.compact(this, revision, $0) } }
 
     /// {"revision","compactedRevision","keys","bytes","engine","healthy","reason"}
-    public func status() throws -> JSON { try JSON(parsing: checkedBuffer { table.pointee.status(this, $0, $1) }.bytes) }
+    public func status() throws -> JSON { try checkedBuffer { table.pointee.status(this, $0, $1) }.json() }
 }
 
 /// What a store watch delivers.

@@ -65,7 +65,7 @@ extension RequestPipeline {
         do {
             let text = try host.metrics().collect()
             return HTTPResponse(
-                status: 200, contentType: "text/plain; version=0.0.4; charset=utf-8", body: .bytes(Array(text.bytes)))
+                status: 200, contentType: "text/plain; version=0.0.4; charset=utf-8", body: .bytes(text.array))
         } catch {
             throw .unavailable(error.message)
         }
