@@ -118,7 +118,8 @@ final class ProbeManager: @unchecked Sendable {
             return false
         }
         guard let starts else { return }
-        if starts { thread.start { [self] in loop() } } else { wake() }
+        if starts { thread.start { [self] in loop() } }
+        wake()
     }
 
     private func wake() {
