@@ -82,7 +82,8 @@ var targets: [Target] = [
         name: "PluginKitTests", dependencies: ["PluginKit", "PluginAPI", "Objects"], path: "Tests/PluginKitTests",
         swiftSettings: strict),
     .testTarget(
-        name: "KernelTests", dependencies: ["Kernel", "PluginAPI", "Objects", "CStateStore"], path: "Tests/KernelTests",
+        name: "KernelTests", dependencies: ["Kernel", "CInterposer", "PluginAPI", "Objects", "CStateStore"],
+        path: "Tests/KernelTests",
         swiftSettings: strict),
 ]
 targets += plugin("API", ["ObjectSchema", "COpenSSL", "CEpoll"])

@@ -27,13 +27,7 @@ public final class KernelServices: Sendable {
             let members = JSONObject(fields.map { ($0.0, JSON.string($0.1)) })
             log.write(Log.Level(rawValue: UInt32(clamping: level)) ?? .info, "store", message, members)
         }
-        do throws(StoreError) {
-            store = settings.engine == "embedded" ? try StateStore(directory: "\(directory)/store", options: options) : nil
-        } catch {
-            guard error.code == HOSTD_ERROR_UNAVAILABLE else { throw error }
-            log.warning("there is no state store yet", ["reason": .string(error.message)])
-            store = nil
-        }
+        store = settings.engine == "embedded" ? try StateStore(directory: "\(directory)/store", options: options) : nil
         workers = WorkerPool(name: "worker", maximum: Self.workerLimit)
         dispatchers = WorkerPool(name: "topics", maximum: Self.dispatcherLimit)
         timers = Timers(workers: workers)
