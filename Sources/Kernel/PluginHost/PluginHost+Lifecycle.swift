@@ -175,6 +175,6 @@ extension PluginHost {
     private func unbind(_ role: String, from target: RoleTarget) {
         guard let binding = state.withLock({ $0.bindings[role] }), binding.target === target else { return }
         let next = candidates(for: role).first { $0.isActive && $0.targets[role] !== target }
-        binding.bind(RoleCatalog.shared.contains(role) || next == nil ? next?.targets[role] : next?.targets[role])
+        binding.bind(next?.targets[role])
     }
 }

@@ -106,6 +106,7 @@ public final class PluginHost: Sendable {
 
     func record(_ failure: PluginFailure, of instance: PluginInstance) {
         instance.fail(failure)
+        for role in instance.description?.provides ?? [] { select(role) }  // The next one in order may be active already.
         log.write(
             instance.settings.isOptional ? .warning : .error, "host", "plugin \(instance.name) failed",
             [
@@ -176,7 +177,7 @@ public final class PluginHost: Sendable {
             + providers.filter { !preferred.contains($0.name) }
     }
 
-    /// Points a role's binding at its most preferred provider, once that one is active.
+    /// Points a role's binding, if there is one, at its most preferred provider, once that one is active.
     func select(_ role: String) {
         let target: RoleTarget?
         if role == HOSTD_STORE_1 {

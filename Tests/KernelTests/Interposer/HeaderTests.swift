@@ -15,7 +15,7 @@ final class HeaderTests: XCTestCase {
             ("services/timers.h", HOSTD_TIMERS_1),
         ]
         for (file, id) in headers {
-            let text = String(decoding: try TemporaryDirectory.contents("\(Fixture.include)/hostd/\(file)"), as: UTF8.self)
+            let text = String(decoding: try ScratchDirectory.contents("\(Fixture.include)/hostd/\(file)"), as: UTF8.self)
             let declared = try Declaration.slots(in: text)
             let descriptor = try SlotDescriptor(try XCTUnwrap(RoleCatalog.slots(id), id))
             XCTAssertEqual(declared.map(\.name), descriptor.names, id)

@@ -9,12 +9,12 @@ final class PluginHostTests: XCTestCase {
     /// Silent, unless a test looks at it.
     private let log = Log(level: .error, descriptor: open("/dev/null", O_WRONLY | O_CLOEXEC))
 
-    private func host(_ yaml: String, in directory: TemporaryDirectory) throws -> PluginHost {
+    private func host(_ yaml: String, in directory: ScratchDirectory) throws -> PluginHost {
         let configuration = try HostConfiguration(text: Array(yaml.utf8), file: "\(directory.path)/h.yaml")
         return PluginHost(configuration: configuration, search: PluginSearch(executableDirectory: "\(directory.path)/bin"), log: log)
     }
 
-    private func start(_ host: PluginHost, in directory: TemporaryDirectory) throws(PluginHost.StartFailure) {
+    private func start(_ host: PluginHost, in directory: ScratchDirectory) throws(PluginHost.StartFailure) {
         mkdir("\(directory.path)/plugins", 0o700)
         let environment = HostEnvironment(
             dataDirectory: directory.path, listen: "127.0.0.1:6443", stopWorkloads: false, onStop: { _, _ in })
@@ -58,7 +58,7 @@ final class PluginHostTests: XCTestCase {
             ("REQUIRES_ABSENT", .require, "requires com.example.absent/1, which no plugin provides"),
         ]
         for row in rows {
-            let directory = try TemporaryDirectory()
+            let directory = try ScratchDirectory()
             let library = try Fixture.badPlugin(row.fault, in: directory)
             let optional = try host("plugins: [{name: bad, library: \(library), optional: true}]", in: directory)
             optional.open()
@@ -75,8 +75,8 @@ final class PluginHostTests: XCTestCase {
     }
 
     func testFilesThatAreNoPluginAreNamed() throws {
-        let directory = try TemporaryDirectory()
-        let good = try TemporaryDirectory.contents(try Fixture.badPlugin("GOOD", in: directory, name: "good"))
+        let directory = try ScratchDirectory()
+        let good = try ScratchDirectory.contents(try Fixture.badPlugin("GOOD", in: directory, name: "good"))
         var otherMachine = good
         otherMachine[18] = 183
         var narrow = good
@@ -115,7 +115,7 @@ final class PluginHostTests: XCTestCase {
     }
 
     func testAGoodPluginLivesItsLife() throws {
-        let directory = try TemporaryDirectory()
+        let directory = try ScratchDirectory()
         let library = try Fixture.badPlugin("GOOD", in: directory)
         let host = try host("plugins: [{name: bad, library: \(library)}]", in: directory)
         let before = try XCTUnwrap(host.interface(HOSTD_SCHEDULER_1), "a role of the headers has a table without a provider")
@@ -143,7 +143,7 @@ final class PluginHostTests: XCTestCase {
     }
 
     func testCallsByNameAreChecked() throws {
-        let directory = try TemporaryDirectory()
+        let directory = try ScratchDirectory()
         let library = try Fixture.badPlugin("NULL_SLOTS", in: directory)
         let host = try host("plugins: [{name: bad, library: \(library)}]", in: directory)
         host.open()
@@ -170,7 +170,7 @@ final class PluginHostTests: XCTestCase {
     }
 
     func testPreferenceDecidesAndTheNextOneTakesOver() throws {
-        let directory = try TemporaryDirectory()
+        let directory = try ScratchDirectory()
         let one = try Fixture.badPlugin("GOOD", in: directory, name: "one")
         let two = try Fixture.badPlugin("GOOD", in: directory, name: "two")
         let broken = try Fixture.badPlugin("ACTIVATE_ERROR", in: directory, name: "broken")
@@ -191,7 +191,7 @@ final class PluginHostTests: XCTestCase {
     }
 
     func testDeactivationErrorsAreReported() throws {
-        let directory = try TemporaryDirectory()
+        let directory = try ScratchDirectory()
         let library = try Fixture.badPlugin("DEACTIVATE_ERROR", in: directory)
         let host = try host("plugins: [{name: bad, library: \(library)}]", in: directory)
         host.open()
@@ -201,7 +201,7 @@ final class PluginHostTests: XCTestCase {
     }
 
     func testCirclesAreRefused() throws {
-        let directory = try TemporaryDirectory()
+        let directory = try ScratchDirectory()
         let a = try Fixture.badPlugin("REQUIRES_ITSELF", in: directory, name: "aa", extra: ["-DOTHER=\"bb\""])
         let b = try Fixture.badPlugin("REQUIRES_ITSELF", in: directory, name: "bb", extra: ["-DOTHER=\"aa\""])
         let host = try host("plugins: [{name: aa, library: \(a)}, {name: bb, library: \(b)}]", in: directory)
@@ -213,7 +213,7 @@ final class PluginHostTests: XCTestCase {
     }
 
     func testOptionsAreCheckedAgainstThePluginsSchema() throws {
-        let directory = try TemporaryDirectory()
+        let directory = try ScratchDirectory()
         let library = try Fixture.badPlugin("OPTIONS", in: directory)
         let wrong = try host("plugins:\n  - name: bad\n    library: \(library)\n    options: {mode: quick}", in: directory)
         wrong.open()
@@ -233,7 +233,7 @@ final class PluginHostTests: XCTestCase {
     }
 
     func testRoleWatchesSeeWhatIsAndWhatChanges() throws {
-        let directory = try TemporaryDirectory()
+        let directory = try ScratchDirectory()
         let library = try Fixture.badPlugin("GOOD", in: directory)
         let host = try host("plugins: [{name: bad, library: \(library)}]", in: directory)
         host.open()

@@ -13,7 +13,7 @@ enum Fixture {
     static var include: String { root + "/Sources/PluginAPI/include" }
 
     /// Builds bad.c with one fault into `directory`; the file's path.
-    static func badPlugin(_ fault: String, in directory: TemporaryDirectory, name: String = "bad", extra: [String] = []) throws -> String {
+    static func badPlugin(_ fault: String, in directory: ScratchDirectory, name: String = "bad", extra: [String] = []) throws -> String {
         let file = "\(directory.path)/\(name).so"
         let withoutEntry = fault == "NO_ENTRY" ? ["-DWITHOUT_ENTRY", "-Wno-unused-function", "-Wno-unused-variable"] : []
         try compile(

@@ -1,7 +1,7 @@
 import Glibc
 
 /// A directory of one test, removed with everything in it.
-final class TemporaryDirectory {
+final class ScratchDirectory {
     let path: String
 
     init() throws {
