@@ -67,7 +67,7 @@ struct Record: @unchecked Sendable {  // The bytes do not change after the commi
         record.head.initialize(to: hostd_store_record(
             struct_size: UInt32(headSize), record_size: UInt32(size), revision: 0, create_revision: 0, version: 0,
             lease: lease, kind: kind, flags: 0, key_size: UInt32(key.count), index_size: UInt32(index.count),
-            value_size: UInt32(value.count), reserved: 0, reserved2: 0))
+            value_size: UInt32(value.count), reserved: 0))
         var end = record.bytes + headSize
         for part in [key, index, value] where !part.isEmpty {
             end.copyMemory(from: part.baseAddress.unsafelyUnwrapped, byteCount: part.count)

@@ -36,7 +36,6 @@ typedef struct hostd_store_record {
     uint32_t index_size;
     uint32_t value_size;
     uint32_t reserved;
-    uint64_t reserved2;
 } hostd_store_record;
 
 /// Head of a list page; `count` records follow at `struct_size`.

@@ -1,0 +1,178 @@
+import PluginAPI
+import Synchronization
+import XCTest
+
+@testable import Kernel
+
+final class ReconcileTests: XCTestCase {
+    private let workers = WorkerPool(name: "test-worker", maximum: 16)
+    private let metrics = Metrics()
+    private lazy var timers = Timers(workers: workers)
+    private lazy var reconcile = Reconcile(workers: workers, timers: timers, metrics: metrics)
+
+    override func tearDown() {
+        reconcile.close()
+        timers.close()
+        workers.close()
+    }
+
+    /// Counts and lets a test wait.
+    private final class Counter: @unchecked Sendable {  // All state is behind `monitor`.
+        let monitor = Monitor()
+        private var values: [String] = []
+        func add(_ value: String) {
+            monitor.locked {
+                values.append(value)
+                monitor.broadcast()
+            }
+        }
+        var all: [String] { monitor.locked { values } }
+        @discardableResult
+        func wait(_ count: Int, file: StaticString = #filePath, line: UInt = #line) -> [String] {
+            let deadline = monotonicNow() + 20_000_000_000
+            monitor.locked {
+                while values.count < count {
+                    if !monitor.wait(until: deadline) { return XCTFail("\(values.count) of \(count)", file: file, line: line) }
+                }
+            }
+            return all
+        }
+    }
+
+    private func add(_ queue: UInt64, _ key: String, delay: UInt64 = 0) throws {
+        try reconcile.queue(queue).add(Array(key.utf8), delay: delay)
+    }
+
+    func testAKeyThatWaitsRunsOnceAndOneThatRunsRunsAgain() throws {
+        let counter = Counter()
+        let gate = Monitor()
+        let isOpen = Mutex(false)
+        let queue = try reconcile.create(name: "q", workers: 1) { key, _ in
+            counter.add(String(decoding: key, as: UTF8.self))
+            gate.locked { while !isOpen.withLock({ $0 }) { gate.wait() } }
+            return HOSTD_OK
+        }
+        try add(queue, "a")
+        counter.wait(1)
+        for _ in 0..<5 { try add(queue, "b") }
+        for _ in 0..<5 { try add(queue, "a") }
+        gate.locked {
+            isOpen.withLock { $0 = true }
+            gate.broadcast()
+        }
+        XCTAssertEqual(counter.wait(3), ["a", "b", "a"])
+        reconcile.destroy(queue)
+        reconcile.destroy(queue)
+        XCTAssertEqual(counter.all.count, 3)
+        assertFails(HOSTD_ERROR_NOT_FOUND) { try self.reconcile.queue(queue) }
+    }
+
+    func testOneKeyIsNeverWorkedOnTwiceAtOnceAndManyAreWorkedOnInParallel() throws {
+        let running = Mutex<Set<String>>([])
+        let widest = Mutex(0)
+        let counter = Counter()
+        let together = Monitor()
+        let arrived = Mutex(0)
+        let queue = try reconcile.create(name: "q", workers: 8) { key, _ in
+            let name = String(decoding: key, as: UTF8.self)
+            let count = running.withLock { running in
+                XCTAssertTrue(running.insert(name).inserted, "\(name) runs twice")
+                return running.count
+            }
+            widest.withLock { $0 = max($0, count) }
+            if name.hasPrefix("meet") {  // All eight wait for each other: so all eight run at once.
+                together.locked {
+                    arrived.withLock { $0 += 1 }
+                    together.broadcast()
+                    while arrived.withLock({ $0 }) < 8 { together.wait() }
+                }
+            }
+            _ = running.withLock { $0.remove(name) }
+            counter.add(name)
+            return HOSTD_OK
+        }
+        for number in 0..<8 { try add(queue, "meet\(number)") }
+        counter.wait(8)
+        XCTAssertEqual(widest.withLock { $0 }, 8)
+        for number in 0..<2000 { try add(queue, "\(number % 7)") }
+        for number in 0..<7 { try add(queue, "last\(number)") }
+        while !Set(counter.all).isSuperset(of: (0..<7).map { "last\($0)" }) { counter.wait(counter.all.count + 1) }
+    }
+
+    func testFailuresBackOffAndSuccessForgets() throws {
+        let counter = Counter()
+        let queue = try reconcile.create(name: "q", workers: 1) { _, _ in
+            counter.add("\(monotonicNow())")
+            return counter.all.count < 5 ? HOSTD_ERROR_UNAVAILABLE : HOSTD_OK
+        }
+        try add(queue, "a")
+        let times = counter.wait(5).map { UInt64($0)! }
+        for (number, pair) in zip(times, times.dropFirst()).enumerated() {
+            XCTAssertGreaterThanOrEqual(pair.1 - pair.0, UInt64(4_500_000) << UInt64(number))
+        }
+        try add(queue, "a")
+        counter.wait(6)
+        let text = metrics.collect()
+        XCTAssertTrue(text.contains("workqueue_retries_total{name=\"q\"} 4"), text)
+        XCTAssertTrue(text.contains("workqueue_adds_total{name=\"q\"} 2"), text)
+        XCTAssertTrue(text.contains("# TYPE workqueue_work_duration_seconds histogram"), text)
+    }
+
+    func testDelaysAreKeptAndTheEarlierWins() throws {
+        let counter = Counter()
+        let queue = try reconcile.create(name: "q", workers: 1) { key, again in
+            counter.add(String(decoding: key, as: UTF8.self))
+            if key == Array("again".utf8) && counter.all.filter({ $0 == "again" }).count < 3 { again = 1_000_000 }
+            return HOSTD_OK
+        }
+        let start = monotonicNow()
+        try add(queue, "late", delay: 60_000_000)
+        try add(queue, "early", delay: 3_600_000_000_000)
+        try add(queue, "early", delay: 20_000_000)
+        try add(queue, "early", delay: 3_600_000_000_000)
+        try add(queue, "now", delay: 3_600_000_000_000)
+        try add(queue, "now")
+        XCTAssertEqual(counter.wait(3), ["now", "early", "late"])
+        XCTAssertGreaterThanOrEqual(monotonicNow() - start, 60_000_000)
+        try add(queue, "again")
+        counter.wait(6)
+        XCTAssertEqual(counter.all.count { $0 == "again" }, 3)
+    }
+
+    func testAQueueMayBeDestroyedFromItsOwnCallback() throws {
+        let counter = Counter()
+        let handle = Mutex<UInt64>(0)
+        let queue = try reconcile.create(name: "q", workers: 2) { [reconcile] _, _ in
+            reconcile.destroy(handle.withLock { $0 })
+            counter.add("destroyed")
+            return HOSTD_OK
+        }
+        handle.withLock { $0 = queue }
+        try add(queue, "a")
+        counter.wait(1)
+    }
+
+    func testTheTableRefusesWhatIsNotAllowed() throws {
+        let table = UnsafeRawPointer(reconcile.makeInterface()).assumingMemoryBound(to: hostd_reconcile_1.self).pointee
+        var error = hostd_error()
+        error.struct_size = UInt32(MemoryLayout<hostd_error>.size)
+        var queue: UInt64 = 0
+        let callback: hostd_callback = { _, _, _, _ in HOSTD_OK }
+        let name = Array("n".utf8)
+        let this = table.interface.`self`
+        XCTAssertEqual(table.create(this, name, 0, 1, callback, nil, &queue, &error), HOSTD_ERROR_INVALID_ARGUMENT)
+        error.message.release?(error.message.context)
+        XCTAssertEqual(table.create(this, name, 1, 0, callback, nil, &queue, &error), HOSTD_ERROR_INVALID_ARGUMENT)
+        error.message.release?(error.message.context)
+        XCTAssertEqual(table.add(this, 99, name, 1, 0, &error), HOSTD_ERROR_NOT_FOUND)
+        error.message.release?(error.message.context)
+        let null = unsafeBitCast(0, to: hostd_callback?.self)
+        XCTAssertEqual(
+            table.create(this, name, 1, 1, unsafeBitCast(null, to: hostd_callback.self), nil, &queue, &error),
+            HOSTD_ERROR_INVALID_ARGUMENT)
+        error.message.release?(error.message.context)
+        XCTAssertEqual(table.create(this, name, 1, 1, callback, nil, &queue, &error), HOSTD_OK)
+        XCTAssertEqual(table.add(this, queue, name, 1, 0, &error), HOSTD_OK)
+        XCTAssertEqual(table.destroy(this, queue, &error), HOSTD_OK)
+    }
+}

@@ -1,0 +1,77 @@
+import CStateStore
+import PluginAPI
+import XCTest
+
+@testable import Kernel
+
+final class OrderedIndexTests: XCTestCase {
+    private func record(_ key: String, kind: UInt32 = Record.Kind.put) throws -> Record {
+        try Array(key.utf8).withUnsafeBytes { try Record.make(kind: kind, key: $0) }
+    }
+
+    private func keys(_ index: borrowing OrderedIndex) -> [String] {
+        var position = OrderedIndex.Position(leaf: 0, item: 0)
+        var found: [String] = []
+        while let record = index.record(at: &position) {
+            found.append(record.key.text)
+            position.item += 1
+        }
+        return found
+    }
+
+    func testItIsAnOrderedMapUnderRandomChanges() throws {
+        var generator = SystemRandomNumberGenerator()
+        for size in [10, 300, 3000] {
+            var index = OrderedIndex()
+            var model: Set<String> = []
+            for step in 0..<size * 4 {
+                let key = "p/d/\(Int.random(in: 0..<size, using: &generator))"
+                try Array(key.utf8).withUnsafeBytes { bytes in
+                    let (position, found) = index.lowerBound(bytes)
+                    XCTAssertEqual(found, model.contains(key))
+                    if found && step % 3 != 0 {
+                        index.remove(at: position).release()
+                        model.remove(key)
+                    } else if !found {
+                        index.insert(try record(key), at: position)
+                        model.insert(key)
+                    }
+                }
+            }
+            XCTAssertEqual(keys(index), model.sorted())
+            XCTAssertEqual(index.liveCount, model.count)
+            for key in model.sorted() {
+                Array(key.utf8).withUnsafeBytes { index.remove(at: index.lowerBound($0).position).release() }
+            }
+            XCTAssertEqual(keys(index), [])
+        }
+    }
+
+    func testCountsOfRangesAddUp() throws {
+        var index = OrderedIndex()
+        for number in 1000..<3000 {
+            let record = try record("p/d/\(number)", kind: number % 4 == 0 ? Record.Kind.delete : Record.Kind.put)
+            index.insert(record, at: index.lowerBound(record.key).position)
+        }
+        for (from, to) in [(1000, 3000), (1500, 1501), (1999, 2600), (2000, 2000)] {
+            let expected = (from..<to).count { $0 % 4 != 0 }
+            let found = Array("p/d/\(from)".utf8).withUnsafeBytes { from in
+                Array("p/d/\(to)".utf8).withUnsafeBytes { to in
+                    index.countLive(from: index.lowerBound(from).position, to: index.lowerBound(to).position)
+                }
+            }
+            XCTAssertEqual(found, expected)
+        }
+    }
+
+    func testChecksumsAgreeAndAreTheStandards() {
+        let digits = Array("123456789".utf8)
+        XCTAssertEqual(store_crc32c(0, digits, 9), 0xE306_9283)  // The check value of CRC-32C (RFC 3720, iSCSI).
+        XCTAssertEqual(store_crc32c_portable(0, digits, 9), 0xE306_9283)
+        for size in 0..<100 {
+            let bytes = (0..<size).map { _ in UInt8.random(in: 0...255) }
+            XCTAssertEqual(store_crc32c(7, bytes, size), store_crc32c_portable(7, bytes, size))
+            XCTAssertEqual(store_size_without_zeros(bytes + [0, 0, 0, 0, 0, 0, 0, 0, 0], size + 9), bytes.lastIndex { $0 != 0 }.map { $0 + 1 } ?? 0)
+        }
+    }
+}
