@@ -90,11 +90,12 @@ targets += plugin("API", ["ObjectSchema", "COpenSSL", "CEpoll"])
 targets += plugin("Controllers")
 targets += plugin("Node", ["CEpoll"])
 targets += plugin("Scheduler")
+targets += plugin("Runtime", ["CRuntime", "CSeccomp", "CZlib", "CZstd", "COpenSSL"])
+targets.append(.target(name: "CRuntime", path: "Plugins/Runtime/C", cSettings: strictC))
 targets.append(
     .executableTarget(
         name: "SchedulerBenchmark", dependencies: ["Scheduler", "Objects"], path: "Benchmarks/Scheduler",
         swiftSettings: strict))
-targets += plugin("Runtime", ["CSeccomp", "CZlib", "CZstd", "COpenSSL"])
 targets += plugin("Network", ["CBPF"])
 targets += plugin("DNS")
 targets += plugin("Storage")

@@ -1,1 +1,9 @@
+import PluginAPI
+import PluginKit
 import Runtime
+
+@c(hostd_plugin_entry)
+public func entry(
+    _ host: UnsafePointer<hostd_host>, _ plugin: UnsafeMutablePointer<hostd_plugin>,
+    _ error: UnsafeMutablePointer<hostd_error>
+) -> Int32 { PluginEntry.enter(RuntimePlugin.self, host, plugin, error) }

@@ -1,1 +1,69 @@
+import Glibc
 import Objects
+import PluginAPI
+import PluginKit
+import Synchronization
+
+/// The plugin: hostd's own container runtime behind hostd.runtime/1.
+public final class RuntimePlugin: Plugin {
+    public static let description = PluginDescription(
+        name: "runtime", version: "0.1.0", summary: "Images, pod sandboxes and containers on this node",
+        provides: ["hostd.runtime/1"])
+
+    public static let optionsSchema = """
+        {"type":"object","additionalProperties":false,"properties":{
+        "maximumArchiveSize":{"type":"integer","minimum":1048576,"default":34359738368,
+        "description":"Most bytes of an image archive."},
+        "maximumLayerSize":{"type":"integer","minimum":1048576,"default":34359738368,
+        "description":"Most bytes of an image layer when unpacked."},
+        "maximumLayerRatio":{"type":"integer","minimum":2,"default":200,
+        "description":"How many times its compressed size a layer of more than 64 MiB may have when unpacked."}}}
+        """
+
+    private let host: Host
+    private let provider = SwitchableRuntime()
+    private let options = Mutex<RuntimeService.Options?>(nil)
+    private let table: UncheckedTable
+
+    /// The role's table; immutable once made.
+    private struct UncheckedTable: @unchecked Sendable {
+        // SAFETY: written once in the initialiser; the ABI lets any thread read it.
+        let pointer: UnsafePointer<hostd_interface>
+    }
+
+    public init(host: Host) throws {
+        self.host = host
+        table = UncheckedTable(pointer: RoleTable.runtime(provider))
+    }
+
+    public func configure(_ configuration: PluginConfiguration) throws {
+        guard geteuid() == 0 else { throw PluginError.forbidden("containers need root: start hostd with sudo") }
+        var options = RuntimeService.Options(
+            directory: configuration.pluginDirectory, program: "\(configuration.libexecDirectory)/hostd-container-init")
+        options.cgroupParent = configuration.settings["cgroupParent"].stringValue ?? "hostd"
+        let given = configuration.options
+        if let size = given["maximumArchiveSize"].integerValue { options.imageLimits.archiveSize = size }
+        if let size = given["maximumLayerSize"].integerValue { options.imageLimits.layerSize = size }
+        if let ratio = given["maximumLayerRatio"].integerValue { options.imageLimits.ratio = ratio }
+        self.options.withLock { $0 = options }
+    }
+
+    public func activate() throws {
+        guard let options = options.withLock({ $0 }) else { throw PluginError.wrongState("runtime was not configured") }
+        let host = host
+        let service = try RuntimeService(options, layout: try CgroupLayout.ofThisMachine()) { isWarning, message, fields in
+            if isWarning { host.log.warning(message, fields) } else { host.log.info(message, fields) }
+        }
+        provider.current.withLock { $0 = service }
+    }
+
+    public func deactivate() throws {
+        let service = provider.current.withLock { current in
+            defer { current = nil }
+            return current
+        }
+        service?.close()
+    }
+
+    public func interface(_ id: String) -> UnsafePointer<hostd_interface>? { id == HOSTD_RUNTIME_1 ? table.pointer : nil }
+}
