@@ -179,7 +179,7 @@ extension Schema {
         var mapKeys: [String] = []
         var strategies = ""
         var mergeKey: String?
-        var isAtomicMap = false
+        var mapType: SchemaProperty.MapType?
         for part in parts.dropFirst(2) {
             let rest = part.dropFirst()
             switch part.first {
@@ -190,7 +190,8 @@ extension Schema {
             case "m":
                 listType = .map
                 mapKeys = rest.split(separator: ",").map(String.init)
-            case "A": isAtomicMap = true
+            case "A": mapType = .atomic
+            case "G": mapType = .granular
             case "S": strategies = String(rest)
             case "K": mergeKey = String(rest)
             default: break
@@ -199,7 +200,7 @@ extension Schema {
         return SchemaProperty(
             name: parts[0], isRequired: isRequired, defaultValue: defaultValue, listType: listType, mapKeys: mapKeys,
             mergesList: strategies.contains("mr"), retainsKeys: strategies.contains("rt"),
-            replaces: strategies.contains("rp"), mergeKey: mergeKey, isAtomicMap: isAtomicMap,
+            replaces: strategies.contains("rp"), mergeKey: mergeKey, mapType: mapType,
             reference: reference(Substring(parts[1]), package))
     }
 

@@ -122,6 +122,10 @@ public struct SchemaProperty: Sendable {
         case map
     }
 
+    public enum MapType: Sendable, Hashable {
+        case atomic, granular
+    }
+
     public let name: String
     public let isRequired: Bool
     /// The default that the OpenAPI document states; nil when none.
@@ -137,7 +141,7 @@ public struct SchemaProperty: Sendable {
     public let replaces: Bool
     /// The field that tells elements apart in a strategic merge patch; nil for lists of scalars.
     public let mergeKey: String?
-    public let isAtomicMap: Bool
+    public let mapType: MapType?
     let reference: SchemaReference
 
     public var node: SchemaNode { reference.node }

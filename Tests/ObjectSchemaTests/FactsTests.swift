@@ -1,0 +1,58 @@
+import Glibc
+import Objects
+import XCTest
+
+@testable import ObjectSchema
+
+/// Holds the table against the recorded facts that it was generated from, where those are at hand: in the folder that
+/// HOSTD_FACTS names, or in ../shared/kubernetes.
+final class FactsTests: XCTestCase {
+    private func facts() throws -> JSON {
+        let folder = getenv("HOSTD_FACTS").map { String(cString: $0) } ?? "../shared/kubernetes"
+        guard let file = fopen(folder + "/api-facts-1.36.json", "r") else {
+            throw XCTSkip("no facts in \(folder); name their folder in HOSTD_FACTS to run this")
+        }
+        defer { fclose(file) }
+        var bytes: [UInt8] = []
+        var chunk = [UInt8](repeating: 0, count: 65_536)
+        while case let count = fread(&chunk, 1, chunk.count, file), count > 0 { bytes.append(contentsOf: chunk[..<count]) }
+        return try JSON(parsing: bytes)
+    }
+
+    private func sortedLists(_ schema: JSON) -> JSON {
+        var schema = schema
+        let key = "x-kubernetes-group-version-kind"
+        let kinds = schema[key].arrayValue.sorted { $0.canonicalText() < $1.canonicalText() }
+        if !kinds.isEmpty { schema[key] = .array(kinds) }
+        let required = schema["required"].arrayValue.sorted { $0.canonicalText() < $1.canonicalText() }
+        if !required.isEmpty { schema["required"] = .array(required) }
+        return schema
+    }
+
+    func testEveryDefinitionIsAsRecorded() throws {
+        let definitions = try XCTUnwrap(facts()["definitions"].objectValue)
+        XCTAssertEqual(definitions.count, Schema.shared.definitionCount)
+        for (name, recorded) in definitions {
+            let node = try XCTUnwrap(Schema.shared.definition(named: name), name)
+            let written = OpenAPISchemaText(version: .two).schema(node)
+            XCTAssertEqual(sortedLists(written).canonicalText(), sortedLists(recorded).canonicalText(), name)
+        }
+    }
+
+    func testEveryPathIsAsRecorded() throws {
+        let recorded = try facts()["paths"]
+        for resource in Schema.shared.resources {
+            OpenAPIPaths(version: .three).forEachPath(of: resource) { path, description in
+                guard recorded[path].exists else { return XCTFail("\(path) is not recorded") }
+                for (method, operation) in description.objectValue ?? [:] where method != "parameters" {
+                    let wanted = recorded[path][method]
+                    XCTAssertEqual(operation["x-kubernetes-action"], wanted["action"], "\(method) \(path)")
+                    XCTAssertEqual(operation["x-kubernetes-group-version-kind"], wanted["gvk"], "\(method) \(path)")
+                }
+                for (method, _) in recorded[path].objectValue ?? [:] where method != "head" && method != "options" {
+                    XCTAssertTrue(description[method].exists, "\(method) \(path) is missing")
+                }
+            }
+        }
+    }
+}
