@@ -87,7 +87,7 @@ final class ClusterServices: Controller {
             // Pods cannot reach the loopback address: the bridge's stands for it.
             let isLocal = host.hasPrefix("127.") || host == "::1" || host == "0.0.0.0" || host == "::"
             let addresses = isLocal ? (now.bridge.isEmpty ? [host] : now.bridge) : [host]
-            try ensureService(ClusterServices.apiService(port: port))
+            try ensureService(apiService(port: port))
             try ensureEndpoints(
                 key, addresses: addresses, ports: [["name": "https", "protocol": "TCP", "port": .integer(port)]])
         } else {
@@ -101,8 +101,8 @@ final class ClusterServices: Controller {
         return .done
     }
 
-    static func apiService(port: Int64) -> JSON {
-        [
+    private func apiService(port: Int64) -> JSON {
+        var service: JSON = [
             "apiVersion": "v1", "kind": "Service",
             "metadata": [
                 "name": "kubernetes", "namespace": "default",
@@ -113,6 +113,17 @@ final class ClusterServices: Controller {
                 "sessionAffinity": "None",
             ],
         ]
+        // By convention the API has the first address of the range; clients and certificates expect it there.
+        let range = cluster.settings["serviceRange"].stringValue ?? ""
+        if let address = ClusterServices.firstAddress(of: range) { service["spec"]["clusterIP"] = .string(address) }
+        return service
+    }
+
+    /// The first usable address of an IPv4 range such as 10.96.0.0/16; nil for what is none.
+    static func firstAddress(of range: String) -> String? {
+        let parts = range.prefix { $0 != "/" }.split(separator: ".", omittingEmptySubsequences: false).map { UInt8($0) }
+        guard parts.count == 4, let last = parts[3], last < 255, !parts.contains(nil) else { return nil }
+        return (parts.prefix(3).compactMap { $0 } + [last + 1]).map { "\($0)" }.joined(separator: ".")
     }
 
     static func dnsService(address: String) -> JSON {

@@ -53,8 +53,8 @@ final class GarbageCollector: Controller {
                 "preconditions": ["uid": .string(head.uid), "resourceVersion": .string("\(head.revision)")],
             ]
             try cluster.writer.api.request("DELETE", path(head), body: options)
-        case .disown(let head, let keep): try patch(head, "ownerReferences", .array(keep))
-        case .unfinalize(let head, _, let rest): try patch(head, "finalizers", JSON(rest))
+        case .disown(let head, let keep): try patch(head, "ownerReferences", keep.isEmpty ? .null : .array(keep))
+        case .unfinalize(let head, _, let rest): try patch(head, "finalizers", rest.isEmpty ? .null : JSON(rest))
         }
     }
 
