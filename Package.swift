@@ -97,7 +97,7 @@ targets.append(
         name: "SchedulerBenchmark", dependencies: ["Scheduler", "Objects"], path: "Benchmarks/Scheduler",
         swiftSettings: strict))
 targets += plugin("Network", ["CBPF"])
-targets += plugin("DNS")
+targets += plugin("DNS", ["CEpoll"])
 targets += plugin("Storage")
 targets += plugin("GPU")
 
