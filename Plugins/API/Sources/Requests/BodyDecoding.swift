@@ -1,3 +1,4 @@
+import ObjectSchema
 import Objects
 
 /// A request's body as an object of the resource that it was sent to.
@@ -8,17 +9,26 @@ struct DecodedBody: Sendable {
 }
 
 extension RequestPipeline {
-    static let bodyTypes = "application/json"
+    static let bodyTypes = "application/json, \(KubernetesProtobuf.contentType)"
 
-    /// Parses a JSON body.
+    /// Parses a body in JSON, or in the protobuf encoding that clients of built-in types use.
     func parseBody(_ request: APIRequest) throws(APIStatus) -> JSON {
         if let type = request.contentType, !type.isEmpty {
             let essence = type.split(separator: ";").first.map(String.init)?.lowercased() ?? ""
+            if essence == KubernetesProtobuf.contentType { return try Self.parseProtobuf(request.body) }
             guard essence == "application/json" || essence == "*/*" || essence.hasSuffix("+json") else {
                 throw .unsupportedMediaType(Self.bodyTypes)
             }
         }
         return try Self.parse(request.body)
+    }
+
+    static func parseProtobuf(_ body: [UInt8]) throws(APIStatus) -> JSON {
+        do {
+            return try body.withUnsafeBytes { bytes throws(ProtobufError) in try KubernetesProtobuf.decode(bytes) }
+        } catch {
+            throw .badRequest("the body of the request is not valid protobuf: \(error)")
+        }
     }
 
     static func parse(_ body: [UInt8]) throws(APIStatus) -> JSON {
