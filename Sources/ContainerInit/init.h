@@ -16,7 +16,7 @@ void mount_cgroups(const struct configuration *configuration, int root);
 int make_target(int root, const char *path, int directory);
 int mount_on(int target, const char *source, const char *type, unsigned long flags, const char *data);
 
-/// Writes this process into each cgroup.procs of TAG_CGROUP_JOIN.
+/// Writes this process into each file of TAG_CGROUP_JOIN.
 void join_cgroups(const struct configuration *configuration);
 
 struct identity {

@@ -223,6 +223,7 @@ int monitor_main(void)
     struct configuration configuration = configuration_open();
     standard_streams_to_null();
     close_from(DESCRIPTOR_CONTROL);
+    fcntl(DESCRIPTOR_REPORT, F_SETFD, FD_CLOEXEC);
     detach(&configuration);
     start_process(&configuration);
     streams_watch(monitor.signals, monitor.listener);

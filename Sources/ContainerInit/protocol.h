@@ -32,7 +32,7 @@ enum tag {
     TAG_READ_ONLY_ROOT = 14,    ///< u64: 1
     TAG_JOIN_NAMESPACE = 15,    ///< *: u64 CLONE_NEW… kind; path
     TAG_NEW_NAMESPACES = 16,    ///< u64: CLONE_NEW… flags for clone3
-    TAG_CGROUP_JOIN = 17,       ///< *: string: cgroup.procs to write oneself into
+    TAG_CGROUP_JOIN = 17,       ///< *: string: file to write oneself into (v1's tasks)
     TAG_CGROUP_UNIFIED = 18,    ///< string: v2 directory to be born in
     TAG_CGROUP_OOM = 19,        ///< string: file with a line "oom_kill N"
     TAG_ARGUMENT = 20,          ///< *: string

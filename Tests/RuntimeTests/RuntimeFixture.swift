@@ -105,11 +105,11 @@ final class RuntimeFixture {
         return String(decoding: try AtomicFile.read(path), as: UTF8.self).split(separator: "\n").map(String.init)
     }
 
-    /// The log without times and tags.
-    func output(_ id: String) throws -> [String] {
-        try log(id).map { line in
-            line.split(separator: " ", maxSplits: 3, omittingEmptySubsequences: false).dropFirst(3).joined(separator: " ")
-        }
+    /// The log without times and tags, of both streams or of one: their order among each other is open.
+    func output(_ id: String, _ stream: String? = nil) throws -> [String] {
+        try log(id).map { $0.split(separator: " ", maxSplits: 3, omittingEmptySubsequences: false) }
+            .filter { stream == nil || $0[1] == stream ?? "" }
+            .map { $0.dropFirst(3).joined(separator: " ") }
     }
 
     func exec(_ id: String, _ command: [String], _ changes: JSONObject = [:]) throws -> (code: Int64, output: String, error: String) {

@@ -83,7 +83,7 @@ extension RuntimeService {
         for device in container.configuration.devices { devices += try DeviceNode.ofHost(device) }
         var joins = cgroups.joinFiles(container.cgroup)
         if !security.isPrivileged, standardDevices.withLock({ $0 == nil }), let mount = cgroups.layout.controllers["devices"] {
-            let file = "\(mount)/\(container.cgroup.text)/cgroup.procs"
+            let file = "\(mount)/\(container.cgroup.text)/tasks"
             if !joins.contains(file) { joins.append(file) }
         }
         return ContainerPlan(
