@@ -64,7 +64,8 @@ private final class Running: Sendable {
             try NamespaceController(cluster, observer), try GarbageCollector(cluster, observer),
             try ReplicaSetController(cluster), try DeploymentController(cluster), try EndpointController(cluster),
             try ClusterServices(cluster), try VolumeController(cluster), try NodeController(cluster),
-            try EventExpiry(cluster, observer),
+            try EventExpiry(cluster, observer), try JobController(cluster), try DaemonSetController(cluster),
+            try StatefulSetController(cluster), try CronJobController(cluster),
         ]
         if host.interface(HOSTD_SCHEDULER_1) != nil {
             controllers.append(try SchedulingController(cluster, scheduler: SchedulerClient(host)))

@@ -95,7 +95,7 @@ enum NodeHealth {
         return max(0, since.seconds + limit - now.seconds)
     }
 
-    private static func tolerates(_ toleration: JSON, _ taint: JSON) -> Bool {
+    static func tolerates(_ toleration: JSON, _ taint: JSON) -> Bool {
         let effect = toleration["effect"].stringValue ?? ""
         if !effect.isEmpty && effect != taint["effect"].stringValue { return false }
         let isAny = toleration["operator"].stringValue == "Exists"

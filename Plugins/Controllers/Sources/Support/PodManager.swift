@@ -1,0 +1,77 @@
+import Objects
+import PluginKit
+
+/// Pods on behalf of their controllers: what is owned, what is created and deleted, and the wait until the cache shows it.
+final class PodManager: Sendable {
+    private let cluster: Cluster
+    private let component: String
+    private let owner: ResourceType
+    private let barrier = WriteBarrier()
+
+    /// - Parameters:
+    ///   - component: the source of events.
+    ///   - owner: the kind of the controlling object.
+    init(_ cluster: Cluster, component: String, owner: ResourceType) {
+        self.cluster = cluster
+        self.component = component
+        self.owner = owner
+    }
+
+    /// Whether the cache shows everything that was written for `key`.
+    func isSettled(_ key: String) -> Bool { barrier.isSatisfied(key, cluster.pods) }
+    func forget(_ key: String) { barrier.forget(key) }
+
+    /// The pods that `object` controls.
+    func owned(by object: JSON) -> [JSON] {
+        cluster.pods.list(object.namespace).filter { ControllerReference(controlling: $0)?.uid == object.uid }
+    }
+
+    /// Creates pods in growing batches, and stops at the first batch that fails.
+    /// - Returns: the failure, nil when all were made.
+    func create(_ pods: [JSON], for object: JSON, _ key: String) -> (any Error)? {
+        var left = pods[...]
+        for size in ReplicaSetPlan.batches(of: pods.count) {
+            var failure: (any Error)?
+            for result in cluster.writer.createAll(.pods, Array(left.prefix(size))) {
+                switch result {
+                case .success(let created):
+                    barrier.wrote(created, for: key)
+                    record(object, .normal, "SuccessfulCreate", "Created pod: \(created.name)")
+                case .failure(let error as APIError) where error.isNamespaceTerminating: return nil
+                case .failure(let error):
+                    failure = error
+                    record(object, .warning, "FailedCreate", "Error creating: \(error)")
+                }
+            }
+            if failure != nil { return failure }
+            left = left.dropFirst(size)
+        }
+        return nil
+    }
+
+    /// Deletes pods; those that are gone are no error.
+    func delete(_ pods: [JSON], of object: JSON, _ key: String) throws {
+        if pods.isEmpty { return }
+        let requests = pods.map { pod -> (method: String, path: String, body: JSON) in
+            ("DELETE", APIPath.object("v1", "pods", pod.namespace, pod.name), DeleteOptions.of(pod))
+        }
+        var failure: (any Error)?
+        for (pod, result) in zip(pods, cluster.writer.all(requests)) {
+            switch result {
+            case .success:
+                barrier.deleted(pod, for: key)
+                record(object, .normal, "SuccessfulDelete", "Deleted pod: \(pod.name)")
+            case .failure(let error as APIError) where error.isNotFound || error.isConflict:
+                barrier.deleted(pod, for: key)
+            case .failure(let error):
+                failure = error
+                record(object, .warning, "FailedDelete", "Error deleting: \(error)")
+            }
+        }
+        if let failure { throw failure }
+    }
+
+    func record(_ object: JSON, _ kind: EventRecorder.Kind, _ reason: String, _ message: String) {
+        cluster.recorder.record(object.typed(owner), kind, reason: reason, message: message, component: component)
+    }
+}

@@ -1,0 +1,178 @@
+import Objects
+import PluginKit
+
+/// What one look at a CronJob and its Jobs asks for.
+struct CronJobPlan {
+    /// The time whose Job is to be made.
+    var run: Timestamp?
+    /// Jobs to delete: replaced ones, and those beyond the history limits.
+    var delete: [JSON] = []
+    var status: JSON
+    /// Seconds until the next time; nil when suspended or when there is none.
+    var recheckAfter: Int64?
+    /// A warning for the event log.
+    var warning: (reason: String, message: String)?
+
+    init(_ cronJob: JSON, schedule: CronSchedule, jobs: [JSON], now: Timestamp) {
+        let spec = cronJob["spec"]
+        let ended = jobs.filter { JobPlan.end(of: $0) != nil }
+        let active = jobs.filter { JobPlan.end(of: $0) == nil && $0.deletionTimestamp == nil }
+        status = cronJob["status"].exists ? cronJob["status"] : [:]
+        delete = Self.history(ended, spec)
+        let successes = ended.filter { $0["status"]["conditions"].condition("Complete")["status"].stringValue == "True" }
+        if let last = successes.compactMap({ $0["status"]["completionTime"].timestamp }).max() {
+            status["lastSuccessfulTime"] = .string(last.formatted(fraction: .none))
+        }
+        setActive(active)
+        if cronJob.deletionTimestamp != nil || spec["suspend"].boolValue == true { return }
+        recheckAfter = schedule.next(after: now).map { max(1, $0.seconds - now.seconds) }
+        guard let due = due(cronJob, schedule, now) else { return }
+        switch spec["concurrencyPolicy"].stringValue ?? "Allow" {
+        case "Forbid" where !active.isEmpty:
+            warning = ("JobAlreadyActive", "Not starting job because prior execution is running and concurrency policy is Forbid")
+            return
+        case "Replace":
+            delete += active
+            setActive([])
+        default: break
+        }
+        run = due
+        status["lastScheduleTime"] = .string(due.formatted(fraction: .none))
+    }
+
+    private mutating func setActive(_ jobs: [JSON]) {
+        if jobs.isEmpty {
+            status.removeValue(forKey: "active")
+            return
+        }
+        status["active"] = .array(
+            jobs.sorted { $0.name < $1.name }.map {
+                [
+                    "apiVersion": "batch/v1", "kind": "Job", "name": .string($0.name), "namespace": .string($0.namespace),
+                    "uid": .string($0.uid),
+                ]
+            })
+    }
+
+    /// The latest time that was not run. Times that are older than the starting deadline, or than a month, are missed.
+    private mutating func due(_ cronJob: JSON, _ schedule: CronSchedule, _ now: Timestamp) -> Timestamp? {
+        let last = cronJob["status"]["lastScheduleTime"].timestamp
+            ?? cronJob["metadata"]["creationTimestamp"].timestamp ?? now
+        let deadline = cronJob["spec"]["startingDeadlineSeconds"].integerValue ?? Self.longestLookBack
+        let oldest = Timestamp(seconds: now.seconds - min(deadline, Self.longestLookBack))
+        var latest: Timestamp?
+        var missed = 0
+        while let time = schedule.next(after: latest ?? max(last, oldest)), time <= now {
+            latest = time
+            missed += 1
+        }
+        if missed > 100 {
+            warning = (
+                "TooManyMissedTimes",
+                "\(missed) start times were missed; the latest one is run. Set or decrease .spec.startingDeadlineSeconds"
+            )
+        }
+        return latest
+    }
+
+    /// Seconds.
+    private static let longestLookBack: Int64 = 31 * 86_400
+
+    private static func history(_ ended: [JSON], _ spec: JSON) -> [JSON] {
+        func surplus(_ type: String, _ limit: Int64) -> [JSON] {
+            let jobs = ended.filter { $0["status"]["conditions"].condition(type)["status"].stringValue == "True" }
+                .sorted { ($0.creationTimestamp ?? "") < ($1.creationTimestamp ?? "") }
+            return Array(jobs.prefix(max(0, jobs.count - Int(limit))))
+        }
+        return surplus("Complete", spec["successfulJobsHistoryLimit"].integerValue ?? 3)
+            + surplus("Failed", spec["failedJobsHistoryLimit"].integerValue ?? 1)
+    }
+
+    /// The Job of one time. Its name tells the time, so that a time is run once.
+    static func job(_ cronJob: JSON, time: Timestamp) -> JSON {
+        let template = cronJob["spec"]["jobTemplate"]
+        var metadata: JSON = [
+            "name": .string("\(cronJob.name)-\(time.seconds / 60)"), "namespace": .string(cronJob.namespace),
+            "ownerReferences": .array([ControllerReference(.cronJobs, cronJob).json]),
+        ]
+        if template.labels.exists { metadata["labels"] = template.labels }
+        var annotations = template.annotations.exists ? template.annotations : [:]
+        annotations["batch.kubernetes.io/cronjob-scheduled-timestamp"] = .string(time.formatted(fraction: .none))
+        metadata["annotations"] = annotations
+        return ["apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": template["spec"]]
+    }
+}
+
+/// Makes a Job at each time of a CronJob's schedule.
+final class CronJobController: Controller {
+    private let cluster: Cluster
+    private let barrier = WriteBarrier()
+    private let queue: ControllerQueue
+
+    init(_ cluster: Cluster) throws {
+        self.cluster = cluster
+        let box = Unowned<CronJobController>()
+        queue = try ControllerQueue(cluster.host, name: "cronjob", workers: 1) { try box.value?.sync($0) ?? .done }
+        box.value = self
+        cluster.cronJobs.onObject { [queue] in queue.add(objectKey($0)) }
+        cluster.jobs.onObject { [queue] job in
+            if let owner = ControllerReference(controlling: job), owner.kind == "CronJob" {
+                queue.add("\(job.namespace)/\(owner.name)")
+            }
+        }
+    }
+
+    func start() { queue.open() }
+    func stop() { queue.stop() }
+
+    private func sync(_ key: String) throws -> Requeue {
+        guard let cronJob = cluster.cronJobs.get(key: key) else {
+            barrier.forget(key)
+            return .done
+        }
+        guard barrier.isSatisfied(key, cluster.jobs) else { return .after(nanoseconds: 1_000_000_000) }
+        guard let schedule = schedule(of: cronJob) else { return .done }
+        let jobs = cluster.jobs.list(cronJob.namespace).filter { ControllerReference(controlling: $0)?.uid == cronJob.uid }
+        let plan = CronJobPlan(cronJob, schedule: schedule, jobs: jobs, now: .now())
+        if let warning = plan.warning { record(cronJob, .warning, warning.reason, warning.message) }
+        for job in plan.delete {
+            try cluster.writer.delete(.jobs, job, propagation: "Background")
+            barrier.deleted(job, for: key)
+        }
+        if let time = plan.run { try start(time, of: cronJob, key) }
+        try cluster.writer.updateStatus(.cronJobs, cronJob, status: plan.status)
+        return .afterSeconds(plan.recheckAfter)
+    }
+
+    private func schedule(of cronJob: JSON) -> CronSchedule? {
+        let zone = cronJob["spec"]["timeZone"].stringValue ?? "UTC"
+        guard ["UTC", "Etc/UTC", "GMT", ""].contains(zone) else {
+            record(cronJob, .warning, "UnknownTimeZone", "invalid timeZone: \"\(zone)\": this version knows UTC alone")
+            return nil
+        }
+        do {
+            return try CronSchedule(parsing: cronJob["spec"]["schedule"].stringValue ?? "")
+        } catch {
+            record(cronJob, .warning, "UnparseableSchedule", "\(error)")
+            return nil
+        }
+    }
+
+    private func start(_ time: Timestamp, of cronJob: JSON, _ key: String) throws {
+        do {
+            let job = try cluster.writer.create(.jobs, CronJobPlan.job(cronJob, time: time))
+            barrier.wrote(job, for: key)
+            record(cronJob, .normal, "SuccessfulCreate", "Created job \(job.name)")
+        } catch let error as APIError where error.isAlreadyExists || error.isNamespaceTerminating {
+            // This time was run already, or nothing is to run any more.
+        } catch {
+            record(cronJob, .warning, "FailedCreate", "Error creating job: \(error)")
+            throw error
+        }
+    }
+
+    private func record(_ cronJob: JSON, _ kind: EventRecorder.Kind, _ reason: String, _ message: String) {
+        cluster.recorder.record(
+            cronJob.typed(.cronJobs), kind, reason: reason, message: message, component: "cronjob-controller")
+    }
+}

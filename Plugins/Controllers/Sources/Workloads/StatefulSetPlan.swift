@@ -1,0 +1,154 @@
+import Objects
+
+/// What one look at a StatefulSet and its pods asks for.
+/// See https://kubernetes.io/docs/concepts/workloads/controllers/statefulset/.
+struct StatefulSetPlan {
+    static let nameLabel = "statefulset.kubernetes.io/pod-name"
+    static let indexLabel = "apps.kubernetes.io/pod-index"
+
+    /// Ordinals of the pods to create.
+    var create: [Int64] = []
+    var delete: [JSON] = []
+    /// When a ready pod will have been ready for minReadySeconds, in seconds; nil when none waits.
+    var recheckAfter: Int64?
+
+    /// - Parameters:
+    ///   - pods: the pods that the set owns.
+    ///   - hash: of the present template.
+    init(_ set: JSON, pods: [JSON], hash: String, now: Timestamp) {
+        let spec = set["spec"]
+        let isParallel = spec["podManagementPolicy"].stringValue == "Parallel"
+        let first = spec["ordinals"]["start"].integerValue ?? 0
+        let wanted = first..<(first + (spec["replicas"].integerValue ?? 1))
+        let minimum = spec["minReadySeconds"].integerValue ?? 0
+        var byOrdinal: [Int64: JSON] = [:]
+        for pod in pods { if let ordinal = Self.ordinal(pod, of: set) { byOrdinal[ordinal] = pod } }
+        func isHealthy(_ pod: JSON) -> Bool {
+            let state = PodState(pod)
+            return state.phase == "Running" && !state.isTerminating
+                && state.isAvailable(minReadySeconds: minimum, now: now)
+        }
+        recheckAfter = Self.recheck(pods, minimum, now)
+        for ordinal in wanted {
+            guard let pod = byOrdinal[ordinal] else {
+                create.append(ordinal)
+                if isParallel { continue } else { return }
+            }
+            if PodState(pod).isFinished && !PodState(pod).isTerminating {
+                delete.append(pod)
+                if isParallel { continue } else { return }
+            }
+            if !isParallel && !isHealthy(pod) {
+                // A pod of an old template that never became ready is replaced: it would block its own repair.
+                let state = PodState(pod)
+                if !state.isTerminating && !state.isReady && Self.isOutdated(pod, set, ordinal, hash) { delete = [pod] }
+                return
+            }
+        }
+        for (_, pod) in byOrdinal.filter({ !wanted.contains($0.key) }).sorted(by: { $0.key > $1.key }) {
+            if !PodState(pod).isTerminating { delete.append(pod) }
+            if !isParallel { return }
+        }
+        guard delete.isEmpty, create.isEmpty else { return }
+        for ordinal in wanted.reversed() {
+            guard let pod = byOrdinal[ordinal] else { return }
+            if Self.isOutdated(pod, set, ordinal, hash) {
+                if !PodState(pod).isTerminating { delete = [pod] }
+                return
+            }
+            if !isHealthy(pod) { return }
+        }
+    }
+
+    private static func recheck(_ pods: [JSON], _ minimum: Int64, _ now: Timestamp) -> Int64? {
+        guard minimum > 0 else { return nil }
+        return pods.compactMap { pod -> Int64? in
+            guard let since = PodState(pod).readySince else { return nil }
+            let left = since.seconds + minimum - now.seconds
+            return left > 0 ? left : nil
+        }.min()
+    }
+
+    private static func isOutdated(_ pod: JSON, _ set: JSON, _ ordinal: Int64, _ hash: String) -> Bool {
+        guard set["spec"]["updateStrategy"]["type"].stringValue != "OnDelete", ordinal >= partition(set) else { return false }
+        return pod.labels[ControllerHistory.hashLabel].stringValue != hash
+    }
+
+    /// Pods below this ordinal keep their template.
+    static func partition(_ set: JSON) -> Int64 {
+        set["spec"]["updateStrategy"]["rollingUpdate"]["partition"].integerValue ?? 0
+    }
+
+    /// The number in a pod's name; nil for a pod whose name is not the set's.
+    static func ordinal(_ pod: JSON, of set: JSON) -> Int64? {
+        let prefix = set.name + "-"
+        guard pod.name.hasPrefix(prefix) else { return nil }
+        return Int64(pod.name.dropFirst(prefix.count))
+    }
+
+    static func claimName(_ template: JSON, set: JSON, ordinal: Int64) -> String { "\(template.name)-\(set.name)-\(ordinal)" }
+
+    /// - Parameter template: of the revision that the pod is made from.
+    static func pod(_ set: JSON, ordinal: Int64, template: JSON, hash: String) -> JSON {
+        let owner = ControllerReference(.statefulSets, set)
+        var pod = ReplicaSetPlan.pod(from: template, owner: owner, namespace: set.namespace)
+        let name = "\(set.name)-\(ordinal)"
+        pod["metadata"].removeValue(forKey: "generateName")
+        pod["metadata"]["name"] = .string(name)
+        pod["metadata"]["labels"][nameLabel] = .string(name)
+        pod["metadata"]["labels"][indexLabel] = .string("\(ordinal)")
+        pod["metadata"]["labels"][ControllerHistory.hashLabel] = .string(hash)
+        pod["spec"]["hostname"] = .string(name)
+        if set["spec"]["serviceName"].exists { pod["spec"]["subdomain"] = set["spec"]["serviceName"] }
+        let claims = set["spec"]["volumeClaimTemplates"].arrayValue
+        let names = Set(claims.map(\.name))
+        var volumes = pod["spec"]["volumes"].arrayValue.filter { !names.contains($0["name"].stringValue ?? "") }
+        for claim in claims {
+            let claimName = JSON.string(claimName(claim, set: set, ordinal: ordinal))
+            volumes.append(["name": .string(claim.name), "persistentVolumeClaim": ["claimName": claimName]])
+        }
+        if !volumes.isEmpty { pod["spec"]["volumes"] = .array(volumes) }
+        return pod
+    }
+
+    /// The claims of one ordinal. They outlive their pod, and the set.
+    static func claims(_ set: JSON, ordinal: Int64) -> [JSON] {
+        set["spec"]["volumeClaimTemplates"].arrayValue.map { template in
+            var labels = set["spec"]["selector"]["matchLabels"]
+            for (key, value) in template.labels.objectValue ?? [:] { labels[key] = value }
+            var metadata: JSON = [
+                "name": .string(claimName(template, set: set, ordinal: ordinal)), "namespace": .string(set.namespace),
+                "labels": labels,
+            ]
+            if template.annotations.exists { metadata["annotations"] = template.annotations }
+            return [
+                "apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": metadata, "spec": template["spec"],
+            ]
+        }
+    }
+
+    static func status(_ set: JSON, pods: [JSON], revisions: ControllerHistory.Revisions, now: Timestamp) -> JSON {
+        let minimum = set["spec"]["minReadySeconds"].integerValue ?? 0
+        let live = pods.filter { !PodState($0).isFinished }
+        let updated = live.filter { $0.labels[ControllerHistory.hashLabel].stringValue == revisions.hash }
+        let ready = live.count { PodState($0).isReady && !PodState($0).isTerminating }
+        let replicas = set["spec"]["replicas"].integerValue ?? 1
+        var current = set["status"]["currentRevision"].stringValue ?? revisions.update
+        let isDone = Int64(updated.count) == replicas && live.count == updated.count && Int64(ready) == replicas
+        if isDone && partition(set) == 0 { current = revisions.update }
+        let currentHash = String(current.dropFirst(set.name.count + 1))
+        var status: JSON = [
+            "replicas": .integer(Int64(live.count)),
+            "availableReplicas": .integer(
+                Int64(live.count { PodState($0).isAvailable(minReadySeconds: minimum, now: now) && !PodState($0).isTerminating })),
+            "currentRevision": .string(current), "updateRevision": .string(revisions.update),
+            "observedGeneration": .integer(set.generation),
+            "collisionCount": .integer(set["status"]["collisionCount"].integerValue ?? 0),
+        ]
+        let currents = live.count { $0.labels[ControllerHistory.hashLabel].stringValue == currentHash }
+        for (member, count) in [("readyReplicas", ready), ("currentReplicas", currents), ("updatedReplicas", updated.count)]
+        where count > 0 { status[member] = .integer(Int64(count)) }
+        if set["status"]["conditions"].exists { status["conditions"] = set["status"]["conditions"] }
+        return status
+    }
+}
