@@ -53,6 +53,28 @@ final class PacketRouterTests: XCTestCase {
         }
     }
 
+    func testAClientThatKeepsItsPortLeavesAnEndpointThatGoes() throws {
+        let network = try TestNetwork(pods: 2)
+        defer { network.end() }
+        try network.greet(port: 5353, datagram: true)
+        let router = try makeRouter(network)
+        let all = network.endpoints(port: 5353)
+        let first = ServiceRoute.test(1, "10.96.0.10", 53, [all[0]], transport: .udp)
+        try router.replaceAll([first])
+        let socket = try network.host.run { try Sockets.make(SOCK_DGRAM) }
+        defer { close(socket) }
+        func ask() -> String {
+            Sockets.call(Sockets.address("10.96.0.10", 53)) { Int32(sendto(socket, "hello", 5, 0, $0, $1)) }
+            var buffer = [UInt8](repeating: 0, count: 64)
+            let count = recv(socket, &buffer, buffer.count, 0)
+            return String(decoding: buffer[..<max(0, min(5, count))], as: UTF8.self)
+        }
+        XCTAssertEqual([ask(), ask()], ["pod-0", "pod-0"])
+        let second = ServiceRoute.test(1, "10.96.0.10", 53, [all[1]], transport: .udp)
+        try router.apply(RouteChanges(changed: [.init(old: first, new: second)]))
+        XCTAssertEqual(ask(), "pod-1")
+    }
+
     func testRefusesWithoutEndpointsAndUnknownAddresses() throws {
         let network = try TestNetwork(pods: 1)
         defer { network.end() }

@@ -104,7 +104,7 @@ final class ActiveNetwork: Sendable {
     func removeEverything() throws {
         _ = try pods.collectGarbage(keeping: [])
         try packets?.removeTable()
-        pins?.removeAll()
+        pins?.dissolve()
         try links.removeBridge(named: settings.bridge)
     }
 }

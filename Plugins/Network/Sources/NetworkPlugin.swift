@@ -157,11 +157,18 @@ extension NetworkPlugin: NetworkProvider {
     public func servicesSet(_ request: JSON, deadline: UInt64) throws -> JSON {
         try answer { network in
             var services: [Service] = []
-            for entry in request["services"].arrayValue { services.append(try Service(entry)) }
+            var rejected: [JSON] = []
+            for entry in request["services"].arrayValue {
+                do { services.append(try Service(entry)) } catch {
+                    // One bad service must not keep the others from being routed.
+                    host.log.error("a service cannot be routed: \(error)")
+                    rejected.append(["name": entry["name"], "namespace": entry["namespace"], "reason": .string("\(error)")])
+                }
+            }
             var removed: [String] = []
             for entry in request["removed"].arrayValue { removed.append(try Service.key(entry)) }
             try network.services.update(services, removed: removed, full: request["full"].boolValue ?? false)
-            return [:]
+            return rejected.isEmpty ? [:] : ["rejected": .array(rejected)]
         }
     }
 

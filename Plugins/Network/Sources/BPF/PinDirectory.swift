@@ -6,6 +6,8 @@ struct PinDirectory: Sendable {
     let root: String
     /// Where the version of the pinned programs is written down: an ordinary file, as a bpffs holds none.
     let versionPath: String
+    /// The bpffs that was mounted for this directory; nil when it lies in the machine's.
+    var ownMount: String?
 
     /// Finds or makes the directory: under /sys/fs/bpf when a bpffs is mounted there, else in one that is mounted on
     /// `ownMount`, below the plugin's own directory.
@@ -23,7 +25,8 @@ struct PinDirectory: Sendable {
             }
             parent = ownMount
         }
-        let directory = PinDirectory(root: "\(parent)/hostd-\(identity)", versionPath: versionPath)
+        let directory = PinDirectory(
+            root: "\(parent)/hostd-\(identity)", versionPath: versionPath, ownMount: parent == shared ? nil : ownMount)
         guard mkdir(directory.root, 0o700) == 0 || errno == EEXIST else {
             throw BPFError(code: errno, request: "make the directory \(directory.root)")
         }
@@ -93,6 +96,14 @@ struct PinDirectory: Sendable {
     func removeAll() {
         for name in names() { unlink(path(name)) }
         unlink(versionPath)
+    }
+
+    /// Also gives up the directory, and the bpffs when it was mounted for it alone. Does what it can: a mount that is
+    /// still in use goes with the mount namespace.
+    func dissolve() {
+        removeAll()
+        rmdir(root)
+        if let ownMount { umount(ownMount) }
     }
 
     private func names() -> [String] {

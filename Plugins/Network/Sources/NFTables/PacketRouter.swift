@@ -50,6 +50,7 @@ final class PacketRouter: ServiceRouter {
                 for route in changes.removed { FilterRoutes.remove(route, from: &batch) }
                 for change in changes.changed { FilterRoutes.set(change.new, replacing: change.old, in: &batch) }
             }
+            try ConnectionTracking.forget(ConnectionTracking.stale(changes), by: socket)
         }
     }
 

@@ -55,9 +55,12 @@ final class NetlinkSocket: Sendable {
 
     /// Sends all messages and returns what the kernel answered besides acknowledgements. Throws the first error; the
     /// kernel has worked on the messages after the failed one nevertheless (netfilter batches are all or nothing).
-    /// `tolerating` lists errno values that count as success.
+    /// `tolerating` lists errno values that count as success. With `each`, replies go there one by one and are not kept:
+    /// for tables of any length.
     @discardableResult
-    func transact(_ batch: NetlinkBatch, tolerating tolerated: [Int32] = []) throws -> [NetlinkReply] {
+    func transact(
+        _ batch: NetlinkBatch, tolerating tolerated: [Int32] = [], each: ((NetlinkReply) -> Void)? = nil
+    ) throws -> [NetlinkReply] {
         try turn.withLock { _ in
             try send(batch)
             var collector = ReplyCollector(labels: batch.labels, tolerated: tolerated)
@@ -66,6 +69,7 @@ final class NetlinkSocket: Sendable {
                 let count = recv(descriptor, &buffer, buffer.count, Int32(MSG_DONTWAIT))
                 if count > 0 {
                     collector.take(buffer[..<count])
+                    if let each { collector.takeReplies().forEach(each) }
                 } else if count < 0 && errno == EINTR {
                     continue
                 } else if count < 0 && errno != EAGAIN {
@@ -100,6 +104,12 @@ struct ReplyCollector {
     init(labels: [String], tolerated: [Int32]) {
         self.labels = labels
         self.tolerated = tolerated
+    }
+
+    /// Hands over what has come so far.
+    mutating func takeReplies() -> [NetlinkReply] {
+        defer { replies = [] }
+        return replies
     }
 
     /// Reads the messages of one datagram.

@@ -1,0 +1,110 @@
+import Glibc
+import Synchronization
+
+@testable import Network
+
+/// `LinkControl` without a kernel: keeps links in memory, records the calls, and fails where it is told to.
+final class FakeLinks: LinkControl {
+    struct State {
+        var calls: [String] = []
+        var links: [String: PodLinkRequest] = [:]
+        /// errno of the next call of this name.
+        var failures: [String: Int32] = [:]
+        var nextCookie: UInt64 = 100
+        var cookies: [String: UInt64] = [:]
+        /// Addresses that somebody has taken off the pods' ends.
+        var isFlushed = false
+        var foreignPorts: [(name: String, alias: String)] = []
+    }
+    let state = Mutex(State())
+    let namespaceCookie: UInt64 = 1
+
+    private func call(_ name: String, _ detail: String = "") throws {
+        try state.withLock { state in
+            state.calls.append(detail.isEmpty ? name : "\(name) \(detail)")
+            if let code = state.failures.removeValue(forKey: name) {
+                throw NetlinkError(code: code, request: name, explanation: "")
+            }
+        }
+    }
+
+    func ensureBridge(_ request: BridgeRequest) throws -> Bridge {
+        try call("ensureBridge")
+        return Bridge(index: 5, macAddress: request.macAddress)
+    }
+
+    func removeBridge(named name: String) throws { try call("removeBridge", name) }
+
+    func connect(_ request: PodLinkRequest) throws -> UInt64 {
+        try call("connect", "\(request.hostName) \(request.address)")
+        return state.withLock { state in
+            state.links[request.hostName] = request
+            state.isFlushed = false
+            let cookie = state.cookies[request.networkNamespace] ?? state.nextCookie
+            state.cookies[request.networkNamespace] = cookie
+            state.nextCookie += 1
+            return cookie
+        }
+    }
+
+    func inspect(_ request: PodLinkRequest) throws -> PodLinkState {
+        try call("inspect", request.hostName)
+        return state.withLock { state in
+            let link = state.links[request.hostName]
+            return PodLinkState(
+                isConnected: link != nil, addresses: state.isFlushed ? [] : link.map { [$0.address] } ?? [],
+                namespaceCookie: state.cookies[request.networkNamespace] ?? 0)
+        }
+    }
+
+    func disconnect(hostName: String, address: IPv4Address?, bridgeIndex: Int32) throws {
+        try call("disconnect", hostName)
+        state.withLock { $0.links[hostName] = nil }
+    }
+
+    func ports(of bridgeIndex: Int32) throws -> [(name: String, alias: String)] {
+        try call("ports")
+        return state.withLock { state in
+            state.links.values.map { ($0.hostName, $0.alias) } + state.foreignPorts
+        }
+    }
+
+    func hostAddresses() throws -> [IPv4Address] { [] }
+    func primaryAddress() throws -> IPv4Address? { nil }
+}
+
+/// `ServiceRouter` that records what it is told.
+final class FakeRouter: ServiceRouter {
+    struct State {
+        var routes: [UInt32: ServiceRoute] = [:]
+        var pods: Set<String> = []
+        var calls: [String] = []
+        var failsNext = false
+    }
+    let state = Mutex(State())
+
+    private func call(_ name: String, _ body: (inout State) -> Void) throws {
+        try state.withLock { state in
+            state.calls.append(name)
+            if state.failsNext {
+                state.failsNext = false
+                throw BPFError(code: E2BIG, request: name)
+            }
+            body(&state)
+        }
+    }
+
+    func replaceAll(_ routes: [ServiceRoute]) throws {
+        try call("replaceAll") { $0.routes = Dictionary(uniqueKeysWithValues: routes.map { ($0.id, $0) }) }
+    }
+
+    func apply(_ changes: RouteChanges) throws {
+        try call("apply") { state in
+            for route in changes.removed { state.routes[route.id] = nil }
+            for change in changes.changed { state.routes[change.new.id] = change.new }
+        }
+    }
+
+    func add(_ attachment: Attachment) throws { try call("add") { $0.pods.insert(attachment.sandbox) } }
+    func remove(_ attachment: Attachment) throws { try call("remove") { $0.pods.remove(attachment.sandbox) } }
+}
