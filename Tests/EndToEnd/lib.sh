@@ -65,7 +65,12 @@ eventually() {
         read -rt 0.2 <> <(:) || true
     done
 }
-contains() { local pattern=$1; shift; "$@" 2>&1 | grep -qE -- "$pattern"; }
+contains() {
+    local pattern=$1 output
+    shift
+    output=$("$@" 2>&1) || true
+    grep -qE -- "$pattern" <<<"$output" || { printf 'no «%s» in: %s\n' "$pattern" "$output"; return 1; }
+}
 is() { local wanted=$1 output; shift; output=$("$@") && { [ "$output" = "$wanted" ] || { echo "got «$output»"; return 1; }; }; }
 jsonpath() { kubectl get "$1" "$2" -o "jsonpath=$3" "${@:4}"; }
 

@@ -11,11 +11,11 @@ address=$(jsonpath service web '{.spec.clusterIP}')
 names() { for _ in $(seq 40); do curl -sS --max-time 5 "http://$address/cgi-bin/hostname"; done | sort -u; }
 all_three() { [ "$(names | wc -l)" = 3 ]; }
 eventually "the service answers from all three, from the host" 20 all_three
-inside() { kubectl exec "$1" -- sh -c 'for i in $(seq 40); do wget -qO- -T 5 http://web/cgi-bin/hostname; done' | sort -u | wc -l; }
+inside() { kubectl exec "$1" -- sh -c 'for i in $(seq 40); do wget -qO- http://web/cgi-bin/hostname; done' | sort -u | wc -l; }
 eventually "and from inside a pod, by its DNS name" 20 is 3 inside "$pod"
 check "the full DNS name resolves" kubectl exec "$pod" -- nslookup web.default.svc.cluster.local
 check "the API is reachable from a pod" kubectl exec "$pod" -- sh -c 'nslookup kubernetes.default.svc.cluster.local'
-equal "the secret is in the environment" open-sesame kubectl exec "$pod" -- printenv TOKEN
+equal "the secret is in the environment" open-sesame kubectl exec "$pod" -- sh -c 'echo $TOKEN'
 equal "the ConfigMap is a file" "Hello from hostd." kubectl exec "$pod" -- cat /etc/web/greeting.txt
 check "edit the ConfigMap" kubectl patch configmap web --type merge -p '{"data":{"greeting.txt":"changed\n"}}'
 eventually "the edit reaches the file" 30 is changed kubectl exec "$pod" -- cat /etc/web/greeting.txt

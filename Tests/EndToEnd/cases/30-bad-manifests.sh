@@ -36,13 +36,13 @@ refuse "an unknown field is refused" 'unknown field "spec.containers\[0\].imagee
 apiVersion: v1
 kind: Pod
 metadata: {name: bad-field}
-spec: {containers: [{name: main, imagee: x, image: y}]}
+spec: {containers: [{name: main, imagee: x, image: busybox}]}
 EOF
 refuse "a bad name is refused" 'Invalid value: "Bad_Name"' kubectl create configmap Bad_Name
 refuse "a missing field is refused" 'spec.containers\[0\].name: Required value' kubectl create --validate=false -f - <<EOF
 apiVersion: v1
 kind: Pod
 metadata: {name: no-name}
-spec: {containers: [{image: y}]}
+spec: {containers: [{image: busybox}]}
 EOF
 check "delete them" kubectl delete pod bad-configmap bad-image bad-command bad-claim --timeout=60s
