@@ -1,33 +1,35 @@
+import ObjectSchema
 import Objects
-import Synchronization
 
-/// OpenAPI v3: an index, and a document for each group and version with its paths and schemas.
-/// See https://kubernetes.io/docs/concepts/overview/kubernetes-api/#openapi-v3.
+/// The OpenAPI documents: version 3 by group and version, version 2 as one. They are large and seldom asked for, so they
+/// are made each time and not kept.
+/// See https://kubernetes.io/docs/concepts/overview/kubernetes-api/#api-specification.
 final class OpenAPIDocuments: Sendable {
     private let resources: ResourceTable
-    private let cache = Mutex<[String: [UInt8]]>([:])
 
     init(resources: ResourceTable) {
         self.resources = resources
     }
 
+    private static let version2Protobuf = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
+
     /// The answer for a path below /openapi; nil when there is none.
     func response(_ path: String, _ query: Query, _ accept: String?) -> HTTPResponse? {
         let parts = path.split(separator: "/").map(String.init)
+        let version = ServerVersion.json["gitVersion"].stringValue ?? ""
         switch parts.dropFirst().first {
         case "v2" where parts.count == 2:
-            if let accept, !accept.contains("json"), !accept.contains("*/*") {
-                return .failure(.notAcceptable("application/json"))
+            if let accept, accept.contains("proto-openapi.spec.v2") {
+                return HTTPResponse(
+                    status: 200, contentType: Self.version2Protobuf,
+                    body: .bytes(OpenAPIProtobuf.document(resources.all, version: version)))
             }
-            return .json(
-                200,
-                [
-                    "swagger": "2.0", "info": ["title": "Kubernetes", "version": "v1.36.0"], "paths": [:], "definitions": [:],
-                ])
-        case "v3" where parts.count == 2: return .json(200, index)
+            return HTTPResponse(status: 200, body: .bytes(OpenAPIDocument.v2(serverVersion: version)))
+        case "v3" where parts.count == 2: return .json(200, index(version))
         case "v3":
             let place = parts.dropFirst(2).joined(separator: "/")
-            guard let bytes = document(place) else { return nil }
+            guard let entry = places.first(where: { $0.place == place }) else { return nil }
+            let bytes = OpenAPIDocument.v3(group: entry.group, version: entry.version, serverVersion: version)
             return HTTPResponse(status: 200, body: .bytes(bytes))
         default: return nil
         }
@@ -41,58 +43,12 @@ final class OpenAPIDocuments: Sendable {
         }
     }
 
-    private var index: JSON {
+    /// The schemas are part of the program: its version stands for their content.
+    private func index(_ version: String) -> JSON {
         var paths: JSONObject = [:]
         for entry in places {
-            // The schemas are part of the program: its version stands for their content.
-            paths[entry.place] = [
-                "serverRelativeURL": .string("/openapi/v3/\(entry.place)?hash=\(ServerVersion.json["gitVersion"].stringValue ?? "")")
-            ]
+            paths[entry.place] = ["serverRelativeURL": .string("/openapi/v3/\(entry.place)?hash=\(version)")]
         }
         return ["paths": .object(paths)]
-    }
-
-    private func document(_ place: String) -> [UInt8]? {
-        if let known = cache.withLock({ $0[place] }) { return known }
-        guard let entry = places.first(where: { $0.place == place }) else { return nil }
-        var paths: JSONObject = [:]
-        for resource in resources.all where resource.group == entry.group && resource.version == entry.version {
-            add(resource, "/\(place)", to: &paths)
-        }
-        let document: JSON = [
-            "openapi": "3.0.0", "info": ["title": "Kubernetes", "version": "v1.36.0"], "paths": .object(paths),
-            "components": ["schemas": [:]],
-        ]
-        let bytes = document.serialized()
-        cache.withLock { $0[place] = bytes }
-        return bytes
-    }
-
-    private func add(_ resource: Resource, _ root: String, to paths: inout JSONObject) {
-        let base = resource.isNamespaced ? "\(root)/namespaces/{namespace}/\(resource.plural)" : "\(root)/\(resource.plural)"
-        let kind: JSON = [
-            "group": .string(resource.group), "version": .string(resource.version), "kind": .string(resource.kind),
-        ]
-        func operation(_ action: String, _ parameters: [String]) -> JSON {
-            [
-                "x-kubernetes-action": .string(action), "x-kubernetes-group-version-kind": kind,
-                "parameters": .array(
-                    parameters.map { ["name": .string($0), "in": "query", "schema": ["type": "string"]] }),
-                "responses": ["200": ["description": "OK"]],
-            ]
-        }
-        let writing = ["dryRun", "fieldManager", "fieldValidation"]
-        var collection: JSONObject = [:]
-        if resource.has("list") { collection["get"] = operation("list", ["labelSelector", "fieldSelector", "limit", "continue"]) }
-        if resource.has("create") { collection["post"] = operation("post", writing) }
-        if resource.has("deletecollection") { collection["delete"] = operation("deletecollection", ["dryRun"]) }
-        paths[base] = .object(collection)
-        guard !resource.isVirtual else { return }
-        var single: JSONObject = [:]
-        if resource.has("get") { single["get"] = operation("get", []) }
-        if resource.has("update") { single["put"] = operation("put", writing) }
-        if resource.has("patch") { single["patch"] = operation("patch", writing + ["force"]) }
-        if resource.has("delete") { single["delete"] = operation("delete", ["dryRun", "propagationPolicy"]) }
-        paths["\(base)/{name}"] = .object(single)
     }
 }

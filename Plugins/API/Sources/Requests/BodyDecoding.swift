@@ -12,15 +12,15 @@ extension RequestPipeline {
     static let bodyTypes = "application/json, \(KubernetesProtobuf.contentType)"
 
     /// Parses a body in JSON, or in the protobuf encoding that clients of built-in types use.
-    func parseBody(_ request: APIRequest) throws(APIStatus) -> JSON {
+    static func parseBody(_ request: APIRequest) throws(APIStatus) -> JSON {
         if let type = request.contentType, !type.isEmpty {
             let essence = type.split(separator: ";").first.map(String.init)?.lowercased() ?? ""
-            if essence == KubernetesProtobuf.contentType { return try Self.parseProtobuf(request.body) }
+            if essence == KubernetesProtobuf.contentType { return try parseProtobuf(request.body) }
             guard essence == "application/json" || essence == "*/*" || essence.hasSuffix("+json") else {
-                throw .unsupportedMediaType(Self.bodyTypes)
+                throw .unsupportedMediaType(bodyTypes)
             }
         }
-        return try Self.parse(request.body)
+        return try parse(request.body)
     }
 
     static func parseProtobuf(_ body: [UInt8]) throws(APIStatus) -> JSON {
@@ -41,7 +41,7 @@ extension RequestPipeline {
 
     /// The object in the body, checked against the path: kind, version, namespace, name.
     func decodeObject(_ context: RequestContext) throws(APIStatus) -> DecodedBody {
-        var object = try parseBody(context.request)
+        var object = try Self.parseBody(context.request)
         guard object.objectValue != nil else { throw .badRequest("the body of the request must be a JSON object") }
         try Self.checkKind(&object, context.resource)
         return try checkFields(object, context)

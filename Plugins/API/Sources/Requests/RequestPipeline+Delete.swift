@@ -14,7 +14,7 @@ struct DeleteOptions: Sendable {
 
     init(_ request: APIRequest) throws(APIStatus) {
         if !request.body.isEmpty {
-            let json = try RequestPipeline.parse(request.body)
+            let json = try RequestPipeline.parseBody(request)
             guard json.objectValue != nil else { throw .badRequest("the body of the request must be DeleteOptions") }
             guard json.kind.isEmpty || json.kind == "DeleteOptions" else {
                 throw .badRequest("the body of a delete request must be DeleteOptions, not \(json.kind)")

@@ -6,7 +6,7 @@ extension RequestPipeline {
     func handleReview(_ context: RequestContext, _ respond: @escaping Responder) throws(APIStatus) {
         guard context.request.method == .post, context.path.name.isEmpty else { throw .methodNotAllowed }
         if context.resource.qualified == "bindings" { return try bindByCollection(context, respond) }
-        var review = try parseBody(context.request)
+        var review = try Self.parseBody(context.request)
         try Self.checkKind(&review, context.resource)
         switch context.resource.plural {
         case "selfsubjectreviews":

@@ -62,6 +62,7 @@ extension RequestPipeline {
         let resource = context.resource
         let show: @Sendable (JSON) -> JSON = { Self.scale(of: $0, resource) }
         let change: Change
+        var names = false
         switch context.request.method {
         case .get:
             do {
@@ -73,9 +74,10 @@ extension RequestPipeline {
             }
             return
         case .put:
-            var wanted = try parseBody(context.request)
+            var wanted = try Self.parseBody(context.request)
             try Self.checkKind(&wanted, apiVersion: "autoscaling/v1", kind: "Scale")
             let body = wanted
+            names = !wanted.resourceVersion.isEmpty
             change = { (present) throws(APIStatus) in try Self.apply(body, to: present, resource) }
         case .patch(let type):
             // A scale's fields merge alike under every patch type.
@@ -86,7 +88,6 @@ extension RequestPipeline {
             }
         default: throw .methodNotAllowed
         }
-        let names = context.request.method == .put && context.request.body.contains(text: "\"resourceVersion\"")
         try run(Update(change: change, scope: .whole, show: show, namesRevision: names), context, respond)
     }
 
@@ -107,7 +108,7 @@ extension RequestPipeline {
 
     func bind(_ context: RequestContext, _ respond: @escaping Responder) throws(APIStatus) {
         guard context.request.method == .post else { throw .methodNotAllowed }
-        var binding = try parseBody(context.request)
+        var binding = try Self.parseBody(context.request)
         try Self.checkKind(&binding, apiVersion: "v1", kind: "Binding")
         let node = binding["target"]["name"].stringValue ?? ""
         guard !node.isEmpty else { throw .badRequest("the binding's target.name is the node and must not be empty") }
@@ -153,7 +154,7 @@ extension RequestPipeline {
     /// See https://kubernetes.io/docs/concepts/scheduling-eviction/api-eviction/.
     private func evict(_ context: RequestContext, _ respond: @escaping Responder) throws(APIStatus) {
         guard context.request.method == .post else { throw .methodNotAllowed }
-        let eviction = try parseBody(context.request)
+        let eviction = try Self.parseBody(context.request)
         guard eviction.kind.isEmpty || eviction.kind == "Eviction" else {
             throw .badRequest("the body of an eviction must be of kind Eviction, not \(eviction.kind)")
         }
@@ -244,7 +245,7 @@ extension RequestPipeline {
 
     private func issueToken(_ context: RequestContext, _ respond: @escaping Responder) throws(APIStatus) {
         guard context.request.method == .post else { throw .methodNotAllowed }
-        var request = try parseBody(context.request)
+        var request = try Self.parseBody(context.request)
         try Self.checkKind(&request, apiVersion: "authentication.k8s.io/v1", kind: "TokenRequest")
         let account: JSON
         do {
