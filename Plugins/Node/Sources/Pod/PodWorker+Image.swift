@@ -62,14 +62,16 @@ extension PodWorker {
         let now = WallClock.now()
         switch result {
         case .success:
-            entry.update { memory in
-                memory.pulling.remove(container.name)
-                memory.pulled.insert(container.name)
-                memory.retryAt[container.name] = nil
-                memory.waiting[container.name] = nil
-            }
+            markPulled(entry, container)
             services.events.normal(
                 pod, "Pulled", "Successfully pulled image \"\(container.image)\"", container: container)
+        case .failure(let error) where error.code == HOSTD_ERROR_NOT_SUPPORTED && isPresent(container):
+            // A runtime that cannot pull at all has just what was loaded into it; the policy cannot ask for more.
+            markPulled(entry, container)
+            services.events.warning(
+                pod, "PullNotSupported",
+                "The runtime cannot pull images; using image \"\(container.image)\" as it is on this machine",
+                container: container)
         case .failure(let error):
             let message = "failed to pull image \"\(container.image)\": \(error)"
             let isName = error.code == HOSTD_ERROR_INVALID_ARGUMENT
@@ -86,6 +88,26 @@ extension PodWorker {
             enqueue(entry.uid, 1_500_000_000)
         }
         enqueue(entry.uid, 0)
+    }
+
+    private func markPulled(_ entry: PodEntry, _ container: PodContainer) {
+        entry.update { memory in
+            memory.pulling.remove(container.name)
+            memory.pulled.insert(container.name)
+            memory.retryAt[container.name] = nil
+            memory.waiting[container.name] = nil
+        }
+    }
+
+    private func isPresent(_ container: PodContainer) -> Bool {
+        do {
+            let status = try services.runtime.imageStatus(
+                ["image": .string(container.image)], deadline: WallClock.deadline(seconds: 30))
+            return status["image"].exists
+        } catch {
+            // The pull's own failure is then what the user is told.
+            return false
+        }
     }
 
     /// Turns yesterday's ErrImagePull into ImagePullBackOff while the back-off lasts.
