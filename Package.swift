@@ -71,6 +71,9 @@ var targets: [Target] = [
         linkerSettings: [.unsafeFlags(["-Xlinker", "-rpath=$ORIGIN/../lib"])]),
 
     .executableTarget(
+        name: "ObjectsBenchmark", dependencies: ["Objects", "ObjectSchema"], path: "Benchmarks/Objects",
+        swiftSettings: strict),
+    .executableTarget(
         name: "StoreBenchmark", dependencies: ["Kernel", "PluginAPI"], path: "Benchmarks/Store", swiftSettings: strict,
         linkerSettings: [.unsafeFlags(["-Xlinker", "-rpath=$ORIGIN/../lib"])]),
 
