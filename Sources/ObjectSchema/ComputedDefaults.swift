@@ -2,17 +2,16 @@ import Objects
 
 /// The few defaults that are computed from other fields and so cannot be rows of defaults.txt.
 enum ComputedDefaults {
-    static func apply(to object: inout JSON, typeName: String) {
-        switch typeName {
-        case "io.k8s.api.core.v1.Container", "io.k8s.api.core.v1.EphemeralContainer": container(&object)
-        case "io.k8s.api.core.v1.ResourceRequirements", "io.k8s.api.core.v1.VolumeResourceRequirements":
-            requestsFromLimits(&object)
-        case "io.k8s.api.core.v1.PodSpec": podSpec(&object)
-        case "io.k8s.api.core.v1.Volume": volume(&object)
-        case "io.k8s.api.core.v1.ServiceSpec": servicePorts(&object)
-        case "io.k8s.api.core.v1.Namespace": namespaceLabel(&object)
-        case "io.k8s.api.core.v1.ReplicationController": labelsFromTemplate(&object)
-        case "io.k8s.api.core.v1.LimitRangeItem": limitRange(&object)
+    static func apply(to object: inout JSON, _ type: SpecialType) {
+        switch type {
+        case .container: container(&object)
+        case .resourceRequirements, .volumeResourceRequirements: requestsFromLimits(&object)
+        case .podSpec: podSpec(&object)
+        case .volume: volume(&object)
+        case .serviceSpec: servicePorts(&object)
+        case .namespace: namespaceLabel(&object)
+        case .replicationController: labelsFromTemplate(&object)
+        case .limitRangeItem: limitRange(&object)
         default: break
         }
     }

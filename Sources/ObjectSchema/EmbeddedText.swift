@@ -1,4 +1,5 @@
 import CObjectSchema
+import Glibc
 
 /// A constant text in the image, read line by line without copies.
 struct EmbeddedText: @unchecked Sendable {
@@ -11,9 +12,9 @@ struct EmbeddedText: @unchecked Sendable {
 
     /// The end of the line that begins at an offset: that of its newline, or of the text.
     func lineEnd(from offset: Int) -> Int {
-        var end = offset
-        while end < bytes.count, bytes[end] != UInt8(ascii: "\n") { end += 1 }
-        return end
+        guard let base = bytes.baseAddress, let found = memchr(base + offset, Int32(UInt8(ascii: "\n")), bytes.count - offset)
+        else { return bytes.count }
+        return UnsafeRawPointer(found) - UnsafeRawPointer(base)
     }
 
     func string(_ start: Int, _ end: Int) -> String {

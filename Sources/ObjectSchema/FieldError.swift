@@ -30,6 +30,19 @@ public struct FieldError: Error, Sendable, Hashable {
         self.detail = detail
     }
 
+    private init(_ other: FieldError, path: String) {
+        kind = other.kind
+        self.path = path
+        value = other.value
+        detail = other.detail
+    }
+
+    /// The same with a path that was relative to an object and now begins where that object is.
+    func moved(below parent: FieldPath) -> FieldError {
+        let relative = path.hasPrefix(".") ? String(path.dropFirst()) : path
+        return FieldError(self, path: parent.appending(relative))
+    }
+
     public static func required(_ path: String, _ detail: String = "") -> FieldError { FieldError(.required, path, detail) }
     public static func forbidden(_ path: String, _ detail: String) -> FieldError { FieldError(.forbidden, path, detail) }
     public static func notFound(_ path: String, _ value: JSON) -> FieldError { FieldError(.notFound, path, value: value) }

@@ -4,13 +4,13 @@ import Objects
 enum MetadataValidation {
     static let maximumAnnotationBytes = 262_144
 
-    static func errors(in object: JSON, type: String) -> [FieldError] {
+    static func errors(in object: JSON, _ node: SchemaNode) -> [FieldError] {
         guard case .object = object["metadata"] else {
             return object["metadata"].isNull ? [] : [.invalid("metadata", object["metadata"], "must be an object")]
         }
         var errors: [FieldError] = []
         let metadata = object.metadata
-        checkName(object, type, &errors)
+        checkName(object, node, &errors)
         if let namespace = metadata["namespace"].stringValue, !namespace.isEmpty {
             errors += NameChecks.dns1123Label(namespace).map { .invalid("metadata.namespace", .string(namespace), $0) }
         }
@@ -52,8 +52,8 @@ enum MetadataValidation {
         return errors
     }
 
-    private static func checkName(_ object: JSON, _ type: String, _ errors: inout [FieldError]) {
-        let rule = ValidationRule.table.rows(for: type).first { $0.fieldNames == ["metadata", "name"] }
+    private static func checkName(_ object: JSON, _ node: SchemaNode, _ errors: inout [FieldError]) {
+        let rule = node.validationRules.first { $0.fieldNames == ["metadata", "name"] }
         let check = rule.flatMap { ValidationRule.textCheck($0.name) } ?? NameChecks.dns1123Subdomain
         if let prefix = object.metadata["generateName"].stringValue, !prefix.isEmpty {
             // A prefix may end in what a name may not, since something follows.

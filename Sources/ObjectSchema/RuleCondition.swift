@@ -62,24 +62,30 @@ struct RuleCondition: Sendable {
     }
 }
 
-/// The sections of a rule table: "[TYPE TYPE …]" and the rows below it, up to the next section.
+/// The sections of a rule table: "[TYPE TYPE …]" and the rows below it, up to the next section. Rows are parsed when
+/// their type is asked for.
 struct RuleTable<Row: Sendable>: Sendable {
-    private var rows: [String: [Row]] = [:]
+    private let text: EmbeddedText
+    private let parse: @Sendable (String) -> Row
+    private var lines: [String: [Range<Int>]] = [:]
 
     /// A type is named without the prefix "io.k8s.api." that most have.
-    init(_ text: EmbeddedText, _ parse: (_ line: String, _ section: [String]) -> Row) {
+    init(_ text: EmbeddedText, _ parse: @escaping @Sendable (_ line: String) -> Row) {
+        self.text = text
+        self.parse = parse
         var section: [String] = []
-        text.forEachLine { _, line in
+        text.forEachLine { offset, line in
             if line.first == UInt8(ascii: "[") {
                 section = line.dropFirst().dropLast().parts(" ").map { $0.hasPrefix("io.k8s.") ? $0 : "io.k8s.api." + $0 }
             } else {
-                let row = parse(line.text, section)
-                for type in section { rows[type, default: []].append(row) }
+                for type in section { lines[type, default: []].append(offset..<(offset + line.count)) }
             }
         }
     }
 
-    func rows(for type: String) -> [Row] { rows[type] ?? [] }
+    func rows(for type: String) -> [Row] {
+        (lines[type] ?? []).map { parse(text.string($0.lowerBound, $0.upperBound)) }
+    }
 
-    var types: [String] { rows.keys.sorted() }
+    var types: [String] { lines.keys.sorted() }
 }

@@ -7,7 +7,7 @@ struct DefaultRule: Sendable {
     let value: JSON
     let condition: RuleCondition
 
-    static let table = RuleTable(EmbeddedText(hostd_defaults_text())) { line, _ in DefaultRule(line) }
+    static let table = RuleTable(EmbeddedText(hostd_defaults_text())) { DefaultRule($0) }
 
     /// Parses `PATH = JSON [when CONDITION]`.
     init(_ line: String) {
@@ -47,9 +47,9 @@ extension Schema {
         switch node.shape {
         case .object:
             guard case .object = object else { return }
-            for rule in DefaultRule.table.rows(for: node.name) { rule.apply(to: &object) }
+            for rule in node.defaultRules { rule.apply(to: &object) }
             applyStatedDefaults(&object, node)
-            ComputedDefaults.apply(to: &object, typeName: node.name)
+            if let special = node.special { ComputedDefaults.apply(to: &object, special) }
             guard case .object(var members) = object else { return }
             object = .null
             members.updateValues { key, value in
@@ -72,7 +72,7 @@ extension Schema {
     /// The defaults of the OpenAPI document, except for those that only state Go's zero value.
     private func applyStatedDefaults(_ object: inout JSON, _ node: SchemaNode) {
         for property in node.properties {
-            guard let value = property.defaultValue, !value.isEmpty, value != 0, value != false else { continue }
+            guard let value = property.effectiveDefault else { continue }
             if object[property.name].isNull { object[property.name] = value }
         }
     }

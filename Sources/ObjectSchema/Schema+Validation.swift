@@ -3,9 +3,9 @@ import Objects
 extension Schema {
     /// What is wrong with an object that has been pruned and defaulted; nothing when it is valid.
     public func validate(_ object: JSON, as node: SchemaNode) -> [FieldError] {
-        var errors = MetadataValidation.errors(in: object, type: node.name)
+        var errors = MetadataValidation.errors(in: object, node)
         var pass = ValidationPass()
-        pass.validate(object, node, "")
+        pass.validate(object, node)
         errors += pass.errors
         return errors
     }
@@ -25,30 +25,45 @@ extension Schema {
 private struct ValidationPass {
     var errors: [FieldError] = []
 
-    mutating func validate(_ value: JSON, _ node: SchemaNode, _ place: String) {
+    private var path = FieldPath()
+
+    mutating func validate(_ value: JSON, _ node: SchemaNode) {
         switch node.shape {
         case .object:
             guard case .object(let members) = value else { return }
-            for rule in ValidationRule.table.rows(for: node.name) { rule.check(value, at: place, &errors) }
-            ComputedValidation.check(value, type: node.name, at: place, &errors)
+            check(value, node)
             for (key, member) in members {
-                guard let property = node.property(key) else { continue }
-                validate(member, property.node, place.isEmpty ? key : place + "." + key)
+                guard let property = node.property(key), property.node.isContainer else { continue }
+                visit(.field(key), member, property.node)
             }
         case .array:
-            guard let items = node.items, items.shape == .object else { return }
-            for (index, element) in value.arrayValue.enumerated() { validate(element, items, "\(place)[\(index)]") }
+            guard let items = node.items, items.isContainer else { return }
+            for (index, element) in value.arrayValue.enumerated() { visit(.index(index), element, items) }
         case .map:
-            guard let values = node.additionalProperties, values.shape == .object else { return }
-            for (key, member) in value.objectValue ?? [:] { validate(member, values, "\(place)[\(key)]") }
+            guard let values = node.additionalProperties, values.isContainer else { return }
+            for (key, member) in value.objectValue ?? [:] { visit(.key(key), member, values) }
         default: break
         }
+    }
+
+    private mutating func visit(_ step: FieldPath.Step, _ value: JSON, _ node: SchemaNode) {
+        path.push(step)
+        validate(value, node)
+        path.pop()
+    }
+
+    /// Rules report places relative to their object; the way to it is put in front only of what they find.
+    private mutating func check(_ value: JSON, _ node: SchemaNode) {
+        let before = errors.count
+        for rule in node.validationRules { rule.check(value, at: "", &errors) }
+        if let special = node.special { ComputedValidation.check(value, special, at: "", &errors) }
+        for index in before..<errors.count { errors[index] = errors[index].moved(below: path) }
     }
 
     /// Walks both objects together along fields; lists have no rules about changes.
     mutating func compare(_ old: JSON, _ new: JSON, _ node: SchemaNode, _ place: String) {
         guard node.shape == .object, case .object = old, case .object(let members) = new else { return }
-        for rule in ValidationRule.table.rows(for: node.name) where rule.name == "immutable" || rule.name == "setonce" {
+        for rule in node.validationRules where rule.name == "immutable" || rule.name == "setonce" {
             guard rule.condition.holds(for: new) else { continue }
             let before = old[path: rule.fieldNames]
             let after = new[path: rule.fieldNames]

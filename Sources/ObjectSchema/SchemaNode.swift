@@ -1,4 +1,5 @@
 import Objects
+import Synchronization
 
 /// A group, a version and a kind, such as ("apps", "v1", "Deployment"); the core group is empty.
 public struct GroupVersionKind: Sendable, Hashable, CustomStringConvertible {
@@ -63,6 +64,11 @@ public final class SchemaNode: Sendable {
     public let unionDiscriminator: String
     public let unionFields: [String]
     let element: SchemaReference?
+    /// The first eight bytes of each property's name as a number, for the search by name.
+    private let prefixes: [UInt64]
+    let defaultRules: [DefaultRule]
+    let validationRules: [ValidationRule]
+    let special: SpecialType?
 
     init(
         shape: Shape, name: String = "", kinds: [GroupVersionKind] = [], isAtomic: Bool = false,
@@ -77,7 +83,26 @@ public final class SchemaNode: Sendable {
         self.unionDiscriminator = unionDiscriminator
         self.unionFields = unionFields
         self.element = element
+        prefixes = properties.map { Self.prefix(of: $0.name) }
+        defaultRules = name.isEmpty ? [] : DefaultRule.table.rows(for: name)
+        validationRules = name.isEmpty ? [] : ValidationRule.table.rows(for: name)
+        special = SpecialType(typeName: name)
     }
+
+    /// Big-endian, so that numbers are in the order of the names' bytes.
+    private static func prefix(of name: String) -> UInt64 {
+        var prefix: UInt64 = 0
+        var count = 0
+        for byte in name.utf8 {
+            if count == 8 { return prefix }
+            prefix = prefix << 8 | UInt64(byte)
+            count += 1
+        }
+        return prefix << UInt64(8 * (8 - count))
+    }
+
+    /// Whether there can be objects with rules inside.
+    var isContainer: Bool { shape == .object || shape == .array || shape == .map }
 
     /// The type of an array's elements.
     public var items: SchemaNode? { shape == .array ? element?.node : nil }
@@ -90,13 +115,16 @@ public final class SchemaNode: Sendable {
 
     /// Complexity: O(log count).
     public func property(_ name: String) -> SchemaProperty? {
+        let prefix = Self.prefix(of: name)
         var low = 0
-        var high = properties.count
+        var high = prefixes.count
         while low < high {
             let middle = (low + high) / 2
-            let candidate = properties[middle].name
-            if candidate == name { return properties[middle] }
-            if candidate.precedesByBytes(name) { low = middle + 1 } else { high = middle }
+            if prefixes[middle] < prefix { low = middle + 1 } else { high = middle }
+        }
+        while low < prefixes.count, prefixes[low] == prefix {
+            if properties[low].name == name { return properties[low] }
+            low += 1
         }
         return nil
     }
@@ -113,7 +141,7 @@ public final class SchemaNode: Sendable {
 }
 
 /// A field of an object.
-public struct SchemaProperty: Sendable {
+public final class SchemaProperty: Sendable {
     public enum ListType: Sendable, Hashable {
         case atomic
         /// Unique scalars.
@@ -142,9 +170,33 @@ public struct SchemaProperty: Sendable {
     /// The field that tells elements apart in a strategic merge patch; nil for lists of scalars.
     public let mergeKey: String?
     public let mapType: MapType?
-    let reference: SchemaReference
+    private let reference: SchemaReference
+    private let resolved = AtomicLazyReference<SchemaNode>()
 
-    public var node: SchemaNode { reference.node }
+    init(
+        name: String, isRequired: Bool, defaultValue: JSON?, listType: ListType?, mapKeys: [String], mergesList: Bool,
+        retainsKeys: Bool, replaces: Bool, mergeKey: String?, mapType: MapType?, reference: SchemaReference
+    ) {
+        self.name = name
+        self.isRequired = isRequired
+        self.defaultValue = defaultValue
+        self.listType = listType
+        self.mapKeys = mapKeys
+        self.mergesList = mergesList
+        self.retainsKeys = retainsKeys
+        self.replaces = replaces
+        self.mergeKey = mergeKey
+        self.mapType = mapType
+        self.reference = reference
+    }
+
+    public var node: SchemaNode { resolved.load() ?? resolved.storeIfNil(reference.node) }
+
+    /// The default, unless it only states the zero value of the type.
+    var effectiveDefault: JSON? {
+        guard let defaultValue, !defaultValue.isEmpty, defaultValue != 0, defaultValue != false else { return nil }
+        return defaultValue
+    }
 }
 
 /// A type in place, or a definition of the table that is parsed when it is first asked for.

@@ -68,7 +68,7 @@ public struct TableColumn: Sendable {
 
 /// The columns of each kind.
 public enum TableColumns {
-    static let table = RuleTable(EmbeddedText(hostd_columns_text())) { line, _ in TableColumn(line) }
+    static let table = RuleTable(EmbeddedText(hostd_columns_text())) { TableColumn($0) }
 
     /// The columns of a kind, or name and creation time for one that has none of its own.
     public static func `for`(_ node: SchemaNode) -> [TableColumn] {

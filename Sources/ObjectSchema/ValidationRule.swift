@@ -20,7 +20,7 @@ struct ValidationRule: Sendable {
     let detail: String
     let condition: RuleCondition
 
-    static let table = RuleTable(EmbeddedText(hostd_validation_text())) { line, _ in ValidationRule(line) }
+    static let table = RuleTable(EmbeddedText(hostd_validation_text())) { ValidationRule($0) }
 
     /// Parses `PATH RULE [ARGUMENT …] [: DETAIL] [when CONDITION]`.
     init(_ line: String) {

@@ -47,11 +47,7 @@ public struct GoDuration: Sendable, Hashable, Comparable {
         }
         let unitText = rest.prefix { $0 &- UInt8(ascii: "0") >= 10 && $0 != UInt8(ascii: ".") }
         rest = rest.dropFirst(unitText.count)
-        let units: [String: Int128] = [
-            "ns": 1, "us": 1_000, "µs": 1_000, "μs": 1_000, "ms": 1_000_000, "s": 1_000_000_000, "m": 60_000_000_000,
-            "h": 3_600_000_000_000,
-        ]
-        guard !whole.isEmpty || !fraction.isEmpty, whole.count <= 19, let unit = units[String(Substring(unitText))]
+        guard !whole.isEmpty || !fraction.isEmpty, whole.count <= 19, let unit = unit(String(Substring(unitText)))
         else { return nil }
         let number = whole.isEmpty ? 0 : Int128(Substring(whole)) ?? 0
         var part: Int128 = 0
@@ -61,6 +57,19 @@ public struct GoDuration: Sendable, Hashable, Comparable {
             scale *= 10
         }
         return number * unit + part * unit / scale
+    }
+
+    /// Nanoseconds; nil for an unknown unit.
+    private static func unit(_ name: String) -> Int128? {
+        switch name {
+        case "ns": 1
+        case "us", "µs", "μs": 1_000
+        case "ms": 1_000_000
+        case "s": 1_000_000_000
+        case "m": 60_000_000_000
+        case "h": 3_600_000_000_000
+        default: nil
+        }
     }
 
     public static func < (left: GoDuration, right: GoDuration) -> Bool { left.nanoseconds < right.nanoseconds }

@@ -1,3 +1,5 @@
+import Glibc
+
 /// A JSON value (RFC 8259), and with it any Kubernetes object: hostd keeps objects as trees of this type.
 ///
 /// Integers that fit 64 bits stay integers; every other number is a double. Strings compare by their bytes,
@@ -70,9 +72,24 @@ extension String {
     /// Equality of the UTF-8 bytes, unlike `==`, which finds canonically equivalent text equal.
     @inline(__always)
     func hasSameBytes(as other: String) -> Bool {
-        guard self == other else { return false }
+        // Equal representations are equal texts: the same small string, or the same storage.
+        let own = unsafeBitCast(self, to: (UInt64, UInt64).self)
+        let foreign = unsafeBitCast(other, to: (UInt64, UInt64).self)
+        if own == foreign { return true }
+        // The library's comparison is quick where it fails, which is where it is nearly always asked.
+        return self == other && hasSameStorage(as: other)
+    }
+
+    @inline(never)
+    private func hasSameStorage(as other: String) -> Bool {
         guard utf8.count == other.utf8.count else { return false }
-        return utf8.elementsEqual(other.utf8)
+        let same = utf8.withContiguousStorageIfAvailable { left in
+            other.utf8.withContiguousStorageIfAvailable { right in
+                guard let first = left.baseAddress, let second = right.baseAddress else { return true }
+                return memcmp(first, second, left.count) == 0
+            }
+        }
+        return (same ?? nil) ?? utf8.elementsEqual(other.utf8)
     }
 
     func hashBytes(into hasher: inout Hasher) {

@@ -171,13 +171,25 @@ private struct QuantityParser {
     }
 
     private mutating func suffix() throws(Quantity.ParseError) -> (Quantity.Format, Int, isBinary: Bool) {
+        if rest.isEmpty { return (.decimal, 0, false) }
         let text = String(Substring(rest))
-        if text.isEmpty { return (.decimal, 0, false) }
-        if let power = ["n": -9, "u": -6, "m": -3, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18][text] {
-            return (.decimal, power, false)
-        }
-        if let power = ["Ki": 10, "Mi": 20, "Gi": 30, "Ti": 40, "Pi": 50, "Ei": 60][text] {
-            return (.binary, power, true)
+        switch text {
+        case "m": return (.decimal, -3, false)
+        case "Ki": return (.binary, 10, true)
+        case "Mi": return (.binary, 20, true)
+        case "Gi": return (.binary, 30, true)
+        case "Ti": return (.binary, 40, true)
+        case "Pi": return (.binary, 50, true)
+        case "Ei": return (.binary, 60, true)
+        case "n": return (.decimal, -9, false)
+        case "u": return (.decimal, -6, false)
+        case "k": return (.decimal, 3, false)
+        case "M": return (.decimal, 6, false)
+        case "G": return (.decimal, 9, false)
+        case "T": return (.decimal, 12, false)
+        case "P": return (.decimal, 15, false)
+        case "E": return (.decimal, 18, false)
+        default: break
         }
         let allowed = "eEinumkKMGTP+-0123456789"
         guard text.allSatisfy({ allowed.contains($0) }) else { throw .format }

@@ -1,0 +1,34 @@
+/// The types with defaults or rules that are code instead of rows.
+enum SpecialType: Sendable {
+    case podSpec, container, probe, lifecycleHandler, environmentVariable, volume, toleration, resourceRequirements
+    case volumeResourceRequirements, serviceSpec, configMap, secret, namespace, replicationController, limitRangeItem
+    case deploymentSpec, replicaSetSpec, statefulSetSpec, daemonSetSpec, jobSpec
+
+    /// Nil for a type without.
+    init?(typeName: String) {
+        guard typeName.hasPrefix("io.k8s.api.") else { return nil }
+        switch String(typeName.dropFirst("io.k8s.api.".count)) {
+        case "core.v1.PodSpec": self = .podSpec
+        case "core.v1.Container", "core.v1.EphemeralContainer": self = .container
+        case "core.v1.Probe": self = .probe
+        case "core.v1.LifecycleHandler": self = .lifecycleHandler
+        case "core.v1.EnvVar": self = .environmentVariable
+        case "core.v1.Volume": self = .volume
+        case "core.v1.Toleration": self = .toleration
+        case "core.v1.ResourceRequirements": self = .resourceRequirements
+        case "core.v1.VolumeResourceRequirements": self = .volumeResourceRequirements
+        case "core.v1.ServiceSpec": self = .serviceSpec
+        case "core.v1.ConfigMap": self = .configMap
+        case "core.v1.Secret": self = .secret
+        case "core.v1.Namespace": self = .namespace
+        case "core.v1.ReplicationController": self = .replicationController
+        case "core.v1.LimitRangeItem": self = .limitRangeItem
+        case "apps.v1.DeploymentSpec": self = .deploymentSpec
+        case "apps.v1.ReplicaSetSpec": self = .replicaSetSpec
+        case "apps.v1.StatefulSetSpec": self = .statefulSetSpec
+        case "apps.v1.DaemonSetSpec": self = .daemonSetSpec
+        case "batch.v1.JobSpec": self = .jobSpec
+        default: return nil
+        }
+    }
+}
