@@ -13,12 +13,14 @@ public final class KernelServices: Sendable {
     private let store: StateStore?
 
     /// Most threads for callbacks of queues and timers, and for deliveries of topics.
-    private static let workerLimit = 24
+    private static let workerLimit = 64
     private static let dispatcherLimit = 4
 
     /// Opens the embedded store under `directory`, unless a plugin is the engine.
     public init(directory: String, store settings: HostConfiguration.StoreSettings, log: Log) throws(StoreError) {
+        metrics = Metrics()
         var options = StateStoreOptions()
+        options.metrics = metrics
         options.historySeconds = UInt32(clamping: settings.options["historySeconds"].integerValue ?? 600)
         options.historySize = Int(settings.options["historyBytes"].integerValue ?? 32 << 20)
         options.segmentSize = Int(settings.options["segmentBytes"].integerValue ?? 16 << 20)
@@ -32,7 +34,6 @@ public final class KernelServices: Sendable {
         dispatchers = WorkerPool(name: "topics", maximum: Self.dispatcherLimit)
         timers = Timers(workers: workers)
         topics = Topics(dispatchers: dispatchers)
-        metrics = Metrics()
         reconcile = Reconcile(workers: workers, timers: timers, metrics: metrics)
     }
 

@@ -130,10 +130,12 @@ final class Committer: @unchecked Sendable {  // The queue is behind `monitor`; 
     }
 
     private func commit() {
+        let started = monotonicNow()
         nextRevision = store.tree.revision
         for write in batch { evaluate(write) }
         do throws(SegmentLog.Failure) {
             if failure == nil { try log.commit() } else { log.discard() }
+            store.numbers?.committed(batch.count, nanoseconds: monotonicNow() - started)
             publish()
         } catch {
             fail(error)

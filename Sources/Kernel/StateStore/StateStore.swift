@@ -15,12 +15,14 @@ public final class StateStore: @unchecked Sendable {  // `state` and `table` are
         let pins = RevisionPins()
         let hub: WatchHub
         let completions: CompletionQueue
+        let numbers: StoreMetrics?
         private(set) var maintenance: Maintenance!
 
         init(
             directory: StoreDirectory, options: StateStoreOptions, dispatchers: WorkerPool, background: WorkerPool,
             completions: WorkerPool, preparer: SegmentPreparer
-        ) {
+        ) throws(StoreError) {
+            if let metrics = options.metrics { numbers = try StoreMetrics(metrics) } else { numbers = nil }
             self.directory = directory
             self.options = options
             hub = WatchHub(tree: tree, lock: lock, dispatchers: dispatchers, queueLimit: options.watchQueueSize)
@@ -47,7 +49,7 @@ public final class StateStore: @unchecked Sendable {  // `state` and `table` are
         options.firstSegmentSize = (max(options.firstSegmentSize, 64 << 10) + 4095) & ~4095
         let directory = try StoreDirectory(path)
         let preparer = SegmentPreparer(directory: directory, options: options, background: background)
-        parts = Parts(
+        parts = try Parts(
             directory: directory, options: options, dispatchers: dispatchers, background: background,
             completions: completionPool, preparer: preparer)
         do throws(StoreError) {
@@ -58,6 +60,7 @@ public final class StateStore: @unchecked Sendable {  // `state` and `table` are
             committer = Committer(store: parts, log: SegmentLog(tail: tail, options: options, preparer: preparer))
             parts.maintenance.committer = committer
             try committer.start()
+            options.metrics?.onCollect { [weak parts] in if let parts { parts.numbers?.collect(parts) } }
         } catch {
             background.close()
             throw error

@@ -28,6 +28,8 @@ public struct StateStoreOptions: Sendable {
     public var watchQueueSize = 1 << 20
     /// Space that stays free on the file system when a new segment is prepared. Default 4 MiB.
     public var reservedSpace = 4 << 20
+    /// Where the store counts and times its work; nil = nowhere.
+    public var metrics: Metrics?
     /// Where log events go.
     public var log: KernelLog = { _, _, _ in }
     /// The system calls under the log; tests inject faults here.

@@ -254,4 +254,20 @@ final class StateStoreTests: XCTestCase {
         var position = OrderedIndex.Position(leaf: 0, item: 0)
         XCTAssertNil(store.parts.tree.partitions[0].index.record(at: &position))
     }
+
+    func testItCountsItsWork() throws {
+        let directory = TemporaryDirectory()
+        var options = smallOptions()
+        let metrics = Metrics()
+        options.metrics = metrics
+        let store = try StateStore(directory: directory.path, options: options)
+        try store.put("pods/d/a", "1")
+        try store.put("pods/d/b", "2")
+        let text = metrics.collect()
+        for line in [
+            "hostd_store_writes_total 2", "hostd_store_keys 2", "hostd_store_revision 2", "hostd_store_history_records 2",
+            "hostd_store_commit_duration_seconds_count 2", "hostd_store_watches 0",
+        ] { XCTAssertTrue(text.split(separator: "\n").contains(Substring(line)), "\(line) is not in\n\(text)") }
+        store.close()
+    }
 }
