@@ -9,7 +9,8 @@ struct TarHeader {
     init?(_ block: [UInt8], archive: String) throws(PluginError) {
         if block.allSatisfy({ $0 == 0 }) { return nil }
         self.block = block
-        let expected = try Self.number(block[148..<156], archive)
+        // A checksum that is no number is a wrong one.
+        let expected = (try? Self.number(block[148..<156], archive)) ?? -1
         var unsigned: Int64 = 0
         var signed: Int64 = 0
         for (index, byte) in block.enumerated() {

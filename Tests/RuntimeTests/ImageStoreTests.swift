@@ -1,0 +1,299 @@
+import CRuntime
+import Glibc
+import Objects
+import PluginKit
+import XCTest
+
+@testable import Runtime
+
+/// Loads real archives into real directories: root only, for owners, devices and trusted attributes.
+final class ImageStoreTests: XCTestCase {
+    private var directory = ""
+
+    override func setUpWithError() throws {
+        try RuntimeFixture.requireRoot()
+        directory = "/tmp/hostd-image-test-\(getpid())-\(randomIdentifier(bytes: 4))"
+        try AtomicFile.makeDirectory(directory)
+    }
+
+    override func tearDownWithError() throws { try FileTree.remove(directory) }
+
+    private func store(_ limits: ImageStore.Limits = .init()) throws -> ImageStore {
+        try ImageStore(directory: "\(directory)/store", limits: limits) { XCTFail($0) }
+    }
+
+    /// An OCI archive of one image.
+    /// - Parameter break: changes the blobs before they are written.
+    private func archive(
+        _ layers: [[UInt8]], reference: String? = "test/app:1", compress: String? = nil, differences: [Digest]? = nil,
+        break change: (inout [String: [UInt8]]) -> Void = { _ in }
+    ) throws -> String {
+        var blobs: [String: [UInt8]] = [:]
+        func add(_ bytes: [UInt8]) -> JSON {
+            let digest = Digest.of(bytes)
+            blobs["blobs/sha256/\(digest.hexadecimal)"] = bytes
+            return ["mediaType": "application/x", "digest": .string(digest.description), "size": JSON(bytes.count)]
+        }
+        var descriptors: [JSON] = []
+        for layer in layers { descriptors.append(add(try compress.map { try Self.compressed(layer, $0, directory) } ?? layer)) }
+        let digests = differences ?? layers.map { Digest.of($0) }
+        let configuration = add(JSON.object([
+            "architecture": .string(StagedArchive.architecture), "os": "linux",
+            "config": ["Cmd": ["run"], "Env": ["A=1", "broken"], "User": "web:staff", "ExposedPorts": ["80/tcp": [:]]],
+            "rootfs": ["type": "layers", "diff_ids": JSON(digests.map(\.description))],
+        ]).serialized())
+        var manifest = add(JSON.object(["schemaVersion": 2, "config": configuration, "layers": .array(descriptors)]).serialized())
+        if let reference { manifest["annotations"] = ["org.opencontainers.image.ref.name": .string(reference)] }
+        blobs["oci-layout"] = Array("{}".utf8)
+        blobs["index.json"] = JSON.object(["schemaVersion": 2, "manifests": [manifest]]).serialized()
+        change(&blobs)
+        let tar = TarWriter.directory { tar in
+            for (name, bytes) in blobs.sorted(by: { $0.key < $1.key }) { tar.add(name, content: bytes) }
+        }
+        let path = "\(directory)/archive-\(randomIdentifier(bytes: 4)).tar"
+        try AtomicFile.write(tar, to: path, isDurable: false)
+        return path
+    }
+
+    private static func compressed(_ bytes: [UInt8], _ program: String, _ directory: String) throws -> [UInt8] {
+        let path = "\(directory)/plain"
+        try AtomicFile.write(bytes, to: path, isDurable: false)
+        XCTAssertEqual(system("\(program) < \(path) > \(path).out"), 0)
+        return try AtomicFile.read("\(path).out")
+    }
+
+    @discardableResult
+    private func load(_ store: ImageStore, _ path: String) throws -> [StoredImage] {
+        try store.load(try Descriptor(opening: path, O_RDONLY))
+    }
+
+    private func layer(_ store: ImageStore, _ image: StoredImage, _ index: Int = 0) throws -> String {
+        let numbers = try store.lowerDirectories(image).split(separator: ":").reversed().map(String.init)
+        return "\(store.layersDirectory)/\(numbers[index])"
+    }
+
+    func testALayerIsUnpackedWhole() throws {
+        let store = try store()
+        let tar = TarWriter.directory { tar in
+            tar.add("bin/", type: "5", mode: 0o711, user: 3, group: 4, modified: 1000)
+            tar.addExtended([("SCHILY.xattr.user.note", "kept"), ("SCHILY.xattr.trusted.overlay.opaque", "y")])
+            tar.add("bin/tool", content: Array("x".utf8), mode: 0o4755, user: 7, group: 8, modified: 2000)
+            tar.add("bin/same", type: "1", link: "bin/tool")
+            tar.add("lib", type: "2", link: "/usr/lib")
+            tar.add("dev/null", type: "3", mode: 0o666, major: 1, minor: 3)
+            tar.add("deep/er/file", content: [1])
+        }
+        let image = try XCTUnwrap(load(store, archive([tar])).first)
+        let root = try layer(store, image)
+        var status = stat()
+        XCTAssertEqual(lstat("\(root)/bin/tool", &status), 0)
+        XCTAssertEqual(status.st_mode & 0o7777, 0o4755)
+        XCTAssertEqual([status.st_uid, status.st_gid], [7, 8])
+        XCTAssertEqual(status.st_mtim.tv_sec, 2000)
+        XCTAssertEqual(status.st_nlink, 2)
+        XCTAssertEqual(lstat("\(root)/bin", &status), 0)
+        XCTAssertEqual(status.st_mtim.tv_sec, 1000)
+        XCTAssertEqual(status.st_mode & 0o7777, 0o711)
+        XCTAssertEqual(lstat("\(root)/dev/null", &status), 0)
+        XCTAssertEqual(UInt64(status.st_rdev), runtime_make_device(1, 3))
+        var value = [UInt8](repeating: 0, count: 16)
+        XCTAssertEqual(getxattr("\(root)/bin/tool", "user.note", &value, 16), 4)
+        XCTAssertLessThan(getxattr("\(root)/bin/tool", "trusted.overlay.opaque", &value, 16), 0)
+        XCTAssertEqual(image.configuration.command, ["run"])
+        XCTAssertEqual(image.configuration.environment, ["A=1"])
+        XCTAssertEqual(image.json["username"].stringValue, "web")
+        XCTAssertEqual(image.json["repoTags"][0].stringValue, "docker.io/test/app:1")
+    }
+
+    func testWhiteoutsBecomeOverlays() throws {
+        let store = try store()
+        let lower = TarWriter.directory { tar in
+            tar.add("etc/", type: "5", mode: 0o750, user: 9)
+            tar.add("etc/gone", content: [1])
+            tar.add("etc/linked", content: [4, 2])
+            tar.add("full/old", content: [1])
+        }
+        let upper = TarWriter.directory { tar in
+            tar.add("etc/.wh.gone")
+            tar.add("full/.wh..wh..opq")
+            tar.add("full/new", content: [2])
+            tar.add("etc/again", type: "1", link: "etc/linked")
+            tar.add(".wh.swapped")
+            tar.add("swapped/", type: "5")
+        }
+        let image = try XCTUnwrap(load(store, archive([lower, upper])).first)
+        let root = try layer(store, image, 1)
+        var status = stat()
+        XCTAssertEqual(lstat("\(root)/etc/gone", &status), 0)
+        XCTAssertEqual(status.st_mode & S_IFMT, S_IFCHR)
+        XCTAssertEqual(status.st_rdev, 0)
+        var value = [UInt8](repeating: 0, count: 4)
+        for path in ["full", "swapped"] {
+            XCTAssertEqual(getxattr("\(root)/\(path)", "trusted.overlay.opaque", &value, 4), 1, path)
+        }
+        XCTAssertEqual(lstat("\(root)/etc", &status), 0)
+        XCTAssertEqual(status.st_mode & 0o7777, 0o750, "a directory that the layer does not name looks as it does below")
+        XCTAssertEqual(status.st_uid, 9)
+        XCTAssertEqual(try AtomicFile.read("\(root)/etc/again"), [4, 2], "a link to a lower layer's file")
+    }
+
+    /// No path of an archive leads out of the layer, by whatever kind of link.
+    func testNothingIsWrittenOutside() throws {
+        let outside = "\(directory)/outside"
+        try AtomicFile.makeDirectory(outside)
+        try AtomicFile.write([1], to: "\(outside)/precious")
+        let refused: [(name: String, tar: [UInt8], expected: String)] = [
+            ("..", TarWriter.directory { $0.add("../x", content: [1]) }, "climbs out"),
+            ("inner ..", TarWriter.directory { $0.add("a/../../x", content: [1]) }, "climbs out"),
+            ("hard link with ..", TarWriter.directory { $0.add("x", type: "1", link: "../../../etc/passwd") }, "climbs out"),
+            ("hard link to nothing", TarWriter.directory { $0.add("x", type: "1", link: "/etc/passwd") }, "does not have"),
+            ("hard link through a link", TarWriter.directory { tar in
+                tar.add("out", type: "2", link: outside)
+                tar.add("x", type: "1", link: "out/precious")
+            }, "does not have"),
+            ("file through a dangling link", TarWriter.directory { tar in
+                tar.add("out", type: "2", link: "\(directory)/outside")
+                tar.add("out/x", content: [1])
+            }, "leads nowhere"),
+            ("link loop", TarWriter.directory { tar in
+                tar.add("a", type: "2", link: "b")
+                tar.add("b", type: "2", link: "a")
+                tar.add("a/x", content: [1])
+            }, "loop"),
+            ("root replaced", TarWriter.directory { $0.add("./", type: "2", link: outside) }, "root directory"),
+        ]
+        let store = try store()
+        for row in refused {
+            XCTAssertThrowsError(try load(store, archive([row.tar])), row.name) { error in
+                XCTAssertTrue("\(error)".contains(row.expected), "\(row.name): \(error)")
+            }
+        }
+        XCTAssertEqual(try FileTree.names(in: outside), ["precious"])
+        XCTAssertEqual(store.list().count, 0)
+        XCTAssertEqual(try FileTree.names(in: store.layersDirectory), ["0"])
+        XCTAssertEqual(try FileTree.names(in: store.stagingDirectory), [])
+        // A link that leads somewhere inside is followed inside.
+        let fine = TarWriter.directory { tar in
+            tar.add("usr/lib/", type: "5")
+            tar.add("lib", type: "2", link: "/usr/lib")
+            tar.add("lib/x", content: [5])
+        }
+        let image = try XCTUnwrap(load(store, archive([fine])).first)
+        XCTAssertEqual(try AtomicFile.read("\(layer(store, image))/usr/lib/x"), [5])
+    }
+
+    func testDamagedArchives() throws {
+        let tar = TarWriter.directory { $0.add("file", content: [UInt8](repeating: 3, count: 5000)) }
+        let store = try store()
+        let digest = Digest.of(tar)
+        let rows: [(name: String, path: String, expected: String)] = [
+            ("wrong blob", try archive([tar], break: { $0["blobs/sha256/\(digest.hexadecimal)"] = [1, 2, 3] }), "has the digest"),
+            ("missing blob", try archive([tar], break: { $0["blobs/sha256/\(digest.hexadecimal)"] = nil }), "lacks sha256"),
+            ("wrong diff id", try archive([tar], differences: [Digest.of([9])]), "its content has the digest"),
+            ("no index", try archive([tar], break: { $0["index.json"] = nil }), "lacks index.json"),
+            ("no layout", try archive([tar], break: { $0["oci-layout"] = nil }), "no image archive"),
+            ("index no JSON", try archive([tar], break: { $0["index.json"] = [0x7b] }), "is not JSON"),
+            ("truncated gzip", try archive([tar], compress: "gzip | head -c 30"), "truncated"),
+            ("other compression", try archive([tar], compress: "printf BZh91"), "bzip2"),
+            ("no archive", "/bin/sh", "not a tar archive"),
+        ]
+        for row in rows {
+            XCTAssertThrowsError(try load(store, row.path), row.name) { error in
+                XCTAssertTrue("\(error)".contains(row.expected), "\(row.name): \(error)")
+            }
+        }
+        let whole = try AtomicFile.read(try archive([tar]))
+        try AtomicFile.write(Array(whole[0..<whole.count / 2]), to: "\(directory)/half.tar", isDurable: false)
+        XCTAssertThrowsError(try load(store, "\(directory)/half.tar")) { XCTAssertTrue("\($0)".contains("truncated"), "\($0)") }
+        XCTAssertEqual(store.list().count, 0)
+    }
+
+    func testABombIsRefused() throws {
+        var limits = ImageStore.Limits()
+        limits.ratioFreeSize = 1 << 20
+        let store = try store(limits)
+        let zeros = TarWriter.directory { $0.add("zeros", content: [UInt8](repeating: 0, count: 8 << 20)) }
+        XCTAssertThrowsError(try load(store, archive([zeros], compress: "gzip -9"))) { error in
+            XCTAssertTrue("\(error)".contains("decompression bomb"), "\(error)")
+        }
+        limits.layerSize = 1 << 20
+        let strict = try ImageStore(directory: "\(directory)/strict", limits: limits) { XCTFail($0) }
+        XCTAssertThrowsError(try load(strict, archive([zeros]))) { error in
+            XCTAssertTrue("\(error)".contains("maximumLayerSize"), "\(error)")
+        }
+        XCTAssertEqual(try FileTree.names(in: store.stagingDirectory), [])
+    }
+
+    func testCompressionsAndArchivesInArchives() throws {
+        let tar = TarWriter.directory { $0.add("file", content: [1, 2, 3]) }
+        let store = try store()
+        var programs: [String?] = [nil, "gzip"]
+        if access("/usr/bin/zstd", X_OK) == 0 { programs.append("zstd -q") }
+        for program in programs {
+            let image = try XCTUnwrap(load(store, archive([tar], compress: program)).first)
+            XCTAssertEqual(try AtomicFile.read("\(layer(store, image))/file"), [1, 2, 3])
+        }
+        let whole = "\(directory)/whole.tar.gz"
+        try AtomicFile.write(try Self.compressed(try AtomicFile.read(try archive([tar])), "gzip", directory), to: whole)
+        XCTAssertNoThrow(try load(store, whole))
+    }
+
+    func testDockerArchive() throws {
+        let layer = TarWriter.directory { $0.add("file", content: [1]) }
+        let configuration = JSON.object([
+            "architecture": .string(StagedArchive.architecture), "os": "linux", "config": ["Entrypoint": ["e"]],
+            "rootfs": ["type": "layers", "diff_ids": [.string(Digest.of(layer).description), .string(Digest.of(layer).description)]],
+        ]).serialized()
+        let name = "\(Digest.of(configuration).hexadecimal).json"
+        let archive = TarWriter.directory { tar in
+            tar.add(name, content: configuration)
+            tar.add("aa/layer.tar", content: layer)
+            tar.add("bb/layer.tar", type: "2", link: "../aa/layer.tar")
+            tar.add("manifest.json", content: JSON.array([
+                ["Config": .string(name), "RepoTags": ["team/app:2"], "Layers": ["aa/layer.tar", "bb/layer.tar"]],
+            ]).serialized())
+        }
+        try AtomicFile.write(archive, to: "\(directory)/docker.tar", isDurable: false)
+        let store = try store()
+        let image = try XCTUnwrap(load(store, "\(directory)/docker.tar").first)
+        XCTAssertEqual(image.references.map(\.description), ["docker.io/team/app:2"])
+        XCTAssertEqual(image.layers.count, 2)
+        XCTAssertEqual(try store.find("team/app:2")?.id, image.id)
+    }
+
+    func testNamesMoveAndImagesGo() throws {
+        let store = try store()
+        let first = try XCTUnwrap(load(store, archive([TarWriter.directory { $0.add("a", content: [1]) }])).first)
+        let second = try XCTUnwrap(load(store, archive([TarWriter.directory { $0.add("a", content: [2]) }])).first)
+        XCTAssertEqual(try store.find("test/app:1")?.id, second.id)
+        XCTAssertEqual(try store.find(first.id.description)?.references, [])
+        XCTAssertEqual(try store.find(String(second.id.hexadecimal.prefix(12)))?.id, second.id)
+        XCTAssertEqual(try store.find("test/app@\(try XCTUnwrap(second.manifestDigest))")?.id, second.id)
+        let reopened = try self.store()
+        XCTAssertEqual(reopened.list(), store.list())
+        try reopened.remove(first.id.description)
+        try reopened.remove("test/app:1")
+        try reopened.remove("test/app:1")
+        XCTAssertEqual(reopened.list().count, 0)
+        XCTAssertEqual(try FileTree.names(in: store.layersDirectory), ["0"])
+    }
+
+    func testADamagedIndexIsSetAside() throws {
+        let store = try store()
+        try load(store, archive([TarWriter.directory { $0.add("a", content: [1]) }]))
+        try AtomicFile.write(Array("{".utf8), to: store.indexPath)
+        var warnings: [String] = []
+        let reopened = try ImageStore(directory: "\(directory)/store") { warnings.append($0) }
+        XCTAssertEqual(reopened.list().count, 0)
+        XCTAssertEqual(warnings.count, 1)
+        XCTAssertTrue(warnings[0].contains("Load the images again"), warnings[0])
+        XCTAssertEqual(try FileTree.names(in: store.layersDirectory).sorted(), ["0", "1"], "containers may still run on it")
+    }
+
+    func testChainOfLayers() {
+        let first = Digest(hexadecimal: String(repeating: "1", count: 64))
+        let second = Digest(hexadecimal: String(repeating: "2", count: 64))
+        XCTAssertEqual(ImageIndex.chain([]), [])
+        XCTAssertEqual(ImageIndex.chain([first, second]), [first, Digest.of(Array("\(first) \(second)".utf8))])
+    }
+}
