@@ -102,7 +102,7 @@ final class ActiveNetwork: Sendable {
 
     /// Ends the network: all links, rules, programs and the bridge.
     func removeEverything() throws {
-        _ = try pods.collectGarbage(keeping: [])
+        _ = try pods.collectGarbage(keeping: [], grace: 0)
         try packets?.removeTable()
         pins?.dissolve()
         try links.removeBridge(named: settings.bridge)

@@ -10,6 +10,8 @@ enum NetworkError: Error, CustomStringConvertible, Equatable {
     case hostNamespace(String)
     /// An attachment is not known.
     case unknownSandbox(String)
+    /// A sandbox is just being detached.
+    case leaving(String)
     /// An attachment is not as attach left it.
     case damaged(sandbox: String, reason: String)
     /// A sandbox is attached under another interface name or namespace.
@@ -30,6 +32,7 @@ enum NetworkError: Error, CustomStringConvertible, Equatable {
             "the interface \(name) exists and is not a bridge; remove it or set the option bridge to another name"
         case .hostNamespace(let path): "the network namespace \(path) is the host's own; a pod needs one of its own"
         case .unknownSandbox(let sandbox): "sandbox \(sandbox) has no attachment"
+        case .leaving(let sandbox): "sandbox \(sandbox) is being detached; try again"
         case .damaged(let sandbox, let reason): "the attachment of sandbox \(sandbox) is damaged: \(reason)"
         case .attachedDifferently(let sandbox, let reason):
             "sandbox \(sandbox) is attached already, but \(reason); detach it first"

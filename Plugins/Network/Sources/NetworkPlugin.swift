@@ -100,6 +100,7 @@ public final class NetworkPlugin: Plugin {
         case .exhausted: .exhausted("\(error)")
         case .unknownSandbox: .notFound("\(error)")
         case .attachedDifferently, .portTaken: .conflict("\(error)")
+        case .leaving: .unavailable("\(error)")
         case .notABridge, .damaged: .internal("\(error)")
         case .missing: .notSupported("\(error)")
         case .file(_, let reason): reason.contains("space left") ? .noSpace("\(error)") : .internal("\(error)")

@@ -3,9 +3,14 @@ import Glibc
 /// `LinkControl` over rtnetlink: a few datagrams per call and never another program.
 final class RouteLinkControl: LinkControl {
     private let host: NetlinkSocket
+    /// For what takes the kernel long, so that nothing else waits for it.
+    private let removals: NetlinkSocket
 
     /// Works in the calling thread's network namespace from now on, whichever thread calls later.
-    init() throws { host = try NetlinkSocket(family: NetlinkFamily.NETLINK_ROUTE) }
+    init() throws {
+        host = try NetlinkSocket(family: NetlinkFamily.NETLINK_ROUTE)
+        removals = try NetlinkSocket(family: NetlinkFamily.NETLINK_ROUTE)
+    }
 
     var namespaceCookie: UInt64 { host.namespaceCookie }
 
@@ -98,7 +103,7 @@ final class RouteLinkControl: LinkControl {
         var batch = NetlinkBatch()
         batch.deleteLink(name: hostName)
         if let address { batch.deleteNeighbour(index: bridgeIndex, address: address) }
-        try host.transact(batch, tolerating: [ENODEV, ENOENT])
+        try removals.transact(batch, tolerating: [ENODEV, ENOENT])
     }
 
     func ports(of bridgeIndex: Int32) throws -> [(name: String, alias: String)] {

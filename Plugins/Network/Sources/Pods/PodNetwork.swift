@@ -1,12 +1,13 @@
 import Glibc
 import Objects
+import PluginKit
 import Synchronization
 
 /// The addresses and links of pods: attach, check, detach and the removal of leftovers.
 ///
 /// Every attachment is written down before anything is made for it and forgotten after everything has gone, so that a
-/// crash at any point leaves nothing that nobody knows of. Calls follow one another; the kernel's own lock on
-/// interfaces would have them do so anyway.
+/// crash at any point leaves nothing that nobody knows of. Attaches follow one another, as the kernel's own lock on
+/// interfaces would have them do anyway; a detach, for which the kernel takes tens of milliseconds, holds up nobody.
 final class PodNetwork: Sendable {
     private let settings: NetworkSettings
     private let links: any LinkControl
@@ -16,6 +17,10 @@ final class PodNetwork: Sendable {
     private struct State {
         var attachments: [String: Attachment]
         var allocator: AddressAllocator
+        /// Sandboxes whose links are just being removed.
+        var leaving: Set<String> = []
+        /// When the attachments of this run were made, in monotonic nanoseconds.
+        var made: [String: UInt64] = [:]
     }
     private let state: Mutex<State>
 
@@ -46,6 +51,7 @@ final class PodNetwork: Sendable {
     func attach(_ request: AttachmentRequest) throws -> JSON {
         guard !request.networkNamespace.isEmpty else { throw NetworkError.invalid("networkNamespace is missing") }
         return try state.withLock { state in
+            guard !state.leaving.contains(request.sandbox) else { throw NetworkError.leaving(request.sandbox) }
             let attachment: Attachment
             if let existing = state.attachments[request.sandbox] {
                 attachment = try complete(existing, for: request, &state)
@@ -71,6 +77,7 @@ final class PodNetwork: Sendable {
             throw error
         }
         state.attachments[attachment.sandbox] = attachment
+        state.made[attachment.sandbox] = monotonicNanoseconds()
         return attachment
     }
 
@@ -143,18 +150,28 @@ final class PodNetwork: Sendable {
 
     /// Removes a sandbox's link and frees its address; an unknown sandbox may have a link without a record.
     func detach(sandbox: String) throws {
-        try state.withLock { try detach(sandbox, &$0) }
-    }
-
-    private func detach(_ sandbox: String, _ state: inout State) throws {
-        guard let attachment = state.attachments[sandbox] else {
-            try links.disconnect(
-                hostName: Attachment.hostName(sandbox: sandbox), address: nil, bridgeIndex: bridge.index)
-            return
+        let attachment = try state.withLock { state -> Attachment? in
+            guard state.leaving.insert(sandbox).inserted else { throw NetworkError.leaving(sandbox) }
+            return state.attachments[sandbox]
         }
-        try release(attachment)
-        state.attachments[sandbox] = nil
-        state.allocator.release(attachment.address)
+        do {
+            if let attachment {
+                try release(attachment)
+            } else {
+                try links.disconnect(
+                    hostName: Attachment.hostName(sandbox: sandbox), address: nil, bridgeIndex: bridge.index)
+            }
+        } catch {
+            state.withLock { _ = $0.leaving.remove(sandbox) }
+            throw error
+        }
+        state.withLock { state in
+            state.leaving.remove(sandbox)
+            state.made[sandbox] = nil
+            guard let attachment else { return }
+            state.attachments[sandbox] = nil
+            state.allocator.release(attachment.address)
+        }
     }
 
     private func release(_ attachment: Attachment) throws {
@@ -164,22 +181,27 @@ final class PodNetwork: Sendable {
     }
 
     /// Detaches everything but the given sandboxes, links without a record included, and returns what was detached.
-    func collectGarbage(keeping valid: Set<String>) throws -> [String] {
-        try state.withLock { state in
-            var removed: [String] = []
-            for sandbox in state.attachments.keys.sorted() where !valid.contains(sandbox) {
-                try detach(sandbox, &state)
-                removed.append(sandbox)
-            }
-            for port in try links.ports(of: bridge.index) {
-                guard let sandbox = Attachment.sandbox(alias: port.alias), !valid.contains(sandbox),
-                    !removed.contains(sandbox)
-                else { continue }
-                try links.disconnect(hostName: port.name, address: nil, bridgeIndex: bridge.index)
-                removed.append(sandbox)
-            }
-            return removed
+    ///
+    /// The caller's list is a picture of a moment that has passed: a sandbox attached meanwhile is not in it. What was
+    /// attached less than `grace` nanoseconds ago is therefore left to the next collection.
+    func collectGarbage(keeping valid: Set<String>, grace: UInt64 = 60_000_000_000) throws -> [String] {
+        let now = monotonicNanoseconds()
+        let known = state.withLock { state in
+            state.attachments.keys.filter { state.made[$0].map { now - $0 >= grace } ?? true }.sorted()
         }
+        var removed: [String] = []
+        for sandbox in known where !valid.contains(sandbox) {
+            try detach(sandbox: sandbox)
+            removed.append(sandbox)
+        }
+        for port in try links.ports(of: bridge.index) {
+            guard let sandbox = Attachment.sandbox(alias: port.alias), !valid.contains(sandbox),
+                !removed.contains(sandbox), state.withLock({ $0.attachments[sandbox] == nil })
+            else { continue }
+            try links.disconnect(hostName: port.name, address: nil, bridgeIndex: bridge.index)
+            removed.append(sandbox)
+        }
+        return removed
     }
 
     private func linkRequest(for attachment: Attachment) -> PodLinkRequest {
