@@ -23,4 +23,9 @@ enum ComputedValidation {
         case .volumeResourceRequirements, .namespace, .replicationController, .limitRangeItem: break
         }
     }
+
+    /// Takes back what was found inside an object and is right in its context.
+    static func review(_ object: JSON, type: String, at place: String, _ errors: inout [FieldError]) {
+        if type == "io.k8s.api.apps.v1.StatefulSetSpec" { WorkloadValidation.allowClaimMounts(object, place, &errors) }
+    }
 }

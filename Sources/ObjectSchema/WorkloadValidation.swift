@@ -23,6 +23,23 @@ enum WorkloadValidation {
         }
     }
 
+    /// Containers of a StatefulSet may mount what its claim templates make.
+    static func allowClaimMounts(_ spec: JSON, _ place: String, _ errors: inout [FieldError]) {
+        let claims = Set(spec["volumeClaimTemplates"].arrayValue.map(\.name))
+        if claims.isEmpty { return }
+        let pod = spec["template"]["spec"]
+        var allowed: Set<String> = []
+        for list in ["containers", "initContainers"] {
+            for (index, container) in pod[list].arrayValue.enumerated() {
+                for (position, mount) in container["volumeMounts"].arrayValue.enumerated()
+                where claims.contains(mount["name"].stringValue ?? "") {
+                    allowed.insert("\(place).template.spec.\(list)[\(index)].volumeMounts[\(position)].name")
+                }
+            }
+        }
+        errors.removeAll { $0.kind == .notFound && allowed.contains($0.path) }
+    }
+
     /// A selector with a mistake is reported by its own rule.
     private static func matches(_ selector: JSON, _ labels: JSON) -> Bool {
         do { return try LabelSelector(object: selector).matches(labels: labels) } catch { return true }

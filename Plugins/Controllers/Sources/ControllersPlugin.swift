@@ -60,15 +60,16 @@ private final class Running: Sendable {
         let observer = try StoreObserver(host)
         self.cluster = cluster
         self.observer = observer
+        let drivers = VolumeDrivers(host)
         var controllers: [any Controller] = [
             try NamespaceController(cluster, observer), try GarbageCollector(cluster, observer),
             try ReplicaSetController(cluster), try DeploymentController(cluster), try EndpointController(cluster),
-            try ClusterServices(cluster), try VolumeController(cluster), try NodeController(cluster),
+            try ClusterServices(cluster), try VolumeController(cluster, drivers), try NodeController(cluster),
             try EventExpiry(cluster, observer), try JobController(cluster), try DaemonSetController(cluster),
             try StatefulSetController(cluster), try CronJobController(cluster),
         ]
         if host.interface(HOSTD_SCHEDULER_1) != nil {
-            controllers.append(try SchedulingController(cluster, scheduler: SchedulerClient(host)))
+            controllers.append(try SchedulingController(cluster, scheduler: SchedulerClient(host), drivers))
         } else {
             host.log.info("no plugin provides \(HOSTD_SCHEDULER_1): pods are not scheduled")
         }

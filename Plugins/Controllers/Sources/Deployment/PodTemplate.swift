@@ -38,7 +38,7 @@ enum PodTemplate {
         var hash: UInt32 = 2_166_136_261
         func mix(_ byte: UInt8) { hash = (hash ^ UInt32(byte)) &* 16_777_619 }
         sorted(normalized(template)).serialized().forEach(mix)
-        if let collisions { "\(collisions)".utf8.forEach(mix) }
+        if let collisions, collisions > 0 { "\(collisions)".utf8.forEach(mix) }
         return safeNameEncoding("\(hash)")
     }
 

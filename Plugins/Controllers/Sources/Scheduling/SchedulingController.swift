@@ -46,13 +46,15 @@ final class SchedulingController: Controller {
 
     private let cluster: Cluster
     private let scheduler: any SchedulerProvider
+    private let drivers: VolumeDrivers
     private let mailbox = Mutex(Mailbox())
     private let state = Mutex(State())
     private let queue: ControllerQueue
     private let roles = Mutex<Subscription?>(nil)
 
-    init(_ cluster: Cluster, scheduler: any SchedulerProvider) throws {
+    init(_ cluster: Cluster, scheduler: any SchedulerProvider, _ drivers: VolumeDrivers) throws {
         self.cluster = cluster
+        self.drivers = drivers
         self.scheduler = scheduler
         let box = Unowned<SchedulingController>()
         queue = try ControllerQueue(cluster.host, name: "scheduling", workers: 1) { _ in box.value?.run() ?? .done }
@@ -244,7 +246,21 @@ final class SchedulingController: Controller {
             let message = SchedulingMessage.text(nodes: cluster.nodes.list().count, blocked: reason)
             refuse(pod, item, message, .storage, &state)
         case .ready(let affinity, let unbound):
-            decide(PodVolumes.constrain(pod, to: affinity), pod, unbound: unbound, item, &state)
+            let reaches = unbound.compactMap { reach(ofClaim: namespace, $0) }
+            decide(PodVolumes.constrain(pod, to: affinity + reaches), pod, unbound: unbound, item, &state)
+        }
+    }
+
+    /// Where the volume of a claim can be made; nil when anywhere, or when only its provisioner can tell.
+    private func reach(ofClaim namespace: String, _ name: String) -> [JSON]? {
+        let className = cluster.volumeClaims.get(namespace, name)?["spec"]["storageClassName"].stringValue ?? ""
+        guard let driver = cluster.storageClasses.get("", className)?["provisioner"].stringValue else { return nil }
+        do {
+            let terms = try drivers.reach(of: driver)
+            return terms.isEmpty ? nil : terms
+        } catch {
+            cluster.host.log.warning("the reach of a volume driver is unknown: \(error)", ["driver": .string(driver)])
+            return nil
         }
     }
 

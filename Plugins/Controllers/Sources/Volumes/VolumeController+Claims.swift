@@ -99,6 +99,11 @@ extension VolumeController {
             return try provisioningFailed(claim, PluginError(failure), isDelayed: node != nil)
         }
         let volume = VolumeMatch.provisioned(claim, storageClass: storageClass, driver: driver, made: made)
+        if let node, !VolumeMatch.allows(volume, node: node) {
+            _ = try provider.deleteVolume(["volumeID": made["volumeID"]], deadline: 0)
+            let error = PluginError.exhausted("driver \(driver) makes no volumes for node \"\(node.name)\"")
+            return try provisioningFailed(claim, error, isDelayed: true)
+        }
         do {
             try cluster.writer.create(.volumes, volume)
         } catch let error as APIError where error.isAlreadyExists {

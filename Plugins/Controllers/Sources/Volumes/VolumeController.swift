@@ -13,9 +13,9 @@ final class VolumeController: Controller {
     private let queue: ControllerQueue
     private let roles = Mutex<Subscription?>(nil)
 
-    init(_ cluster: Cluster) throws {
+    init(_ cluster: Cluster, _ drivers: VolumeDrivers) throws {
         self.cluster = cluster
-        drivers = VolumeDrivers(cluster.host)
+        self.drivers = drivers
         let box = Unowned<VolumeController>()
         queue = try ControllerQueue(cluster.host, name: "volumes", workers: 2) { try box.value?.sync($0) ?? .done }
         box.value = self

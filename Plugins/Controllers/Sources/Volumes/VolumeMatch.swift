@@ -104,7 +104,8 @@ enum VolumeMatch {
         ]
     }
 
-    private static func term(_ topology: JSON) -> JSON? {
+    /// The node selector term of a driver's topology; nil when it names nothing.
+    static func term(_ topology: JSON) -> JSON? {
         guard let segments = topology["segments"].objectValue, !segments.isEmpty else { return nil }
         let expressions = segments.map { key, value -> JSON in
             ["key": .string(key), "operator": "In", "values": .array([value])]
