@@ -111,8 +111,14 @@ final class ClusterZoneTests: XCTestCase {
             ("else.cluster.local", a, "NXDOMAIN", "nothing of ours"),
             ("example.org", a, "foreign", "elsewhere"),
             ("xcluster.local", a, "foreign", "suffix of a label only"),
-            ("_http._tcp.web.default.svc.cluster.local", RecordType.srv, "0/100/80/web.default.svc.cluster.local.", "port"),
-            ("_dns._udp.web.default.svc.cluster.local", RecordType.srv, "0/100/53/web.default.svc.cluster.local.", "port"),
+            (
+                "_http._tcp.web.default.svc.cluster.local", RecordType.srv, "0/100/80/web.default.svc.cluster.local.",
+                "port"
+            ),
+            (
+                "_dns._udp.web.default.svc.cluster.local", RecordType.srv, "0/100/53/web.default.svc.cluster.local.",
+                "port"
+            ),
             ("_http._udp.web.default.svc.cluster.local", RecordType.srv, "NXDOMAIN", "wrong transport"),
             ("_http._tcp.web.default.svc.cluster.local", a, "NODATA", "wrong type"),
             ("_tcp.web.default.svc.cluster.local", RecordType.srv, "NODATA", "between names"),
@@ -150,7 +156,8 @@ final class ClusterZoneTests: XCTestCase {
             XCTAssertEqual(try text(zone, name, type), expected, "\(name): \(reason)")
         }
         let pointer = try text(zone, "5.0.244.10.in-addr.arpa", RecordType.ptr)
-        XCTAssertTrue(["db-0.db.data.svc.cluster.local.", "db-0.all.data.svc.cluster.local."].contains(pointer), pointer)
+        XCTAssertTrue(
+            ["db-0.db.data.svc.cluster.local.", "db-0.all.data.svc.cluster.local."].contains(pointer), pointer)
     }
 
     func testServiceRecordsCarryAddresses() throws {

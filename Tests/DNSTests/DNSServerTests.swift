@@ -43,7 +43,8 @@ final class DNSServerTests: XCTestCase {
         ])
         let port = try freePort()
         let server = try DNSServer(
-            zone: zone, upstreams: Upstreams(
+            zone: zone,
+            upstreams: Upstreams(
                 fixed: upstreams.compactMap { Upstreams.Server("127.0.0.1:\($0)") }, path: "/dev/null", excluded: []),
             cacheCapacity: 100, report: { XCTFail($0) })
         servers.append(server)
@@ -86,7 +87,8 @@ final class DNSServerTests: XCTestCase {
             let count = read(descriptor, &buffer, buffer.count)
             bytes = Array(buffer[..<max(0, count)])
         }
-        let response = try XCTUnwrap(UpstreamResponse(bytes, identifier: 77, question: question), "no answer to \(name)")
+        let response = try XCTUnwrap(
+            UpstreamResponse(bytes, identifier: 77, question: question), "no answer to \(name)")
         let addresses = response.answers.compactMap { record -> String? in
             if case .address(let address) = record.data { formatAddress(address) } else { nil }
         }

@@ -10,7 +10,9 @@ final class WireTests: XCTestCase {
         additionalCount: UInt16 = 0
     ) -> [UInt8] {
         func two(_ number: UInt16) -> [UInt8] { [UInt8(number >> 8), UInt8(number & 255)] }
-        return [0x12, 0x34] + two(flags) + two(questions) + [0, 0, 0, 0] + two(additionalCount) + name + two(type) + [0, 1]
+        return [0x12, 0x34] + two(flags) + two(questions) + [0, 0, 0, 0] + two(additionalCount) + name + two(type) + [
+            0, 1,
+        ]
             + additional
     }
 
@@ -18,7 +20,9 @@ final class WireTests: XCTestCase {
     private let opt: [UInt8] = [0, 0, 41, 0x04, 0xd0, 0, 0, 0x80, 0, 0, 0]
 
     func testReadsQueries() throws {
-        guard case .query(let query) = QueryReader.read(bytes([3] + Array("WeB".utf8) + [0], additional: opt, additionalCount: 1))
+        guard
+            case .query(let query) = QueryReader.read(
+                bytes([3] + Array("WeB".utf8) + [0], additional: opt, additionalCount: 1))
         else { return XCTFail("refused") }
         XCTAssertEqual(query.identifier, 0x1234)
         XCTAssertEqual(query.question.name, DomainName("web"))
@@ -29,7 +33,8 @@ final class WireTests: XCTestCase {
 
     func testRefusesMalformedQueries() {
         let refused = QueryReader.Outcome.refuse(identifier: 0x1234, .formatError, recursionDesired: true)
-        let long = [UInt8](repeating: 0, count: 0)
+        let long =
+            [UInt8](repeating: 0, count: 0)
             + (0..<5).flatMap { _ in [UInt8(63)] + [UInt8](repeating: 97, count: 63) } + [0]
         let rows: [([UInt8], QueryReader.Outcome, String)] = [
             ([], .ignore, "nothing"),
@@ -46,7 +51,10 @@ final class WireTests: XCTestCase {
             (bytes(web, additional: opt, additionalCount: 2), refused, "a missing record"),
             (bytes(web, additional: opt + opt, additionalCount: 2), refused, "EDNS twice"),
             (bytes(web, additional: web + opt.dropFirst(), additionalCount: 1), refused, "EDNS with a name"),
-            (bytes(web, additional: Array(opt.dropLast()) + [9], additionalCount: 1), refused, "EDNS longer than it is"),
+            (
+                bytes(web, additional: Array(opt.dropLast()) + [9], additionalCount: 1), refused,
+                "EDNS longer than it is"
+            ),
             (bytes(web, additionalCount: 5), refused, "more records than a query has"),
         ]
         for (message, expected, reason) in rows { XCTAssertEqual(QueryReader.read(message), expected, reason) }
@@ -88,8 +96,9 @@ final class WireTests: XCTestCase {
     private func query(extended: Int? = nil) throws -> Query {
         var additional: [UInt8] = []
         if let extended { additional = [0, 0, 41, UInt8(extended >> 8), UInt8(extended & 255), 0, 0, 0, 0, 0, 0] }
-        guard case .query(let query) = QueryReader.read(
-            bytes(web, additional: additional, additionalCount: extended == nil ? 0 : 1))
+        guard
+            case .query(let query) = QueryReader.read(
+                bytes(web, additional: additional, additionalCount: extended == nil ? 0 : 1))
         else { throw MessageReader.Failure.badRecord }
         return query
     }
@@ -145,7 +154,8 @@ final class WireTests: XCTestCase {
         XCTAssertEqual(found.age, 4)
         let aged = found.response.bytes(for: try query(), age: found.age)
         XCTAssertEqual(
-            UpstreamResponse(aged, identifier: 0x1234, question: Question(name: name, type: 1))?.answers.first?.timeToLive, 6)
+            UpstreamResponse(aged, identifier: 0x1234, question: Question(name: name, type: 1))?.answers.first?
+                .timeToLive, 6)
         XCTAssertNil(cache.find(key, now: 10 * second))
         cache.store(key, try response(0), now: 0)
         XCTAssertNil(cache.find(key, now: 0))
@@ -158,11 +168,13 @@ final class WireTests: XCTestCase {
     }
 
     func testUpstreamsOfResolvConf() {
-        let text = "# c\nsearch example.org\nnameserver 192.0.2.1\nnameserver\t10.96.0.10\n nameserver 192.0.2.2 \nnameserver ::1\n"
+        let text =
+            "# c\nsearch example.org\nnameserver 192.0.2.1\nnameserver\t10.96.0.10\n nameserver 192.0.2.2 \nnameserver ::1\n"
         XCTAssertEqual(
             Upstreams.parse(text, excluding: [0x0a60_000a]).map(\.description), ["192.0.2.1:53", "192.0.2.2:53"])
         for (text, expected) in [
-            ("192.0.2.1:5353", "192.0.2.1:5353"), ("192.0.2.1:0", nil), ("192.0.2.1:", nil), ("x", nil), ("1.2.3.4:5:6", nil),
+            ("192.0.2.1:5353", "192.0.2.1:5353"), ("192.0.2.1:0", nil), ("192.0.2.1:", nil), ("x", nil),
+            ("1.2.3.4:5:6", nil),
         ] as [(String, String?)] {
             XCTAssertEqual(Upstreams.Server(text)?.description, expected, text)
         }

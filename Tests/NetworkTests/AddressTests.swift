@@ -5,7 +5,8 @@ import XCTest
 final class AddressTests: XCTestCase {
     func testAddresses() {
         for (text, expected) in [
-            ("10.244.0.1", 0x0af4_0001), ("0.0.0.0", 0), ("255.255.255.255", 0xffff_ffff), ("1.2.3", nil), ("1.2.3.4.5", nil),
+            ("10.244.0.1", 0x0af4_0001), ("0.0.0.0", 0), ("255.255.255.255", 0xffff_ffff), ("1.2.3", nil),
+            ("1.2.3.4.5", nil),
             ("256.1.1.1", nil), ("01.2.3.4", nil), ("1..2.3", nil), ("", nil), ("a.b.c.d", nil), (" 1.2.3.4", nil),
             ("1.2.3.4 ", nil), ("+1.2.3.4", nil), ("1.2.3.0004", nil),
         ] as [(String, UInt32?)] {

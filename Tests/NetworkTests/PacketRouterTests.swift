@@ -171,7 +171,8 @@ final class PacketRouterTests: XCTestCase {
         defer { world.end() }
         let worldPath = world.path
         try network.host.run {
-            try shell("ip link add up0 type veth peer name eth0 && ip link set up0 up && ip addr add 192.0.2.1/24 dev up0")
+            try shell(
+                "ip link add up0 type veth peer name eth0 && ip link set up0 up && ip addr add 192.0.2.1/24 dev up0")
             try shell("ip link set eth0 netns \(worldPath)")
         }
         try world.run { try shell("ip link set lo up; ip link set eth0 up; ip addr add 192.0.2.9/24 dev eth0") }

@@ -36,7 +36,9 @@ final class PodNetworkTests: XCTestCase {
         )
     }
 
-    private func request(_ sandbox: String, hostPort: Int? = nil, interface: String = "eth0") throws -> AttachmentRequest {
+    private func request(_ sandbox: String, hostPort: Int? = nil, interface: String = "eth0") throws
+        -> AttachmentRequest
+    {
         var json: JSON = [
             "sandboxID": .string(sandbox), "networkNamespace": .string("/ns/\(sandbox)"),
             "interfaceName": .string(interface),
@@ -132,11 +134,15 @@ final class PodNetworkTests: XCTestCase {
 
     func testCheck() throws {
         let network = try network().network
-        XCTAssertThrowsError(try network.check(request("a"))) { XCTAssertEqual($0 as? NetworkError, .unknownSandbox("a")) }
+        XCTAssertThrowsError(try network.check(request("a"))) {
+            XCTAssertEqual($0 as? NetworkError, .unknownSandbox("a"))
+        }
         _ = try network.attach(request("a"))
         try network.check(request("a"))
         links.state.withLock { $0.isFlushed = true }
-        XCTAssertThrowsError(try network.check(request("a"))) { XCTAssertTrue("\($0)".contains("lacks the address"), "\($0)") }
+        XCTAssertThrowsError(try network.check(request("a"))) {
+            XCTAssertTrue("\($0)".contains("lacks the address"), "\($0)")
+        }
         links.state.withLock { $0.links = [:] }
         XCTAssertThrowsError(try network.check(request("a"))) { XCTAssertTrue("\($0)".contains("missing"), "\($0)") }
     }
@@ -170,12 +176,16 @@ final class PodNetworkTests: XCTestCase {
         let rows: [(JSON, String)] = [
             ([:], "no sandbox"), (["sandboxID": ""], "empty"), (["sandboxID": "../x"], "climbs"),
             (["sandboxID": ".hidden"], "hidden"), (["sandboxID": .string(String(repeating: "a", count: 129))], "long"),
-            (["sandboxID": "a", "interfaceName": "a/b"], "slash"), (["sandboxID": "a", "interfaceName": ""], "empty name"),
+            (["sandboxID": "a", "interfaceName": "a/b"], "slash"),
+            (["sandboxID": "a", "interfaceName": ""], "empty name"),
             (["sandboxID": "a", "interfaceName": "sixteen-letters-"], "long name"),
             (["sandboxID": "a", "portMappings": [["hostPort": 0, "containerPort": 1]]], "port 0"),
             (["sandboxID": "a", "portMappings": [["hostPort": 1, "containerPort": 70000]]], "port 70000"),
             (["sandboxID": "a", "portMappings": [["hostPort": 1, "containerPort": 1, "protocol": "X"]]], "protocol"),
-            (["sandboxID": "a", "portMappings": [["hostPort": 1, "containerPort": 1, "hostIP": "::1"]]], "host address"),
+            (
+                ["sandboxID": "a", "portMappings": [["hostPort": 1, "containerPort": 1, "hostIP": "::1"]]],
+                "host address"
+            ),
         ]
         for (json, reason) in rows {
             XCTAssertThrowsError(try AttachmentRequest(json), reason) {

@@ -95,8 +95,14 @@ final class ServiceTableTests: XCTestCase {
             ([:], "nothing"), (["namespace": "a", "name": ""], "no name"),
             (["namespace": "a", "name": "b", "ports": [["port": 0]]], "port 0"),
             (["namespace": "a", "name": "b", "ports": [["port": 80, "protocol": "ICMP"]]], "protocol"),
-            (["namespace": "a", "name": "b", "ports": [["port": 80, "endpoints": [["address": "x", "port": 1]]]]], "address"),
-            (["namespace": "a", "name": "b", "ports": [["port": 80, "endpoints": [["address": "1.2.3.4"]]]]], "no port"),
+            (
+                ["namespace": "a", "name": "b", "ports": [["port": 80, "endpoints": [["address": "x", "port": 1]]]]],
+                "address"
+            ),
+            (
+                ["namespace": "a", "name": "b", "ports": [["port": 80, "endpoints": [["address": "1.2.3.4"]]]]],
+                "no port"
+            ),
         ]
         for (json, reason) in rows { XCTAssertThrowsError(try Service(json), reason) }
     }

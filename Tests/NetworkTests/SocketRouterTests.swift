@@ -17,7 +17,8 @@ final class SocketRouterTests: XCTestCase {
         try XCTSkipUnless(geteuid() == 0, "needs root: it loads eBPF programs")
         guard let mount = ControlGroups.mountPoint() else { throw XCTSkip("needs a cgroup v2 hierarchy") }
         if access(Self.object, F_OK) != 0 {
-            let script = #filePath.split(separator: "/").dropLast(3).map { "/" + $0 }.joined()
+            let script =
+                #filePath.split(separator: "/").dropLast(3).map { "/" + $0 }.joined()
                 + "/Plugins/Network/BPF/build"
             do { try shell("\(script) \(Self.object)") } catch { throw XCTSkip("needs clang for eBPF: \(error)") }
         }
@@ -115,7 +116,9 @@ final class SocketRouterTests: XCTestCase {
         try router.replaceAll([sticky])
         let client = clients[1]
         func ask() throws -> Set<String> {
-            try client.run { Set(try (0..<5).map { _ in String(try Sockets.dial("10.96.0.20", 80).greeting.prefix(5)) }) }
+            try client.run {
+                Set(try (0..<5).map { _ in String(try Sockets.dial("10.96.0.20", 80).greeting.prefix(5)) })
+            }
         }
         let first = try ask()
         XCTAssertEqual(first.count, 1)
@@ -126,7 +129,8 @@ final class SocketRouterTests: XCTestCase {
         try router.apply(RouteChanges(changed: [.init(old: sticky, new: changed)]))
         XCTAssertEqual(try ask(), first)
         let others = endpoints.filter { $0 != endpoints[chosen - 1] }
-        try router.apply(RouteChanges(changed: [.init(old: changed, new: .test(1, "10.96.0.20", 80, others, affinity: 60))]))
+        try router.apply(
+            RouteChanges(changed: [.init(old: changed, new: .test(1, "10.96.0.20", 80, others, affinity: 60))]))
         let second = try ask()
         XCTAssertEqual(second.count, 1)
         XCTAssertNotEqual(second, first)

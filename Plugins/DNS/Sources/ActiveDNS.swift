@@ -36,13 +36,19 @@ final class ActiveDNS: Sendable {
     func start() throws {
         let services = try informer("services", keeping: Self.serviceMembers) { zone, object in
             zone.setService(object)
-        } removing: { $0.removeService(namespace: $1.namespace, name: $1.name) }
+        } removing: {
+            $0.removeService(namespace: $1.namespace, name: $1.name)
+        }
         let slices = try informer("endpointslices.discovery.k8s.io", keeping: Self.sliceMembers) { zone, object in
             zone.setSlice(object)
-        } removing: { $0.removeSlice(namespace: $1.namespace, name: $1.name) }
+        } removing: {
+            $0.removeSlice(namespace: $1.namespace, name: $1.name)
+        }
         let pods = try informer("pods", keeping: Self.podMembers) { zone, object in
             zone.setPod(object)
-        } removing: { $0.removePod(namespace: $1.namespace, name: $1.name) }
+        } removing: {
+            $0.removePod(namespace: $1.namespace, name: $1.name)
+        }
         state.withLock { $0.informers = [services, slices, pods] }
         for informer in [services, slices, pods] { try informer.start() }
         let subscription = try host.events().subscribe(HOSTD_TOPIC_NETWORK) { [weak self] in self?.networkChanged($0) }

@@ -60,7 +60,8 @@ final class ActiveNetwork: Sendable {
             guard write("1", to: forwarding) else {
                 throw NetworkError.file(
                     path: forwarding,
-                    reason: "forwarding cannot be enabled: \(String(cString: strerror(errno))); set net.ipv4.ip_forward=1")
+                    reason:
+                        "forwarding cannot be enabled: \(String(cString: strerror(errno))); set net.ipv4.ip_forward=1")
             }
         }
         if !write("1", to: "/proc/sys/net/ipv4/conf/\(bridge)/route_localnet") {
@@ -158,7 +159,7 @@ struct RoutingMechanisms {
             try router.keepPods(attachments)
             self.pins = pins
             routers.append(router)
-        } catch where settings.podRouting == .auto && packets != nil {
+        } catch  where settings.podRouting == .auto && packets != nil {
             let reason = "eBPF is not usable, so services are routed by nftables: \(error)"
             limitations.append(reason)
             log.warning(reason)

@@ -163,7 +163,9 @@ extension NetworkPlugin: NetworkProvider {
                 do { services.append(try Service(entry)) } catch {
                     // One bad service must not keep the others from being routed.
                     host.log.error("a service cannot be routed: \(error)")
-                    rejected.append(["name": entry["name"], "namespace": entry["namespace"], "reason": .string("\(error)")])
+                    rejected.append([
+                        "name": entry["name"], "namespace": entry["namespace"], "reason": .string("\(error)"),
+                    ])
                 }
             }
             var removed: [String] = []

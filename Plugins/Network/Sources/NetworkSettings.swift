@@ -79,7 +79,8 @@ struct NetworkSettings: Sendable {
         hostCgroups = options["hostCgroups"].arrayValue.compactMap(\.stringValue)
         cgroupParent = settings["cgroupParent"].stringValue ?? "hostd"
         guard !cgroupParent.split(separator: "/").contains(".."), !cgroupParent.split(separator: "/").isEmpty else {
-            throw PluginError.invalid("settings.cgroupParent: \"\(cgroupParent)\" must name a control group below the root")
+            throw PluginError.invalid(
+                "settings.cgroupParent: \"\(cgroupParent)\" must name a control group below the root")
         }
         pluginDirectory = configuration.pluginDirectory
         programs = "\(configuration.libexecDirectory)/service.bpf.o"

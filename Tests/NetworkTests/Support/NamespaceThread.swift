@@ -23,17 +23,23 @@ final class NamespaceThread: @unchecked Sendable {
         pthread_mutex_init(mutex, nil)
         pthread_cond_init(condition, nil)
         let context = Unmanaged.passRetained(self).toOpaque()
-        guard pthread_create(&thread, nil, { context in
-            guard let context else { return nil }
-            Unmanaged<NamespaceThread>.fromOpaque(context).takeRetainedValue().loop()
-            return nil
-        }, context) == 0 else { throw TestFailure("no thread") }
+        guard
+            pthread_create(
+                &thread, nil,
+                { context in
+                    guard let context else { return nil }
+                    Unmanaged<NamespaceThread>.fromOpaque(context).takeRetainedValue().loop()
+                    return nil
+                }, context) == 0
+        else { throw TestFailure("no thread") }
         try run {
             var link = [CChar](repeating: 0, count: 128)
             let size = readlink("/proc/thread-self", &link, link.count)
             taskPath = "/proc/" + String(decoding: link[..<max(0, size)].map { UInt8(bitPattern: $0) }, as: UTF8.self)
             guard unshare(0x4000_0000 | 0x0002_0000) == 0 else { throw TestFailure("unshare", errno) }
-            guard mount("none", "/", nil, UInt(MS_REC | MS_PRIVATE), nil) == 0 else { throw TestFailure("mount", errno) }
+            guard mount("none", "/", nil, UInt(MS_REC | MS_PRIVATE), nil) == 0 else {
+                throw TestFailure("mount", errno)
+            }
         }
     }
 

@@ -17,10 +17,10 @@ enum Sockets {
         "\(IPv4Address(UInt32(bigEndian: address.sin_addr.s_addr))):\(UInt16(bigEndian: address.sin_port))"
     }
 
-    static func make(_ type: __socket_type) throws -> Int32 {
+    static func make(_ type: __socket_type, milliseconds: Int = 3000) throws -> Int32 {
         let descriptor = socket(AF_INET, Int32(type.rawValue), 0)
         guard descriptor >= 0 else { throw TestFailure("socket", errno) }
-        var timeout = timeval(tv_sec: 3, tv_usec: 0)
+        var timeout = timeval(tv_sec: milliseconds / 1000, tv_usec: milliseconds % 1000 * 1000)
         let size = socklen_t(MemoryLayout<timeval>.size)
         setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &timeout, size)
         setsockopt(descriptor, SOL_SOCKET, SO_SNDTIMEO, &timeout, size)
@@ -47,8 +47,10 @@ enum Sockets {
     }
 
     /// Dials and reads the greeting; also what the peer is called.
-    static func dial(_ host: String, _ port: UInt16) throws -> (greeting: String, peer: String) {
-        let descriptor = try make(SOCK_STREAM)
+    static func dial(
+        _ host: String, _ port: UInt16, milliseconds: Int = 3000
+    ) throws -> (greeting: String, peer: String) {
+        let descriptor = try make(SOCK_STREAM, milliseconds: milliseconds)
         defer { close(descriptor) }
         guard call(address(host, port), { connect(descriptor, $0, $1) }) == 0 else {
             throw DialFailure(code: errno)
@@ -63,13 +65,15 @@ enum Sockets {
     /// The errno of a dial that must fail.
     static func refusal(_ host: String, _ port: UInt16) -> Int32 {
         do {
-            _ = try dial(host, port)
+            _ = try dial(host, port, milliseconds: 300)
             return 0
         } catch let error as DialFailure { return error.code } catch { return -1 }
     }
 
     /// Sends a datagram and waits for the answer: its text, who it is said to come from, and the socket's peer.
-    static func ask(_ host: String, _ port: UInt16, connected: Bool) throws -> (reply: String, from: String, peer: String) {
+    static func ask(_ host: String, _ port: UInt16, connected: Bool) throws -> (
+        reply: String, from: String, peer: String
+    ) {
         let descriptor = try make(SOCK_DGRAM)
         defer { close(descriptor) }
         let target = address(host, port)
@@ -118,11 +122,13 @@ final class Greeter: @unchecked Sendable {
             throw TestFailure("bind", errno)
         }
         if !datagram { listen(descriptor, 64) }
-        pthread_create(&thread, nil, { context in
-            guard let context else { return nil }
-            Unmanaged<Greeter>.fromOpaque(context).takeRetainedValue().serve()
-            return nil
-        }, Unmanaged.passRetained(self).toOpaque())
+        pthread_create(
+            &thread, nil,
+            { context in
+                guard let context else { return nil }
+                Unmanaged<Greeter>.fromOpaque(context).takeRetainedValue().serve()
+                return nil
+            }, Unmanaged.passRetained(self).toOpaque())
     }
 
     private func serve() {

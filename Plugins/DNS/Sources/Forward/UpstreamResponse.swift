@@ -27,7 +27,8 @@ struct UpstreamResponse: Sendable {
             let questions = try reader.number16()
             let counts = [try reader.number16(), try reader.number16(), try reader.number16()]
             guard questions == 1 else { return nil }
-            let asked = Question(name: try reader.name(), type: try reader.number16(), recordClass: try reader.number16())
+            let asked = Question(
+                name: try reader.name(), type: try reader.number16(), recordClass: try reader.number16())
             guard asked == question else { return nil }
             var offsets: [Int] = []
             var answers: [Record] = []

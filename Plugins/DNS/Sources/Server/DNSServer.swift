@@ -137,7 +137,8 @@ final class DNSServer: @unchecked Sendable {
         guard !servers.isEmpty, exchanges.count < Self.mostExchanges else {
             return answer(query, Answer(code: .serverFailure, isAuthoritative: false, answers: prefix), client)
         }
-        let exchange = Exchange(thread: thread, query: upstreamQuery, servers: servers) { [weak self] exchange, response in
+        let exchange = Exchange(thread: thread, query: upstreamQuery, servers: servers) {
+            [weak self] exchange, response in
             guard let self else { return }
             exchanges[ObjectIdentifier(exchange)] = nil
             guard let response else {

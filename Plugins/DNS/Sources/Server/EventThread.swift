@@ -40,11 +40,13 @@ final class EventThread: @unchecked Sendable {
         pthread_attr_init(&attributes)
         pthread_attr_setstacksize(&attributes, 512 * 1024)
         let context = Unmanaged.passRetained(self).toOpaque()
-        let status = pthread_create(&thread, &attributes, { context in
-            guard let context else { return nil }
-            Unmanaged<EventThread>.fromOpaque(context).takeRetainedValue().run()
-            return nil
-        }, context)
+        let status = pthread_create(
+            &thread, &attributes,
+            { context in
+                guard let context else { return nil }
+                Unmanaged<EventThread>.fromOpaque(context).takeRetainedValue().run()
+                return nil
+            }, context)
         pthread_attr_destroy(&attributes)
         guard status == 0 else {
             Unmanaged<EventThread>.fromOpaque(context).release()

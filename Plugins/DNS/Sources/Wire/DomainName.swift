@@ -25,7 +25,8 @@ public struct DomainName: Hashable, Sendable, CustomStringConvertible {
         if bytes.isEmpty {
             self = .root
         } else {
-            self.init(labels: bytes.split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false).map(Array.init))
+            self.init(
+                labels: bytes.split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false).map(Array.init))
         }
     }
 
@@ -35,14 +36,17 @@ public struct DomainName: Hashable, Sendable, CustomStringConvertible {
 
     /// The labels in front of `suffix`; nil when the name does not end with it.
     public func labels(below suffix: DomainName) -> [[UInt8]]? {
-        guard labels.count >= suffix.labels.count, labels.suffix(suffix.labels.count).elementsEqual(suffix.labels) else {
+        guard labels.count >= suffix.labels.count, labels.suffix(suffix.labels.count).elementsEqual(suffix.labels)
+        else {
             return nil
         }
         return Array(labels.dropLast(suffix.labels.count))
     }
 
     /// This name with labels in front; nil when too long.
-    public func prefixed(_ front: String...) -> DomainName? { DomainName(labels: front.map { Array($0.utf8) } + labels) }
+    public func prefixed(_ front: String...) -> DomainName? {
+        DomainName(labels: front.map { Array($0.utf8) } + labels)
+    }
 
     /// Bytes on the wire without compression.
     public var wireSize: Int { labels.reduce(1) { $0 + $1.count + 1 } }

@@ -82,7 +82,9 @@ extension ClusterZone {
         return .alias([alias], target: target)
     }
 
-    private func headless(_ question: Question, _ front: [String], _ key: ObjectKey, _ service: ZoneService) -> Resolution {
+    private func headless(_ question: Question, _ front: [String], _ key: ObjectKey, _ service: ZoneService)
+        -> Resolution
+    {
         let endpoints = endpoints(of: key, service)
         if front.isEmpty {
             // Without a ready endpoint the name has no addresses and, as the specification says, does not exist.
@@ -108,7 +110,8 @@ extension ClusterZone {
         for slice in (slices[key] ?? [:]).sorted(by: { $0.key < $1.key }).map(\.value) {
             for port in slice.ports where !endpointPorts.contains(port) { endpointPorts.append(port) }
         }
-        return ports(question, front, endpointPorts.isEmpty ? service.ports : endpointPorts, targets: targets, additional)
+        return ports(
+            question, front, endpointPorts.isEmpty ? service.ports : endpointPorts, targets: targets, additional)
     }
 
     /// "_port._transport" in front of a service's name.
@@ -137,7 +140,9 @@ extension ClusterZone {
         return records(question, [.address(address)])
     }
 
-    private func serviceName(_ key: ObjectKey) -> DomainName { domain.prefixed(key.name, key.namespace, "svc") ?? domain }
+    private func serviceName(_ key: ObjectKey) -> DomainName {
+        domain.prefixed(key.name, key.namespace, "svc") ?? domain
+    }
 
     private static func unique(_ addresses: [UInt32]) -> [UInt32] {
         var seen: Set<UInt32> = []

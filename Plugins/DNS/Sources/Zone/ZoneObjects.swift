@@ -7,7 +7,8 @@ func parseAddress(_ text: some StringProtocol, separator: Character = ".") -> UI
     guard parts.count == 4 else { return nil }
     for part in parts {
         guard (1...3).contains(part.utf8.count), part.utf8.allSatisfy({ $0 >= 48 && $0 <= 57 }),
-            let number = UInt32(part), number <= 255, number == 0 || part.utf8.first != 48, number != 0 || part.count == 1
+            let number = UInt32(part), number <= 255, number == 0 || part.utf8.first != 48,
+            number != 0 || part.count == 1
         else { return nil }
         value = value << 8 | number
     }
@@ -52,7 +53,9 @@ struct ZoneService: Hashable, Sendable {
         ports = spec["ports"].arrayValue.compactMap(ZonePort.init)
         publishesAll = spec["publishNotReadyAddresses"].boolValue ?? false
         if spec["type"].stringValue == "ExternalName" {
-            guard let name = DomainName(spec["externalName"].stringValue ?? ""), !name.labels.isEmpty else { return nil }
+            guard let name = DomainName(spec["externalName"].stringValue ?? ""), !name.labels.isEmpty else {
+                return nil
+            }
             kind = .external(name)
         } else if spec["clusterIP"].stringValue == "None" {
             kind = .headless

@@ -32,8 +32,10 @@ public struct IPv4Address: Hashable, Comparable, Sendable, CustomStringConvertib
 
     /// The four bytes as they travel.
     public var bytes: [UInt8] {
-        [UInt8(truncatingIfNeeded: value >> 24), UInt8(truncatingIfNeeded: value >> 16),
-         UInt8(truncatingIfNeeded: value >> 8), UInt8(truncatingIfNeeded: value)]
+        [
+            UInt8(truncatingIfNeeded: value >> 24), UInt8(truncatingIfNeeded: value >> 16),
+            UInt8(truncatingIfNeeded: value >> 8), UInt8(truncatingIfNeeded: value),
+        ]
     }
 
     /// Whether it lies in 127.0.0.0/8.
@@ -76,7 +78,9 @@ public struct IPv4Range: Hashable, Sendable, CustomStringConvertible {
     public var last: IPv4Address { IPv4Address(network.value | ~Self.mask(prefixLength)) }
 
     /// The address at a distance from the first one.
-    public func address(at offset: Int) -> IPv4Address { IPv4Address(network.value &+ UInt32(truncatingIfNeeded: offset)) }
+    public func address(at offset: Int) -> IPv4Address {
+        IPv4Address(network.value &+ UInt32(truncatingIfNeeded: offset))
+    }
 
     public func contains(_ address: IPv4Address) -> Bool { address.value & Self.mask(prefixLength) == network.value }
 

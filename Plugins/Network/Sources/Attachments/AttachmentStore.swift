@@ -92,7 +92,9 @@ struct AttachmentStore: Sendable {
         let descriptor = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)
         guard descriptor >= 0 else { throw failure(path, "cannot be written") }
         defer { close(descriptor) }
-        guard Glibc.write(descriptor, bytes, bytes.count) == bytes.count else { throw failure(path, "cannot be written") }
+        guard Glibc.write(descriptor, bytes, bytes.count) == bytes.count else {
+            throw failure(path, "cannot be written")
+        }
     }
 
     private static func failure(_ path: String, _ what: String) -> NetworkError {

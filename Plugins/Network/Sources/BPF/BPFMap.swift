@@ -42,7 +42,9 @@ final class BPFMap<Key: BitwiseCopyable, Value: BitwiseCopyable>: Sendable {
     /// Removes; what is not there is fine.
     func remove(_ key: Key) throws {
         let status = withUnsafePointer(to: key) { bpf_map_delete_elem(descriptor, $0) }
-        guard status == 0 || errno == ENOENT else { throw BPFError(code: errno, request: "delete from the map \(name)") }
+        guard status == 0 || errno == ENOENT else {
+            throw BPFError(code: errno, request: "delete from the map \(name)")
+        }
     }
 
     subscript(key: Key) -> Value? {

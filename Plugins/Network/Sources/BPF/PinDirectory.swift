@@ -45,14 +45,17 @@ struct PinDirectory: Sendable {
     }
 
     /// Whether all maps and links of this version are pinned and attached where they should be, and no others.
-    func holds(version: String, programs: [String], maps: [String], _ attachments: [(name: String, path: String)]) -> Bool {
+    func holds(version: String, programs: [String], maps: [String], _ attachments: [(name: String, path: String)])
+        -> Bool
+    {
         guard recordedVersion() == "\(version) \(attachments.count)" else { return false }
         let mapsThere = maps.allSatisfy { access(path($0), F_OK) == 0 }
-        return mapsThere && attachments.allSatisfy { attachment in
-            programs.allSatisfy {
-                isAttached(link: linkPath(program: $0, attachment: attachment.name), to: attachment.path)
+        return mapsThere
+            && attachments.allSatisfy { attachment in
+                programs.allSatisfy {
+                    isAttached(link: linkPath(program: $0, attachment: attachment.name), to: attachment.path)
+                }
             }
-        }
     }
 
     private func recordedVersion() -> String? {
@@ -80,7 +83,9 @@ struct PinDirectory: Sendable {
         var information = bpf_link_info()
         var size = UInt32(MemoryLayout<bpf_link_info>.size)
         var status = stat()
-        guard bpf_obj_get_info_by_fd(descriptor, &information, &size) == 0, stat(cgroup, &status) == 0 else { return false }
+        guard bpf_obj_get_info_by_fd(descriptor, &information, &size) == 0, stat(cgroup, &status) == 0 else {
+            return false
+        }
         return information.cgroup.cgroup_id == UInt64(status.st_ino)
     }
 

@@ -12,7 +12,9 @@ final class ServicePrograms: Sendable {
     /// Whether everything was found pinned from an earlier run.
     let isReused: Bool
 
-    private static let mapNames = ["frontends", "backends", "members", "reverse", "affinity", "namespaces", "addresses"]
+    private static let mapNames = [
+        "frontends", "backends", "members", "reverse", "affinity", "namespaces", "addresses",
+    ]
     private static let programNames = ["hostd_connect4", "hostd_sendmsg4", "hostd_recvmsg4", "hostd_getpeername4"]
 
     /// Loads and attaches, or takes over what is pinned.
@@ -51,7 +53,8 @@ final class ServicePrograms: Sendable {
     private typealias Attachment = (name: String, path: String)
 
     /// Maps that are pinned with the same layout are kept with their entries; programs and links are replaced.
-    private static func load(_ object: String, pins: PinDirectory, _ attachments: [Attachment], version: String) throws {
+    private static func load(_ object: String, pins: PinDirectory, _ attachments: [Attachment], version: String) throws
+    {
         do {
             try loadOnce(object, pins: pins, attachments, canSetResult: true, version: version)
         } catch let error as BPFError where error.code == EINVAL || error.code == EPERM {

@@ -35,8 +35,10 @@ final class SocketRouter: ServiceRouter {
 
     func replaceAll(_ routes: [ServiceRoute]) throws {
         try state.withLock { state in
-            let earlier = try (frontends: programs.frontends.keys(), backends: programs.backends.keys(),
-                members: programs.members.keys())
+            let earlier = try (
+                frontends: programs.frontends.keys(), backends: programs.backends.keys(),
+                members: programs.members.keys()
+            )
             state.sets = [:]
             for route in routes { try install(route, replacing: nil, &state) }
             let frontends = Set(routes.filter(Self.isRouted).flatMap(\.frontends).map(FrontendKey.init))

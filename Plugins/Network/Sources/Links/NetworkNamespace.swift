@@ -43,11 +43,13 @@ enum NetworkNamespace {
         pthread_attr_setstacksize(&attributes, 256 * 1024)
         let box = Unmanaged.passRetained(ThreadBody(body))
         var thread = pthread_t()
-        let status = pthread_create(&thread, &attributes, { context in
-            guard let context else { return nil }
-            Unmanaged<ThreadBody>.fromOpaque(context).takeRetainedValue().body()
-            return nil
-        }, box.toOpaque())
+        let status = pthread_create(
+            &thread, &attributes,
+            { context in
+                guard let context else { return nil }
+                Unmanaged<ThreadBody>.fromOpaque(context).takeRetainedValue().body()
+                return nil
+            }, box.toOpaque())
         guard status == 0 else {
             box.release()
             throw NetlinkError(code: status, request: "start a thread", explanation: "")

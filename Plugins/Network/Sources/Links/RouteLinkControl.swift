@@ -59,9 +59,13 @@ final class RouteLinkControl: LinkControl {
                 index: request.bridgeIndex, address: request.address, macAddress: request.macAddress)
             try host.transact(outside)
             try configure(request, in: pod)
+            // The bridge learns of the carrier by work that the kernel has only queued; asking for a link makes it do
+            // that work first (Linux 6.8), so that not even the pod's first datagram is lost.
+            _ = try link(named: request.hostName, at: host)
         } catch {
             // The first error is the one to report; a link that stays is removed by collect_garbage.
-            do { try disconnect(hostName: request.hostName, address: request.address, bridgeIndex: request.bridgeIndex)
+            do {
+                try disconnect(hostName: request.hostName, address: request.address, bridgeIndex: request.bridgeIndex)
             } catch _ {}
             throw error
         }

@@ -118,7 +118,8 @@ extension NetlinkBatch {
 
     private mutating func routeHead(prefixLength: Int, scope: UInt8) {
         append([
-            UInt8(AF_INET), UInt8(prefixLength), 0, 0, RouteAttribute.RT_TABLE_MAIN, RouteAttribute.RTPROT_STATIC, scope,
+            UInt8(AF_INET), UInt8(prefixLength), 0, 0, RouteAttribute.RT_TABLE_MAIN, RouteAttribute.RTPROT_STATIC,
+            scope,
             RouteAttribute.RTN_UNICAST,
         ])
         append(UInt32(0))
@@ -143,7 +144,8 @@ extension NetlinkBatch {
         end()
     }
 
-    private mutating func neighbour(_ type: UInt16, _ flags: UInt16, index: Int32, address: IPv4Address, label: String) {
+    private mutating func neighbour(_ type: UInt16, _ flags: UInt16, index: Int32, address: IPv4Address, label: String)
+    {
         message(type, flags, label: "\(label) \(address)")
         append([UInt8(AF_INET), 0, 0, 0])
         append(index)

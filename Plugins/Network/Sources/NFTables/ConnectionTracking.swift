@@ -83,7 +83,8 @@ enum ConnectionTracking {
             let attributes = NetlinkAttributes(bytes)
             guard let addresses = attributes.nested(CTA_TUPLE_IP), let ports = attributes.nested(CTA_TUPLE_PROTO),
                 let source = addresses.address(CTA_IP_V4_SRC), let destination = addresses.address(CTA_IP_V4_DST),
-                let transport: UInt8 = ports.number(CTA_PROTO_NUM), let sourcePort: UInt16 = ports.number(CTA_PROTO_SRC_PORT),
+                let transport: UInt8 = ports.number(CTA_PROTO_NUM),
+                let sourcePort: UInt16 = ports.number(CTA_PROTO_SRC_PORT),
                 let destinationPort: UInt16 = ports.number(CTA_PROTO_DST_PORT)
             else { return nil }
             self.source = source

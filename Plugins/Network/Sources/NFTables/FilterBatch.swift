@@ -49,7 +49,9 @@ struct FilterBatch {
     /// Deletes the table and everything in it; it must be there.
     mutating func deleteTable() {
         let name = table
-        message(NFT.NFT_MSG_DELTABLE, 0, label: "delete table \(name)") { $0.attribute(NFT.NFTA_TABLE_NAME, text: name) }
+        message(NFT.NFT_MSG_DELTABLE, 0, label: "delete table \(name)") {
+            $0.attribute(NFT.NFTA_TABLE_NAME, text: name)
+        }
     }
 
     /// Adds a chain; with a hook it is where packets come in.

@@ -4,7 +4,9 @@ enum FilterRoutes {
         "\(outside ? "outside" : "service")-\(route.id)"
     }
 
-    private static func affinityMap(_ route: ServiceRoute, outside: Bool) -> String { "affinity-" + chain(route, outside: outside) }
+    private static func affinityMap(_ route: ServiceRoute, outside: Bool) -> String {
+        "affinity-" + chain(route, outside: outside)
+    }
 
     /// Makes or changes a route. Its entries in the maps change only where its frontends do.
     static func set(_ route: ServiceRoute, replacing old: ServiceRoute?, in batch: inout FilterBatch) {

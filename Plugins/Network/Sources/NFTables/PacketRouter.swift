@@ -28,7 +28,8 @@ final class PacketRouter: ServiceRouter {
     private func exists() throws -> Bool {
         var batch = NetlinkBatch()
         batch.message(
-            NFT.NFNL_SUBSYS_NFTABLES << 8 | NFT.NFT_MSG_GETTABLE, NetlinkFlag.NLM_F_ACK, label: "find table \(table.name)")
+            NFT.NFNL_SUBSYS_NFTABLES << 8 | NFT.NFT_MSG_GETTABLE, NetlinkFlag.NLM_F_ACK,
+            label: "find table \(table.name)")
         batch.append([NFT.NFPROTO_IPV4, 0, 0, 0])
         batch.attribute(NFT.NFTA_TABLE_NAME, text: table.name)
         batch.end()

@@ -93,7 +93,9 @@ final class PodNetwork: Sendable {
     }
 
     /// An attach of a known sandbox: the same result, and the link again where it is missing.
-    private func complete(_ existing: Attachment, for request: AttachmentRequest, _ state: inout State) throws -> Attachment {
+    private func complete(_ existing: Attachment, for request: AttachmentRequest, _ state: inout State) throws
+        -> Attachment
+    {
         guard existing.interfaceName == request.interfaceName else {
             throw NetworkError.attachedDifferently(
                 sandbox: request.sandbox, reason: "its interface is \(existing.interfaceName)")
@@ -140,7 +142,8 @@ final class PodNetwork: Sendable {
             let found = try links.inspect(linkRequest(for: attachment))
             func damaged(_ reason: String) -> NetworkError { .damaged(sandbox: request.sandbox, reason: reason) }
             guard found.isConnected else {
-                throw damaged("the link \(attachment.hostName) is missing, down, or not on the bridge \(settings.bridge)")
+                throw damaged(
+                    "the link \(attachment.hostName) is missing, down, or not on the bridge \(settings.bridge)")
             }
             guard found.addresses.contains(attachment.address) else {
                 throw damaged("\(attachment.interfaceName) lacks the address \(attachment.address)")
