@@ -25,7 +25,9 @@ enum ComputedValidation {
     }
 
     /// Takes back what was found inside an object and is right in its context.
-    static func review(_ object: JSON, type: String, at place: String, _ errors: inout [FieldError]) {
-        if type == "io.k8s.api.apps.v1.StatefulSetSpec" { WorkloadValidation.allowClaimMounts(object, place, &errors) }
+    static func review(_ object: JSON, _ type: SpecialType, at path: FieldPath, _ errors: inout [FieldError]) {
+        if case .statefulSetSpec = type, !errors.isEmpty {
+            WorkloadValidation.allowClaimMounts(object, path.text, &errors)
+        }
     }
 }

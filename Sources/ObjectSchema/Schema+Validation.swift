@@ -36,7 +36,7 @@ private struct ValidationPass {
                 guard let property = node.property(key), property.node.isContainer else { continue }
                 visit(.field(key), member, property.node)
             }
-            ComputedValidation.review(value, type: node.name, at: place, &errors)
+            if let special = node.special { ComputedValidation.review(value, special, at: path, &errors) }
         case .array:
             guard let items = node.items, items.isContainer else { return }
             for (index, element) in value.arrayValue.enumerated() { visit(.index(index), element, items) }

@@ -1,0 +1,250 @@
+import Objects
+import XCTest
+
+@testable import Controllers
+
+final class WorkloadPlanTests: XCTestCase {
+    private let now = Timestamp(seconds: 100_000)
+    private func text(_ seconds: Int64) -> JSON { .string(Timestamp(seconds: seconds).formatted(fraction: .none)) }
+
+    private func pod(
+        _ name: String, phase: String = "Running", ready: Bool = true, labels: JSON = [:], node: String = "",
+        deleted: Bool = false, annotations: JSON = [:], finished: Int64? = nil
+    ) -> JSON {
+        var metadata: JSON = [
+            "name": .string(name), "uid": .string(name), "namespace": "default", "labels": labels, "annotations": annotations,
+        ]
+        if deleted { metadata["deletionTimestamp"] = text(1) }
+        var status: JSON = [
+            "phase": .string(phase),
+            "conditions": [["type": "Ready", "status": ready ? "True" : "False", "lastTransitionTime": text(1)]],
+        ]
+        if let finished { status["containerStatuses"] = [["state": ["terminated": ["finishedAt": text(finished)]]]] }
+        return ["metadata": metadata, "spec": ["nodeName": .string(node)], "status": status]
+    }
+
+    // MARK: Job
+
+    private func job(_ spec: JSON, status: JSON = [:]) -> JSON {
+        var spec = spec
+        spec["template"] = ["spec": ["restartPolicy": "Never"]]
+        return ["metadata": ["name": "j", "namespace": "default", "uid": "j"], "spec": spec, "status": status]
+    }
+
+    func testJobCounts() {
+        let cases: [(String, JSON, [JSON], Int, Int)] = [
+            ("starts", ["completions": 3, "parallelism": 2], [], 2, 0),
+            ("no more than are missing", ["completions": 3, "parallelism": 2], [pod("a", phase: "Succeeded"), pod("b", phase: "Succeeded")], 1, 0),
+            ("surplus goes", ["completions": 3, "parallelism": 1], [pod("a"), pod("b")], 0, 1),
+            ("a queue fills up", ["parallelism": 2], [pod("a")], 1, 0),
+            ("a queue drains", ["parallelism": 2], [pod("a"), pod("b", phase: "Succeeded")], 0, 0),
+            ("suspended", ["completions": 1, "suspend": true], [pod("a")], 0, 1),
+            ("waits after a failure", ["completions": 1], [pod("a", phase: "Failed", finished: 99_995)], 0, 0),
+            ("goes on after the wait", ["completions": 1], [pod("a", phase: "Failed", finished: 99_900)], 1, 0),
+        ]
+        for (reason, spec, pods, creates, deletes) in cases {
+            let plan = JobPlan(job(spec), pods: pods, now: now)
+            XCTAssertEqual(plan.create.count, creates, reason)
+            XCTAssertEqual(plan.delete.count, deletes, reason)
+            XCTAssertNil(plan.ended, reason)
+        }
+        let waiting = JobPlan(job(["completions": 1]), pods: [pod("a", phase: "Failed", finished: 99_995)], now: now)
+        XCTAssertEqual(waiting.recheckAfter, 5)
+    }
+
+    func testJobEnds() {
+        let done = JobPlan(job(["completions": 1]), pods: [pod("a", phase: "Succeeded")], now: now)
+        XCTAssertEqual(done.ended?.reason, "Completed")
+        XCTAssertEqual(done.status["conditions"].condition("Complete")["status"], "True")
+        XCTAssertEqual(done.status["succeeded"], 1)
+        XCTAssertTrue(done.status["completionTime"].exists)
+        let failed = JobPlan(job(["backoffLimit": 0]), pods: [pod("a", phase: "Failed"), pod("b")], now: now)
+        XCTAssertEqual(failed.ended?.reason, "BackoffLimitExceeded")
+        XCTAssertEqual(failed.delete.map(\.name), ["b"])
+        let late = JobPlan(job(["activeDeadlineSeconds": 10], status: ["startTime": text(99_980)]), pods: [pod("a")], now: now)
+        XCTAssertEqual(late.ended?.reason, "DeadlineExceeded")
+    }
+
+    func testJobExpires() {
+        let condition: JSON = ["type": "Complete", "status": "True", "lastTransitionTime": text(99_990)]
+        let status: JSON = ["conditions": .array([condition])]
+        XCTAssertEqual(JobPlan(job(["ttlSecondsAfterFinished": 60], status: status), pods: [], now: now).recheckAfter, 50)
+        XCTAssertTrue(JobPlan(job(["ttlSecondsAfterFinished": 10], status: status), pods: [], now: now).isExpired)
+        let kept = JobPlan(job([:], status: status), pods: [], now: now)
+        XCTAssertFalse(kept.isExpired)
+        XCTAssertNil(kept.ended, "an end is told once")
+    }
+
+    func testIndexedJob() {
+        func indexed(_ name: String, _ index: Int, _ phase: String) -> JSON {
+            pod(name, phase: phase, annotations: .object([JobPlan.indexAnnotation: .string("\(index)")]))
+        }
+        let pods = [indexed("a", 0, "Succeeded"), indexed("b", 2, "Running"), indexed("c", 0, "Succeeded")]
+        let plan = JobPlan(job(["completions": 5, "parallelism": 3, "completionMode": "Indexed"]), pods: pods, now: now)
+        XCTAssertEqual(plan.create, [1, 3])
+        XCTAssertEqual(plan.status["completedIndexes"], "0")
+        XCTAssertEqual(JobPlan.ranges([1, 3, 4, 5, 7]), "1,3-5,7")
+        XCTAssertEqual(JobPlan.ranges([]), "")
+    }
+
+    // MARK: StatefulSet
+
+    private func set(_ replicas: Int64, extra: [String: JSON] = [:]) -> JSON {
+        var spec: JSON = ["replicas": .integer(replicas), "serviceName": "db"]
+        for (key, value) in extra { spec[key] = value }
+        return ["metadata": ["name": "db", "namespace": "default", "uid": "s"], "spec": spec]
+    }
+    private func member(_ ordinal: Int, hash: String = "h", ready: Bool = true, deleted: Bool = false, phase: String = "Running") -> JSON {
+        pod("db-\(ordinal)", phase: phase, ready: ready, labels: .object([ControllerHistory.hashLabel: .string(hash)]), deleted: deleted)
+    }
+
+    func testStatefulSetOrder() {
+        let cases: [(String, JSON, [JSON], [Int64], [String])] = [
+            ("first", set(3), [], [0], []),
+            ("waits for readiness", set(3), [member(0, ready: false)], [], []),
+            ("next", set(3), [member(0)], [1], []),
+            ("waits for an end", set(2), [member(0, deleted: true), member(1)], [], []),
+            ("replaces what ended", set(2), [member(0, phase: "Failed"), member(1)], [], ["db-0"]),
+            ("highest goes first", set(1), [member(0), member(1), member(2)], [], ["db-2"]),
+            ("one at a time", set(1), [member(0), member(1), member(2, deleted: true)], [], []),
+            ("all at once", set(3, extra: ["podManagementPolicy": "Parallel"]), [member(1)], [0, 2], []),
+            ("updates from above", set(2), [member(0, hash: "o"), member(1, hash: "o")], [], ["db-1"]),
+            ("waits for the updated one", set(2), [member(0, hash: "o"), member(1, ready: false)], [], []),
+            ("goes down", set(2), [member(0, hash: "o"), member(1)], [], ["db-0"]),
+            ("repairs a broken update", set(1), [member(0, hash: "o", ready: false)], [], ["db-0"]),
+            (
+                "partition", set(2, extra: ["updateStrategy": ["rollingUpdate": ["partition": 1]]]),
+                [member(0, hash: "o"), member(1)], [], []
+            ),
+            ("on delete", set(1, extra: ["updateStrategy": ["type": "OnDelete"]]), [member(0, hash: "o")], [], []),
+        ]
+        for (reason, set, pods, creates, deletes) in cases {
+            let plan = StatefulSetPlan(set, pods: pods, hash: "h", now: now)
+            XCTAssertEqual(plan.create, creates, reason)
+            XCTAssertEqual(plan.delete.map(\.name), deletes, reason)
+        }
+    }
+
+    func testStatefulSetPodAndClaims() {
+        let set = set(1, extra: [
+            "volumeClaimTemplates": [["metadata": ["name": "data"], "spec": ["x": 1]]],
+            "selector": ["matchLabels": ["app": "db"]],
+        ])
+        let template: JSON = ["metadata": ["labels": ["app": "db"]], "spec": ["volumes": [["name": "data", "emptyDir": [:]]]]]
+        let pod = StatefulSetPlan.pod(set, ordinal: 2, template: template, hash: "h")
+        XCTAssertEqual(pod.name, "db-2")
+        XCTAssertEqual(pod["spec"]["hostname"], "db-2")
+        XCTAssertEqual(pod["spec"]["subdomain"], "db")
+        XCTAssertEqual(pod["spec"]["volumes"].arrayValue.count, 1)
+        XCTAssertEqual(pod["spec"]["volumes"][0]["persistentVolumeClaim"]["claimName"], "data-db-2")
+        XCTAssertEqual(pod.labels[StatefulSetPlan.indexLabel], "2")
+        let claim = StatefulSetPlan.claims(set, ordinal: 2)[0]
+        XCTAssertEqual(claim.name, "data-db-2")
+        XCTAssertEqual(claim.labels["app"], "db")
+    }
+
+    // MARK: DaemonSet
+
+    private func node(_ name: String, taints: JSON = [], labels: JSON = [:]) -> JSON {
+        ["metadata": ["name": .string(name), "labels": labels], "spec": ["taints": taints]]
+    }
+    private func daemon(_ spec: JSON = [:], extra: [String: JSON] = [:]) -> JSON {
+        var object: JSON = ["metadata": ["name": "d", "namespace": "default", "uid": "d"], "spec": ["template": ["spec": spec]]]
+        for (key, value) in extra { object["spec"][key] = value }
+        return object
+    }
+    private func copy(_ node: String, hash: String = "h", ready: Bool = true) -> JSON {
+        pod("on-\(node)", ready: ready, labels: .object([ControllerHistory.hashLabel: .string(hash)]), node: node)
+    }
+
+    func testDaemonNodes() {
+        let cases: [(String, JSON, JSON, Bool)] = [
+            ("plain", daemon(), node("a"), true),
+            ("cordoned", daemon(), node("a", taints: [["key": "node.kubernetes.io/unschedulable", "effect": "NoSchedule"]]), true),
+            ("unready", daemon(), node("a", taints: [["key": "node.kubernetes.io/not-ready", "effect": "NoSchedule"]]), true),
+            ("tainted", daemon(), node("a", taints: [["key": "k", "effect": "NoSchedule"]]), false),
+            ("tolerated", daemon(["tolerations": [["operator": "Exists"]]]), node("a", taints: [["key": "k", "effect": "NoSchedule"]]), true),
+            ("selector", daemon(["nodeSelector": ["disk": "ssd"]]), node("a"), false),
+            ("selected", daemon(["nodeSelector": ["disk": "ssd"]]), node("a", labels: ["disk": "ssd"]), true),
+        ]
+        for (reason, set, node, expected) in cases { XCTAssertEqual(DaemonPlan.wants(set, node: node), expected, reason) }
+    }
+
+    func testDaemonChanges() {
+        let nodes = [node("a"), node("b"), node("c")]
+        let fresh = DaemonPlan.changes(daemon(), nodes: nodes, pods: [copy("a"), copy("gone")], hash: "h", now: now)
+        XCTAssertEqual(fresh.create, ["b", "c"])
+        XCTAssertEqual(fresh.delete.map(\.name), ["on-gone"])
+        let old = nodes.map { copy($0.name, hash: "o") }
+        XCTAssertEqual(DaemonPlan.changes(daemon(), nodes: nodes, pods: old, hash: "h", now: now).delete.count, 1)
+        let wide = daemon(extra: ["updateStrategy": ["rollingUpdate": ["maxUnavailable": "67%"]]])
+        XCTAssertEqual(DaemonPlan.changes(wide, nodes: nodes, pods: old, hash: "h", now: now).delete.count, 3)
+        let underWay = [copy("a", ready: false), copy("b", hash: "o"), copy("c", hash: "o")]
+        XCTAssertTrue(DaemonPlan.changes(daemon(), nodes: nodes, pods: underWay, hash: "h", now: now).delete.isEmpty)
+    }
+
+    func testDaemonPodIsForItsNode() {
+        let pod = DaemonPlan.pod(daemon(), node: "b", hash: "h")
+        XCTAssertEqual(DaemonPlan.node(of: pod), "b")
+        XCTAssertEqual(pod["spec"]["tolerations"].arrayValue.count, DaemonPlan.tolerations.count)
+    }
+
+    // MARK: CronJob
+
+    func testCronSchedule() throws {
+        // 2026-01-02 is a Friday.
+        let start = try Timestamp(parsing: "2026-01-02T03:04:05Z")
+        let cases = [
+            ("* * * * *", "2026-01-02T03:05:00Z"), ("*/15 * * * *", "2026-01-02T03:15:00Z"), ("0 3 * * *", "2026-01-03T03:00:00Z"),
+            ("30 2 1 * *", "2026-02-01T02:30:00Z"), ("0 0 * * sun", "2026-01-04T00:00:00Z"), ("0 0 * * 7", "2026-01-04T00:00:00Z"),
+            ("@yearly", "2027-01-01T00:00:00Z"), ("0 0 29 2 *", "2028-02-29T00:00:00Z"), ("5,10-12 4 * JAN *", "2026-01-02T04:05:00Z"),
+            ("0 0 13 * 5", "2026-01-09T00:00:00Z"), ("59 23 31 12 *", "2026-12-31T23:59:00Z"), ("7/20 3 * * *", "2026-01-02T03:07:00Z"),
+        ]
+        for (text, expected) in cases {
+            XCTAssertEqual(try CronSchedule(parsing: text).next(after: start)?.formatted(fraction: .none), expected, text)
+        }
+        XCTAssertNil(try CronSchedule(parsing: "0 0 30 2 *").next(after: start))
+        for wrong in ["", "* * * *", "60 * * * *", "* 24 * * *", "a * * * *", "5-1 * * * *", "*/0 * * * *", "1--2 * * * *", "@never"] {
+            XCTAssertThrowsError(try CronSchedule(parsing: wrong), wrong)
+        }
+    }
+
+    private func cron(_ extra: [String: JSON] = [:], last: Int64? = nil) -> JSON {
+        var spec: JSON = ["schedule": "* * * * *"]
+        for (key, value) in extra { spec[key] = value }
+        var status: JSON = [:]
+        if let last { status["lastScheduleTime"] = text(last) }
+        return [
+            "metadata": ["name": "c", "namespace": "default", "uid": "c", "creationTimestamp": text(99_900)], "spec": spec,
+            "status": status,
+        ]
+    }
+    private func run(_ name: String, ended: String? = nil) -> JSON {
+        var status: JSON = [:]
+        if let ended {
+            status["conditions"] = [["type": .string(ended), "status": "True", "lastTransitionTime": text(99_950)]]
+            status["completionTime"] = text(99_950)
+        }
+        return ["metadata": ["name": .string(name), "uid": .string(name)], "status": status]
+    }
+
+    func testCronJob() throws {
+        let schedule = try CronSchedule(parsing: "* * * * *")
+        func plan(_ cron: JSON, _ jobs: [JSON] = []) -> CronJobPlan { CronJobPlan(cron, schedule: schedule, jobs: jobs, now: now) }
+        XCTAssertEqual(plan(cron()).run, Timestamp(seconds: 99_960))
+        XCTAssertEqual(plan(cron()).recheckAfter, 20)
+        XCTAssertNil(plan(cron(last: 99_960)).run)
+        XCTAssertNil(plan(cron(["suspend": true])).run)
+        XCTAssertNil(plan(cron(["concurrencyPolicy": "Forbid"]), [run("a")]).run)
+        let replaced = plan(cron(["concurrencyPolicy": "Replace"]), [run("a")])
+        XCTAssertEqual(replaced.delete.map(\.name), ["a"])
+        XCTAssertNotNil(replaced.run)
+        XCTAssertEqual(plan(cron(), [run("a")]).status["active"].arrayValue.count, 1)
+        let ended = (1...5).map { run("s\($0)", ended: "Complete") } + (1...3).map { run("f\($0)", ended: "Failed") }
+        XCTAssertEqual(plan(cron(last: 99_960), ended).delete.count, 4)
+        XCTAssertNil(plan(cron(["startingDeadlineSeconds": 10])).run, "the last time is too long ago")
+        let missed = plan(cron(last: 1))
+        XCTAssertEqual(missed.run, Timestamp(seconds: 99_960))
+        XCTAssertEqual(missed.warning?.reason, "TooManyMissedTimes")
+    }
+}
