@@ -96,7 +96,8 @@ final class ReconcileTests: XCTestCase {
         XCTAssertEqual(widest.withLock { $0 }, 8)
         for number in 0..<2000 { try add(queue, "\(number % 7)") }
         for number in 0..<7 { try add(queue, "last\(number)") }
-        while !Set(counter.all).isSuperset(of: (0..<7).map { "last\($0)" }) { counter.wait(counter.all.count + 1) }
+        var all = counter.all
+        while !Set(all).isSuperset(of: (0..<7).map { "last\($0)" }) { all = counter.wait(all.count + 1) }
     }
 
     func testFailuresBackOffAndSuccessForgets() throws {
