@@ -19,8 +19,9 @@ public struct JSONObject: Sendable {
     static let indexThreshold = 32
 
     var members: ContiguousArray<Member>
-    /// Open-addressed positions into `members` plus one, 0 for free; empty while the object is small.
-    var slots: [UInt32] = []
+    /// Open-addressed positions into `members` plus one, 0 for free; nil, which costs nothing to copy, while the object
+    /// is small.
+    var slots: [UInt32]?
 
     public init() { members = [] }
 
@@ -163,7 +164,7 @@ extension JSONObject: Hashable {
 
 extension JSONObject {
     func position(of key: String) -> Int? {
-        if slots.isEmpty {
+        guard let slots else {
             return members.withUnsafeBufferPointer { buffer in
                 for position in 0..<buffer.count where buffer[position].key.hasSameBytes(as: key) { return position }
                 return nil
@@ -182,24 +183,24 @@ extension JSONObject {
     mutating func append(_ key: String, _ value: JSON) {
         members.append(Member(key: key, value: value))
         guard members.count > Self.indexThreshold else { return }
-        if members.count * 2 > slots.count {
+        guard let size = slots?.count, members.count * 2 <= size else {
             _ = rebuildIndex()
-        } else {
-            var slot = Self.slot(of: key, count: slots.count)
-            while slots[slot] != 0 { slot = (slot + 1) & (slots.count - 1) }
-            slots[slot] = UInt32(members.count)
+            return
         }
+        var slot = Self.slot(of: key, count: size)
+        while let taken = slots?[slot], taken != 0 { slot = (slot + 1) & (size - 1) }
+        slots?[slot] = UInt32(members.count)
     }
 
     private mutating func reindex() {
-        if members.count > Self.indexThreshold { _ = rebuildIndex() } else { slots = [] }
+        if members.count > Self.indexThreshold { _ = rebuildIndex() } else { slots = nil }
     }
 
     /// Returns false when two members have the same key.
     private mutating func rebuildIndex() -> Bool {
         var size = 128
         while size < members.count * 4 { size *= 2 }
-        slots = [UInt32](repeating: 0, count: size)
+        var slots = [UInt32](repeating: 0, count: size)
         var unique = true
         for position in members.indices {
             let key = members[position].key
@@ -210,6 +211,7 @@ extension JSONObject {
             }
             slots[slot] = UInt32(position + 1)
         }
+        self.slots = slots
         return unique
     }
 

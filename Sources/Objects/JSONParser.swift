@@ -43,7 +43,8 @@ struct JSONParser {
     private var stack: UnsafeMutablePointer<JSONObject.Member>
     private var stackCount = 0
     private var stackCapacity: Int
-    private var frames: [Frame] = []
+    private let frames: UnsafeMutablePointer<Frame>
+    private var depth = 0
 
     private static let nothing: StaticString = ""
 
@@ -54,11 +55,12 @@ struct JSONParser {
         cursor = base
         stackCapacity = 64
         stack = .allocate(capacity: stackCapacity)
-        frames.reserveCapacity(16)
+        frames = .allocate(capacity: JSON.maximumDepth)
     }
 
-    /// Frees the stack, with what an error left on it.
-    mutating func release() {
+    /// Frees the stacks, with what an error left on them.
+    func release() {
+        frames.deallocate()
         stack.deinitialize(count: stackCount)
         stack.deallocate()
     }
@@ -66,16 +68,17 @@ struct JSONParser {
     mutating func parse() throws(JSONParseError) -> JSON {
         while true {
             if var value = try parseValueStart() {
-                while let top = frames.last {
-                    if top.isObject {
+                while depth > 0 {
+                    let isObject = frames[depth - 1].isObject
+                    if isObject {
                         stack[stackCount - 1].value = value
                     } else {
                         push("", value)
                     }
-                    guard let closed = try continueContainer(isObject: top.isObject) else { break }
+                    guard let closed = try continueContainer(isObject: isObject) else { break }
                     value = closed
                 }
-                if frames.isEmpty {
+                if depth == 0 {
                     skipWhitespace()
                     if cursor != end { throw failure("unexpected text after the value") }
                     return value
@@ -95,7 +98,7 @@ struct JSONParser {
             skipWhitespace()
             if cursor < end, cursor.pointee == UInt8(ascii: "}") {
                 cursor += 1
-                frames.removeLast()
+                depth -= 1
                 return .object(JSONObject())
             }
             try parseKey()
@@ -105,7 +108,7 @@ struct JSONParser {
             skipWhitespace()
             if cursor < end, cursor.pointee == UInt8(ascii: "]") {
                 cursor += 1
-                frames.removeLast()
+                depth -= 1
                 return .array([])
             }
             return nil
@@ -118,11 +121,12 @@ struct JSONParser {
     }
 
     private mutating func open(isObject: Bool) throws(JSONParseError) {
-        guard frames.count < JSON.maximumDepth else {
+        guard depth < JSON.maximumDepth else {
             throw failure("nested more than \(JSON.maximumDepth) levels deep")
         }
         cursor += 1
-        frames.append(Frame(start: stackCount, isObject: isObject, keyFilter: 0))
+        frames[depth] = Frame(start: stackCount, isObject: isObject, keyFilter: 0)
+        depth += 1
     }
 
     /// After an element or member: goes on to the next (nil), or closes the container and returns it.
@@ -144,13 +148,12 @@ struct JSONParser {
     }
 
     private mutating func closeObject() throws(JSONParseError) -> JSON {
-        let start = frames.removeLast().start
+        depth -= 1
+        let start = frames[depth].start
         let count = stackCount - start
-        let members = ContiguousArray<JSONObject.Member>(unsafeUninitializedCapacity: count) { buffer, initialized in
-            // SAFETY: count is at least 1 here (an empty object never gets a frame's close), so a base exists.
-            buffer.baseAddress!.moveInitialize(from: stack + start, count: count)
-            initialized = count
-        }
+        var members = ContiguousArray<JSONObject.Member>()
+        members.reserveCapacity(count)
+        for index in start..<stackCount { members.append((stack + index).move()) }
         stackCount = start
         guard let object = JSONObject(unique: members) else { throw failure("duplicate key in this object") }
         cursor += 1
@@ -158,14 +161,12 @@ struct JSONParser {
     }
 
     private mutating func closeArray() -> JSON {
-        let start = frames.removeLast().start
+        depth -= 1
+        let start = frames[depth].start
         let count = stackCount - start
-        let elements = [JSON](unsafeUninitializedCapacity: count) { buffer, initialized in
-            for index in 0..<count {
-                buffer.initializeElement(at: index, to: (stack + (start + index)).move().value)
-            }
-            initialized = count
-        }
+        var elements: [JSON] = []
+        elements.reserveCapacity(count)
+        for index in start..<stackCount { elements.append((stack + index).move().value) }
         stackCount = start
         cursor += 1
         return .array(elements)
@@ -192,7 +193,7 @@ struct JSONParser {
         }
         let start = cursor
         let (key, mark) = try parseString(isKey: true)
-        let top = frames.count - 1
+        let top = depth - 1
         let bit: UInt64 = 1 << UInt64(truncatingIfNeeded: mark & 63)
         if frames[top].keyFilter & bit != 0, stackCount - frames[top].start <= JSONObject.indexThreshold {
             for position in frames[top].start..<stackCount where stack[position].key.hasSameBytes(as: key) {
