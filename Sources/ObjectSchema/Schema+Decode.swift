@@ -15,7 +15,7 @@ extension Schema {
     /// Returns the paths of the unknown fields ("spec.containers[0].foo"), which strict field validation reports.
     public func prune(_ object: inout JSON, as node: SchemaNode) throws(SchemaTypeError) -> [String] {
         let pass = DecodePass()
-        try pass.decode(&object, node, owner: node.shortName)
+        try pass.decode(&object, node, owner: node)
         return pass.unknown
     }
 }
@@ -24,7 +24,7 @@ private final class DecodePass {
     private(set) var unknown: [String] = []
     private var path = FieldPath()
 
-    func decode(_ value: inout JSON, _ node: SchemaNode, owner: String) throws(SchemaTypeError) {
+    func decode(_ value: inout JSON, _ node: SchemaNode, owner: SchemaNode) throws(SchemaTypeError) {
         switch node.shape {
         case .object: try decodeObject(&value, node, owner)
         case .map: try decodeMap(&value, node, owner)
@@ -42,11 +42,10 @@ private final class DecodePass {
         }
     }
 
-    private func decodeObject(_ value: inout JSON, _ node: SchemaNode, _ owner: String) throws(SchemaTypeError) {
+    private func decodeObject(_ value: inout JSON, _ node: SchemaNode, _ owner: SchemaNode) throws(SchemaTypeError) {
         guard case .object(var object) = value else { throw mismatch(value, node, owner) }
         value = .null
         var hasExtra = false
-        let name = node.shortName
         try object.updateValues { (key, member) throws(SchemaTypeError) in
             guard let property = node.property(key) else {
                 hasExtra = true
@@ -60,14 +59,14 @@ private final class DecodePass {
                 return
             }
             path.push(.field(key))
-            try decode(&member, property.node, owner: name)
+            try decode(&member, property.node, owner: node)
             path.pop()
         }
         if hasExtra { object.removeAll { key, member in member.isNull || node.property(key) == nil } }
         value = .object(object)
     }
 
-    private func decodeMap(_ value: inout JSON, _ node: SchemaNode, _ owner: String) throws(SchemaTypeError) {
+    private func decodeMap(_ value: inout JSON, _ node: SchemaNode, _ owner: SchemaNode) throws(SchemaTypeError) {
         guard case .object(var object) = value else { throw mismatch(value, node, owner) }
         guard let element = node.additionalProperties else { return }
         value = .null
@@ -80,7 +79,7 @@ private final class DecodePass {
         value = .object(object)
     }
 
-    private func decodeArray(_ value: inout JSON, _ node: SchemaNode, _ owner: String) throws(SchemaTypeError) {
+    private func decodeArray(_ value: inout JSON, _ node: SchemaNode, _ owner: SchemaNode) throws(SchemaTypeError) {
         guard case .array = value else { throw mismatch(value, node, owner) }
         guard let element = node.items else { return }
         try value.updateElements { (index, member) throws(SchemaTypeError) in
@@ -91,14 +90,14 @@ private final class DecodePass {
         }
     }
 
-    private func decodeInteger(_ value: inout JSON, _ node: SchemaNode, _ owner: String) throws(SchemaTypeError) {
+    private func decodeInteger(_ value: inout JSON, _ node: SchemaNode, _ owner: SchemaNode) throws(SchemaTypeError) {
         guard let integer = value.integerValue, node.shape == .integer64 || Int32(exactly: integer) != nil else {
             throw mismatch(value, node, owner)
         }
         value = .integer(integer)
     }
 
-    private func decodeIntOrString(_ value: inout JSON, _ node: SchemaNode, _ owner: String) throws(SchemaTypeError) {
+    private func decodeIntOrString(_ value: inout JSON, _ node: SchemaNode, _ owner: SchemaNode) throws(SchemaTypeError) {
         if case .string = value { return }
         guard let integer = value.integerValue, Int32(exactly: integer) != nil else { throw mismatch(value, node, owner) }
         value = .integer(integer)
@@ -110,7 +109,7 @@ private final class DecodePass {
         }
     }
 
-    private func decodeTime(_ value: inout JSON, _ node: SchemaNode, _ owner: String) throws(SchemaTypeError) {
+    private func decodeTime(_ value: inout JSON, _ node: SchemaNode, _ owner: SchemaNode) throws(SchemaTypeError) {
         guard case .string(let text) = value else { throw mismatch(value, node, owner) }
         let isMicro = node.shape == .microTime
         do { value = .string(try Timestamp(parsing: text).formatted(fraction: isMicro ? .micro : .none)) } catch {
@@ -120,7 +119,7 @@ private final class DecodePass {
         }
     }
 
-    private func decodeBytes(_ value: JSON, _ node: SchemaNode, _ owner: String) throws(SchemaTypeError) {
+    private func decodeBytes(_ value: JSON, _ node: SchemaNode, _ owner: SchemaNode) throws(SchemaTypeError) {
         guard case .string(let text) = value else { throw mismatch(value, node, owner) }
         guard Base64.decode(text) != nil else {
             let bad = text.utf8.enumerated().first { Base64.decode(String(decoding: text.utf8.prefix($0.offset / 4 * 4 + 4), as: UTF8.self)) == nil }
@@ -141,7 +140,7 @@ private final class DecodePass {
         }
     }
 
-    private func mismatch(_ value: JSON, _ node: SchemaNode, _ owner: String) -> SchemaTypeError {
+    private func mismatch(_ value: JSON, _ node: SchemaNode, _ owner: SchemaNode) -> SchemaTypeError {
         let found: String
         switch value {
         case .bool: found = "bool"
@@ -151,7 +150,7 @@ private final class DecodePass {
         default: found = value.typeName
         }
         let names = path.fieldNames
-        let place = names.isEmpty ? "Go value" : "Go struct field \(owner).\(names)"
+        let place = names.isEmpty ? "Go value" : "Go struct field \(owner.shortName).\(names)"
         return SchemaTypeError(
             path: path.text, description: "json: cannot unmarshal \(found) into \(place) of type \(Self.goType(node))")
     }

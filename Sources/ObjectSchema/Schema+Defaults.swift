@@ -2,7 +2,7 @@ import CObjectSchema
 import Objects
 
 /// A row of defaults.txt: the value that an absent field of a type gets, when the condition holds.
-struct DefaultRule: Sendable {
+final class DefaultRule: Sendable {
     let path: [String]
     let value: JSON
     let condition: RuleCondition

@@ -55,11 +55,15 @@ extension ValidationRule {
         case "cidr": { IPSyntax.isRange($0) ? [] : ["must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)"] }
         case "absolute": { $0.hasPrefix("/") ? [] : ["must be an absolute path"] }
         case "relative": { $0.hasPrefix("/") ? ["must be a relative path"] : [] }
-        case "nobacksteps": { $0.split(separator: "/").contains("..") ? ["must not contain '..'"] : [] }
+        case "nobacksteps": { Self.hasBackstep($0) ? ["must not contain '..'"] : [] }
         case "nocolon": { $0.contains(":") ? ["must not contain ':'"] : [] }
         case "trimmed": { $0.first?.isWhitespace == true || $0.last?.isWhitespace == true ? ["must not have leading or trailing whitespace"] : [] }
         default: nil
         }
+    }
+
+    private static func hasBackstep(_ path: String) -> Bool {
+        path.utf8.split(separator: UInt8(ascii: "/")).contains { $0.elementsEqual("..".utf8) }
     }
 
     static let otherRules: Set<String> = [

@@ -2,7 +2,7 @@ import CObjectSchema
 import Objects
 
 /// A row of validation.txt: a condition that a field of a type must fulfil.
-struct ValidationRule: Sendable {
+final class ValidationRule: Sendable {
     enum Step: Sendable, Equatable {
         case field(String)
         /// Every element of a list.
