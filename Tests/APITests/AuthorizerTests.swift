@@ -1,0 +1,81 @@
+import Objects
+import XCTest
+
+@testable import API
+
+final class AuthorizerTests: XCTestCase {
+    private let authorizer = Authorizer()
+
+    override func setUp() {
+        func role(_ name: String, _ rules: JSON) {
+            authorizer.update(
+                resource: "clusterroles.rbac.authorization.k8s.io", key: "clusterroles.rbac.authorization.k8s.io//\(name)",
+                object: ["metadata": ["name": .string(name)], "rules": rules])
+        }
+        role("reader", [["verbs": ["get", "list"], "apiGroups": [""], "resources": ["pods", "pods/log"]]])
+        role("one", [["verbs": ["*"], "apiGroups": ["apps"], "resources": ["deployments"], "resourceNames": ["web"]]])
+        role("paths", [["verbs": ["get"], "nonResourceURLs": ["/metrics", "/healthz/*"]]])
+        role("status", [["verbs": ["patch"], "apiGroups": ["*"], "resources": ["*/status"]]])
+        bind("a", "reader", ["kind": "User", "name": "ann"])
+        bind("b", "one", ["kind": "Group", "name": "ops"])
+        bind("c", "paths", ["kind": "Group", "name": "ops"])
+        bind("d", "status", ["kind": "User", "name": "ann"])
+        bind("e", "reader", ["kind": "ServiceAccount", "name": "sa", "namespace": "x"], namespace: "y")
+    }
+
+    private func bind(_ name: String, _ role: String, _ subject: JSON, namespace: String = "") {
+        let kind = namespace.isEmpty ? "clusterrolebindings" : "rolebindings"
+        authorizer.update(
+            resource: "\(kind).rbac.authorization.k8s.io", key: "\(kind).rbac.authorization.k8s.io/\(namespace)/\(name)",
+            object: [
+                "metadata": ["name": .string(name), "namespace": .string(namespace)],
+                "roleRef": ["kind": "ClusterRole", "name": .string(role)], "subjects": [subject],
+            ])
+    }
+
+    func testDecisions() {
+        let ann = UserInfo(name: "ann")
+        let bob = UserInfo(name: "bob", groups: ["ops"])
+        let account = UserInfo(name: "system:serviceaccount:x:sa")
+        let root = UserInfo(name: "root", groups: ["system:masters"])
+        let rows: [(UserInfo, Authorizer.Attributes, Bool, String)] = [
+            (ann, .init(verb: "get", resource: "pods", namespace: "n"), true, "by a cluster role"),
+            (ann, .init(verb: "delete", resource: "pods", namespace: "n"), false, "another verb"),
+            (ann, .init(verb: "get", resource: "pods", subresource: "log", namespace: "n"), true, "a named subresource"),
+            (ann, .init(verb: "get", resource: "pods", subresource: "exec", namespace: "n"), false, "another subresource"),
+            (ann, .init(verb: "get", group: "apps", resource: "pods"), false, "another group"),
+            (ann, .init(verb: "patch", group: "apps", resource: "deployments", subresource: "status"), true, "any status"),
+            (bob, .init(verb: "delete", group: "apps", resource: "deployments", name: "web"), true, "the named one"),
+            (bob, .init(verb: "delete", group: "apps", resource: "deployments", name: "db"), false, "another name"),
+            (bob, .init(verb: "list", group: "apps", resource: "deployments"), false, "a list has no name"),
+            (bob, .init(verb: "get", path: "/metrics"), true, "a path"), (bob, .init(verb: "get", path: "/healthz/ping"), true, "below a path"),
+            (bob, .init(verb: "get", path: "/version"), false, "another path"),
+            (account, .init(verb: "get", resource: "pods", namespace: "y"), true, "in the binding's namespace"),
+            (account, .init(verb: "get", resource: "pods", namespace: "x"), false, "in another"),
+            (account, .init(verb: "list", resource: "pods"), false, "in all"), (root, .init(verb: "x", resource: "y"), true, "masters"),
+            (.anonymous, .init(verb: "get", resource: "pods"), false, "nobody"),
+        ]
+        for (user, wanted, expected, reason) in rows { XCTAssertEqual(authorizer.allows(user, wanted), expected, reason) }
+    }
+
+    func testRemovedBindingsCountNoMore() {
+        authorizer.update(
+            resource: "clusterrolebindings.rbac.authorization.k8s.io",
+            key: "clusterrolebindings.rbac.authorization.k8s.io//a", object: nil)
+        XCTAssertFalse(authorizer.allows(UserInfo(name: "ann"), .init(verb: "get", resource: "pods")))
+    }
+
+    func testBootstrapRoles() throws {
+        let fresh = Authorizer()
+        for (path, object) in BootstrapPolicy.objects {
+            let resource = path.split(separator: "/").last.map(String.init) ?? ""
+            guard path.contains("rbac") else { continue }
+            fresh.update(resource: "\(resource).rbac.authorization.k8s.io", key: "r//\(object.name)", object: object)
+        }
+        let user = UserInfo(name: "u", groups: ["system:authenticated"])
+        XCTAssertTrue(fresh.allows(user, .init(verb: "get", path: "/apis/apps/v1")))
+        XCTAssertTrue(fresh.allows(user, .init(verb: "create", group: "authorization.k8s.io", resource: "selfsubjectaccessreviews")))
+        XCTAssertFalse(fresh.allows(user, .init(verb: "get", resource: "secrets", namespace: "a")))
+        XCTAssertTrue(fresh.allows(.anonymous, .init(verb: "get", path: "/version")))
+    }
+}

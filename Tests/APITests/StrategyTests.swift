@@ -1,0 +1,119 @@
+import Objects
+import XCTest
+
+@testable import API
+
+final class StrategyTests: XCTestCase {
+    private let table = ResourceTable.ofSchema()
+
+    private func resource(_ name: String) throws -> Resource { try XCTUnwrap(table.stored(name), name) }
+
+    func testScopesOfUpdates() throws {
+        let deployments = try resource("deployments.apps")
+        let present: JSON = [
+            "metadata": ["name": "a", "uid": "u", "generation": 3, "creationTimestamp": "t", "labels": ["x": "1"]],
+            "spec": ["replicas": 1], "status": ["replicas": 1],
+        ]
+        var wanted: JSON = [
+            "metadata": ["name": "a", "uid": "other", "labels": ["x": "2"]], "spec": ["replicas": 2], "status": ["replicas": 9],
+        ]
+        let asked = wanted
+        Strategy.merge(&wanted, present, deployments, .main)
+        XCTAssertEqual(wanted["status"], ["replicas": 1], "status is not the client's")
+        XCTAssertEqual(wanted["spec"], ["replicas": 2])
+        XCTAssertEqual(wanted.uid, "u")
+        XCTAssertEqual(wanted.labels["x"], "2")
+        Strategy.countGeneration(&wanted, present, deployments)
+        XCTAssertEqual(wanted.generation, 4)
+        var status = asked
+        Strategy.merge(&status, present, deployments, .status)
+        XCTAssertEqual(status["status"], ["replicas": 9])
+        XCTAssertEqual(status["spec"], ["replicas": 1], "the spec is not the status writer's")
+        XCTAssertEqual(status.labels["x"], "1")
+        Strategy.countGeneration(&status, present, deployments)
+        XCTAssertEqual(status.generation, 3)
+    }
+
+    func testNewObjects() throws {
+        var pod: JSON = ["metadata": ["name": "a"], "spec": ["containers": [["name": "c"]]], "status": ["phase": "Running"]]
+        Strategy.prepareForCreate(&pod, try resource("pods"))
+        XCTAssertEqual(pod["status"], ["phase": "Pending", "qosClass": "BestEffort"])
+        var secret: JSON = ["metadata": ["name": "a"], "data": ["x": "eA=="], "stringData": ["y": "z"]]
+        Strategy.prepareForCreate(&secret, try resource("secrets"))
+        XCTAssertEqual(secret["data"], ["x": "eA==", "y": "eg=="])
+        XCTAssertTrue(secret["stringData"].isNull)
+        var job: JSON = ["metadata": ["name": "j", "uid": "u"], "spec": ["template": [:]]]
+        Strategy.prepareForCreate(&job, try resource("jobs.batch"))
+        XCTAssertEqual(job["spec"]["selector"]["matchLabels"]["batch.kubernetes.io/controller-uid"], "u")
+        XCTAssertEqual(job["spec"]["template"].labels["job-name"], "j")
+    }
+
+    func testQualityOfService() {
+        func pod(_ resources: JSON...) -> JSON {
+            ["containers": .array(resources.map { ["name": "c", "resources": $0] })]
+        }
+        let full: JSON = ["limits": ["cpu": "1", "memory": "1Gi"], "requests": ["cpu": "1000m", "memory": "1024Mi"]]
+        let rows: [(JSON, String)] = [
+            (pod([:]), "BestEffort"), (pod(full), "Guaranteed"), (pod(full, [:]), "Burstable"),
+            (pod(["requests": ["cpu": "1"]]), "Burstable"), (pod(["limits": ["cpu": "1", "memory": "1Gi"]]), "Guaranteed"),
+            (pod(["limits": ["cpu": "2", "memory": "1Gi"], "requests": ["cpu": "1"]]), "Burstable"),
+        ]
+        for (spec, expected) in rows { XCTAssertEqual(QualityOfService.of(spec), expected, spec.serializedString()) }
+    }
+
+    func testTolerations() {
+        var spec: JSON = ["tolerations": [["key": "node.kubernetes.io/not-ready", "operator": "Exists", "effect": "NoExecute"]]]
+        Tolerations.addDefaults(&spec)
+        XCTAssertEqual(spec["tolerations"].arrayValue.count, 2)
+        Tolerations.addDefaults(&spec)
+        XCTAssertEqual(spec["tolerations"].arrayValue.count, 2, "twice is once")
+        var all: JSON = ["tolerations": [["operator": "Exists"]]]
+        Tolerations.addDefaults(&all)
+        XCTAssertEqual(all["tolerations"].arrayValue.count, 1, "all is tolerated already")
+    }
+
+    func testTokenMounts() {
+        var spec: JSON = [
+            "containers": [["name": "a"], ["name": "b", "volumeMounts": [["name": "own", "mountPath": "/var/run/secrets/kubernetes.io/serviceaccount"]]]],
+        ]
+        ServiceAccountAdmission.mountToken(&spec)
+        XCTAssertEqual(spec["volumes"].arrayValue.count, 1)
+        XCTAssertEqual(spec["containers"][0]["volumeMounts"][0]["readOnly"], true)
+        XCTAssertEqual(spec["containers"][1]["volumeMounts"].arrayValue.count, 1, "what is mounted there stays")
+        let before = spec
+        ServiceAccountAdmission.mountToken(&spec)
+        XCTAssertEqual(spec, before)
+    }
+
+    func testAddressRanges() throws {
+        let range = try XCTUnwrap(AddressRange(parsing: "10.96.3.7/16"))
+        XCTAssertEqual(range.first, "10.96.0.1")
+        XCTAssertEqual(range.size, 65535)
+        XCTAssertTrue(range.contains("10.96.255.254"))
+        XCTAssertFalse(range.contains("10.96.0.0"))
+        XCTAssertFalse(range.contains("10.96.255.255"), "broadcast")
+        XCTAssertFalse(range.contains("10.97.0.1"))
+        for text in ["", "10.96.0.0", "10.96.0.0/33", "x/8", "::/8"] { XCTAssertNil(AddressRange(parsing: text), text) }
+    }
+
+    func testConversionOfEventsAndAutoscalers() throws {
+        let events = try XCTUnwrap(table.find(group: "events.k8s.io", version: "v1", resource: "events"))
+        let event: JSON = [
+            "apiVersion": "events.k8s.io/v1", "kind": "Event", "metadata": ["name": "a"], "note": "n",
+            "regarding": ["name": "p"], "reportingController": "c", "deprecatedCount": 2,
+        ]
+        let stored = Conversion.toStorage(event, events)
+        XCTAssertEqual(stored["message"], "n")
+        XCTAssertEqual(stored["involvedObject"]["name"], "p")
+        XCTAssertEqual(stored.apiVersion, "v1")
+        XCTAssertEqual(Conversion.fromStorage(stored, events), event)
+        let v1 = try XCTUnwrap(table.find(group: "autoscaling", version: "v1", resource: "horizontalpodautoscalers"))
+        let scaler: JSON = [
+            "apiVersion": "autoscaling/v1", "kind": "HorizontalPodAutoscaler", "metadata": ["name": "a"],
+            "spec": ["maxReplicas": 3, "targetCPUUtilizationPercentage": 50], "status": [:],
+        ]
+        let inV2 = Conversion.toStorage(scaler, v1)
+        XCTAssertEqual(inV2["spec"]["metrics"][0]["resource"]["target"]["averageUtilization"], 50)
+        XCTAssertEqual(Conversion.fromStorage(inV2, v1), scaler)
+    }
+}
