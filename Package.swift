@@ -22,7 +22,10 @@ func systemLibrary(_ name: String, pkgConfig: String, package: String) -> Target
 }
 
 /// A first-party plugin: its logic as a library target that tests can link, and the one-function entry image.
-func plugin(_ name: String, _ dependencies: [Target.Dependency] = []) -> [Target] {
+/// Its tests may need more, such as the kernel's services.
+func plugin(
+    _ name: String, _ dependencies: [Target.Dependency] = [], tests: [Target.Dependency] = []
+) -> [Target] {
     [
         .target(
             name: name, dependencies: ["PluginAPI", "PluginKit", "Objects"] + dependencies,
@@ -31,7 +34,8 @@ func plugin(_ name: String, _ dependencies: [Target.Dependency] = []) -> [Target
             name: "\(name)Entry", dependencies: [.target(name: name), "PluginAPI", "PluginKit"],
             path: "Plugins/\(name)/Entry", swiftSettings: strict, linkerSettings: exportsOnlyEntry),
         .testTarget(
-            name: "\(name)Tests", dependencies: [.target(name: name), "PluginAPI", "PluginKit", "Objects"] + dependencies,
+            name: "\(name)Tests",
+            dependencies: [.target(name: name), "PluginAPI", "PluginKit", "Objects"] + dependencies + tests,
             path: "Tests/\(name)Tests", swiftSettings: strict),
     ]
 }
@@ -89,7 +93,7 @@ var targets: [Target] = [
         path: "Tests/KernelTests",
         swiftSettings: strict),
 ]
-targets += plugin("API", ["ObjectSchema", "COpenSSL", "CEpoll"])
+targets += plugin("API", ["ObjectSchema", "COpenSSL", "CEpoll"], tests: ["Kernel"])
 targets += plugin("Controllers")
 targets += plugin("Node", ["CEpoll"])
 targets += plugin("Scheduler")

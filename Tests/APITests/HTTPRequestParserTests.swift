@@ -100,7 +100,7 @@ final class HTTPRequestParserTests: XCTestCase {
             }
             var parser = HTTPRequestParser()
             let size = try? bytes.withUnsafeBytes { try parser.parse($0) }?.size
-            XCTAssertLessThanOrEqual((size ?? 0) ?? 0, bytes.count)
+            XCTAssertLessThanOrEqual(size ?? 0, bytes.count)
         }
     }
 }

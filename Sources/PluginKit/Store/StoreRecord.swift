@@ -25,7 +25,12 @@ public struct StoreRecord: Sendable {
     public var version: UInt64 { number(24, as: UInt64.self) }
     public var lease: UInt64 { number(32, as: UInt64.self) }
     public var isDelete: Bool { number(40, as: UInt32.self) == UInt32(HOSTD_STORE_RECORD_DELETE) }
-    var hasPrevious: Bool { number(44, as: UInt32.self) & HOSTD_STORE_RECORD_HAS_PREVIOUS != 0 }
+    private var flags: UInt32 { number(44, as: UInt32.self) }
+    /// In a watch with a selector: the previous value did not match, so to the watch the key is new.
+    public var hasEntered: Bool { flags & HOSTD_STORE_RECORD_ENTERED != 0 }
+    /// In a watch with a selector: the previous value matched and this one does not, so to the watch the key is gone.
+    public var hasLeft: Bool { flags & HOSTD_STORE_RECORD_LEFT != 0 }
+    var hasPrevious: Bool { flags & HOSTD_STORE_RECORD_HAS_PREVIOUS != 0 }
     var size: Int { Int(number(4, as: UInt32.self)) }
 
     public var keyBytes: UnsafeRawBufferPointer { slice(head, keySize) }

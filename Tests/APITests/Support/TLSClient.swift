@@ -23,7 +23,7 @@ final class TLSClient {
 
     /// - Parameter credential: Certificate and key in PEM to show to the server.
     init(port: UInt16, certificate: [UInt8]? = nil, key: [UInt8]? = nil) throws {
-        descriptor = socket(AF_INET, 1, 0)
+        let descriptor = socket(AF_INET, 1, 0)
         var address = sockaddr_in()
         address.sin_family = sa_family_t(AF_INET)
         address.sin_port = port.bigEndian
@@ -35,8 +35,11 @@ final class TLSClient {
         }
         var limit = timeval(tv_sec: 20, tv_usec: 0)
         setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
-        context = SSL_CTX_new(TLS_client_method())
-        session = SSL_new(context)
+        let context = SSL_CTX_new(TLS_client_method())
+        let session = SSL_new(context)
+        self.descriptor = descriptor
+        self.context = context
+        self.session = session
         if let certificate, let key {
             Self.withMemory(certificate) { SSL_use_certificate(session, PEM_read_bio_X509($0, nil, nil, nil)) }
             Self.withMemory(key) { SSL_use_PrivateKey(session, PEM_read_bio_PrivateKey($0, nil, nil, nil)) }

@@ -22,7 +22,7 @@ final class TestServer {
         var template = Array("/tmp/hostd-api-XXXXXX".utf8CString)
         guard mkdtemp(&template) != nil else { throw PluginError.internal("mkdtemp: \(errno)") }
         directory = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
-        let configuration = try HostConfiguration.parse("plugins: []\n", file: "test.yaml")
+        let configuration = try HostConfiguration(text: Array("plugins: []\n".utf8), file: "test.yaml")
         services = try KernelServices(
             directory: directory, store: configuration.store, log: Kernel.Log(level: .error))
         host = TestHost(services.forPlugins)

@@ -23,16 +23,10 @@ struct WatchEncoder: Sendable {
             guard let previous = event.previous else { return nil }
             return selection.matches(previous) ? .deleted : nil
         }
-        let matches = selection.matches(event.record)
-        let existed = event.record.revision != event.record.createRevision
-        guard existed else { return matches ? .added : nil }
-        let matched = event.previous.map(selection.matches) ?? selection.isEverything
-        switch (matched, matches) {
-        case (true, true): return .modified
-        case (false, true): return .added
-        case (true, false): return .deleted
-        case (false, false): return nil
-        }
+        if event.record.hasLeft { return .deleted }
+        guard selection.matches(event.record) else { return nil }
+        let isNew = event.record.hasEntered || event.record.revision == event.record.createRevision
+        return isNew ? .added : .modified
     }
 
     /// Appends the event of a change, if it has one.
