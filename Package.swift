@@ -78,6 +78,9 @@ var targets: [Target] = [
         name: "ObjectsBenchmark", dependencies: ["Objects", "ObjectSchema"], path: "Benchmarks/Objects",
         swiftSettings: strict),
     .executableTarget(
+        name: "InterposerBenchmark", dependencies: ["CInterposer", "PluginAPI", "PluginKit"], path: "Benchmarks/Interposer",
+        swiftSettings: strict + [.unsafeFlags(["-parse-as-library"])], linkerSettings: [.unsafeFlags(["-Xlinker", "-rpath=$ORIGIN/../lib"])]),
+    .executableTarget(
         name: "StoreBenchmark", dependencies: ["Kernel", "PluginAPI"], path: "Benchmarks/Store", swiftSettings: strict,
         linkerSettings: [.unsafeFlags(["-Xlinker", "-rpath=$ORIGIN/../lib"])]),
 

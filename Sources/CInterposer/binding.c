@@ -60,9 +60,7 @@ static int32_t forward_operation(const closure_slot *slot, interposer_target *ta
     }
     arguments[position] = (void *)&ours;
     arguments[position + 1] = &token;
-    ffi_arg result = 0;
-    ffi_call((ffi_cif *)&signature->cif, target->functions[slot->index], &result, arguments);
-    int32_t status = (int32_t)result;
+    int32_t status = call_function(signature, target->functions[slot->index], arguments);
     if (status > 0) {
         report_violation(target, slot->binding->id, slot->index, "a slot returned a positive status");
         status = HOSTD_ERROR_INTERNAL;
@@ -79,6 +77,7 @@ static int32_t forward_operation(const closure_slot *slot, interposer_target *ta
 
 /// Every call of every interposed slot.
 static void forward(ffi_cif *cif, void *result, void **arguments, void *user) {
+    (void)cif;
     const closure_slot *slot = user;
     interposer_target *target = pin_current(slot->binding);
     if (target == NULL) {
@@ -97,9 +96,7 @@ static void forward(ffi_cif *cif, void *result, void **arguments, void *user) {
     if (slot->signature->completion >= 0) {
         status = forward_operation(slot, target, arguments, start);
     } else {
-        ffi_arg value = 0;
-        ffi_call(cif, target->functions[slot->index], &value, arguments);
-        status = (int32_t)value;
+        status = call_function(slot->signature, target->functions[slot->index], arguments);
         if (__builtin_expect(status > 0, 0)) {
             report_violation(target, slot->binding->id, slot->index, "a slot returned a positive status");
             status = HOSTD_ERROR_INTERNAL;

@@ -52,9 +52,7 @@ int32_t interposer_call_slot(const hostd_interface *table, const interposer_desc
     void (*function)(void);
     memcpy(&function, (const char *)table + end - sizeof function, sizeof function);
     if (function == NULL) return HOSTD_ERROR_NOT_SUPPORTED;
-    ffi_arg result = 0;
-    ffi_call((ffi_cif *)&signature->cif, function, &result, values);
-    int32_t status = (int32_t)result;
+    int32_t status = call_function(signature, function, values);
     return status > 0 ? HOSTD_ERROR_INTERNAL : status;
 }
 

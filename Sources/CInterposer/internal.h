@@ -20,6 +20,7 @@ typedef struct signature {
     uint32_t argument_count;
     int32_t completion; ///< Position of the completion's function pointer, -1 = none.
     uint64_t given;     ///< Bit n: argument n is a descriptor that is given away.
+    int32_t is_integral; ///< 1: every argument travels in an integer register or a stack word of its own.
     ffi_cif cif;
     ffi_type *HOSTD_NULLABLE types[ARGUMENT_LIMIT];
 } signature;
@@ -75,6 +76,9 @@ struct interposer_binding {
 void target_unpin(interposer_target *target, _Atomic(uint32_t) *pins);
 void target_record(interposer_target *target, uint32_t slot, uint64_t ticks, int32_t status);
 void report_violation(interposer_target *HOSTD_NULLABLE target, const char *role, uint32_t slot, const char *what);
+
+/// Calls a function with the arguments that `arguments` points to.
+int32_t call_function(const signature *signature, void (*function)(void), void *HOSTD_NONNULL *HOSTD_NONNULL arguments);
 
 /// The raw clock of the statistics, and its length of a tick measured over the process's life.
 uint64_t clock_ticks(void);

@@ -51,7 +51,8 @@ enum CommandLineProgram {
         }
         let isOption = words[0].hasPrefix("-")
         let typed = group.isEmpty ? words[0] : words.prefix(2).joined(separator: " ")
-        let known = isOption ? ["--help", "--version"] : group.isEmpty ? Commands.all.map { $0.words[0] } : group.map(\.name)
+        let known =
+            isOption ? ["--help", "--version"] : group.isEmpty ? Commands.all.map { $0.words[0] } : group.map(\.name)
         Output.errorLine(
             "hostd: unknown \(isOption ? "option" : "command") \(typed)" + suggestion(for: typed, among: known))
         Output.errorLine("See: hostd --help")

@@ -67,7 +67,8 @@ extension CommandSpecification {
     ) throws(UsageError) {
         let parts = word.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
         guard let option = options.first(where: { $0.name == parts[0] }) else {
-            throw UsageError(message: "unknown option \(parts[0])" + suggestion(for: parts[0], among: options.map(\.name)))
+            throw UsageError(
+                message: "unknown option \(parts[0])" + suggestion(for: parts[0], among: options.map(\.name)))
         }
         guard let value = option.value else {
             guard parts.count == 1 else { throw UsageError(message: "\(option.name) takes no value") }
@@ -80,7 +81,8 @@ extension CommandSpecification {
         guard option.choices.isEmpty || option.choices.contains(text) else {
             let choices = option.choices.joined(separator: ", ")
             throw UsageError(
-                message: "\(option.name) cannot be \"\(text)\"; allowed: \(choices)" + suggestion(for: text, among: option.choices))
+                message: "\(option.name) cannot be \"\(text)\"; allowed: \(choices)"
+                    + suggestion(for: text, among: option.choices))
         }
         guard parsed.options.updateValue(text, forKey: option.name) == nil else {
             throw UsageError(message: "\(option.name) is given twice")

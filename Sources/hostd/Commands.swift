@@ -22,7 +22,8 @@ enum Commands {
             .init(name: "--data", value: "DIR", help: "Where all state lies. Default: $HOSTD_DATA."),
             .init(name: "--listen", value: "ADDRESS:PORT", help: "Where the API listens, in place of settings.listen."),
             .init(
-                name: "--log-format", value: "FORMAT", help: "Default: text.", choices: Log.Format.allCases.map(\.rawValue)),
+                name: "--log-format", value: "FORMAT", help: "Default: text.",
+                choices: Log.Format.allCases.map(\.rawValue)),
             .init(
                 name: "--log-level", value: "LEVEL", help: "The least level that is written. Default: info.",
                 choices: Log.Level.allCases.map(\.name)),
@@ -31,8 +32,10 @@ enum Commands {
 
     private static let images = [
         CommandSpecification(
-            words: ["image", "load"], arguments: ["FILE"], summary: "Puts the images of an archive into the image store.",
-            details: "FILE is an OCI archive or a docker-archive: tar, plain or compressed with gzip or zstd. - reads standard input.",
+            words: ["image", "load"], arguments: ["FILE"],
+            summary: "Puts the images of an archive into the image store.",
+            details:
+                "FILE is an OCI archive or a docker-archive: tar, plain or compressed with gzip or zstd. - reads standard input.",
             options: [data, output], run: ImageCommands.load),
         CommandSpecification(
             words: ["image", "list"], summary: "Lists the images in the image store.", options: [data, output],
@@ -45,7 +48,8 @@ enum Commands {
     private static let plugins = [
         CommandSpecification(
             words: ["plugin", "list"], summary: "Shows each plugin, its state, and the calls to its roles.",
-            details: "Calls, errors and latencies are counted per role since the plugin was opened. * marks the selected provider.",
+            details:
+                "Calls, errors and latencies are counted per role since the plugin was opened. * marks the selected provider.",
             options: [data, output], run: PluginCommands.list)
     ]
 
@@ -54,7 +58,8 @@ enum Commands {
             words: ["store", "status"], summary: "Shows the state store's revision, size and health.",
             options: [data, output], run: StoreCommands.status),
         CommandSpecification(
-            words: ["store", "backup"], arguments: ["FILE"], summary: "Writes a consistent copy of the state to a new file.",
+            words: ["store", "backup"], arguments: ["FILE"],
+            summary: "Writes a consistent copy of the state to a new file.",
             details: "FILE appears when it is complete and on disk; an existing one is not touched.",
             options: [data, output], run: StoreCommands.backup),
     ]

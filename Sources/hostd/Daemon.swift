@@ -48,6 +48,7 @@ final class Daemon {
             return ExitCode.data
         }
         defer { services.close() }
+        services.showRoles(of: host, log: log)
         let request = stopRequest
         let environment = HostEnvironment(
             dataDirectory: directory.path, listen: listen ?? configuration.settings.listen, stopWorkloads: stopWorkloads
@@ -92,7 +93,8 @@ final class Daemon {
             Output.line("hostd ready")
         } else {
             do throws(StoreError) {
-                try services.onEndpoint { url, kubeconfig in Output.line("hostd ready \(url) kubeconfig=\(kubeconfig)") }
+                try services.onEndpoint { url, kubeconfig in Output.line("hostd ready \(url) kubeconfig=\(kubeconfig)")
+                }
             } catch {
                 log.error("cannot wait for the endpoint of the API", ["reason": .string(error.message)])
                 return ExitCode.failure

@@ -12,14 +12,18 @@ enum OtherCommands {
             let answer = try client.request(["command": "reload"])
             if Client.isJSON(command) { return Output.line(answer.serializedString()) }
             let pending = answer["atNextStart"].arrayValue.compactMap(\.stringValue)
-            Output.line(pending.isEmpty ? "The configuration is valid and unchanged." : "The configuration is valid. At the next start:")
+            Output.line(
+                pending.isEmpty
+                    ? "The configuration is valid and unchanged." : "The configuration is valid. At the next start:")
             for change in pending { Output.line("  \(change)") }
         }
     }
 
     static func stop(_ command: ParsedCommand) -> Int32 {
         Client.with(command) { client throws(ControlFailure) in
-            _ = try client.request(["command": "stop", "stopWorkloads": .bool(command.flags.contains("--stop-workloads"))])
+            _ = try client.request([
+                "command": "stop", "stopWorkloads": .bool(command.flags.contains("--stop-workloads")),
+            ])
         }
     }
 
@@ -40,7 +44,8 @@ enum OtherCommands {
         }
         return Client.with(command) { client throws(ControlFailure) in
             let answer = try client.call(
-                command.arguments[0], command.arguments[1], arguments(command), plugin: command["--plugin"], files: files,
+                command.arguments[0], command.arguments[1], arguments(command), plugin: command["--plugin"],
+                files: files,
                 timeoutMilliseconds: Int64(seconds) * 1000)
             if let text = answer["text"].stringValue { return Output.line(text) }
             Output.line((answer["value"].exists ? answer["value"] : answer).serializedString())

@@ -31,6 +31,8 @@ enum PluginCommands {
         let id = (role["id"].stringValue ?? "") + (role["selected"].boolValue == true ? "*" : "")
         guard let calls = role["calls"].integerValue else { return [id, "-", "-", "-", "-"] }
         let latency = { (key: String) in calls == 0 ? "-" : Client.duration(role[key].integerValue ?? 0) }
-        return [id, "\(calls)", "\(role["errors"].integerValue ?? 0)", latency("p50Nanoseconds"), latency("p99Nanoseconds")]
+        return [
+            id, "\(calls)", "\(role["errors"].integerValue ?? 0)", latency("p50Nanoseconds"), latency("p99Nanoseconds"),
+        ]
     }
 }

@@ -4,7 +4,9 @@ import Kernel
 /// `hostd run`: reads the command line and the configuration, checks both, and runs the daemon.
 enum RunCommand {
     static func run(_ command: ParsedCommand) -> Int32 {
-        guard let file = command["--config"] else { return usage("--config FILE is missing, such as config/hostd.yaml") }
+        guard let file = command["--config"] else {
+            return usage("--config FILE is missing, such as config/hostd.yaml")
+        }
         guard let directory = Client.dataDirectory(command), !directory.isEmpty else {
             return usage("--data DIR is missing (or HOSTD_DATA)")
         }

@@ -9,10 +9,13 @@ extension HostConfiguration {
             let before = old.settings.json[key].stringValue ?? ""
             changes.append("settings.\(key): \(before) becomes \(value.stringValue ?? "")")
         }
-        if store.engine != old.store.engine { changes.append("store.engine: \(old.store.engine) becomes \(store.engine)") }
+        if store.engine != old.store.engine {
+            changes.append("store.engine: \(old.store.engine) becomes \(store.engine)")
+        }
         if store.options != old.store.options { changes.append("store.options: changed") }
         changes += pluginDifferences(from: old)
-        for role in Set(preferences.keys).union(old.preferences.keys).sorted() where preferences[role] != old.preferences[role] {
+        for role in Set(preferences.keys).union(old.preferences.keys).sorted()
+        where preferences[role] != old.preferences[role] {
             changes.append("roles.\(role): changed")
         }
         return changes
@@ -28,7 +31,9 @@ extension HostConfiguration {
                 continue
             }
             if plugin.library != before.library { changes.append("plugins.\(plugin.name).library: \(plugin.library)") }
-            if plugin.isOptional != before.isOptional { changes.append("plugins.\(plugin.name).optional: \(plugin.isOptional)") }
+            if plugin.isOptional != before.isOptional {
+                changes.append("plugins.\(plugin.name).optional: \(plugin.isOptional)")
+            }
             if plugin.options.json != before.options.json { changes.append("plugins.\(plugin.name).options: changed") }
         }
         if changes.isEmpty, plugins.map(\.name) != old.plugins.map(\.name) { changes.append("plugins: another order") }

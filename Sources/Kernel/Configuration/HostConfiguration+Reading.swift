@@ -34,7 +34,9 @@ extension HostConfiguration {
             guard count >= 0 else { throw failure("cannot be read: \(errorText(errno))") }
             if count == 0 { return text }
             text += buffer[..<count]
-            guard text.count <= YAMLReader.sizeLimit else { throw failure("is longer than \(YAMLReader.sizeLimit) bytes") }
+            guard text.count <= YAMLReader.sizeLimit else {
+                throw failure("is longer than \(YAMLReader.sizeLimit) bytes")
+            }
         }
     }
 
@@ -96,7 +98,8 @@ extension HostConfiguration {
         guard let entry = root.entry("roles") else { return [:] }
         guard case .mapping(let entries) = entry.value.content else {
             if case .scalar("", true) = entry.value.content { return [:] }
-            throw root.failure("roles", "expected a mapping of roles to lists of plugins, found \(entry.value.description)")
+            throw root.failure(
+                "roles", "expected a mapping of roles to lists of plugins, found \(entry.value.description)")
         }
         var preferences: [String: [String]] = [:]
         for role in entries {

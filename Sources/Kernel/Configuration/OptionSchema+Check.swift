@@ -70,7 +70,9 @@ extension OptionSchema {
 
     private static func text(_ node: YAMLNode, _ place: Place, _ rules: TextRules) throws(ConfigurationError) -> JSON {
         guard case .string(let text) = node.json else {
-            guard case .scalar(let text, _) = node.content, node.json != .null else { throw place.expected("text", node) }
+            guard case .scalar(let text, _) = node.content, node.json != .null else {
+                throw place.expected("text", node)
+            }
             throw place.failure("expected text, found \(text): put it in quotes")
         }
         guard text.utf8.count >= rules.minimum, text.utf8.count <= rules.maximum else {

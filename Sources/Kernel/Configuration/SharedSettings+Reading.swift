@@ -24,12 +24,14 @@ extension SharedSettings {
         listen = try scope.text("listen") ?? "127.0.0.1:6443"
         guard ListenAddress(listen) != nil else {
             throw scope.failure(
-                "listen", "\"\(listen)\" is not ADDRESS:PORT with a numeric address, such as 127.0.0.1:6443 or [::1]:6443")
+                "listen",
+                "\"\(listen)\" is not ADDRESS:PORT with a numeric address, such as 127.0.0.1:6443 or [::1]:6443")
         }
         cgroupParent = try scope.text("cgroupParent") ?? "hostd"
         let parts = cgroupParent.split(separator: "/", omittingEmptySubsequences: false)
         guard parts.allSatisfy({ !$0.isEmpty && $0 != "." && $0 != ".." }), cgroupParent.utf8.count <= 200 else {
-            throw scope.failure("cgroupParent", "\"\(cgroupParent)\" is not a relative path such as hostd or system/hostd")
+            throw scope.failure(
+                "cgroupParent", "\"\(cgroupParent)\" is not a relative path such as hostd or system/hostd")
         }
     }
 
@@ -68,9 +70,11 @@ extension SharedSettings {
         _ scope: ConfigurationScope, _ key: String, default value: String
     ) throws(ConfigurationError) -> String {
         let text = try scope.text(key) ?? value
-        let isProper = text.utf8.count <= 253 && text.split(separator: ".", omittingEmptySubsequences: false).allSatisfy {
-            isLabel($0)
-        }
+        let isProper =
+            text.utf8.count <= 253
+            && text.split(separator: ".", omittingEmptySubsequences: false).allSatisfy {
+                isLabel($0)
+            }
         guard isProper else {
             throw scope.failure(
                 key, "\"\(text)\" is not a DNS name: labels of a-z, 0-9 and -, separated by dots, at most 253 bytes")

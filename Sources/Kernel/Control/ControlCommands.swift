@@ -30,7 +30,8 @@ public struct ControlCommands: Sendable {
         default:
             throw ControlFailure(
                 code: HOSTD_ERROR_NOT_SUPPORTED,
-                "unknown command \(request["command"].serializedString()); there are call, plugins, reload, stop and version")
+                "unknown command \(request["command"].serializedString()); there are call, plugins, reload, stop and version"
+            )
         }
     }
 
@@ -40,7 +41,9 @@ public struct ControlCommands: Sendable {
             throw ControlFailure(code: HOSTD_ERROR_INVALID_ARGUMENT, "a call needs \"role\" and \"slot\"")
         }
         let timeout = UInt64(clamping: request["timeoutMilliseconds"].integerValue ?? 0)
-        let deadline = timeout == 0 ? 0 : time(monotonicNow(), plus: timeout.multipliedReportingOverflow(by: 1_000_000).partialValue)
+        let deadline =
+            timeout == 0
+            ? 0 : time(monotonicNow(), plus: timeout.multipliedReportingOverflow(by: 1_000_000).partialValue)
         let lent = files
         if let shape = host.shape(role: role, plugin: request["plugin"].stringValue, slot: slot) {
             let kinds = shape.filter { $0 == "f" || $0 == "F" }
@@ -49,7 +52,8 @@ public struct ControlCommands: Sendable {
         }
         do {
             let result = try host.call(
-                role: role, plugin: request["plugin"].stringValue, slot: slot, arguments: request["arguments"].arrayValue,
+                role: role, plugin: request["plugin"].stringValue, slot: slot,
+                arguments: request["arguments"].arrayValue,
                 files: lent, deadline: deadline)
             return Self.json(result)
         } catch {

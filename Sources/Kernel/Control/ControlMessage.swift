@@ -37,7 +37,9 @@ public struct ControlMessage: Sendable {
     /// Writes the message; blocks. The files stay the caller's.
     public func send(to socket: Int32) throws(ControlFailure) {
         let body = json.serialized()
-        guard body.count <= Self.sizeLimit else { throw ControlFailure("the message has more than \(Self.sizeLimit) bytes") }
+        guard body.count <= Self.sizeLimit else {
+            throw ControlFailure("the message has more than \(Self.sizeLimit) bytes")
+        }
         var bytes = withUnsafeBytes(of: UInt32(body.count).littleEndian) { Array($0) }
         bytes += body
         var sent = 0
@@ -82,7 +84,9 @@ public struct ControlMessage: Sendable {
         do throws(ControlFailure) {
             guard let head = try read(socket, count: 4, files: &files, mayEnd: true) else { return nil }
             let size = head.enumerated().reduce(0) { $0 | Int($1.element) << (8 * $1.offset) }
-            guard size <= limit else { throw ControlFailure("the message has \(size) bytes; at most \(limit) are taken") }
+            guard size <= limit else {
+                throw ControlFailure("the message has \(size) bytes; at most \(limit) are taken")
+            }
             guard let body = try read(socket, count: size, files: &files, mayEnd: false) else { return nil }
             do { return ControlMessage(try JSON(parsing: body), files: files) } catch {
                 throw ControlFailure("the message is not JSON: \(error)")

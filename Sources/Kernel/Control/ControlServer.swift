@@ -46,7 +46,9 @@ public final class ControlServer: @unchecked Sendable {
         for connection in connections { shutdown(connection, Int32(SHUT_RD)) }
         let deadline = monotonicNow() + 10_000_000_000
         while !connections.isEmpty, monitor.wait(until: deadline) {}
-        if !connections.isEmpty { log.warning("commands are still running at the end", ["connections": JSON(connections.count)]) }
+        if !connections.isEmpty {
+            log.warning("commands are still running at the end", ["connections": JSON(connections.count)])
+        }
         monitor.unlock()
     }
 
@@ -65,11 +67,13 @@ public final class ControlServer: @unchecked Sendable {
     }
 
     private func admit(_ connection: Int32) {
-        let isWelcome = isAllowed(connection) && monitor.locked {
-            guard connections.count < Self.connectionLimit else { return false }
-            connections.insert(connection)
-            return true
-        }
+        let isWelcome =
+            isAllowed(connection)
+            && monitor.locked {
+                guard connections.count < Self.connectionLimit else { return false }
+                connections.insert(connection)
+                return true
+            }
         guard isWelcome else {
             close(connection)
             return

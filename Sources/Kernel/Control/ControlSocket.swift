@@ -12,8 +12,14 @@ enum ControlSocket {
             _ = unlink("\(directory)/\(name)")
             let mask = umask(0o177)
             defer { umask(mask) }
-            try with(directory) { address, size in bind(socket, address, size) } failed: { "cannot make \(directory)/\(name): \($0)" }
-            guard Glibc.listen(socket, 16) == 0 else { throw ControlFailure("cannot listen on \(directory)/\(name): \(errorText(errno))") }
+            try with(directory) { address, size in
+                bind(socket, address, size)
+            } failed: {
+                "cannot make \(directory)/\(name): \($0)"
+            }
+            guard Glibc.listen(socket, 16) == 0 else {
+                throw ControlFailure("cannot listen on \(directory)/\(name): \(errorText(errno))")
+            }
             return socket
         } catch {
             close(socket)
@@ -25,7 +31,9 @@ enum ControlSocket {
     static func connect(to directory: String) throws(ControlFailure) -> Int32 {
         let socket = try make()
         do throws(ControlFailure) {
-            try with(directory) { address, size in Glibc.connect(socket, address, size) } failed: { reason in
+            try with(directory) { address, size in
+                Glibc.connect(socket, address, size)
+            } failed: { reason in
                 "no hostd answers on \(directory)/\(name) (\(reason)): start it, or name its data directory with --data or HOSTD_DATA"
             }
             return socket
@@ -51,7 +59,9 @@ enum ControlSocket {
         address.sun_family = sa_family_t(AF_UNIX)
         withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: "/proc/self/fd/\(descriptor)/\(name)".utf8) }
         let status = withUnsafePointer(to: &address) { pointer in
-            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { body($0, socklen_t(MemoryLayout<sockaddr_un>.size)) }
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                body($0, socklen_t(MemoryLayout<sockaddr_un>.size))
+            }
         }
         guard status == 0 else { throw ControlFailure(failed(errorText(errno))) }
     }

@@ -58,7 +58,9 @@ public struct DataDirectory: ~Copyable {
         }
         guard status.st_uid == geteuid() else {
             throw Failure(
-                description: "the data directory \(path) belongs to user \(status.st_uid), hostd runs as user \(geteuid()): give it to that user, or choose another")
+                description:
+                    "the data directory \(path) belongs to user \(status.st_uid), hostd runs as user \(geteuid()): give it to that user, or choose another"
+            )
         }
         guard status.st_mode & 0o077 == 0 || chmod(absolute, 0o700) == 0 else {
             throw Failure(description: "cannot close the data directory \(path) to others: \(errorText(errno))")
@@ -77,7 +79,9 @@ public struct DataDirectory: ~Copyable {
             close(descriptor)
             guard reason == EWOULDBLOCK else { throw Failure(description: "cannot lock \(file): \(errorText(reason))") }
             throw Failure(
-                description: "the data directory \(path) is in use by another hostd (process \(holder)): stop that one, or choose another directory with --data")
+                description:
+                    "the data directory \(path) is in use by another hostd (process \(holder)): stop that one, or choose another directory with --data"
+            )
         }
         let text = "\(getpid())\n"
         guard ftruncate(descriptor, 0) == 0, pwrite(descriptor, text, text.utf8.count, 0) == text.utf8.count else {
@@ -106,7 +110,9 @@ public struct DataDirectory: ~Copyable {
         guard found == "\(format)" else {
             let shown = found.isEmpty || !found.utf8.allSatisfy({ (0x21...0x7E).contains($0) }) ? "damaged" : found
             throw Failure(
-                description: "the data directory \(path) has the format \(shown), this hostd (\(HostEnvironment.version)) uses \(format): run the version that made it, or choose an empty directory with --data")
+                description:
+                    "the data directory \(path) has the format \(shown), this hostd (\(HostEnvironment.version)) uses \(format): run the version that made it, or choose an empty directory with --data"
+            )
         }
     }
 
@@ -123,6 +129,8 @@ public struct DataDirectory: ~Copyable {
         let directory = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
         guard directory >= 0 else { throw Failure(description: "cannot open \(path): \(errorText(errno))") }
         defer { close(directory) }
-        guard fsync(directory) == 0 else { throw Failure(description: "cannot write \(path) to disk: \(errorText(errno))") }
+        guard fsync(directory) == 0 else {
+            throw Failure(description: "cannot write \(path) to disk: \(errorText(errno))")
+        }
     }
 }

@@ -30,7 +30,8 @@ final class HostContext: @unchecked Sendable {
                 interface: NativeTable.head(hostd_log_1.self, HOSTD_LOG_1, HOSTD_LOG_1_SLOTS, this),
                 log: { this, level, message, messageSize, fields, fieldsSize, error in
                     HostContext.of(this).write(
-                        level, ForeignBytes.borrowed(message, messageSize), ForeignBytes.borrowed(fields, fieldsSize), error)
+                        level, ForeignBytes.borrowed(message, messageSize), ForeignBytes.borrowed(fields, fieldsSize),
+                        error)
                 }))
     }
 
@@ -58,7 +59,8 @@ final class HostContext: @unchecked Sendable {
             guard fields.count <= Log.fieldsLimit else {
                 return error.fail(HOSTD_ERROR_INVALID_ARGUMENT, "the fields have more than \(Log.fieldsLimit) bytes")
             }
-            guard let parsed = try? JSON(parsing: UnsafeRawBufferPointer(fields)), let object = parsed.objectValue else {
+            guard let parsed = try? JSON(parsing: UnsafeRawBufferPointer(fields)), let object = parsed.objectValue
+            else {
                 return error.fail(HOSTD_ERROR_INVALID_ARGUMENT, "the fields are not a JSON object")
             }
             members = object

@@ -31,7 +31,9 @@ struct ImageFile {
         guard head.count >= 4, Array(head[..<4]) == [0x7F, 0x45, 0x4C, 0x46] else {
             throw failure("is not a shared library (it is not in ELF format)")
         }
-        guard head.count == 64 else { throw failure("is truncated: it has \(head.count) bytes, less than an ELF header") }
+        guard head.count == 64 else {
+            throw failure("is truncated: it has \(head.count) bytes, less than an ELF header")
+        }
         guard head[4] == 2, head[5] == 1 else {
             throw failure("is made for another machine: it is not 64-bit little-endian")
         }

@@ -46,8 +46,18 @@ public final class KernelServices: Sendable {
             ], store: store?.makeInterface())
     }
 
+    /// Shows the calls to roles among the metrics.
+    public func showRoles(of host: PluginHost, log: Log) {
+        let roles = RoleMetrics(host: host, metrics: metrics, log: log)
+        metrics.onCollect { roles.collect() }
+    }
+
+    /// All series as Prometheus text.
+    public var metricsText: String { metrics.collect() }
+
     /// Calls `body` once, with what the API front publishes as hostd.endpoint, now or later.
-    public func onEndpoint(_ body: @escaping @Sendable (_ url: String, _ kubeconfig: String) -> Void) throws(StoreError) {
+    public func onEndpoint(_ body: @escaping @Sendable (_ url: String, _ kubeconfig: String) -> Void) throws(StoreError)
+    {
         let isDone = Monitor()
         nonisolated(unsafe) var wasCalled = false  // Only touched with `isDone` locked.
         _ = try topics.subscribe(HOSTD_TOPIC_ENDPOINT) { kind, data in

@@ -85,7 +85,9 @@ public final class Log: Sendable {
         writing.withLock { _ in
             var start = 0
             while start < line.count {
-                let count = line.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress! + start, line.count - start) }
+                let count = line.withUnsafeBytes {
+                    Glibc.write(descriptor, $0.baseAddress! + start, line.count - start)
+                }
                 if count > 0 { start += count } else if errno != EINTR { return }  // Nowhere left to say so.
             }
         }

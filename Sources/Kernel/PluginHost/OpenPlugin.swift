@@ -59,7 +59,8 @@ final class OpenPlugin: @unchecked Sendable {
         guard (host.pointee.abi_minimum...host.pointee.abi_maximum).contains(version) else {
             throw PluginFailure(
                 .entry, code: HOSTD_ERROR_VERSION,
-                "the plugin speaks ABI version \(version), this host offers \(offered): use a plugin built for this host")
+                "the plugin speaks ABI version \(version), this host offers \(offered): use a plugin built for this host"
+            )
         }
         guard size >= UInt32(MemoryLayout<hostd_plugin>.size), size <= UInt32(tableSize) else {
             throw PluginFailure(
@@ -83,7 +84,8 @@ final class OpenPlugin: @unchecked Sendable {
         }
         let message = ForeignBytes.message(of: error)
         throw PluginFailure(
-            step, code: status, message.isEmpty ? "the plugin failed with \(statusName(status)) and gave no reason" : message)
+            step, code: status,
+            message.isEmpty ? "the plugin failed with \(statusName(status)) and gave no reason" : message)
     }
 
     private func buffer(
@@ -138,13 +140,16 @@ final class OpenPlugin: @unchecked Sendable {
             throw failure("the plugin declares the role and returns no table for it")
         }
         let head = UnsafeRawPointer(found)
-        let offsets = (MemoryLayout<hostd_interface>.offset(of: \.id), MemoryLayout<hostd_interface>.offset(of: \.slots))
+        let offsets = (
+            MemoryLayout<hostd_interface>.offset(of: \.id), MemoryLayout<hostd_interface>.offset(of: \.slots)
+        )
         guard let idOffset = offsets.0, let slotsOffset = offsets.1,
             let theirID = head.load(fromByteOffset: idOffset, as: UnsafePointer<CChar>?.self),
             let theirSlots = head.load(fromByteOffset: slotsOffset, as: UnsafePointer<CChar>?.self)
         else { throw failure("the table has no id or no slots") }
         guard strncmp(theirID, id, 129) == 0 else {
-            let name = String(decoding: UnsafeRawBufferPointer(start: theirID, count: strnlen(theirID, 128)), as: UTF8.self)
+            let name = String(
+                decoding: UnsafeRawBufferPointer(start: theirID, count: strnlen(theirID, 128)), as: UTF8.self)
             throw failure("the table says that it is \"\(name)\"")
         }
         let size = found.pointee.struct_size

@@ -31,7 +31,9 @@ public struct PluginDescription: Sendable, Equatable {
     }
 
     private static func text(_ json: JSON, _ key: String, limit: Int) throws(PluginFailure) -> String {
-        guard let text = json[key].stringValue else { throw PluginFailure(.describe, "the description lacks the text \"\(key)\"") }
+        guard let text = json[key].stringValue else {
+            throw PluginFailure(.describe, "the description lacks the text \"\(key)\"")
+        }
         guard text.utf8.count <= limit else {
             throw PluginFailure(.describe, "\"\(key)\" has \(text.utf8.count) bytes; at most \(limit) are allowed")
         }
@@ -48,7 +50,8 @@ public struct PluginDescription: Sendable, Equatable {
         for element in elements {
             guard let id = element.stringValue, isRoleIdentifier(id) else {
                 let text = String(element.serializedString().prefix(128))
-                throw PluginFailure(.describe, "\"\(key)\" has \(text), which is not the id of a role such as hostd.scheduler/1")
+                throw PluginFailure(
+                    .describe, "\"\(key)\" has \(text), which is not the id of a role such as hostd.scheduler/1")
             }
             if !ids.contains(id) { ids.append(id) }
         }

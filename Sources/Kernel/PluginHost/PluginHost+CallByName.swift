@@ -71,12 +71,15 @@ extension PluginHost {
         guard interposer_call_shape(letters, &call.byte_count, &call.file_count, &call.scalar_count) == 0 else {
             throw CallFailure(
                 code: HOSTD_ERROR_NOT_SUPPORTED,
-                message: "\(slot) has the shape \(letters), which cannot be called by name: only t, b, f, F, i, u, l, w, h, o, H, W, I and e can")
+                message:
+                    "\(slot) has the shape \(letters), which cannot be called by name: only t, b, f, F, i, u, l, w, h, o, H, W, I and e can"
+            )
         }
         guard arguments.count == Int(call.byte_count + call.scalar_count), files.count == Int(call.file_count) else {
             throw CallFailure(
                 code: HOSTD_ERROR_INVALID_ARGUMENT,
-                message: "\(slot) has the shape \(letters): it takes \(call.byte_count + call.scalar_count) arguments and "
+                message:
+                    "\(slot) has the shape \(letters): it takes \(call.byte_count + call.scalar_count) arguments and "
                     + "\(call.file_count) files, not \(arguments.count) and \(files.count)")
         }
         var buffers: [UnsafeMutableBufferPointer<UInt8>] = []
@@ -95,7 +98,8 @@ extension PluginHost {
                 guard let number = arguments[next].integerValue else {
                     for buffer in buffers { buffer.deallocate() }
                     throw CallFailure(
-                        code: HOSTD_ERROR_INVALID_ARGUMENT, message: "argument \(next + 1) of \(slot) must be a whole number")
+                        code: HOSTD_ERROR_INVALID_ARGUMENT,
+                        message: "argument \(next + 1) of \(slot) must be a whole number")
                 }
                 interposer_call_set_scalar(&call, UInt32(scalar), number)
                 scalar += 1
@@ -112,7 +116,8 @@ extension PluginHost {
         if letters.contains("o") {
             do { result.output = try ForeignBytes.take(call.output, limit: 64 << 20) } catch {
                 throw CallFailure(
-                    code: HOSTD_ERROR_RESOURCE_EXHAUSTED, message: "the answer has \(error.size) bytes; at most \(error.limit) are passed on")
+                    code: HOSTD_ERROR_RESOURCE_EXHAUSTED,
+                    message: "the answer has \(error.size) bytes; at most \(error.limit) are passed on")
             }
         }
         if letters.contains("H") || letters.contains("W") { result.number = call.handle }
@@ -122,7 +127,9 @@ extension PluginHost {
 
     /// Letters of a slot, so that a caller knows what becomes of its files. nil when there is no such slot.
     public func shape(role: String, plugin: String?, slot: String) -> String? {
-        guard let (_, descriptor) = try? table(role: role, plugin: plugin), let index = descriptor.find(slot) else { return nil }
+        guard let (_, descriptor) = try? table(role: role, plugin: plugin), let index = descriptor.find(slot) else {
+            return nil
+        }
         return descriptor.letters(index)
     }
 }

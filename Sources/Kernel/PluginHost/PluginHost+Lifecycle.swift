@@ -67,16 +67,19 @@ extension PluginHost {
         }
         var settings = configuration.settings.json
         settings["listen"] = .string(state.withLock { $0.environment?.listen } ?? configuration.settings.listen)
-        try instance.configure(
-            settings: settings,
-            paths: ["data": .string(paths.data), "plugin": .string(directory), "libexec": .string(paths.libexec)])
+        let places: JSON = [
+            "data": .string(paths.data), "plugin": .string(directory), "libexec": .string(paths.libexec),
+        ]
+        try steps.during(.configure, of: instance.name) { () throws(PluginFailure) in
+            try instance.configure(settings: settings, paths: places)
+        }
         for role in instance.description?.provides ?? [] where role != HOSTD_STATE_1 { _ = binding(of: role) }
     }
 
     private func activate(_ instance: PluginInstance) throws(PluginFailure) {
         try requireProviders(of: instance) { $0.isActive }
         let start = monotonicNow()
-        try instance.activate()
+        try steps.during(.activate, of: instance.name) { () throws(PluginFailure) in try instance.activate() }
         bindRoles(of: instance)
         state.withLock { $0.activated.append(instance.name) }
         let milliseconds = Double((monotonicNow() - start) / 10_000) / 100
@@ -157,7 +160,11 @@ extension PluginHost {
                 "calls are still inside a plugin that ends",
                 ["plugin": .string(instance.name), "role": .string(role), "calls": .integer(Int64(target.calls))])
         }
-        do throws(PluginFailure) { try instance.deactivate() } catch { record(error, of: instance) }
+        do throws(PluginFailure) {
+            try steps.during(.deactivate, of: instance.name) { () throws(PluginFailure) in try instance.deactivate() }
+        } catch {
+            record(error, of: instance)
+        }
         watchers.announce(changes(of: instance, isActive: false))
         let deadline = monotonicNow() + Self.drainLimit
         for (role, target) in targets {
@@ -165,7 +172,10 @@ extension PluginHost {
             if !isDrained {
                 log.warning(
                     "a plugin ended without finishing its operations",
-                    ["plugin": .string(instance.name), "role": .string(role), "operations": .integer(Int64(target.operations))])
+                    [
+                        "plugin": .string(instance.name), "role": .string(role),
+                        "operations": .integer(Int64(target.operations)),
+                    ])
             }
         }
         log.debug("plugin \(instance.name) is deactivated")

@@ -38,7 +38,8 @@ extension PluginHost {
     private func report(of role: String, _ target: RoleTarget, isSelected: Bool) -> JSON {
         let figures = target.figures()
         return [
-            "id": .string(role), "selected": .bool(isSelected), "calls": JSON(figures.calls), "errors": JSON(figures.errors),
+            "id": .string(role), "selected": .bool(isSelected), "calls": JSON(figures.calls),
+            "errors": JSON(figures.errors),
             "violations": JSON(figures.violations), "p50Nanoseconds": JSON(figures.p50Nanoseconds),
             "p99Nanoseconds": JSON(figures.p99Nanoseconds), "inside": JSON(target.calls + target.operations),
         ]

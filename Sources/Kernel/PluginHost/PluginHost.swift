@@ -13,7 +13,9 @@ public final class PluginHost: Sendable {
         /// The embedded engine of hostd.store/1; nil when a plugin provides the role.
         public var store: UnsafePointer<hostd_interface>?
 
-        public init(tables: [String: UnsafePointer<hostd_interface>] = [:], store: UnsafePointer<hostd_interface>? = nil) {
+        public init(
+            tables: [String: UnsafePointer<hostd_interface>] = [:], store: UnsafePointer<hostd_interface>? = nil
+        ) {
             self.tables = tables
             self.store = store
         }
@@ -47,6 +49,7 @@ public final class PluginHost: Sendable {
     let search: PluginSearch
     let instances: [PluginInstance]
     let watchers = RoleWatchers()
+    let steps: StepWatch
     let state: Mutex<State>
 
     /// How long calls and operations may take to leave a plugin that ends. Nanoseconds.
@@ -58,7 +61,14 @@ public final class PluginHost: Sendable {
         self.log = log
         instances = configuration.plugins.map { PluginInstance(settings: $0) }
         state = Mutex(State())
+        steps = StepWatch(log: log)
         ViolationReports.send(to: log)
+    }
+
+    /// Every provider that has a table, by plugin and role.
+    var allTargets: [(plugin: String, role: String, target: RoleTarget)] {
+        let store = state.withLock { $0.embeddedStore }.map { [("embedded", HOSTD_STORE_1, $0)] } ?? []
+        return store + instances.flatMap { instance in instance.targets.map { (instance.name, $0.key, $0.value) } }
     }
 
     func instance(_ name: String) -> PluginInstance? { instances.first { $0.name == name } }
@@ -69,8 +79,11 @@ public final class PluginHost: Sendable {
     public func open() {
         for instance in instances {
             let context = HostContext(name: instance.name, log: log) { [unowned self] id in self.interface(id) }
-            do {
-                try instance.openImage(search, configurationFile: configuration.file, host: UnsafePointer(context.host))
+            do throws(PluginFailure) {
+                try steps.during(.open, of: instance.name) { () throws(PluginFailure) in
+                    try instance.openImage(
+                        search, configurationFile: configuration.file, host: UnsafePointer(context.host))
+                }
                 log.debug("opened a plugin", ["plugin": .string(instance.name), "path": .string(instance.path)])
             } catch {
                 record(error, of: instance)
@@ -93,10 +106,14 @@ public final class PluginHost: Sendable {
     /// Checks that plugins which `roles:` prefers for a role provide it, and that the store's plugin provides the store.
     public func preferenceMistakes() -> [ConfigurationError] {
         var wanted = configuration.preferences
-        if configuration.store.engine != "embedded" { wanted[HOSTD_STORE_1, default: []].append(configuration.store.engine) }
+        if configuration.store.engine != "embedded" {
+            wanted[HOSTD_STORE_1, default: []].append(configuration.store.engine)
+        }
         return wanted.sorted { $0.key < $1.key }.flatMap { role, names in
             names.compactMap { name -> ConfigurationError? in
-                guard let description = instance(name)?.description, !description.provides.contains(role) else { return nil }
+                guard let description = instance(name)?.description, !description.provides.contains(role) else {
+                    return nil
+                }
                 return ConfigurationError(
                     file: configuration.file, mark: .none, keyPath: "roles.\(role)",
                     message: "the plugin \(name) does not provide this role; it provides \(list(description.provides))")
@@ -134,7 +151,9 @@ public final class PluginHost: Sendable {
     /// The binding of a role that the headers or a plugin declare, made when it is first asked for.
     func binding(of role: String) -> RoleBinding? {
         if let known = state.withLock({ $0.bindings[role] }) { return known }
-        guard let descriptor = descriptor(of: role), let made = RoleBinding(id: role, descriptor: descriptor) else { return nil }
+        guard let descriptor = descriptor(of: role), let made = RoleBinding(id: role, descriptor: descriptor) else {
+            return nil
+        }
         let binding = state.withLock { state -> RoleBinding in
             if let known = state.bindings[role] { return known }  // Another thread was faster; ours is never seen.
             state.bindings[role] = made
@@ -145,7 +164,7 @@ public final class PluginHost: Sendable {
     }
 
     private func descriptor(of role: String) -> SlotDescriptor? {
-        if let slots = RoleCatalog.roles[role] { return try? SlotDescriptor(slots) }  // A test parses every one.
+        if let slots = RoleCatalog.roles[role] { return try? SlotDescriptor(slots) }
         for instance in instances where instance.provides(role) {
             if let target = instance.targets[role] { return target.descriptor }
             if let plugin = instance.open, let (_, descriptor) = try? plugin.interface(role) { return descriptor }
@@ -155,7 +174,9 @@ public final class PluginHost: Sendable {
 
     /// The table of one named provider. Valid for ever; answers UNAVAILABLE while the plugin is not active.
     func providerTable(of role: String, plugin: String) -> UnsafePointer<hostd_interface>? {
-        guard let instance = instance(plugin), instance.provides(role), let target = instance.targets[role] else { return nil }
+        guard let instance = instance(plugin), instance.provides(role), let target = instance.targets[role] else {
+            return nil
+        }
         let key = "\(role) \(plugin)"
         if let known = state.withLock({ $0.providerBindings[key] }) { return known.table }
         guard let made = RoleBinding(id: role, descriptor: target.descriptor) else { return nil }

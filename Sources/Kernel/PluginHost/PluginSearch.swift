@@ -18,8 +18,13 @@ public struct PluginSearch: Sendable {
         return PluginSearch(executableDirectory: directory(of: path))
     }
 
-    /// The installation's directory of helper programs.
-    public var libexecDirectory: String { Self.directory(of: executableDirectory) + "/libexec" }
+    /// The installation's directory of helper programs: `../libexec` beside the executable or, in a build directory of
+    /// SwiftPM (ROOT/.build/TRIPLE/CONFIGURATION), ROOT/build/libexec.
+    public var libexecDirectory: String {
+        let installed = Self.directory(of: executableDirectory) + "/libexec"
+        let root = Self.directory(of: Self.directory(of: Self.directory(of: executableDirectory)))
+        return Self.canonical(installed) ?? Self.canonical(root + "/build/libexec") ?? installed
+    }
 
     /// The file of `library`: a path (with a slash; relative to the configuration file), or a name that is looked for as
     /// `../plugins/NAME.so` beside the executable and, in a build directory of SwiftPM, as `libhostd-plugin-NAME.so`.
@@ -35,7 +40,8 @@ public struct PluginSearch: Sendable {
         if let found = Self.canonical(installed) { return found }
         if let built = builtLibrary(library) { return built }
         throw PluginFailure(
-            .find, code: HOSTD_ERROR_NOT_FOUND, "there is no file \(installed); name the file in `library:`, or install it there")
+            .find, code: HOSTD_ERROR_NOT_FOUND,
+            "there is no file \(installed); name the file in `library:`, or install it there")
     }
 
     private func builtLibrary(_ library: String) -> String? {

@@ -16,7 +16,7 @@ extension RoleTable {
     public static func apiExtension(_ implementation: any APIExtensionProvider) -> UnsafePointer<hostd_interface> {
         let table = allocate(
             hostd_api_extension_1.self, id: HOSTD_API_EXTENSION_1, slots: HOSTD_API_EXTENSION_1_SLOTS,
-            provider: implementation)
+            box: ProviderBox<any APIExtensionProvider>(implementation))
         table.pointee.routes = { this, response, error in
             answering(error) {
                 let routes = try provider(of: this, as: (any APIExtensionProvider).self).routes()

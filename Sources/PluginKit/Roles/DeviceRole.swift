@@ -23,7 +23,7 @@ public protocol DeviceProvider: AnyObject, Sendable {
 extension RoleTable {
     /// The C table of a provider of hostd.device/1. It keeps the provider alive for good: make it once per plugin instance.
     public static func device(_ implementation: any DeviceProvider) -> UnsafePointer<hostd_interface> {
-        let table = allocate(hostd_device_1.self, id: HOSTD_DEVICE_1, slots: HOSTD_DEVICE_1_SLOTS, provider: implementation)
+        let table = allocate(hostd_device_1.self, id: HOSTD_DEVICE_1, slots: HOSTD_DEVICE_1_SLOTS, box: ProviderBox<any DeviceProvider>(implementation))
         table.pointee.status = { this, deadline, data, size, response, error in
             answerJSON(this, data, size, response, error) { (it: any DeviceProvider, request) in
                 try it.status(request, deadline: deadline)

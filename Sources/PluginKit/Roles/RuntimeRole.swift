@@ -71,7 +71,7 @@ public protocol RuntimeProvider: AnyObject, Sendable {
 extension RoleTable {
     /// The C table of a provider of hostd.runtime/1. It keeps the provider alive for good: make it once per plugin instance.
     public static func runtime(_ implementation: any RuntimeProvider) -> UnsafePointer<hostd_interface> {
-        let table = allocate(hostd_runtime_1.self, id: HOSTD_RUNTIME_1, slots: HOSTD_RUNTIME_1_SLOTS, provider: implementation)
+        let table = allocate(hostd_runtime_1.self, id: HOSTD_RUNTIME_1, slots: HOSTD_RUNTIME_1_SLOTS, box: ProviderBox<any RuntimeProvider>(implementation))
         table.pointee.status = { this, deadline, data, size, response, error in
             answerJSON(this, data, size, response, error) { (it: any RuntimeProvider, request) in
                 try it.status(request, deadline: deadline)

@@ -11,7 +11,7 @@ enum {
     DESCRIBE_ERROR, DESCRIBE_LONG, DESCRIBE_LONG_ERROR, DESCRIBE_NOT_JSON, DESCRIBE_LONG_NAME, DESCRIBE_BAD_ROLE,
     DESCRIBE_BAD_TEXT, SCHEMA_ERROR, SCHEMA_LONG, SCHEMA_LONG_ERROR, SCHEMA_NOT_JSON, SCHEMA_BAD_KEYWORD, CONFIGURE_ERROR,
     CONFIGURE_LONG_ERROR, ACTIVATE_ERROR, ACTIVATE_LONG_ERROR, DEACTIVATE_ERROR, DEACTIVATE_LONG_ERROR, CONSTRUCTOR_PRINTS,
-    NULL_SLOTS, NO_TABLE, OTHER_ID, OTHER_SLOTS, BAD_SLOTS, REQUIRES_ABSENT, REQUIRES_ITSELF, OPTIONS, NO_ENTRY,
+    NULL_SLOTS, NO_TABLE, OTHER_ID, OTHER_SLOTS, BAD_SLOTS, REQUIRES_ABSENT, REQUIRES_ITSELF, OPTIONS, OWN_ROLE, NO_ENTRY,
 };
 #ifndef CASE
 #define CASE GOOD
@@ -67,6 +67,20 @@ static const hostd_scheduler_1 scheduler = {
     .reset = CASE == NULL_SLOTS ? NULL : reset,
 };
 
+/// com.example.cache/1, which no header of hostd knows: echoes a key.
+static int32_t cache_get(void *self, const uint8_t *key, uint64_t size, hostd_buffer *value, hostd_error *error) {
+    (void)self, (void)error;
+    uint8_t *copy = malloc(size + 1);
+    memcpy(copy, key, size);
+    *value = (hostd_buffer){copy, size, release, copy};
+    return HOSTD_OK;
+}
+
+static const struct {
+    hostd_interface interface;
+    int32_t (*get)(void *, const uint8_t *, uint64_t, hostd_buffer *, hostd_error *);
+} cache = {{sizeof cache, 0, NULL, "com.example.cache/1", "get:boe"}, cache_get};
+
 static int32_t describe(void *self, hostd_buffer *out, hostd_error *error) {
     (void)self;
     switch (CASE) {
@@ -82,6 +96,9 @@ static int32_t describe(void *self, hostd_buffer *out, hostd_error *error) {
     }
     case REQUIRES_ABSENT:
         *out = text("{\"name\":\"" NAME "\",\"version\":\"1\",\"requires\":[\"com.example.absent/1\"]}");
+        return HOSTD_OK;
+    case OWN_ROLE:
+        *out = text("{\"name\":\"" NAME "\",\"version\":\"1\",\"provides\":[\"com.example.cache/1\"]}");
         return HOSTD_OK;
     case REQUIRES_ITSELF:
         *out = text("{\"name\":\"" NAME "\",\"version\":\"1\",\"provides\":[\"com.example." NAME "/1\"],"
@@ -127,6 +144,7 @@ static void destroy(void *self) { (void)self; }
 
 static const hostd_interface *get_interface(void *self, const char *id) {
     (void)self;
+    if (CASE == OWN_ROLE) return strcmp(id, "com.example.cache/1") == 0 ? &cache.interface : NULL;
     return CASE != NO_TABLE && strcmp(id, HOSTD_SCHEDULER_1) == 0 ? &scheduler.interface : NULL;
 }
 

@@ -6,7 +6,9 @@ import XCTest
 
 /// The executable from outside: what it prints, and how it exits.
 final class CommandLineTests: XCTestCase {
-    private func hostd(_ arguments: [String], environment: [String] = ["PATH=/usr/bin:/bin"]) throws -> (status: Int32, output: String, errors: String) {
+    private func hostd(_ arguments: [String], environment: [String] = ["PATH=/usr/bin:/bin"]) throws -> (
+        status: Int32, output: String, errors: String
+    ) {
         let process = try Spawned([try Fixture.hostd()] + arguments, environment: environment)
         let status = try process.wait()
         return (status, process.outputText, process.errorText)
@@ -42,11 +44,14 @@ final class CommandLineTests: XCTestCase {
     func testHelpIsCompleteForEveryCommand() throws {
         let overview = try hostd(["--help"])
         XCTAssertEqual(overview.status, 0)
-        for part in ["run ", "image load FILE", "plugin list", "store backup FILE", "reload", "Exit codes:", "HOSTD_DATA"] {
+        for part in [
+            "run ", "image load FILE", "plugin list", "store backup FILE", "reload", "Exit codes:", "HOSTD_DATA",
+        ] {
             XCTAssertTrue(overview.output.contains(part), part)
         }
         let commands = [
-            ["run"], ["image", "load"], ["image", "list"], ["image", "remove"], ["plugin", "list"], ["store", "status"],
+            ["run"], ["image", "load"], ["image", "list"], ["image", "remove"], ["plugin", "list"],
+            ["store", "status"],
             ["store", "backup"], ["reload"], ["stop"], ["call"], ["version"],
         ]
         for command in commands {
@@ -64,8 +69,14 @@ final class CommandLineTests: XCTestCase {
         let rows: [(text: String, part: String)] = [
             ("plugins: [{name: a, libary: x}]", "h.yaml:1:21: plugins[0].libary: unknown key"),
             ("plugins: [", "is not YAML"),
-            ("plugins: [{name: bad, library: \(library), options: {mode: quick}}]", "options.mode: the text \"quick\" is not possible"),
-            ("plugins: [{name: bad, library: \(library)}]\nroles: {hostd.api/1: [bad]}", "the plugin bad does not provide this role"),
+            (
+                "plugins: [{name: bad, library: \(library), options: {mode: quick}}]",
+                "options.mode: the text \"quick\" is not possible"
+            ),
+            (
+                "plugins: [{name: bad, library: \(library)}]\nroles: {hostd.api/1: [bad]}",
+                "the plugin bad does not provide this role"
+            ),
         ]
         for row in rows {
             let result = try hostd(["run", "--config", try directory.write("h.yaml", row.text), "--data", data])
@@ -79,7 +90,8 @@ final class CommandLineTests: XCTestCase {
     func testFailingPluginsExitWithThree() throws {
         let directory = try ScratchDirectory()
         for fault in ["NO_ENTRY", "WRONG_ABI", "CONFIGURE_ERROR", "ACTIVATE_ERROR", "NO_TABLE"] {
-            let library = try Fixture.badPlugin(fault, in: directory, name: fault.lowercased().replacing("_", with: "-"))
+            let library = try Fixture.badPlugin(
+                fault, in: directory, name: fault.lowercased().replacing("_", with: "-"))
             let file = try directory.write("h.yaml", "plugins: [{name: bad, library: \(library)}]")
             let result = try hostd(["run", "--config", file, "--data", "\(directory.path)/data"])
             XCTAssertEqual(result.status, 3, fault)
@@ -97,8 +109,12 @@ final class CommandLineTests: XCTestCase {
         try directory.write("damaged/format", [0, 1, 2])
         try directory.write("file", "x")
         for (name, part) in [
-            ("other", "has the format 99, this hostd (\(HostEnvironment.version)) uses 1: run the version that made it"),
-            ("damaged", "has the format damaged"), ("file", "is not a directory"), ("file/below", "cannot make the data directory"),
+            (
+                "other",
+                "has the format 99, this hostd (\(HostEnvironment.version)) uses 1: run the version that made it"
+            ),
+            ("damaged", "has the format damaged"), ("file", "is not a directory"),
+            ("file/below", "cannot make the data directory"),
         ] {
             let result = try hostd(["run", "--config", file, "--data", "\(directory.path)/\(name)"])
             XCTAssertEqual(result.status, 4, name)
@@ -111,7 +127,9 @@ final class CommandLineTests: XCTestCase {
         let library = try Fixture.badPlugin("CONSTRUCTOR_PRINTS", in: directory)
         let config = try directory.write("h.yaml", "plugins: [{name: bad, library: \(library)}]")
         let data = "\(directory.path)/" + String(repeating: "d", count: 120)
-        let daemon = try Spawned([try Fixture.hostd(), "run", "--config", config, "--data", data, "--log-format", "json"])
+        let daemon = try Spawned([
+            try Fixture.hostd(), "run", "--config", config, "--data", data, "--log-format", "json",
+        ])
         try daemon.read { $0.outputText.contains("\n") }
         XCTAssertEqual(daemon.outputText, "hostd ready\n", "what a plugin prints must not get here")
         XCTAssertTrue(daemon.errorText.contains("a constructor prints on standard output"))
@@ -139,7 +157,8 @@ final class CommandLineTests: XCTestCase {
         XCTAssertEqual(second.status, 4)
         XCTAssertTrue(second.errors.contains("is in use by another hostd (process \(daemon.processID))"), second.errors)
 
-        XCTAssertEqual(try hostd(["reload"], environment: environment).output, "The configuration is valid and unchanged.\n")
+        XCTAssertEqual(
+            try hostd(["reload"], environment: environment).output, "The configuration is valid and unchanged.\n")
         try directory.write("h.yaml", "plugins: [{name: bad, library: \(library)}]\nsettings: {nodeName: beta}")
         let changed = try hostd(["reload"], environment: environment)
         XCTAssertTrue(changed.output.contains("settings.nodeName: "), changed.output)
@@ -153,7 +172,9 @@ final class CommandLineTests: XCTestCase {
         let backup = try hostd(["store", "backup", "\(directory.path)/copy"], environment: environment)
         XCTAssertEqual(backup.status, 0, backup.errors)
         XCTAssertEqual(access("\(directory.path)/copy", F_OK), 0)
-        XCTAssertEqual(try hostd(["store", "backup", "\(directory.path)/copy"], environment: environment).status, 1, "never over an old one")
+        XCTAssertEqual(
+            try hostd(["store", "backup", "\(directory.path)/copy"], environment: environment).status, 1,
+            "never over an old one")
 
         daemon.signal(SIGTERM)
         XCTAssertEqual(try daemon.wait(), 0)

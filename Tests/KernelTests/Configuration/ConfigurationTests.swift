@@ -45,15 +45,30 @@ final class ConfigurationTests: XCTestCase {
 
     func testMistakesNamePlaceKeyAndRemedy() {
         let rows: [(text: String, expected: String)] = [
-            ("setings: {}", "h.yaml:1:1: setings: unknown key; allowed are settings, store, plugins and roles; did you mean settings?"),
+            (
+                "setings: {}",
+                "h.yaml:1:1: setings: unknown key; allowed are settings, store, plugins and roles; did you mean settings?"
+            ),
             ("settings:\n  podrange: 1", "h.yaml:2:3: settings.podrange: unknown key; allowed are"),
-            ("settings:\n  podRange: a\n  podRange: b", "h.yaml:3:3: settings.podRange: the key is there twice, first in line 2"),
+            (
+                "settings:\n  podRange: a\n  podRange: b",
+                "h.yaml:3:3: settings.podRange: the key is there twice, first in line 2"
+            ),
             ("settings: [1]", "h.yaml:1:11: settings: expected a mapping with the keys"),
-            ("settings:\n  podRange: 10.244.0.0", "h.yaml:2:13: settings.podRange: \"10.244.0.0\" is not an IPv4 range"),
+            (
+                "settings:\n  podRange: 10.244.0.0",
+                "h.yaml:2:13: settings.podRange: \"10.244.0.0\" is not an IPv4 range"
+            ),
             ("settings: {podRange: 10.244.0.7/24}", "address bits behind its prefix; the range is 10.244.0.0/24"),
             ("settings: {podRange: 10.244.0.0/31}", "wrong size; allowed are prefixes from /8 to /29"),
-            ("settings: {podRange: 10.96.1.0/24}", "settings.serviceRange: 10.96.0.0/16 overlaps podRange 10.96.1.0/24"),
-            ("settings: {dnsAddress: 10.0.0.1}", "settings.dnsAddress: \"10.0.0.1\" is not an IPv4 address within serviceRange"),
+            (
+                "settings: {podRange: 10.96.1.0/24}",
+                "settings.serviceRange: 10.96.0.0/16 overlaps podRange 10.96.1.0/24"
+            ),
+            (
+                "settings: {dnsAddress: 10.0.0.1}",
+                "settings.dnsAddress: \"10.0.0.1\" is not an IPv4 address within serviceRange"
+            ),
             ("settings: {dnsAddress: 10.096.0.1}", "is not an IPv4 address"),
             ("settings: {listen: localhost:6443}", "settings.listen: \"localhost:6443\" is not ADDRESS:PORT"),
             ("settings: {listen: \"127.0.0.1:0\"}", "settings.listen"),
@@ -63,19 +78,31 @@ final class ConfigurationTests: XCTestCase {
             ("settings: {cgroupParent: ../x}", "settings.cgroupParent"),
             ("settings: {nodeName: [a]}", "settings.nodeName: expected text, found a list"),
             ("store: {engine: etcd}", "store.engine: \"etcd\" is not possible; allowed: embedded"),
-            ("store: {options: {historySeconds: 90000}}", "store.options.historySeconds: expected a whole number from 0 to 86400, found 90000"),
+            (
+                "store: {options: {historySeconds: 90000}}",
+                "store.options.historySeconds: expected a whole number from 0 to 86400, found 90000"
+            ),
             ("store: {options: {history: 1}}", "store.options.history: unknown option; allowed are"),
             ("plugins: {}", "plugins: expected a list, found a mapping"),
             ("plugins:\n  - library: x", "h.yaml:2:5: plugins[0]: the key name is missing"),
             ("plugins: [{name: A}]", "plugins[0].name: \"A\" is not a name"),
             ("plugins: [{name: a}, {name: a}]", "plugins[1].name: \"a\" is taken"),
             ("plugins: [{name: embedded}]", "plugins[0].name: \"embedded\" is taken"),
-            ("plugins: [{name: a, optional: yes}]", "plugins[0].optional: expected true or false, found the text \"yes\""),
-            ("plugins: [{name: a, isolation: process}]", "plugins[0].isolation: \"process\" is not possible; allowed: shared"),
+            (
+                "plugins: [{name: a, optional: yes}]",
+                "plugins[0].optional: expected true or false, found the text \"yes\""
+            ),
+            (
+                "plugins: [{name: a, isolation: process}]",
+                "plugins[0].isolation: \"process\" is not possible; allowed: shared"
+            ),
             ("plugins: [{name: a, path: x}]", "plugins[0].path: unknown key"),
             ("roles: {scheduler: []}", "roles.scheduler: \"scheduler\" is not the id of a role"),
             ("roles: {hostd.a/1: x}", "roles.hostd.a/1: expected a list of names of plugins"),
-            ("plugins: [{name: dns}]\nroles: {hostd.a/1: [dn]}", "no plugin is named \"dn\"; there are dns; did you mean dns?"),
+            (
+                "plugins: [{name: dns}]\nroles: {hostd.a/1: [dn]}",
+                "no plugin is named \"dn\"; there are dns; did you mean dns?"
+            ),
             ("plugins: [{name: a}]\nroles: {hostd.a/1: [a, a]}", "roles.hostd.a/1[1]: \"a\" is there twice"),
             ("a: &x 1", "anchors (&name) and tags (!name) are not allowed"),
             ("a: !!str 1", "anchors (&name) and tags (!name) are not allowed"),
@@ -113,7 +140,10 @@ final class ConfigurationTests: XCTestCase {
         let new = try read("settings: {listen: \"127.0.0.1:7000\"}\nplugins: [{name: b, options: {x: 2}}, {name: c}]")
         XCTAssertEqual(
             new.differences(from: old),
-            ["settings.listen: 127.0.0.1:6443 becomes 127.0.0.1:7000", "plugins.a: removed", "plugins.b.options: changed", "plugins.c: added"])
+            [
+                "settings.listen: 127.0.0.1:6443 becomes 127.0.0.1:7000", "plugins.a: removed",
+                "plugins.b.options: changed", "plugins.c: added",
+            ])
         XCTAssertEqual(old.differences(from: old), [])
     }
 }

@@ -25,9 +25,12 @@ final class OptionSchemaTests: XCTestCase {
     func testValuesPassAndDefaultsAreFilledIn() throws {
         XCTAssertEqual(try check("name: a"), ["name": "a", "port": 53, "mode": "safe", "limits": ["cpu": 4]])
         XCTAssertEqual(
-            try check("{name: abc, port: 0x35, ratio: 1, mode: fast, upstream: [a], limits: {memory: 7}, labels: {x: \"1\"}, anything: [1], on: true}"),
+            try check(
+                "{name: abc, port: 0x35, ratio: 1, mode: fast, upstream: [a], limits: {memory: 7}, labels: {x: \"1\"}, anything: [1], on: true}"
+            ),
             [
-                "name": "abc", "port": 53, "ratio": 1, "mode": "fast", "upstream": ["a"], "limits": ["memory": 7, "cpu": 4],
+                "name": "abc", "port": 53, "ratio": 1, "mode": "fast", "upstream": ["a"],
+                "limits": ["memory": 7, "cpu": 4],
                 "labels": ["x": "1"], "anything": [1], "on": true,
             ])
     }
@@ -42,11 +45,17 @@ final class OptionSchemaTests: XCTestCase {
             ("{name: a, port: 1.5}", "options.port: expected a whole number from 1 to 65535, found 1.5"),
             ("{name: a, port: \"53\"}", "options.port: expected a whole number from 1 to 65535, found the text \"53\""),
             ("{name: a, ratio: -1}", "options.ratio: expected a number of at least 0, found -1"),
-            ("{name: a, mode: fats}", "options.mode: the text \"fats\" is not possible; allowed: fast and safe; did you mean fast?"),
+            (
+                "{name: a, mode: fats}",
+                "options.mode: the text \"fats\" is not possible; allowed: fast and safe; did you mean fast?"
+            ),
             ("{name: a, upstream: [a, b, c]}", "options.upstream: the list has 3 elements"),
             ("{name: a, upstream: [1]}", "options.upstream[0]: expected text, found 1"),
             ("{name: a, upstream: a}", "options.upstream: expected a list, found the text \"a\""),
-            ("{name: a, limits: {cpus: 1}}", "options.limits.cpus: unknown option; allowed are cpu and memory; did you mean cpu?"),
+            (
+                "{name: a, limits: {cpus: 1}}",
+                "options.limits.cpus: unknown option; allowed are cpu and memory; did you mean cpu?"
+            ),
             ("{name: a, labels: {x: 1}}", "options.labels.x: expected text, found 1"),
             ("{name: a, on: yes}", "options.on: expected true or false, found the text \"yes\""),
             ("{name: a, prot: 1}", "options.prot: unknown option; allowed are"),

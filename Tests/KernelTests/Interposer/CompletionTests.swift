@@ -36,7 +36,8 @@ final class CompletionTests: XCTestCase {
             return provider.answer
         }
         let table = try TestTable(
-            "start:bce", self: Unmanaged.passUnretained(provider).toOpaque(), [unsafeBitCast(function, to: UnsafeRawPointer.self)])
+            "start:bce", self: Unmanaged.passUnretained(provider).toOpaque(),
+            [unsafeBitCast(function, to: UnsafeRawPointer.self)])
         let binding = try XCTUnwrap(RoleBinding(id: "com.example.start/1", descriptor: table.descriptor))
         binding.bind(table.target)
         return binding
@@ -105,7 +106,8 @@ final class CompletionTests: XCTestCase {
 
     func testAMissingCompletionIsAnInvalidArgument() throws {
         let binding = try binding()
-        let status = slotFunction(binding.table, 0, as: StartFunction.self)(binding.table.pointee.`self`, nil, 0, nil, nil, nil)
+        let status = slotFunction(binding.table, 0, as: StartFunction.self)(
+            binding.table.pointee.`self`, nil, 0, nil, nil, nil)
         XCTAssertEqual(status, HOSTD_ERROR_INVALID_ARGUMENT)
         XCTAssertEqual(binding.target?.calls, 0)
     }

@@ -9,8 +9,10 @@ import XCTest
 final class InterposerTests: XCTestCase {
     private typealias AllLetters =
         @convention(c) (
-            UnsafeMutableRawPointer?, Int32, UInt32, Int64, UInt64, Double, UInt64, UInt64, UnsafePointer<UInt8>?, UInt64,
-            UnsafeMutablePointer<hostd_buffer>?, UnsafePointer<Int64>?, UnsafeMutablePointer<Int64>?, UnsafePointer<Int64>?,
+            UnsafeMutableRawPointer?, Int32, UInt32, Int64, UInt64, Double, UInt64, UInt64, UnsafePointer<UInt8>?,
+            UInt64,
+            UnsafeMutablePointer<hostd_buffer>?, UnsafePointer<Int64>?, UnsafeMutablePointer<Int64>?,
+            UnsafePointer<Int64>?,
             UInt64, UnsafeMutablePointer<UInt64>?, UnsafeMutablePointer<UInt64>?, UnsafeMutablePointer<Int32>?,
             hostd_completion?, UnsafeMutableRawPointer?, hostd_sink?, UnsafeMutableRawPointer?, hostd_callback?,
             UnsafeMutableRawPointer?, Int32, Int32, UnsafeMutablePointer<hostd_error>?
@@ -18,11 +20,15 @@ final class InterposerTests: XCTestCase {
 
     func testEveryLetterCrosses() throws {
         let function: AllLetters = {
-            this, i, u, l, w, d, h, t, b, size, o, s, bigS, a, count, bigH, bigW, bigI, c, cContext, v, vContext, q, qContext,
+            this, i, u, l, w, d, h, t, b, size, o, s, bigS, a, count, bigH, bigW, bigI, c, cContext, v, vContext, q,
+            qContext,
             f, bigF, _ in
-            guard this == UnsafeMutableRawPointer(bitPattern: 0x5E1F), i == -7, u == 0xFFFF_FFFE, l == .min, w == .max, d == 2.5,
-                h == 99, t == 1 << 40, size == 3, b?[2] == 3, s?.pointee == 11, a?[1] == 22, count == 2, f == 5, bigF == 6,
-                vContext == UnsafeMutableRawPointer(bitPattern: 0x51), qContext == UnsafeMutableRawPointer(bitPattern: 0x52)
+            guard this == UnsafeMutableRawPointer(bitPattern: 0x5E1F), i == -7, u == 0xFFFF_FFFE, l == .min, w == .max,
+                d == 2.5,
+                h == 99, t == 1 << 40, size == 3, b?[2] == 3, s?.pointee == 11, a?[1] == 22, count == 2, f == 5,
+                bigF == 6,
+                vContext == UnsafeMutableRawPointer(bitPattern: 0x51),
+                qContext == UnsafeMutableRawPointer(bitPattern: 0x52)
             else { return HOSTD_ERROR_INVALID_ARGUMENT }
             o?.pointee.size = 44
             bigS?.pointee = 55
@@ -48,9 +54,12 @@ final class InterposerTests: XCTestCase {
             [1, 2, 3].withUnsafeBufferPointer { (bytes: UnsafeBufferPointer<UInt8>) in
                 [11, 22].withUnsafeBufferPointer { (numbers: UnsafeBufferPointer<Int64>) in
                     call(
-                        binding.table.pointee.`self`, -7, 0xFFFF_FFFE, .min, .max, 2.5, 99, 1 << 40, bytes.baseAddress, 3,
+                        binding.table.pointee.`self`, -7, 0xFFFF_FFFE, .min, .max, 2.5, 99, 1 << 40, bytes.baseAddress,
+                        3,
                         &output, numbers.baseAddress, &structOut, numbers.baseAddress, 2, &handle, &wide, &narrow,
-                        { context, status, _, _, _ in context?.assumingMemoryBound(to: Int.self).pointee += status == 0 ? 1 : 100 },
+                        { context, status, _, _, _ in
+                            context?.assumingMemoryBound(to: Int.self).pointee += status == 0 ? 1 : 100
+                        },
                         counter, { _, _, _, _ in }, UnsafeMutableRawPointer(bitPattern: 0x51), { _, _, _, _ in -3 },
                         UnsafeMutableRawPointer(bitPattern: 0x52), 5, 6, &error)
                 }
@@ -81,7 +90,8 @@ final class InterposerTests: XCTestCase {
         let give = slotFunction(binding.table, 1, as: Give.self)
         XCTAssertEqual(give(binding.table.pointee.`self`, file, &error), HOSTD_ERROR_UNAVAILABLE)
         XCTAssertEqual(fcntl(file, F_GETFD), -1, "the file was given away, so it must be closed")
-        XCTAssertEqual(give(binding.table.pointee.`self`, -1, nil), HOSTD_ERROR_UNAVAILABLE, "no file, no error: still an answer")
+        XCTAssertEqual(
+            give(binding.table.pointee.`self`, -1, nil), HOSTD_ERROR_UNAVAILABLE, "no file, no error: still an answer")
     }
 
     func testMissingAndNullSlotsAreNotSupported() throws {
@@ -96,7 +106,8 @@ final class InterposerTests: XCTestCase {
     }
 
     func testStatusesAreCountedAndPositiveOnesAreBreaches() throws {
-        let table = try TestTable("status:be", [address { _, _, size, _ in size == 1 ? 9 : size == 2 ? HOSTD_ERROR_NOT_FOUND : HOSTD_OK }])
+        let table = try TestTable(
+            "status:be", [address { _, _, size, _ in size == 1 ? 9 : size == 2 ? HOSTD_ERROR_NOT_FOUND : HOSTD_OK }])
         let target = table.target
         let binding = try XCTUnwrap(RoleBinding(id: "com.example.status/1", descriptor: table.descriptor))
         binding.bind(target)
@@ -112,7 +123,8 @@ final class InterposerTests: XCTestCase {
     }
 
     func testLatenciesAreInNanoseconds() throws {
-        let table = try TestTable("sleep:be", [address { _, _, _, _ in usleep(2000) == 0 ? HOSTD_OK : HOSTD_ERROR_INTERNAL }])
+        let table = try TestTable(
+            "sleep:be", [address { _, _, _, _ in usleep(2000) == 0 ? HOSTD_OK : HOSTD_ERROR_INTERNAL }])
         let target = table.target
         let binding = try XCTUnwrap(RoleBinding(id: "com.example.sleep/1", descriptor: table.descriptor))
         binding.bind(target)
@@ -129,15 +141,17 @@ final class InterposerTests: XCTestCase {
         let late = Atomic<Int>(0)
 
         func table() throws -> TestTable {
-            try TestTable("work:be", self: Unmanaged.passRetained(self).toOpaque(), [
-                address { this, _, _, _ in
-                    guard let this else { return HOSTD_ERROR_INTERNAL }
-                    let provider = Unmanaged<Provider>.fromOpaque(this).takeUnretainedValue()
-                    provider.calls.add(1, ordering: .relaxed)
-                    if provider.isOver.load(ordering: .acquiring) { provider.late.add(1, ordering: .relaxed) }
-                    return HOSTD_OK
-                }
-            ])
+            try TestTable(
+                "work:be", self: Unmanaged.passRetained(self).toOpaque(),
+                [
+                    address { this, _, _, _ in
+                        guard let this else { return HOSTD_ERROR_INTERNAL }
+                        let provider = Unmanaged<Provider>.fromOpaque(this).takeUnretainedValue()
+                        provider.calls.add(1, ordering: .relaxed)
+                        if provider.isOver.load(ordering: .acquiring) { provider.late.add(1, ordering: .relaxed) }
+                        return HOSTD_OK
+                    }
+                ])
         }
     }
 
@@ -154,7 +168,9 @@ final class InterposerTests: XCTestCase {
             let function = slotFunction(binding.table, 0, as: BytesFunction.self)
             var made = 0
             while !isStopping.load(ordering: .relaxed) {
-                if function(binding.table.pointee.`self`, nil, 0, nil) != HOSTD_OK { failures.add(1, ordering: .relaxed) }
+                if function(binding.table.pointee.`self`, nil, 0, nil) != HOSTD_OK {
+                    failures.add(1, ordering: .relaxed)
+                }
                 made += 1
             }
             total.add(made, ordering: .relaxed)
@@ -186,12 +202,14 @@ final class InterposerTests: XCTestCase {
         XCTAssertEqual(pipe(&pipes), 0)
         defer { for end in pipes { close(end) } }
         // The provider waits for a byte on the descriptor that is its `self`.
-        let table = try TestTable("wait:be", self: UnsafeMutableRawPointer(bitPattern: Int(pipes[0])), [
-            address { this, _, _, _ in
-                var byte: UInt8 = 0
-                return read(Int32(Int(bitPattern: this)), &byte, 1) == 1 ? HOSTD_OK : HOSTD_ERROR_INTERNAL
-            }
-        ])
+        let table = try TestTable(
+            "wait:be", self: UnsafeMutableRawPointer(bitPattern: Int(pipes[0])),
+            [
+                address { this, _, _, _ in
+                    var byte: UInt8 = 0
+                    return read(Int32(Int(bitPattern: this)), &byte, 1) == 1 ? HOSTD_OK : HOSTD_ERROR_INTERNAL
+                }
+            ])
         let target = table.target
         let binding = try XCTUnwrap(RoleBinding(id: "com.example.wait/1", descriptor: table.descriptor))
         binding.bind(target)
@@ -208,7 +226,8 @@ final class InterposerTests: XCTestCase {
     }
 
     /// Runs `body` on threads of its own and `work` here, and waits for all.
-    private func withThreads(_ count: Int, _ body: @escaping @Sendable () -> Void, while work: () throws -> Void) throws {
+    private func withThreads(_ count: Int, _ body: @escaping @Sendable () -> Void, while work: () throws -> Void) throws
+    {
         let threads = try (0..<count).map { try KernelThread(name: "test-\($0)", body) }
         defer { for thread in threads { thread.join() } }
         try work()

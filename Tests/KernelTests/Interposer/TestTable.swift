@@ -17,7 +17,8 @@ final class TestTable {
         for (index, byte) in text.enumerated() { kept[index] = byte }
         memory.storeBytes(
             of: hostd_interface(
-                struct_size: UInt32(size), reserved: 0, self: context, id: UnsafePointer(kept), slots: UnsafePointer(kept)),
+                struct_size: UInt32(size), reserved: 0, self: context, id: UnsafePointer(kept),
+                slots: UnsafePointer(kept)),
             as: hostd_interface.self)
         for (index, function) in functions.enumerated() {
             memory.storeBytes(of: function, toByteOffset: head + index * 8, as: UnsafeRawPointer?.self)
@@ -38,6 +39,7 @@ func slotFunction<Function>(_ table: UnsafePointer<hostd_interface>, _ index: In
 
 /// "name:be", the shape that most tests use.
 typealias BytesFunction =
-    @convention(c) (UnsafeMutableRawPointer?, UnsafePointer<UInt8>?, UInt64, UnsafeMutablePointer<hostd_error>?) -> Int32
+    @convention(c) (UnsafeMutableRawPointer?, UnsafePointer<UInt8>?, UInt64, UnsafeMutablePointer<hostd_error>?) ->
+    Int32
 
 func address(_ function: BytesFunction) -> UnsafeRawPointer { unsafeBitCast(function, to: UnsafeRawPointer.self) }

@@ -11,7 +11,8 @@ final class PluginHostTests: XCTestCase {
 
     private func host(_ yaml: String, in directory: ScratchDirectory) throws -> PluginHost {
         let configuration = try HostConfiguration(text: Array(yaml.utf8), file: "\(directory.path)/h.yaml")
-        return PluginHost(configuration: configuration, search: PluginSearch(executableDirectory: "\(directory.path)/bin"), log: log)
+        return PluginHost(
+            configuration: configuration, search: PluginSearch(executableDirectory: "\(directory.path)/bin"), log: log)
     }
 
     private func start(_ host: PluginHost, in directory: ScratchDirectory) throws(PluginHost.StartFailure) {
@@ -19,7 +20,8 @@ final class PluginHostTests: XCTestCase {
         let environment = HostEnvironment(
             dataDirectory: directory.path, listen: "127.0.0.1:6443", stopWorkloads: false, onStop: { _, _ in })
         try host.start(
-            services: .init(), environment: environment, paths: .init(data: directory.path, libexec: "\(directory.path)/libexec"))
+            services: .init(), environment: environment,
+            paths: .init(data: directory.path, libexec: "\(directory.path)/libexec"))
     }
 
     /// Every way in which a plugin can be bad ends as a reason that names step and cause.
@@ -63,7 +65,8 @@ final class PluginHostTests: XCTestCase {
             let optional = try host("plugins: [{name: bad, library: \(library), optional: true}]", in: directory)
             optional.open()
             XCTAssertEqual(optional.optionMistakes(), [])
-            XCTAssertNoThrow(try start(optional, in: directory), "\(row.fault): an optional plugin must not stop the host")
+            XCTAssertNoThrow(
+                try start(optional, in: directory), "\(row.fault): an optional plugin must not stop the host")
             let failure = try XCTUnwrap(optional.instances[0].failure, row.fault)
             XCTAssertEqual(failure.step, row.step, row.fault)
             XCTAssertTrue(failure.message.contains(row.part), "\(row.fault): \(failure.message.prefix(300))")
@@ -87,8 +90,11 @@ final class PluginHostTests: XCTestCase {
         try directory.write("narrow.so", narrow)
         try directory.write("text.so", "#!/bin/sh\n")
         try directory.write("empty.so", "")
-        try Fixture.compile(["-o", "\(directory.path)/undefined.so", "-shared", "-fPIC", "-x", "c", try directory.write(
-            "undefined.c", "void nowhere(void); int hostd_plugin_entry(void) { nowhere(); return 0; }")])
+        try Fixture.compile([
+            "-o", "\(directory.path)/undefined.so", "-shared", "-fPIC", "-x", "c",
+            try directory.write(
+                "undefined.c", "void nowhere(void); int hostd_plugin_entry(void) { nowhere(); return 0; }"),
+        ])
         let rows: [(library: String, step: PluginFailure.Step, part: String)] = [
             ("./absent.so", .find, "there is no file \(directory.path)/./absent.so"),
             ("absent", .find, "plugins/absent.so; name the file in `library:`, or install it there"),
@@ -118,8 +124,11 @@ final class PluginHostTests: XCTestCase {
         let directory = try ScratchDirectory()
         let library = try Fixture.badPlugin("GOOD", in: directory)
         let host = try host("plugins: [{name: bad, library: \(library)}]", in: directory)
-        let before = try XCTUnwrap(host.interface(HOSTD_SCHEDULER_1), "a role of the headers has a table without a provider")
-        XCTAssertThrowsError(try host.call(role: HOSTD_SCHEDULER_1, plugin: nil, slot: "reset", arguments: [], files: [], deadline: 0)) {
+        let before = try XCTUnwrap(
+            host.interface(HOSTD_SCHEDULER_1), "a role of the headers has a table without a provider")
+        XCTAssertThrowsError(
+            try host.call(role: HOSTD_SCHEDULER_1, plugin: nil, slot: "reset", arguments: [], files: [], deadline: 0)
+        ) {
             XCTAssertEqual(($0 as? PluginHost.CallFailure)?.code, HOSTD_ERROR_UNAVAILABLE)
         }
         host.open()
@@ -127,11 +136,15 @@ final class PluginHostTests: XCTestCase {
         XCTAssertEqual(host.interface(HOSTD_SCHEDULER_1), before, "the same address before and after")
         XCTAssertEqual(host.activeProviders(of: HOSTD_SCHEDULER_1), ["bad"])
         let call = { (name: String) in
-            try host.call(role: HOSTD_SCHEDULER_1, plugin: nil, slot: "node_remove", arguments: [.string(name)], files: [], deadline: 0)
+            try host.call(
+                role: HOSTD_SCHEDULER_1, plugin: nil, slot: "node_remove", arguments: [.string(name)], files: [],
+                deadline: 0)
         }
         XCTAssertNoThrow(try call("alpha"))
         XCTAssertThrowsError(try call("error")) { XCTAssertEqual("\($0)", "NOT_FOUND: no such node") }
-        XCTAssertThrowsError(try call("positive")) { XCTAssertEqual(($0 as? PluginHost.CallFailure)?.code, HOSTD_ERROR_INTERNAL) }
+        XCTAssertThrowsError(try call("positive")) {
+            XCTAssertEqual(($0 as? PluginHost.CallFailure)?.code, HOSTD_ERROR_INTERNAL)
+        }
         let role = host.describe()["plugins"][0]["roles"][0]
         XCTAssertEqual(role["calls"], 3)
         XCTAssertEqual(role["errors"], 2)
@@ -139,7 +152,9 @@ final class PluginHostTests: XCTestCase {
         XCTAssertEqual(role["selected"], true)
         host.stop()
         XCTAssertEqual(host.describe()["plugins"][0]["state"], "ended")
-        XCTAssertThrowsError(try call("alpha")) { XCTAssertEqual(($0 as? PluginHost.CallFailure)?.code, HOSTD_ERROR_UNAVAILABLE) }
+        XCTAssertThrowsError(try call("alpha")) {
+            XCTAssertEqual(($0 as? PluginHost.CallFailure)?.code, HOSTD_ERROR_UNAVAILABLE)
+        }
     }
 
     func testCallsByNameAreChecked() throws {
@@ -152,20 +167,26 @@ final class PluginHostTests: XCTestCase {
         let rows: [(role: String, plugin: String?, slot: String, arguments: [JSON], code: Int32, part: String)] = [
             (HOSTD_SCHEDULER_1, nil, "reset", [], HOSTD_ERROR_NOT_SUPPORTED, "does not have this function"),
             (HOSTD_SCHEDULER_1, nil, "resett", [], HOSTD_ERROR_NOT_SUPPORTED, "did you mean reset?"),
-            (HOSTD_SCHEDULER_1, nil, "node_remove", [], HOSTD_ERROR_INVALID_ARGUMENT, "takes 1 arguments and 0 files, not 0 and 0"),
+            (
+                HOSTD_SCHEDULER_1, nil, "node_remove", [], HOSTD_ERROR_INVALID_ARGUMENT,
+                "takes 1 arguments and 0 files, not 0 and 0"
+            ),
             (HOSTD_SCHEDULER_1, nil, "node_set", [], HOSTD_ERROR_NOT_SUPPORTED, "cannot be called by name"),
             ("hostd.schedular/1", nil, "reset", [], HOSTD_ERROR_NOT_FOUND, "did you mean hostd.scheduler/1?"),
             (HOSTD_SCHEDULER_1, "other", "reset", [], HOSTD_ERROR_NOT_FOUND, "the plugin other does not provide"),
         ]
         for row in rows {
             XCTAssertThrowsError(
-                try host.call(role: row.role, plugin: row.plugin, slot: row.slot, arguments: row.arguments, files: [], deadline: 0)
+                try host.call(
+                    role: row.role, plugin: row.plugin, slot: row.slot, arguments: row.arguments, files: [], deadline: 0
+                )
             ) { error in
                 XCTAssertEqual((error as? PluginHost.CallFailure)?.code, row.code, row.slot)
                 XCTAssertTrue("\(error)".contains(row.part), "\(error)")
             }
         }
-        let result = try host.call(role: HOSTD_ENVIRONMENT_1, plugin: nil, slot: "describe", arguments: [], files: [], deadline: 0)
+        let result = try host.call(
+            role: HOSTD_ENVIRONMENT_1, plugin: nil, slot: "describe", arguments: [], files: [], deadline: 0)
         XCTAssertEqual(try JSON(parsing: result.output ?? [])["dataDirectory"].stringValue, directory.path)
     }
 
@@ -183,7 +204,9 @@ final class PluginHostTests: XCTestCase {
         // `broken` is not optional, but its role has other providers.
         try start(host, in: directory)
         XCTAssertEqual(host.activeProviders(of: HOSTD_SCHEDULER_1), ["two", "one"])
-        let selected = host.describe()["plugins"].arrayValue.filter { $0["roles"][0]["selected"] == true }.map { $0["name"] }
+        let selected = host.describe()["plugins"].arrayValue.filter { $0["roles"][0]["selected"] == true }.map {
+            $0["name"]
+        }
         XCTAssertEqual(selected, ["two"])
         XCTAssertNotNil(host.providerTable(of: HOSTD_SCHEDULER_1, plugin: "one"))
         XCTAssertNil(host.providerTable(of: HOSTD_SCHEDULER_1, plugin: "three"))
@@ -198,6 +221,29 @@ final class PluginHostTests: XCTestCase {
         try start(host, in: directory)
         host.stop()
         XCTAssertEqual(host.describe()["plugins"][0]["reason"], "deactivate: the fixture cannot: try tomorrow")
+    }
+
+    func testARoleOfAThirdPartyWorksLikeAnyOther() throws {
+        let directory = try ScratchDirectory()
+        let library = try Fixture.badPlugin("OWN_ROLE", in: directory)
+        let host = try host("plugins: [{name: bad, library: \(library)}]", in: directory)
+        XCTAssertNil(host.interface("com.example.cache/1"), "nobody declares it yet")
+        host.open()
+        try start(host, in: directory)
+        defer { host.stop() }
+        XCTAssertNotNil(host.interface("com.example.cache/1"))
+        XCTAssertNil(host.interface("com.example.other/1"))
+        let result = try host.call(
+            role: "com.example.cache/1", plugin: "bad", slot: "get", arguments: ["key"], files: [], deadline: 0)
+        XCTAssertEqual(result.output, Array("key".utf8))
+        let services = try KernelServices(
+            directory: directory.path, store: .init(engine: "bad", options: [:]), log: log)
+        defer { services.close() }
+        services.showRoles(of: host, log: log)
+        let metrics = services.metricsText
+        XCTAssertTrue(
+            metrics.contains(
+                "hostd_role_calls_total{role=\"com.example.cache/1\",plugin=\"bad\",slot=\"get\"} 1"), metrics)
     }
 
     func testCirclesAreRefused() throws {
@@ -215,18 +261,22 @@ final class PluginHostTests: XCTestCase {
     func testOptionsAreCheckedAgainstThePluginsSchema() throws {
         let directory = try ScratchDirectory()
         let library = try Fixture.badPlugin("OPTIONS", in: directory)
-        let wrong = try host("plugins:\n  - name: bad\n    library: \(library)\n    options: {mode: quick}", in: directory)
+        let wrong = try host(
+            "plugins:\n  - name: bad\n    library: \(library)\n    options: {mode: quick}", in: directory)
         wrong.open()
         XCTAssertEqual(
             wrong.optionMistakes().map(\.description),
-            ["\(directory.path)/h.yaml:4:21: plugins[0].options.mode: the text \"quick\" is not possible; allowed: fast and safe"])
+            [
+                "\(directory.path)/h.yaml:4:21: plugins[0].options.mode: the text \"quick\" is not possible; allowed: fast and safe"
+            ])
         wrong.stop()
         let right = try host("plugins: [{name: bad, library: \(library), options: {mode: fast}}]", in: directory)
         right.open()
         XCTAssertEqual(right.optionMistakes(), [])
         try start(right, in: directory)
         right.stop()
-        let misplaced = try host("plugins: [{name: bad, library: \(library)}]\nroles: {hostd.runtime/1: [bad]}", in: directory)
+        let misplaced = try host(
+            "plugins: [{name: bad, library: \(library)}]\nroles: {hostd.runtime/1: [bad]}", in: directory)
         misplaced.open()
         XCTAssertEqual(misplaced.preferenceMistakes().map(\.keyPath), ["roles.hostd.runtime/1"])
         misplaced.stop()
@@ -239,11 +289,12 @@ final class PluginHostTests: XCTestCase {
         host.open()
         try start(host, in: directory)
         let seen = Seen()
-        let watch = try host.watchRoles({ context, _, data, size in
-            guard let context, let data else { return }
-            Unmanaged<Seen>.fromOpaque(context).takeUnretainedValue().add(
-                String(decoding: UnsafeBufferPointer(start: data, count: Int(size)), as: UTF8.self))
-        }, Unmanaged.passUnretained(seen).toOpaque())
+        let watch = try host.watchRoles(
+            { context, _, data, size in
+                guard let context, let data else { return }
+                Unmanaged<Seen>.fromOpaque(context).takeUnretainedValue().add(
+                    String(decoding: UnsafeBufferPointer(start: data, count: Int(size)), as: UTF8.self))
+            }, Unmanaged.passUnretained(seen).toOpaque())
         XCTAssertEqual(
             seen.wait(for: 1),
             ["{\"role\":\"hostd.scheduler/1\",\"plugin\":\"bad\",\"state\":\"active\",\"generation\":1}"])

@@ -13,11 +13,17 @@ enum Fixture {
     static var include: String { root + "/Sources/PluginAPI/include" }
 
     /// Builds bad.c with one fault into `directory`; the file's path.
-    static func badPlugin(_ fault: String, in directory: ScratchDirectory, name: String = "bad", extra: [String] = []) throws -> String {
+    static func badPlugin(_ fault: String, in directory: ScratchDirectory, name: String = "bad", extra: [String] = [])
+        throws -> String
+    {
         let file = "\(directory.path)/\(name).so"
-        let withoutEntry = fault == "NO_ENTRY" ? ["-DWITHOUT_ENTRY", "-Wno-unused-function", "-Wno-unused-variable"] : []
+        let withoutEntry =
+            fault == "NO_ENTRY" ? ["-DWITHOUT_ENTRY", "-Wno-unused-function", "-Wno-unused-variable"] : []
         try compile(
-            ["-shared", "-fPIC", "-fvisibility=hidden", "-Wl,-z,defs", "-DCASE=\(fault)", "-DNAME=\"\(name)\"", "-I\(include)"]
+            [
+                "-shared", "-fPIC", "-fvisibility=hidden", "-Wl,-z,defs", "-DCASE=\(fault)", "-DNAME=\"\(name)\"",
+                "-I\(include)",
+            ]
                 + withoutEntry + extra + ["-o", file, "\(root)/Tests/Fixtures/BadPlugins/bad.c"])
         return file
     }
@@ -33,10 +39,12 @@ enum Fixture {
         var buffer = [CChar](repeating: 0, count: 4096)
         let count = readlink("/proc/self/exe", &buffer, buffer.count - 1)
         let runner = String(decoding: buffer[..<max(0, count)].map { UInt8(bitPattern: $0) }, as: UTF8.self)
-        let candidates = [runner.split(separator: "/").dropLast().joined(separator: "/")].map { "/\($0)/hostd" }
+        let candidates =
+            [runner.split(separator: "/").dropLast().joined(separator: "/")].map { "/\($0)/hostd" }
             + ["\(root)/.build/debug/hostd"]
         guard let found = candidates.first(where: { access($0, X_OK) == 0 }) else {
-            throw XCTSkip("The executable hostd is not built: build without HOSTD_TARGETS, or with HOSTD_TARGETS=Kernel,hostd.")
+            throw XCTSkip(
+                "The executable hostd is not built: build without HOSTD_TARGETS, or with HOSTD_TARGETS=Kernel,hostd.")
         }
         return found
     }

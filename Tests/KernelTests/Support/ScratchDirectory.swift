@@ -23,7 +23,9 @@ final class ScratchDirectory {
         let descriptor = open(file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)
         guard descriptor >= 0 else { throw Spawned.Failure(message: "open \(file): \(errno)") }
         defer { close(descriptor) }
-        guard Glibc.write(descriptor, bytes, bytes.count) == bytes.count else { throw Spawned.Failure(message: "write \(file)") }
+        guard Glibc.write(descriptor, bytes, bytes.count) == bytes.count else {
+            throw Spawned.Failure(message: "write \(file)")
+        }
         return file
     }
 

@@ -24,7 +24,9 @@ final class Spawned {
         posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
         posix_spawn_file_actions_adddup2(&actions, out[1], 1)
         posix_spawn_file_actions_adddup2(&actions, err[1], 2)
-        for descriptor in [out[1], err[1]] where descriptor > 2 { posix_spawn_file_actions_addclose(&actions, descriptor) }
+        for descriptor in [out[1], err[1]] where descriptor > 2 {
+            posix_spawn_file_actions_addclose(&actions, descriptor)
+        }
         defer { posix_spawn_file_actions_destroy(&actions) }
         var words = arguments.map { strdup($0) } + [nil]
         var variables = environment.map { strdup($0) } + [nil]
@@ -33,7 +35,9 @@ final class Spawned {
         let result = posix_spawn(&process, arguments[0], &actions, nil, &words, &variables)
         close(out[1])
         close(err[1])
-        guard result == 0 else { throw Failure(message: "cannot run \(arguments[0]): \(String(cString: strerror(result)))") }
+        guard result == 0 else {
+            throw Failure(message: "cannot run \(arguments[0]): \(String(cString: strerror(result)))")
+        }
         (processID, output, errors) = (process, out[0], err[0])
     }
 
@@ -66,7 +70,11 @@ final class Spawned {
                 var buffer = [UInt8](repeating: 0, count: 65536)
                 let count = Glibc.read(wait.fd, &buffer, buffer.count)
                 if count > 0 {
-                    if wait.fd == output { standardOutput += buffer[..<count] } else { standardError += buffer[..<count] }
+                    if wait.fd == output {
+                        standardOutput += buffer[..<count]
+                    } else {
+                        standardError += buffer[..<count]
+                    }
                 } else if count == 0 {
                     open.removeAll { $0 == wait.fd }
                 }
