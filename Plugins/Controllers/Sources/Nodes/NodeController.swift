@@ -1,5 +1,6 @@
 import Objects
 import PluginKit
+import Synchronization
 
 /// Watches over nodes: marks silent ones, evicts pods that do not tolerate a node's taints, and removes pods whose node is
 /// gone. Nothing polls: each node is looked at when it changes and when its Lease would run out.
@@ -9,6 +10,9 @@ final class NodeController: Controller {
     private let cluster: Cluster
     private let nodes: ControllerQueue
     private let pods: ControllerQueue
+    /// The last heartbeat of each node and when it was first seen here, in monotonic seconds. Clocks of other machines do
+    /// not matter, and after a restart every node has its full time.
+    private let heartbeats = Mutex<[String: (value: String, seen: Int64)]>([:])
 
     init(_ cluster: Cluster) throws {
         self.cluster = cluster
@@ -68,12 +72,14 @@ final class NodeController: Controller {
     }
 
     private func syncNode(_ name: String) throws -> Requeue {
-        guard let node = cluster.nodes.get("", name) else { return .done }
+        guard let node = cluster.nodes.get("", name) else {
+            heartbeats.withLock { _ = $0.removeValue(forKey: name) }
+            return .done
+        }
         let now = Timestamp.now()
-        let lease = cluster.leases.get(Self.leaseNamespace, name)
-        var current = node
         var left: Int64?
-        switch NodeHealth.judge(node, lease: lease, now: now) {
+        let clock = Int64(monotonicNanoseconds() / 1_000_000_000)
+        switch NodeHealth.judge(lastSeen: lastSeen(node, clock), now: clock) {
         case .alive(let seconds): left = seconds + 1
         case .silent:
             if let conditions = NodeHealth.unknownConditions(node, now: now) {
@@ -82,15 +88,24 @@ final class NodeController: Controller {
                 // Its event brings the node back, with the condition that the taints follow.
                 return .done
             }
-            current = node
         }
-        if let taints = NodeHealth.taints(current, now: now) {
+        if let taints = NodeHealth.taints(node, now: now) {
             let patch: JSON = [
                 "metadata": ["resourceVersion": .string(node.resourceVersion)], "spec": ["taints": .array(taints)],
             ]
             try cluster.writer.patch(.nodes, node, patch)
         }
         return .afterSeconds(left)
+    }
+
+    private func lastSeen(_ node: JSON, _ clock: Int64) -> Int64? {
+        let lease = cluster.leases.get(Self.leaseNamespace, node.name)
+        guard let value = NodeHealth.heartbeat(node, lease: lease) else { return nil }
+        return heartbeats.withLock { heartbeats in
+            if let known = heartbeats[node.name], known.value == value { return known.seen }
+            heartbeats[node.name] = (value, clock)
+            return clock
+        }
     }
 
     private func syncPod(_ key: String) throws -> Requeue {

@@ -1,6 +1,6 @@
 import Objects
 
-/// What the age of a node's Lease says of the node, and which taints and conditions follow.
+/// What the silence of a node says of it, and which taints and conditions follow.
 enum NodeHealth {
     /// Seconds without a heartbeat after which nothing is known of a node.
     static let gracePeriod: Int64 = 40
@@ -14,14 +14,19 @@ enum NodeHealth {
     }
 
     /// - Parameters:
-    ///   - lease: of the node, in kube-node-lease; nil when there is none.
-    static func judge(_ node: JSON, lease: JSON?, now: Timestamp) -> Verdict {
-        let ready = node["status"]["conditions"].condition("Ready")
-        // What reports neither by Lease nor by heartbeat is a node by hand: nobody promised to report for it.
-        let beats = [lease?["spec"]["renewTime"].timestamp, ready["lastHeartbeatTime"].timestamp].compactMap { $0 }
-        guard let last = beats.max() else { return .alive(secondsLeft: gracePeriod) }
-        let left = last.seconds + gracePeriod - now.seconds
+    ///   - lastSeen: when this process last saw the node's heartbeat change; nil for a node that never reported: it was
+    ///     made by hand, and nobody promised to report for it.
+    ///   - now: on the same clock, in seconds.
+    static func judge(lastSeen: Int64?, now: Int64) -> Verdict {
+        guard let lastSeen else { return .alive(secondsLeft: gracePeriod) }
+        let left = lastSeen + gracePeriod - now
         return left > 0 ? .alive(secondsLeft: left) : .silent
+    }
+
+    /// What changes with each heartbeat: the Lease's time, or the time in the Ready condition; nil when there is neither.
+    static func heartbeat(_ node: JSON, lease: JSON?) -> String? {
+        lease?["spec"]["renewTime"].stringValue
+            ?? node["status"]["conditions"].condition("Ready")["lastHeartbeatTime"].stringValue
     }
 
     /// The conditions of a node that fell silent; nil when they say so already.
