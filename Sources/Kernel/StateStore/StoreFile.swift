@@ -85,7 +85,8 @@ final class StoreFile: Sendable {
     }
 }
 
-/// A whole file mapped for reading.
+/// A whole file mapped for reading. It is read through once before, because a bad block of the disk can be reported then;
+/// in mapped memory it would be a signal.
 final class MappedFile {
     let path: String
     let bytes: UnsafeRawBufferPointer
@@ -101,8 +102,25 @@ final class MappedFile {
         guard let memory = mmap(nil, size, PROT_READ, MAP_PRIVATE, file.descriptor, 0), memory != MAP_FAILED else {
             throw fileError("map", path, errno)
         }
-        madvise(memory, size, MADV_SEQUENTIAL)
         bytes = UnsafeRawBufferPointer(start: memory, count: size)
+        try Self.readThrough(file)
+    }
+
+    private static func readThrough(_ file: StoreFile) throws(StoreError) {
+        let scratch = UnsafeMutableRawPointer.allocate(byteCount: 256 << 10, alignment: 4096)
+        defer { scratch.deallocate() }
+        var offset = 0
+        while true {
+            let count = pread(file.descriptor, scratch, 256 << 10, offset)
+            if count == 0 { return }
+            if count < 0 && errno == EINTR { continue }
+            guard count > 0 else {
+                throw StoreError(
+                    HOSTD_ERROR_DATA_LOSS,
+                    "\(file.path) cannot be read at offset \(offset): \(errorText(errno)); repair the disk or restore a backup")
+            }
+            offset += count
+        }
     }
 
     deinit {

@@ -16,9 +16,8 @@ public final class WorkerPool: @unchecked Sendable {  // All state is behind `mo
     private let monitor = Monitor()
     private var jobs = RingBuffer<any PoolJob>()
     private var threads = 0
+    /// Threads that wait, those that were signalled and have not woken yet included.
     private var idle = 0
-    /// Idle threads that were signalled and have not taken their job yet.
-    private var signalled = 0
     private var isClosed = false
 
     /// `maximum` bounds the threads. No thread is started yet.
@@ -32,10 +31,8 @@ public final class WorkerPool: @unchecked Sendable {  // All state is behind `mo
         monitor.lock()
         guard !isClosed else { return monitor.unlock() }
         jobs.append(job)
-        if idle > signalled {
-            signalled += 1
-            monitor.signal()
-        } else if threads < maximum {
+        if idle > 0 { monitor.signal() }
+        if jobs.count > idle && threads < maximum {
             threads += 1
             monitor.unlock()
             return startThread()
@@ -83,7 +80,6 @@ public final class WorkerPool: @unchecked Sendable {  // All state is behind `mo
                 return false
             }
         }
-        if signalled > 0 { signalled -= 1 }
         return true
     }
 
