@@ -47,12 +47,12 @@ refuse() {
     if output=$("$@" 2>&1); then fail_check "$name" "$* succeeded: $output"; return; fi
     if grep -qE -- "$pattern" <<<"$output"; then pass "$name"; else fail_check "$name" "no «$pattern» in: $output"; fi
 }
-# equal NAME WANTED COMMAND…: the command prints exactly WANTED.
+# equal NAME WANTED COMMAND…: the command's standard output is exactly WANTED.
 equal() {
     local name=$1 wanted=$2 output
     shift 2
-    output=$("$@" 2>&1) || true
-    if [ "$output" = "$wanted" ]; then pass "$name"; else fail_check "$name" "wanted «$wanted», got «$output»"; fi
+    output=$("$@" 2>"$work/stderr") || true
+    if [ "$output" = "$wanted" ]; then pass "$name"; else fail_check "$name" "wanted «$wanted», got «$output» $(cat "$work/stderr")"; fi
 }
 # eventually NAME SECONDS COMMAND…: the command succeeds within so many seconds.
 eventually() {

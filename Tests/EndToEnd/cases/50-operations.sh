@@ -12,5 +12,13 @@ refuse "a typo in the config names file, line and key" 'typo\.yaml:2.*nodeNam' "
 refuse "no image archive" 'No such file|does not exist|cannot open' "$hostd" image load "$work/none.tar"
 head -c 100000 "$build/example-image.tar" >"$work/truncated.tar"
 refuse "a truncated image" 'truncated|ends|unexpected' "$hostd" image load "$work/truncated.tar"
+check "build the plugin in C with nothing but the header" "$root/examples/plugins/hello-c/build" "$work/hello.so"
+sed "s|library: .*hello.so|library: $work/hello.so|" "$root/config/hello.yaml" >"$work/hello.yaml"
+mkfifo "$work/hello.ready"
+"$hostd" run --config "$work/hello.yaml" --data "$work/hello" --listen 127.0.0.1:7444 >"$work/hello.ready" 2>"$work/hello.log" &
+hello=$!
+read -rt 20 _ <"$work/hello.ready" || true
+check "a third-party plugin serves a path of the API" contains 'hello|Hello' kubectl --kubeconfig "$work/hello/admin.kubeconfig" get --raw /hello
+kill "$hello"; wait "$hello" || true
 check "the web application is deleted" kubectl delete -f "$root/examples/web.yaml" --timeout=90s
 eventually "and its pods are gone" 60 is "" kubectl get pods -l app=web -o name

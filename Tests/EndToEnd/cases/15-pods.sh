@@ -1,0 +1,112 @@
+# Pods of many kinds: init containers, probes, users, limits, projected volumes, jobs, streams.
+kubectl apply -f - >/dev/null <<'EOF'
+apiVersion: v1
+kind: Pod
+metadata: {name: many, labels: {app: many}, annotations: {note: hello}}
+spec:
+  terminationGracePeriodSeconds: 1
+  securityContext: {fsGroup: 2000}
+  initContainers:
+  - {name: first, image: "hostd.dev/example:latest", imagePullPolicy: IfNotPresent, command: [sh, -c, "echo one > /shared/order"], volumeMounts: [{name: shared, mountPath: /shared}]}
+  - {name: second, image: "hostd.dev/example:latest", imagePullPolicy: IfNotPresent, command: [sh, -c, "echo two >> /shared/order"], volumeMounts: [{name: shared, mountPath: /shared}]}
+  containers:
+  - name: main
+    image: hostd.dev/example:latest
+    imagePullPolicy: IfNotPresent
+    command: [sh, -c, "echo started $(NAME); trap 'exit 0' TERM; while :; do sleep 1; done"]
+    env:
+    - {name: NAME, valueFrom: {fieldRef: {fieldPath: metadata.name}}}
+    - {name: LIMIT, valueFrom: {resourceFieldRef: {resource: limits.memory}}}
+    securityContext: {runAsUser: 1000, runAsGroup: 1000, allowPrivilegeEscalation: false, readOnlyRootFilesystem: true, capabilities: {drop: [ALL]}}
+    resources: {limits: {memory: 32Mi, cpu: 500m}}
+    volumeMounts:
+    - {name: shared, mountPath: /shared}
+    - {name: all, mountPath: /all}
+  volumes:
+  - {name: shared, emptyDir: {}}
+  - name: all
+    projected:
+      sources:
+      - downwardAPI: {items: [{path: labels, fieldRef: {fieldPath: metadata.labels}}, {path: note, fieldRef: {fieldPath: "metadata.annotations['note']"}}]}
+      - serviceAccountToken: {path: token, expirationSeconds: 3600, audience: test}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: hungry}
+spec:
+  restartPolicy: Never
+  containers:
+  - {name: main, image: "hostd.dev/example:latest", imagePullPolicy: IfNotPresent, command: [sh, -c, "x=$(head -c 200000000 /dev/zero | tr '\\0' x); echo $x | wc -c"], resources: {limits: {memory: 20Mi}}}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: unwell}
+spec:
+  terminationGracePeriodSeconds: 0
+  containers:
+  - {name: main, image: "hostd.dev/example:latest", imagePullPolicy: IfNotPresent, livenessProbe: {exec: {command: ["false"]}, periodSeconds: 1, failureThreshold: 1}}
+---
+apiVersion: batch/v1
+kind: Job
+metadata: {name: sum}
+spec:
+  completions: 3
+  parallelism: 2
+  template:
+    spec:
+      restartPolicy: Never
+      containers: [{name: main, image: "hostd.dev/example:latest", imagePullPolicy: IfNotPresent, command: [sh, -c, "echo done"]}]
+---
+apiVersion: apps/v1
+kind: StatefulSet
+metadata: {name: stateful}
+spec:
+  serviceName: stateful
+  replicas: 2
+  selector: {matchLabels: {app: stateful}}
+  template:
+    metadata: {labels: {app: stateful}}
+    spec:
+      terminationGracePeriodSeconds: 0
+      containers: [{name: main, image: "hostd.dev/example:latest", imagePullPolicy: IfNotPresent, volumeMounts: [{name: data, mountPath: /data}]}]
+  volumeClaimTemplates:
+  - metadata: {name: data}
+    spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Mi}}}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: stateful}
+spec: {clusterIP: None, selector: {app: stateful}, ports: [{port: 8080}]}
+---
+apiVersion: apps/v1
+kind: DaemonSet
+metadata: {name: everywhere}
+spec:
+  selector: {matchLabels: {app: everywhere}}
+  template:
+    metadata: {labels: {app: everywhere}}
+    spec:
+      terminationGracePeriodSeconds: 0
+      containers: [{name: main, image: "hostd.dev/example:latest", imagePullPolicy: IfNotPresent}]
+EOF
+check "the pod of many parts is ready" kubectl wait pod/many --for=condition=Ready --timeout=30s
+equal "init containers ran in order" "$(printf 'one\ntwo')" kubectl exec many -- cat /shared/order
+equal "it runs as its user, with the volume's group" "uid=1000 gid=1000 groups=1000,2000" kubectl exec many -- id
+check "the root is read-only" kubectl exec many -- sh -c '! touch /file 2>/dev/null'
+equal "no capabilities are left" "0000000000000000" kubectl exec many -- sh -c "sed -n 's/^CapEff:.//p' /proc/self/status"
+equal "variables are expanded" "started many" kubectl logs many
+equal "the limit is in the environment" 33554432 kubectl exec many -- sh -c 'echo $LIMIT'
+equal "labels are a file" 'app="many"' kubectl exec many -- cat /all/labels
+equal "an annotation is a file" hello kubectl exec many -- cat /all/note
+equal "the token is for its audience" '["test"]' sh -c "kubectl exec many -- cat /all/token | cut -d. -f2 | tr '_-' '/+' | base64 -d 2>/dev/null | jq -c .aud"
+check "attach" sh -c "timeout 3 kubectl attach many >/dev/null 2>&1; [ \$? = 124 ]"
+check "a long log can be followed" sh -c "timeout 2 kubectl logs -f many | grep -q 'started many'"
+eventually "too much memory: OOMKilled" 30 is OOMKilled jsonpath pod hungry '{.status.containerStatuses[0].state.terminated.reason}'
+eventually "a failing liveness probe restarts" 30 contains '[1-9]' jsonpath pod unwell '{.status.containerStatuses[0].restartCount}'
+check "the job completes" kubectl wait job/sum --for=condition=Complete --timeout=30s
+check "the stateful set rolls out" kubectl rollout status statefulset/stateful --timeout=30s
+check "its pods have names in DNS" sh -c "kubectl exec many -- nslookup stateful-1.stateful.default.svc.cluster.local"
+check "the daemon set rolls out" kubectl rollout status daemonset/everywhere --timeout=30s
+check "delete them" kubectl delete pod/many pod/hungry pod/unwell job/sum statefulset/stateful service/stateful daemonset/everywhere --timeout=60s
+check "and the claims" kubectl delete pvc data-stateful-0 data-stateful-1 --timeout=30s
+eventually "their volumes are reclaimed" 20 is 0 sh -c "kubectl get pv --no-headers 2>/dev/null | grep -c data-stateful || true"
