@@ -19,7 +19,8 @@ enum ComputedDefaults {
     /// An image with the tag "latest", or with neither tag nor digest, is pulled always, any other if it is missing.
     private static func container(_ container: inout JSON) {
         guard container["imagePullPolicy"].isEmpty else { return }
-        container["imagePullPolicy"] = tag(of: container["image"].stringValue ?? "") == "latest" ? "Always" : "IfNotPresent"
+        container["imagePullPolicy"] =
+            tag(of: container["image"].stringValue ?? "") == "latest" ? "Always" : "IfNotPresent"
     }
 
     private static func tag(of image: String) -> String {

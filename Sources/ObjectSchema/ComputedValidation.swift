@@ -7,7 +7,8 @@ enum ComputedValidation {
         case .podSpec: PodValidation.podSpec(object, place, &errors)
         case .container: PodValidation.container(object, place, &errors)
         case .probe: PodValidation.handler(object, place, ["exec", "httpGet", "tcpSocket", "grpc"], &errors)
-        case .lifecycleHandler: PodValidation.handler(object, place, ["exec", "httpGet", "tcpSocket", "sleep"], &errors)
+        case .lifecycleHandler:
+            PodValidation.handler(object, place, ["exec", "httpGet", "tcpSocket", "sleep"], &errors)
         case .environmentVariable: PodValidation.environment(object, place, &errors)
         case .volume: PodValidation.volume(object, place, &errors)
         case .toleration: PodValidation.toleration(object, place, &errors)

@@ -12,7 +12,8 @@ struct EmbeddedText: @unchecked Sendable {
 
     /// The end of the line that begins at an offset: that of its newline, or of the text.
     func lineEnd(from offset: Int) -> Int {
-        guard let base = bytes.baseAddress, let found = memchr(base + offset, Int32(UInt8(ascii: "\n")), bytes.count - offset)
+        guard let base = bytes.baseAddress,
+            let found = memchr(base + offset, Int32(UInt8(ascii: "\n")), bytes.count - offset)
         else { return bytes.count }
         return UnsafeRawPointer(found) - UnsafeRawPointer(base)
     }

@@ -43,10 +43,18 @@ public struct FieldError: Error, Sendable, Hashable {
         return FieldError(self, path: parent.appending(relative))
     }
 
-    public static func required(_ path: String, _ detail: String = "") -> FieldError { FieldError(.required, path, detail) }
-    public static func forbidden(_ path: String, _ detail: String) -> FieldError { FieldError(.forbidden, path, detail) }
-    public static func notFound(_ path: String, _ value: JSON) -> FieldError { FieldError(.notFound, path, value: value) }
-    public static func duplicate(_ path: String, _ value: JSON) -> FieldError { FieldError(.duplicate, path, value: value) }
+    public static func required(_ path: String, _ detail: String = "") -> FieldError {
+        FieldError(.required, path, detail)
+    }
+    public static func forbidden(_ path: String, _ detail: String) -> FieldError {
+        FieldError(.forbidden, path, detail)
+    }
+    public static func notFound(_ path: String, _ value: JSON) -> FieldError {
+        FieldError(.notFound, path, value: value)
+    }
+    public static func duplicate(_ path: String, _ value: JSON) -> FieldError {
+        FieldError(.duplicate, path, value: value)
+    }
     public static func invalid(_ path: String, _ value: JSON, _ detail: String) -> FieldError {
         FieldError(.invalid, path, value: value, detail)
     }

@@ -20,7 +20,8 @@ public enum IPSyntax {
     public static func isRange(_ text: String) -> Bool {
         guard let slash = text.firstIndex(of: "/"), !text.utf8.contains(0) else { return false }
         let bits = text[text.index(after: slash)...]
-        guard !bits.isEmpty, bits.utf8.count < 4, bits.utf8.allSatisfy({ $0 &- UInt8(ascii: "0") < 10 }), let count = Int(bits),
+        guard !bits.isEmpty, bits.utf8.count < 4, bits.utf8.allSatisfy({ $0 &- UInt8(ascii: "0") < 10 }),
+            let count = Int(bits),
             bits == "\(count)"
         else { return false }
         let address = String(text[..<slash])

@@ -47,7 +47,8 @@ enum MetadataValidation {
             errors.append(
                 .forbidden(
                     "metadata.finalizers",
-                    "no new finalizers can be added if the object is being deleted, found new finalizers [\(added.map { "\"\($0)\"" }.joined(separator: " "))]"))
+                    "no new finalizers can be added if the object is being deleted, found new finalizers [\(added.map { "\"\($0)\"" }.joined(separator: " "))]"
+                ))
         }
         return errors
     }
@@ -70,10 +71,14 @@ enum MetadataValidation {
     private static func checkAnnotations(_ annotations: JSON, _ errors: inout [FieldError]) {
         var total = 0
         for (key, value) in annotations.objectValue ?? [:] {
-            errors += NameChecks.qualifiedName(key.lowercased()).map { .invalid("metadata.annotations", .string(key), $0) }
+            errors += NameChecks.qualifiedName(key.lowercased()).map {
+                .invalid("metadata.annotations", .string(key), $0)
+            }
             total += key.utf8.count + (value.stringValue?.utf8.count ?? 0)
         }
-        if total > maximumAnnotationBytes { errors.append(.tooLong("metadata.annotations", limit: maximumAnnotationBytes)) }
+        if total > maximumAnnotationBytes {
+            errors.append(.tooLong("metadata.annotations", limit: maximumAnnotationBytes))
+        }
     }
 
     private static func checkOwners(_ owners: JSON, _ errors: inout [FieldError]) {
@@ -81,12 +86,14 @@ enum MetadataValidation {
         for (index, owner) in owners.arrayValue.enumerated() {
             let place = "metadata.ownerReferences[\(index)]"
             for field in ["apiVersion", "kind", "name", "uid"] where owner[field].isEmpty {
-                errors.append(.invalid("\(place).\(field)", owner[field].isNull ? "" : owner[field], "must not be empty"))
+                errors.append(
+                    .invalid("\(place).\(field)", owner[field].isNull ? "" : owner[field], "must not be empty"))
             }
             if owner["controller"].boolValue == true { controllers += 1 }
         }
         if controllers > 1 {
-            errors.append(.invalid("metadata.ownerReferences", owners, "Only one reference can have Controller set to true"))
+            errors.append(
+                .invalid("metadata.ownerReferences", owners, "Only one reference can have Controller set to true"))
         }
     }
 }

@@ -11,7 +11,8 @@ public enum OpenAPIDocument {
     ) -> [UInt8] {
         let resources = resources ?? Schema.shared.resources.filter { $0.group == group && $0.version == version }
         var text = Text()
-        text.append("{\"openapi\":\"3.0.0\",\"info\":{\"title\":\"Kubernetes\",\"version\":\"\(serverVersion)\"},\"paths\":{")
+        text.append(
+            "{\"openapi\":\"3.0.0\",\"info\":{\"title\":\"Kubernetes\",\"version\":\"\(serverVersion)\"},\"paths\":{")
         var roots = Set(resources.map(\.groupVersionKind))
         appendPaths(resources, .three, &text, &roots)
         text.append("},\"components\":{\"schemas\":{")
@@ -26,7 +27,8 @@ public enum OpenAPIDocument {
     public static func v2(serverVersion: String = "v1.36.0", resources: [SchemaResource]? = nil) -> [UInt8] {
         let resources = resources ?? Schema.shared.resources
         var text = Text()
-        text.append("{\"swagger\":\"2.0\",\"info\":{\"title\":\"Kubernetes\",\"version\":\"\(serverVersion)\"},\"paths\":{")
+        text.append(
+            "{\"swagger\":\"2.0\",\"info\":{\"title\":\"Kubernetes\",\"version\":\"\(serverVersion)\"},\"paths\":{")
         var roots = Set(resources.map(\.groupVersionKind))
         appendPaths(resources, .two, &text, &roots)
         text.append("},\"definitions\":{")
@@ -38,7 +40,8 @@ public enum OpenAPIDocument {
     }
 
     private static func appendPaths(
-        _ resources: [SchemaResource], _ version: OpenAPISchemaText.Version, _ text: inout Text, _ roots: inout Set<GroupVersionKind>
+        _ resources: [SchemaResource], _ version: OpenAPISchemaText.Version, _ text: inout Text,
+        _ roots: inout Set<GroupVersionKind>
     ) {
         var isFirst = true
         let paths = OpenAPIPaths(version: version)
@@ -46,13 +49,16 @@ public enum OpenAPIDocument {
             var described: [(String, JSON)] = []
             paths.forEachPath(of: resource) { described.append(($0, $1)) }
             for (path, description) in described { text.appendMember(path, description, &isFirst) }
-            roots.insert(GroupVersionKind(group: resource.group, version: resource.version, kind: resource.kind + "List"))
+            roots.insert(
+                GroupVersionKind(group: resource.group, version: resource.version, kind: resource.kind + "List"))
             for subresource in resource.subresources { roots.insert(subresource.kind) }
         }
     }
 
     /// The schemas of the roots and, in the order of their names, of all that they refer to.
-    private static func appendSchemas(_ roots: Set<GroupVersionKind>, _ version: OpenAPISchemaText.Version, _ text: inout Text) {
+    private static func appendSchemas(
+        _ roots: Set<GroupVersionKind>, _ version: OpenAPISchemaText.Version, _ text: inout Text
+    ) {
         var needed: [String: SchemaNode] = [:]
         func collect(_ node: SchemaNode) {
             if !node.name.isEmpty {

@@ -13,7 +13,8 @@ struct OpenAPIPaths {
     /// Calls `body` with each path of a resource and its description.
     func forEachPath(of resource: SchemaResource, _ body: (String, JSON) -> Void) {
         let root = Self.root(group: resource.group, version: resource.version)
-        let base = resource.isNamespaced ? "\(root)/namespaces/{namespace}/\(resource.plural)" : "\(root)/\(resource.plural)"
+        let base =
+            resource.isNamespaced ? "\(root)/namespaces/{namespace}/\(resource.plural)" : "\(root)/\(resource.plural)"
         let kind = resource.groupVersionKind
         if resource.isNamespaced, resource.allows("list") {
             body("\(root)/\(resource.plural)", path([("get", "list", kind)], isNamespaced: false, isNamed: false))
@@ -21,7 +22,9 @@ struct OpenAPIPaths {
         let collection = [("get", "list"), ("post", "create"), ("delete", "deletecollection")]
         let item = [("get", "get"), ("put", "update"), ("patch", "patch"), ("delete", "delete")]
         let actions = ["create": "post", "update": "put"]
-        func operations(_ table: [(String, String)], _ verbs: [String], _ kind: GroupVersionKind) -> [(String, String, GroupVersionKind)] {
+        func operations(_ table: [(String, String)], _ verbs: [String], _ kind: GroupVersionKind) -> [(
+            String, String, GroupVersionKind
+        )] {
             table.filter { verbs.contains($0.1) }.map { ($0.0, actions[$0.1] ?? $0.1, kind) }
         }
         let onCollection = operations(collection, resource.verbs, kind)
@@ -30,7 +33,9 @@ struct OpenAPIPaths {
         if !onItem.isEmpty { body(base + "/{name}", path(onItem, isNamespaced: resource.isNamespaced, isNamed: true)) }
         for subresource in resource.subresources {
             let isConnect = subresource.kind.kind.hasSuffix("Options")
-            var table = [("get", "get"), ("post", "create"), ("put", "update"), ("patch", "patch"), ("delete", "delete")]
+            var table = [
+                ("get", "get"), ("post", "create"), ("put", "update"), ("patch", "patch"), ("delete", "delete"),
+            ]
             if isConnect { table = table.filter { subresource.verbs.contains($0.1) }.map { ($0.0, "connect") } }
             let verbs = isConnect ? ["connect"] : subresource.verbs
             body(
@@ -39,7 +44,9 @@ struct OpenAPIPaths {
         }
     }
 
-    private func path(_ operations: [(method: String, action: String, kind: GroupVersionKind)], isNamespaced: Bool, isNamed: Bool) -> JSON {
+    private func path(
+        _ operations: [(method: String, action: String, kind: GroupVersionKind)], isNamespaced: Bool, isNamed: Bool
+    ) -> JSON {
         var description = JSONObject()
         for operation in operations { description[operation.method] = self.operation(operation.action, operation.kind) }
         var parameters: [JSON] = []
@@ -81,7 +88,8 @@ struct OpenAPIPaths {
         switch action {
         case "post", "put": return change
         case "patch": return change + [("force", "boolean")]
-        case "delete": return [("dryRun", "string"), ("gracePeriodSeconds", "integer"), ("propagationPolicy", "string")]
+        case "delete":
+            return [("dryRun", "string"), ("gracePeriodSeconds", "integer"), ("propagationPolicy", "string")]
         case "list", "deletecollection":
             return [
                 ("allowWatchBookmarks", "boolean"), ("continue", "string"), ("fieldSelector", "string"),
@@ -95,7 +103,11 @@ struct OpenAPIPaths {
     private func parameter(_ name: String, _ place: String, _ type: String) -> JSON {
         var parameter: JSON = ["name": .string(name), "in": .string(place)]
         if place == "path" { parameter["required"] = true }
-        if version == .three { parameter["schema"] = ["type": .string(type)] } else { parameter["type"] = .string(type) }
+        if version == .three {
+            parameter["schema"] = ["type": .string(type)]
+        } else {
+            parameter["type"] = .string(type)
+        }
         return parameter
     }
 
@@ -104,7 +116,8 @@ struct OpenAPIPaths {
         switch action {
         case "post", "put": return Schema.shared.kind(kind).map(schemas.reference)
         case "patch": return Schema.shared.definition(named: meta + "Patch").map(schemas.reference)
-        case "delete", "deletecollection": return Schema.shared.definition(named: meta + "DeleteOptions").map(schemas.reference)
+        case "delete", "deletecollection":
+            return Schema.shared.definition(named: meta + "DeleteOptions").map(schemas.reference)
         default: return nil
         }
     }
@@ -113,7 +126,8 @@ struct OpenAPIPaths {
         let schema: SchemaNode?
         switch action {
         case "list":
-            schema = Schema.shared.kind(GroupVersionKind(group: kind.group, version: kind.version, kind: kind.kind + "List"))
+            schema = Schema.shared.kind(
+                GroupVersionKind(group: kind.group, version: kind.version, kind: kind.kind + "List"))
         case "delete", "deletecollection":
             schema = Schema.shared.definition(named: "io.k8s.apimachinery.pkg.apis.meta.v1.Status")
         default: schema = Schema.shared.kind(kind)

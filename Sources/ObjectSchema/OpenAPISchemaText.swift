@@ -57,7 +57,9 @@ struct OpenAPISchemaText {
             schema["x-kubernetes-list-type"] = listType == .atomic ? "atomic" : listType == .set ? "set" : "map"
         }
         if !property.mapKeys.isEmpty { schema["x-kubernetes-list-map-keys"] = JSON(property.mapKeys) }
-        if let mapType = property.mapType { schema["x-kubernetes-map-type"] = mapType == .atomic ? "atomic" : "granular" }
+        if let mapType = property.mapType {
+            schema["x-kubernetes-map-type"] = mapType == .atomic ? "atomic" : "granular"
+        }
         var strategies: [String] = []
         if property.mergesList { strategies.append("merge") }
         if property.replaces { strategies.append("replace") }

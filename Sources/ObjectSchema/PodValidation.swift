@@ -27,18 +27,23 @@ enum PodValidation {
         }
         if spec["dnsPolicy"] == "None", spec["dnsConfig"]["nameservers"].isEmpty {
             errors.append(
-                .required("\(place).dnsConfig.nameservers", "must provide at least one DNS nameserver when `dnsPolicy` is None"))
+                .required(
+                    "\(place).dnsConfig.nameservers",
+                    "must provide at least one DNS nameserver when `dnsPolicy` is None"))
         }
     }
 
     /// Only an init container that keeps running may have probes and hooks.
     private static func initContainer(_ container: JSON, _ place: String, _ errors: inout [FieldError]) {
         if let policy = container["restartPolicy"].stringValue {
-            if policy != "Always" { errors.append(.notSupported("\(place).restartPolicy", .string(policy), ["Always"])) }
+            if policy != "Always" {
+                errors.append(.notSupported("\(place).restartPolicy", .string(policy), ["Always"]))
+            }
             return
         }
         for field in ["lifecycle", "livenessProbe", "readinessProbe", "startupProbe"] where container[field].exists {
-            errors.append(.forbidden("\(place).\(field)", "may not be set for init containers without restartPolicy=Always"))
+            errors.append(
+                .forbidden("\(place).\(field)", "may not be set for init containers without restartPolicy=Always"))
         }
     }
 
@@ -48,10 +53,13 @@ enum PodValidation {
         for (index, port) in container["ports"].arrayValue.enumerated() {
             guard let number = port["hostPort"].integerValue, number != 0 else { continue }
             if spec["hostNetwork"].boolValue == true, port["containerPort"] != port["hostPort"] {
-                errors.append(.invalid("\(place).ports[\(index)].containerPort", port["containerPort"], "must match `hostPort`"))
+                errors.append(
+                    .invalid("\(place).ports[\(index)].containerPort", port["containerPort"], "must match `hostPort`"))
             }
             let key = "\(port["protocol"].stringValue ?? "TCP")/\(port["hostIP"].stringValue ?? "")/\(number)"
-            if !seen.insert(key).inserted { errors.append(.duplicate("\(place).ports[\(index)].hostPort", .string(key))) }
+            if !seen.insert(key).inserted {
+                errors.append(.duplicate("\(place).ports[\(index)].hostPort", .string(key)))
+            }
         }
     }
 
@@ -62,7 +70,10 @@ enum PodValidation {
                 errors.append(.invalid("\(place).volumeMounts[\(index)].mountPath", .string(path), "must be unique"))
             }
             if mount["subPath"].isEmpty == false, mount["subPathExpr"].isEmpty == false {
-                errors.append(.invalid("\(place).volumeMounts[\(index)].subPathExpr", mount["subPathExpr"], "subPathExpr and subPath are mutually exclusive"))
+                errors.append(
+                    .invalid(
+                        "\(place).volumeMounts[\(index)].subPathExpr", mount["subPathExpr"],
+                        "subPathExpr and subPath are mutually exclusive"))
             }
         }
         for probe in ["livenessProbe", "startupProbe"] where container[probe].exists {
@@ -74,7 +85,9 @@ enum PodValidation {
         let security = container["securityContext"]
         if security["privileged"].boolValue == true, security["allowPrivilegeEscalation"].boolValue == false {
             errors.append(
-                .invalid("\(place).securityContext", security, "cannot set `allowPrivilegeEscalation` to false and `privileged` to true"))
+                .invalid(
+                    "\(place).securityContext", security,
+                    "cannot set `allowPrivilegeEscalation` to false and `privileged` to true"))
         }
     }
 
@@ -99,7 +112,8 @@ enum PodValidation {
             errors.append(
                 .invalid(
                     "\(place).valueFrom", "",
-                    "must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef`, `secretKeyRef` or `fileKeyRef`"))
+                    "must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef`, `secretKeyRef` or `fileKeyRef`"
+                ))
         } else if present.count > 1 {
             errors.append(.invalid("\(place).valueFrom", "", "may not have more than one field specified at a time"))
         }
@@ -118,14 +132,19 @@ enum PodValidation {
         let relation = toleration["operator"].stringValue ?? ""
         if key.isEmpty, relation != "Exists" {
             errors.append(
-                .invalid("\(place).operator", .string(relation), "operator must be Exists when `key` is empty, which means \"match all values and all keys\""))
+                .invalid(
+                    "\(place).operator", .string(relation),
+                    "operator must be Exists when `key` is empty, which means \"match all values and all keys\""))
         }
         if toleration["tolerationSeconds"].exists, toleration["effect"] != "NoExecute" {
             errors.append(
-                .invalid("\(place).effect", .string(toleration["effect"].stringValue ?? ""), "effect must be 'NoExecute' when `tolerationSeconds` is set"))
+                .invalid(
+                    "\(place).effect", .string(toleration["effect"].stringValue ?? ""),
+                    "effect must be 'NoExecute' when `tolerationSeconds` is set"))
         }
         if relation == "Exists", !toleration["value"].isEmpty {
-            errors.append(.invalid("\(place).operator", .string(relation), "value must be empty when `operator` is 'Exists'"))
+            errors.append(
+                .invalid("\(place).operator", .string(relation), "value must be empty when `operator` is 'Exists'"))
         }
     }
 }

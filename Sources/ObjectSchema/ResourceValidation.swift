@@ -18,13 +18,16 @@ enum ResourceValidation {
             let limit = resources["limits"][name]
             guard let wanted = Quantity.read(value) else { continue }
             guard let most = Quantity.read(limit) else {
-                if mustEqualLimit(name) { errors.append(.required("\(place).limits", "Limit must be set for non overcommitable resources")) }
+                if mustEqualLimit(name) {
+                    errors.append(.required("\(place).limits", "Limit must be set for non overcommitable resources"))
+                }
                 continue
             }
             if mustEqualLimit(name), wanted != most {
                 errors.append(.invalid("\(place).requests", value, "must be equal to \(name) limit of \(most)"))
             } else if wanted > most {
-                errors.append(.invalid("\(place).requests", value, "must be less than or equal to \(name) limit of \(most)"))
+                errors.append(
+                    .invalid("\(place).requests", value, "must be less than or equal to \(name) limit of \(most)"))
             }
         }
     }

@@ -26,10 +26,13 @@ struct RuleCondition: Sendable {
         tests = text.split(separator: "&").map { part in
             let part = part.filter { $0 != " " }
             if let range = part.firstRange(of: "!=") {
-                return Test(path: Self.path(part[..<range.lowerBound]), relation: .isNoneOf(Self.values(part[range.upperBound...])))
+                return Test(
+                    path: Self.path(part[..<range.lowerBound]),
+                    relation: .isNoneOf(Self.values(part[range.upperBound...])))
             }
             if let sign = part.firstIndex(of: "=") {
-                return Test(path: Self.path(part[..<sign]), relation: .isOneOf(Self.values(part[part.index(after: sign)...])))
+                return Test(
+                    path: Self.path(part[..<sign]), relation: .isOneOf(Self.values(part[part.index(after: sign)...])))
             }
             if part.hasPrefix("!") { return Test(path: Self.path(part.dropFirst()), relation: .isAbsent) }
             return Test(path: Self.path(part[...]), relation: .exists)
@@ -76,7 +79,9 @@ struct RuleTable<Row: Sendable>: Sendable {
         var section: [String] = []
         text.forEachLine { offset, line in
             if line.first == UInt8(ascii: "[") {
-                section = line.dropFirst().dropLast().parts(" ").map { $0.hasPrefix("io.k8s.") ? $0 : "io.k8s.api." + $0 }
+                section = line.dropFirst().dropLast().parts(" ").map {
+                    $0.hasPrefix("io.k8s.") ? $0 : "io.k8s.api." + $0
+                }
             } else {
                 for type in section { lines[type, default: []].append(offset..<(offset + line.count)) }
             }

@@ -97,9 +97,12 @@ private final class DecodePass {
         value = .integer(integer)
     }
 
-    private func decodeIntOrString(_ value: inout JSON, _ node: SchemaNode, _ owner: SchemaNode) throws(SchemaTypeError) {
+    private func decodeIntOrString(_ value: inout JSON, _ node: SchemaNode, _ owner: SchemaNode) throws(SchemaTypeError)
+    {
         if case .string = value { return }
-        guard let integer = value.integerValue, Int32(exactly: integer) != nil else { throw mismatch(value, node, owner) }
+        guard let integer = value.integerValue, Int32(exactly: integer) != nil else {
+            throw mismatch(value, node, owner)
+        }
         value = .integer(integer)
     }
 
@@ -115,14 +118,17 @@ private final class DecodePass {
         do { value = .string(try Timestamp(parsing: text).formatted(fraction: isMicro ? .micro : .none)) } catch {
             let layout = isMicro ? "2006-01-02T15:04:05.000000Z07:00" : "2006-01-02T15:04:05Z07:00"
             throw SchemaTypeError(
-                path: path.text, description: "parsing time \"\(text)\" as \"\(layout)\": cannot parse \"\(text)\" as \"2006\"")
+                path: path.text,
+                description: "parsing time \"\(text)\" as \"\(layout)\": cannot parse \"\(text)\" as \"2006\"")
         }
     }
 
     private func decodeBytes(_ value: JSON, _ node: SchemaNode, _ owner: SchemaNode) throws(SchemaTypeError) {
         guard case .string(let text) = value else { throw mismatch(value, node, owner) }
         guard Base64.decode(text) != nil else {
-            let bad = text.utf8.enumerated().first { Base64.decode(String(decoding: text.utf8.prefix($0.offset / 4 * 4 + 4), as: UTF8.self)) == nil }
+            let bad = text.utf8.enumerated().first {
+                Base64.decode(String(decoding: text.utf8.prefix($0.offset / 4 * 4 + 4), as: UTF8.self)) == nil
+            }
             throw SchemaTypeError(path: path.text, description: "illegal base64 data at input byte \(bad?.offset ?? 0)")
         }
     }
@@ -169,7 +175,8 @@ private final class DecodePass {
         case .array: "[]" + (node.items.map(goType) ?? "interface {}")
         case .map: "map[string]" + (node.additionalProperties.map(goType) ?? "interface {}")
         case .object, .freeObject, .any:
-            node.name.isEmpty ? "map[string]interface {}" : node.name.split(separator: ".").suffix(2).joined(separator: ".")
+            node.name.isEmpty
+                ? "map[string]interface {}" : node.name.split(separator: ".").suffix(2).joined(separator: ".")
         }
     }
 }

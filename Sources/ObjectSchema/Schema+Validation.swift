@@ -70,7 +70,8 @@ private struct ValidationPass {
             let after = new[path: rule.fieldNames]
             if before == after || (rule.name == "setonce" && before.isEmpty) { continue }
             let path = (place.isEmpty ? [] : [place]) + rule.fieldNames
-            errors.append(.invalid(path.joined(separator: "."), after, rule.detail.isEmpty ? "field is immutable" : rule.detail))
+            errors.append(
+                .invalid(path.joined(separator: "."), after, rule.detail.isEmpty ? "field is immutable" : rule.detail))
         }
         for (key, member) in members {
             guard let property = node.property(key), property.node.shape == .object else { continue }

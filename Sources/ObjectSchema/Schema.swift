@@ -73,7 +73,9 @@ public final class Schema: Sendable {
 
     /// A definition by its full name, such as io.k8s.api.core.v1.Pod.
     public func definition(named name: String) -> SchemaNode? {
-        guard let dot = name.lastIndex(of: "."), let package = packages.firstIndex(of: String(name[..<dot])) else { return nil }
+        guard let dot = name.lastIndex(of: "."), let package = packages.firstIndex(of: String(name[..<dot])) else {
+            return nil
+        }
         return index(of: Array((Self.digit(package) + name[dot...]).utf8)).map(definition)
     }
 
@@ -248,7 +250,8 @@ extension GroupVersionKind {
     /// From "apps/v1" or "/v1".
     init(groupVersion: String, kind: String) {
         let parts = groupVersion.split(separator: "/", maxSplits: 1, omittingEmptySubsequences: false)
-        self.init(group: parts.count == 2 ? String(parts[0]) : "", version: parts.last.map(String.init) ?? "", kind: kind)
+        self.init(
+            group: parts.count == 2 ? String(parts[0]) : "", version: parts.last.map(String.init) ?? "", kind: kind)
     }
 }
 

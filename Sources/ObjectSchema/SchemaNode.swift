@@ -16,7 +16,8 @@ public struct GroupVersionKind: Sendable, Hashable, CustomStringConvertible {
     /// From an object's `apiVersion` and `kind`.
     public init(apiVersion: String, kind: String) {
         let parts = apiVersion.split(separator: "/", maxSplits: 1)
-        self.init(group: parts.count == 2 ? String(parts[0]) : "", version: parts.last.map(String.init) ?? "", kind: kind)
+        self.init(
+            group: parts.count == 2 ? String(parts[0]) : "", version: parts.last.map(String.init) ?? "", kind: kind)
     }
 
     /// "apps/v1", or "v1" for the core group.
@@ -134,7 +135,11 @@ public final class SchemaNode: Sendable {
         var current: SchemaNode? = self
         for step in path {
             while let element = current?.items { current = element }
-            if let values = current?.additionalProperties { current = values } else { current = current?.property(step)?.node }
+            if let values = current?.additionalProperties {
+                current = values
+            } else {
+                current = current?.property(step)?.node
+            }
         }
         return current
     }

@@ -21,12 +21,20 @@ enum ServiceValidation {
                 errors.append(.forbidden("\(place).nodePort", "may not be used when `type` is '\(type)'"))
             }
         }
-        if let address = spec["clusterIP"].stringValue, !address.isEmpty, address != "None", !IPSyntax.isAddress(address) {
-            errors.append(.invalid("\(place).clusterIPs[0]", .string(address), "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"))
-        }
-        if spec["externalTrafficPolicy"].exists, type != "NodePort", type != "LoadBalancer", spec["externalIPs"].isEmpty {
+        if let address = spec["clusterIP"].stringValue, !address.isEmpty, address != "None",
+            !IPSyntax.isAddress(address)
+        {
             errors.append(
-                .invalid("\(place).externalTrafficPolicy", spec["externalTrafficPolicy"], "may only be set for externally-accessible services"))
+                .invalid(
+                    "\(place).clusterIPs[0]", .string(address),
+                    "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"))
+        }
+        if spec["externalTrafficPolicy"].exists, type != "NodePort", type != "LoadBalancer", spec["externalIPs"].isEmpty
+        {
+            errors.append(
+                .invalid(
+                    "\(place).externalTrafficPolicy", spec["externalTrafficPolicy"],
+                    "may only be set for externally-accessible services"))
         }
         if spec["sessionAffinity"] == "None", spec["sessionAffinityConfig"].exists {
             errors.append(

@@ -28,7 +28,9 @@ public struct StrategicMergePatch: Sendable {
     private static let deleteFrom = "$deleteFromPrimitiveList/"
 
     /// Nil when the patch deletes the object.
-    private func mergeObject(_ patch: JSONObject, _ target: JSONObject, _ schema: SchemaNode?) throws(PatchError) -> JSONObject? {
+    private func mergeObject(_ patch: JSONObject, _ target: JSONObject, _ schema: SchemaNode?) throws(PatchError)
+        -> JSONObject?
+    {
         switch patch["$patch"] {
         case nil, .string("merge")?: break
         case .string("replace")?:
@@ -37,7 +39,8 @@ public struct StrategicMergePatch: Sendable {
             return try cleaned(replacement)
         case .string("delete")?: return nil
         case let directive?:
-            throw PatchError(description: "unrecognized value of \"$patch\": \(directive); it must be replace, delete or merge")
+            throw PatchError(
+                description: "unrecognized value of \"$patch\": \(directive); it must be replace, delete or merge")
         }
         var result = try retainKeys(patch, target)
         var removed: Set<String> = []
@@ -75,7 +78,8 @@ public struct StrategicMergePatch: Sendable {
     }
 
     private func mergeMember(
-        _ key: String, _ value: JSON, _ current: JSON?, _ property: SchemaProperty?, _ node: SchemaNode?, _ patch: JSONObject
+        _ key: String, _ value: JSON, _ current: JSON?, _ property: SchemaProperty?, _ node: SchemaNode?,
+        _ patch: JSONObject
     ) throws(PatchError) -> JSON? {
         switch value {
         case .object(let changes):
@@ -89,14 +93,18 @@ public struct StrategicMergePatch: Sendable {
     }
 
     /// Directives about lists that the patch does not otherwise mention.
-    private func applyListDirectives(_ patch: JSONObject, _ result: inout JSONObject, _ schema: SchemaNode?) throws(PatchError) {
+    private func applyListDirectives(_ patch: JSONObject, _ result: inout JSONObject, _ schema: SchemaNode?)
+        throws(PatchError)
+    {
         for (key, value) in patch {
             if key.hasPrefix(Self.deleteFrom) {
                 let field = String(key.dropFirst(Self.deleteFrom.count))
                 guard case .array(let doomed) = value else {
                     throw PatchError(description: "invalid strategic merge patch: \(key) must be a list")
                 }
-                if let current = result[field]?.arrayValue { result[field] = .array(current.filter { !doomed.contains($0) }) }
+                if let current = result[field]?.arrayValue {
+                    result[field] = .array(current.filter { !doomed.contains($0) })
+                }
             } else if key.hasPrefix(Self.setOrder) {
                 let field = String(key.dropFirst(Self.setOrder.count))
                 guard case .array(let order) = value else {
@@ -123,7 +131,10 @@ public struct StrategicMergePatch: Sendable {
         var result = target
         for element in patch {
             guard case .object(let changes) = element else {
-                throw PatchError(description: "invalid strategic merge patch: an element of \(property.name) must be an object, got \(element.typeName)")
+                throw PatchError(
+                    description:
+                        "invalid strategic merge patch: an element of \(property.name) must be an object, got \(element.typeName)"
+                )
             }
             let key = element[mergeKey]
             guard key.exists else {

@@ -121,7 +121,8 @@ extension TableColumn {
     /// "5m", "3h12m", "<unknown>" when the time is absent or malformed.
     public static func age(_ time: JSON, now: Timestamp) -> String {
         guard let text = time.stringValue else { return "<unknown>" }
-        do { return humanDuration(seconds: now.nanoseconds(since: try Timestamp(parsing: text)) / 1_000_000_000) } catch {
+        do { return humanDuration(seconds: now.nanoseconds(since: try Timestamp(parsing: text)) / 1_000_000_000) } catch
+        {
             return "<unknown>"
         }
     }

@@ -32,20 +32,31 @@ enum UpdateValidation {
         let deadline = new["spec"]["activeDeadlineSeconds"]
         if let before = old["spec"]["activeDeadlineSeconds"].integerValue {
             guard let after = deadline.integerValue else {
-                return errors + [.invalid("spec.activeDeadlineSeconds", deadline, "must not update from a positive integer to nil value")]
+                return errors + [
+                    .invalid(
+                        "spec.activeDeadlineSeconds", deadline, "must not update from a positive integer to nil value")
+                ]
             }
-            if after > before { errors.append(.invalid("spec.activeDeadlineSeconds", deadline, "must be less than or equal to previous value")) }
+            if after > before {
+                errors.append(
+                    .invalid("spec.activeDeadlineSeconds", deadline, "must be less than or equal to previous value"))
+            }
         }
         let kept = new["spec"]["tolerations"].arrayValue
         if !old["spec"]["tolerations"].arrayValue.allSatisfy({ kept.contains($0) }) {
-            errors.append(.forbidden("spec.tolerations", "existing toleration can not be modified except its tolerationSeconds"))
+            errors.append(
+                .forbidden("spec.tolerations", "existing toleration can not be modified except its tolerationSeconds"))
         }
         let gates = old["spec"]["schedulingGates"].arrayValue
         if new["spec"]["schedulingGates"].arrayValue.contains(where: { !gates.contains($0) }) {
             errors.append(.forbidden("spec.schedulingGates", "only deletion is allowed, but found new scheduling gate"))
         }
-        for field in ["activeDeadlineSeconds", "tolerations", "schedulingGates"] { take(field, from: old["spec"], into: &adapted) }
-        if (old["spec"]["terminationGracePeriodSeconds"].integerValue ?? 0) < 0, adapted["terminationGracePeriodSeconds"] == 1 {
+        for field in ["activeDeadlineSeconds", "tolerations", "schedulingGates"] {
+            take(field, from: old["spec"], into: &adapted)
+        }
+        if (old["spec"]["terminationGracePeriodSeconds"].integerValue ?? 0) < 0,
+            adapted["terminationGracePeriodSeconds"] == 1
+        {
             take("terminationGracePeriodSeconds", from: old["spec"], into: &adapted)
         }
         if adapted != old["spec"] {
@@ -86,12 +97,16 @@ enum UpdateValidation {
         if before != after, after.exists {
             adapted["resources"]["requests"]["storage"] = before
             if let less = Quantity.read(after), let more = Quantity.read(before), less < more {
-                errors.append(.forbidden("spec.resources.requests.storage", "field can not be less than previous value"))
+                errors.append(
+                    .forbidden("spec.resources.requests.storage", "field can not be less than previous value"))
             }
         }
         if adapted != old["spec"] {
             errors.append(
-                .forbidden("spec", "spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims"))
+                .forbidden(
+                    "spec",
+                    "spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims"
+                ))
         }
         return errors
     }

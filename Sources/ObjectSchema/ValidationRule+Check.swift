@@ -22,9 +22,12 @@ extension ValidationRule {
         case "min", "max", "range": checkNumber(value, place, &errors)
         case "unique": checkUnique(value, place, &errors)
         case "oneof", "atmostone": checkMembers(value, place, &errors)
-        case "maxitems": if let limit = limit(0), value.count > limit { errors.append(.tooMany(place, value.count, limit: limit)) }
+        case "maxitems":
+            if let limit = limit(0), value.count > limit { errors.append(.tooMany(place, value.count, limit: limit)) }
         case "maxlength":
-            if let limit = limit(0), let text = value.stringValue, text.utf8.count > limit { errors.append(.tooLong(place, limit: limit)) }
+            if let limit = limit(0), let text = value.stringValue, text.utf8.count > limit {
+                errors.append(.tooLong(place, limit: limit))
+            }
         case "labels": checkLabels(value, place, &errors)
         case "selector": checkSelector(value, place, &errors)
         case "quantity": checkQuantity(value, place, &errors)
@@ -57,7 +60,11 @@ extension ValidationRule {
         case "relative": { $0.hasPrefix("/") ? ["must be a relative path"] : [] }
         case "nobacksteps": { Self.hasBackstep($0) ? ["must not contain '..'"] : [] }
         case "nocolon": { $0.contains(":") ? ["must not contain ':'"] : [] }
-        case "trimmed": { $0.first?.isWhitespace == true || $0.last?.isWhitespace == true ? ["must not have leading or trailing whitespace"] : [] }
+        case "trimmed":
+            {
+                $0.first?.isWhitespace == true || $0.last?.isWhitespace == true
+                    ? ["must not have leading or trailing whitespace"] : []
+            }
         default: nil
         }
     }
@@ -77,7 +84,9 @@ extension ValidationRule {
 
     private func checkEnum(_ value: JSON, _ place: String, _ errors: inout [FieldError]) {
         let text = value.stringValue ?? value.serializedString()
-        if !arguments.contains(text.isEmpty ? "\"\"" : text) { errors.append(.notSupported(place, value, arguments.filter { $0 != "\"\"" })) }
+        if !arguments.contains(text.isEmpty ? "\"\"" : text) {
+            errors.append(.notSupported(place, value, arguments.filter { $0 != "\"\"" }))
+        }
     }
 
     private func checkNumber(_ value: JSON, _ place: String, _ errors: inout [FieldError]) {
@@ -89,7 +98,8 @@ extension ValidationRule {
             errors.append(.invalid(place, value, detail.isEmpty ? "must be less than or equal to \(first)" : detail))
         case "range":
             guard let last = limit(1), number < first || number > last else { return }
-            errors.append(.invalid(place, value, detail.isEmpty ? "must be between \(first) and \(last), inclusive" : detail))
+            errors.append(
+                .invalid(place, value, detail.isEmpty ? "must be between \(first) and \(last), inclusive" : detail))
         default: break
         }
     }
@@ -107,7 +117,9 @@ extension ValidationRule {
             if arguments.count == 1 {
                 errors.append(.duplicate("\(place)[\(index)].\(arguments[0])", element[arguments[0]]))
             } else {
-                let shown = arguments.isEmpty ? element : JSON(JSONObject(arguments.map { ($0, element[$0]) }.filter { $0.1.exists }))
+                let shown =
+                    arguments.isEmpty
+                    ? element : JSON(JSONObject(arguments.map { ($0, element[$0]) }.filter { $0.1.exists }))
                 errors.append(.duplicate("\(place)[\(index)]", shown))
             }
         }
@@ -117,7 +129,9 @@ extension ValidationRule {
         let present = arguments.filter { value[$0].exists }
         let names = arguments.map { "`\($0)`" }.joined(separator: ", ")
         if present.count > 1 {
-            errors.append(.forbidden(place + "." + present[1], detail.isEmpty ? "may not specify more than 1 of \(names)" : detail))
+            errors.append(
+                .forbidden(
+                    place + "." + present[1], detail.isEmpty ? "may not specify more than 1 of \(names)" : detail))
         } else if present.isEmpty, name == "oneof" {
             errors.append(.required(place, detail.isEmpty ? "must specify one of: \(names)" : detail))
         }
@@ -126,7 +140,9 @@ extension ValidationRule {
     private func checkLabels(_ value: JSON, _ place: String, _ errors: inout [FieldError]) {
         for (key, label) in value.objectValue ?? [:] {
             for complaint in NameChecks.qualifiedName(key) { errors.append(.invalid(place, .string(key), complaint)) }
-            for complaint in NameChecks.labelValue(label.stringValue ?? "") { errors.append(.invalid(place, label, complaint)) }
+            for complaint in NameChecks.labelValue(label.stringValue ?? "") {
+                errors.append(.invalid(place, label, complaint))
+            }
         }
     }
 
@@ -137,15 +153,22 @@ extension ValidationRule {
             let values = expression["values"].arrayValue
             switch expression["operator"].stringValue {
             case "In", "NotIn":
-                if values.isEmpty { errors.append(.required(place + ".values", "must be specified when `operator` is 'In' or 'NotIn'")) }
+                if values.isEmpty {
+                    errors.append(.required(place + ".values", "must be specified when `operator` is 'In' or 'NotIn'"))
+                }
             case "Exists", "DoesNotExist":
                 if !values.isEmpty {
-                    errors.append(.forbidden(place + ".values", "may not be specified when `operator` is 'Exists' or 'DoesNotExist'"))
+                    errors.append(
+                        .forbidden(
+                            place + ".values", "may not be specified when `operator` is 'Exists' or 'DoesNotExist'"))
                 }
-            default: errors.append(.invalid(place + ".operator", expression["operator"], "not a valid selector operator"))
+            default:
+                errors.append(.invalid(place + ".operator", expression["operator"], "not a valid selector operator"))
             }
             let key = expression["key"].stringValue ?? ""
-            for complaint in NameChecks.qualifiedName(key) { errors.append(.invalid(place + ".key", .string(key), complaint)) }
+            for complaint in NameChecks.qualifiedName(key) {
+                errors.append(.invalid(place + ".key", .string(key), complaint))
+            }
             for (position, value) in values.enumerated() {
                 for complaint in NameChecks.labelValue(value.stringValue ?? "") {
                     errors.append(.invalid("\(place).values[\(position)]", value, complaint))
@@ -161,7 +184,10 @@ extension ValidationRule {
             return
         }
         if arguments.first == "positive" ? quantity <= .zero : quantity.isNegative {
-            errors.append(.invalid(place, value, arguments.first == "positive" ? "must be greater than zero" : "must be greater than or equal to 0"))
+            errors.append(
+                .invalid(
+                    place, value,
+                    arguments.first == "positive" ? "must be greater than zero" : "must be greater than or equal to 0"))
         }
     }
 

@@ -80,7 +80,9 @@ final class ValidationRule: Sendable {
             if next.isNull, rest.count > 1 { return }
             visit(next, rest.dropFirst(), place.isEmpty ? name : place + "." + name, body)
         case .elements:
-            for (index, element) in value.arrayValue.enumerated() { visit(element, rest.dropFirst(), "\(place)[\(index)]", body) }
+            for (index, element) in value.arrayValue.enumerated() {
+                visit(element, rest.dropFirst(), "\(place)[\(index)]", body)
+            }
         case .values:
             for (key, member) in value.objectValue ?? [:] { visit(member, rest.dropFirst(), "\(place)[\(key)]", body) }
         case .keys:

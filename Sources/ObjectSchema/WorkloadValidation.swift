@@ -11,7 +11,9 @@ enum WorkloadValidation {
             errors.append(.invalid("\(place).selector", selector, "empty selector is invalid for \(kind.lowercased())"))
         } else if !matches(selector, labels) {
             errors.append(
-                .invalid("\(place).template.metadata.labels", labels.isNull ? [:] : labels, "`selector` does not match template `labels`"))
+                .invalid(
+                    "\(place).template.metadata.labels", labels.isNull ? [:] : labels,
+                    "`selector` does not match template `labels`"))
         }
         let pod = spec["template"]["spec"]
         if let policy = pod["restartPolicy"].stringValue, policy != "Always" {
@@ -19,7 +21,9 @@ enum WorkloadValidation {
         }
         if pod["activeDeadlineSeconds"].exists {
             errors.append(
-                .forbidden("\(place).template.spec.activeDeadlineSeconds", "activeDeadlineSeconds in \(kind) is not Supported"))
+                .forbidden(
+                    "\(place).template.spec.activeDeadlineSeconds", "activeDeadlineSeconds in \(kind) is not Supported")
+            )
         }
     }
 
@@ -49,16 +53,21 @@ enum WorkloadValidation {
         template(spec, place, "Deployment", &errors)
         let strategy = spec["strategy"]
         if strategy["type"] == "Recreate", strategy["rollingUpdate"].exists {
-            errors.append(.forbidden("\(place).strategy.rollingUpdate", "may not be specified when strategy `type` is 'Recreate'"))
+            errors.append(
+                .forbidden("\(place).strategy.rollingUpdate", "may not be specified when strategy `type` is 'Recreate'")
+            )
         }
         let update = strategy["rollingUpdate"]
         if isZero(update["maxUnavailable"]), isZero(update["maxSurge"]) {
             errors.append(
-                .invalid("\(place).strategy.rollingUpdate.maxUnavailable", update["maxUnavailable"], "may not be 0 when `maxSurge` is 0"))
+                .invalid(
+                    "\(place).strategy.rollingUpdate.maxUnavailable", update["maxUnavailable"],
+                    "may not be 0 when `maxSurge` is 0"))
         }
         let deadline = spec["progressDeadlineSeconds"].integerValue
         if let deadline, deadline <= spec["minReadySeconds"].integerValue ?? 0 {
-            errors.append(.invalid("\(place).progressDeadlineSeconds", JSON(deadline), "must be greater than minReadySeconds"))
+            errors.append(
+                .invalid("\(place).progressDeadlineSeconds", JSON(deadline), "must be greater than minReadySeconds"))
         }
     }
 
@@ -77,7 +86,9 @@ enum WorkloadValidation {
         }
         if spec["selector"].exists, !matches(spec["selector"], spec["template"]["metadata"]["labels"]) {
             errors.append(
-                .invalid("\(place).template.metadata.labels", spec["template"]["metadata"]["labels"], "`selector` does not match template `labels`"))
+                .invalid(
+                    "\(place).template.metadata.labels", spec["template"]["metadata"]["labels"],
+                    "`selector` does not match template `labels`"))
         }
     }
 }

@@ -85,7 +85,8 @@ public struct FieldSelector: Sendable, Hashable {
             switch term[position] {
             case UInt8(ascii: "\\"):
                 position += 1
-                guard position < term.endIndex, [UInt8(ascii: "\\"), UInt8(ascii: ","), UInt8(ascii: "=")].contains(term[position])
+                guard position < term.endIndex,
+                    [UInt8(ascii: "\\"), UInt8(ascii: ","), UInt8(ascii: "=")].contains(term[position])
                 else { throw ParseError(description: "invalid field selector: invalid escape sequence in '\(text)'") }
             case UInt8(ascii: "="):
                 throw ParseError(description: "invalid field selector: unescaped character in value: '='")
@@ -103,7 +104,9 @@ extension FieldSelector: CustomStringConvertible {
         requirements.map { requirement in
             var value: [UInt8] = []
             for byte in requirement.value.utf8 {
-                if [UInt8(ascii: "\\"), UInt8(ascii: ","), UInt8(ascii: "=")].contains(byte) { value.append(UInt8(ascii: "\\")) }
+                if [UInt8(ascii: "\\"), UInt8(ascii: ","), UInt8(ascii: "=")].contains(byte) {
+                    value.append(UInt8(ascii: "\\"))
+                }
                 value.append(byte)
             }
             return requirement.path + (requirement.equals ? "=" : "!=") + String(decoding: value, as: UTF8.self)

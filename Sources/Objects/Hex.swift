@@ -27,7 +27,9 @@ public enum Hex {
     }
 
     @inline(__always)
-    static func digit(_ value: UInt8) -> UInt8 { value < 10 ? UInt8(ascii: "0") + value : UInt8(ascii: "a") + value - 10 }
+    static func digit(_ value: UInt8) -> UInt8 {
+        value < 10 ? UInt8(ascii: "0") + value : UInt8(ascii: "a") + value - 10
+    }
 
     @inline(__always)
     static func value(of digit: UInt8) -> UInt8? {

@@ -17,7 +17,8 @@ public func makeUID() -> String {
 /// The random part of a generated name: characters without vowels, so that no words come about.
 public func makeNameSuffix(length: Int = 5) -> String {
     var generator = SystemRandomNumberGenerator()
-    return String(decoding: (0..<length).map { _ in suffixCharacter(generator.next(upperBound: 27 as UInt)) }, as: UTF8.self)
+    return String(
+        decoding: (0..<length).map { _ in suffixCharacter(generator.next(upperBound: 27 as UInt)) }, as: UTF8.self)
 }
 
 /// A name from `metadata.generateName`: the prefix, cut so that the whole stays within 63 bytes, and a random suffix.

@@ -132,7 +132,9 @@ struct JSONParser {
     /// After an element or member: goes on to the next (nil), or closes the container and returns it.
     private mutating func continueContainer(isObject: Bool) throws(JSONParseError) -> JSON? {
         skipWhitespace()
-        guard cursor < end else { throw failure("unexpected end of the text inside \(isObject ? "an object" : "an array")") }
+        guard cursor < end else {
+            throw failure("unexpected end of the text inside \(isObject ? "an object" : "an array")")
+        }
         switch cursor.pointee {
         case UInt8(ascii: ","):
             cursor += 1
@@ -143,7 +145,8 @@ struct JSONParser {
             return nil
         case UInt8(ascii: "}") where isObject: return try closeObject()
         case UInt8(ascii: "]") where !isObject: return closeArray()
-        default: throw failure("unexpected character, expected a comma or the end of the \(isObject ? "object" : "array")")
+        default:
+            throw failure("unexpected character, expected a comma or the end of the \(isObject ? "object" : "array")")
         }
     }
 
@@ -309,7 +312,9 @@ extension JSONParser {
 
     /// Goes over bytes that stand for themselves: ASCII other than quote, backslash and control characters.
     @inline(__always)
-    private static func skipPlain(from start: UnsafePointer<UInt8>, to end: UnsafePointer<UInt8>) -> UnsafePointer<UInt8> {
+    private static func skipPlain(from start: UnsafePointer<UInt8>, to end: UnsafePointer<UInt8>) -> UnsafePointer<
+        UInt8
+    > {
         let ones: UInt64 = 0x0101_0101_0101_0101
         let highs: UInt64 = 0x8080_8080_8080_8080
         var cursor = start
@@ -317,7 +322,8 @@ extension JSONParser {
             let word = UInt64(littleEndian: UnsafeRawPointer(cursor).loadUnaligned(as: UInt64.self))
             let quote = word ^ (ones &* 0x22)
             let backslash = word ^ (ones &* 0x5C)
-            let special = ((quote &- ones) & ~quote) | ((backslash &- ones) & ~backslash) | (word &- ones &* 0x20) | word
+            let special =
+                ((quote &- ones) & ~quote) | ((backslash &- ones) & ~backslash) | (word &- ones &* 0x20) | word
             let found = special & highs
             if found != 0 { return cursor + found.trailingZeroBitCount / 8 }
             cursor += 8
@@ -373,7 +379,9 @@ extension JSONParser {
         case UInt8(ascii: "t"): bytes.append(0x09)
         case UInt8(ascii: "u"):
             var unit = try parseHexUnit(start)
-            if unit & 0xFC00 == 0xD800, end - cursor >= 6, cursor[0] == UInt8(ascii: "\\"), cursor[1] == UInt8(ascii: "u") {
+            if unit & 0xFC00 == 0xD800, end - cursor >= 6, cursor[0] == UInt8(ascii: "\\"),
+                cursor[1] == UInt8(ascii: "u")
+            {
                 cursor += 2
                 let low = try parseHexUnit(start)
                 guard low & 0xFC00 == 0xDC00 else { throw failure("half of a surrogate pair in an escape", at: start) }

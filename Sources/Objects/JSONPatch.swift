@@ -82,14 +82,16 @@ private struct Application {
                 throw fail(.tooLarge, "copies more than \(JSONPatch.maximumCopiedBytes) bytes")
             }
             try add(copied, at: path)
-        default: throw fail(.malformed, "unknown operation \"\(name)\"; it must be add, remove, replace, move, copy or test")
+        default:
+            throw fail(.malformed, "unknown operation \"\(name)\"; it must be add, remove, replace, move, copy or test")
         }
     }
 
     private func pointer(_ operation: JSON, _ member: String) throws(JSONPatch.PatchError) -> JSONPointer {
         guard let text = operation[member].stringValue else { throw fail(.malformed, "\"\(member)\" is missing") }
         guard let pointer = JSONPointer(text) else {
-            throw fail(.malformed, "\"\(text)\" is not a path: it must begin with a slash, with ~ and / written as ~0 and ~1")
+            throw fail(
+                .malformed, "\"\(text)\" is not a path: it must begin with a slash, with ~ and / written as ~0 and ~1")
         }
         return pointer
     }
@@ -113,7 +115,8 @@ private struct Application {
                 let position = last == "-" ? elements.count : Self.position(last)
                 guard let position, position <= elements.count else {
                     throw JSONPatch.PatchError(
-                        reason: .missingPath, index: index, message: "\(path): no such position in an array of \(elements.count)")
+                        reason: .missingPath, index: index,
+                        message: "\(path): no such position in an array of \(elements.count)")
                 }
                 parent = .null
                 elements.insert(value, at: position)
@@ -133,7 +136,8 @@ private struct Application {
         let index = index
         var removed = JSON.null
         try update(&document, path.tokens.dropLast(), path) { (parent) throws(JSONPatch.PatchError) in
-            let missing = JSONPatch.PatchError(reason: .missingPath, index: index, message: "unable to remove nonexistent \(path)")
+            let missing = JSONPatch.PatchError(
+                reason: .missingPath, index: index, message: "unable to remove nonexistent \(path)")
             switch parent {
             case .object:
                 guard let value = parent.removeValue(forKey: last) else { throw missing }

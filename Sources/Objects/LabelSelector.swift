@@ -119,7 +119,8 @@ extension LabelSelector.Requirement: CustomStringConvertible {
 
 extension LabelSelector.Requirement {
     /// Checks the key, the values and their number.
-    public init(_ key: String, _ operator: LabelSelector.Operator, _ values: [String]) throws(LabelSelector.ParseError) {
+    public init(_ key: String, _ operator: LabelSelector.Operator, _ values: [String]) throws(LabelSelector.ParseError)
+    {
         let isField = key.hasPrefix(".")
         func fail(_ text: String) -> LabelSelector.ParseError { LabelSelector.ParseError(description: text) }
         if !isField, let complaint = NameChecks.qualifiedName(key).first {
@@ -127,15 +128,25 @@ extension LabelSelector.Requirement {
         }
         switch `operator` {
         case .isIn, .isNotIn:
-            if values.isEmpty { throw fail("values: Invalid value: []: for 'in', 'notin' operators, values set can't be empty") }
+            if values.isEmpty {
+                throw fail("values: Invalid value: []: for 'in', 'notin' operators, values set can't be empty")
+            }
         case .equals, .notEquals:
-            if values.count != 1 { throw fail("values: Invalid value: exact-match compatibility requires one single value") }
+            if values.count != 1 {
+                throw fail("values: Invalid value: exact-match compatibility requires one single value")
+            }
         case .exists, .doesNotExist:
-            if !values.isEmpty { throw fail("values: Invalid value: values set must be empty for exists and does not exist") }
+            if !values.isEmpty {
+                throw fail("values: Invalid value: values set must be empty for exists and does not exist")
+            }
         case .greaterThan, .lessThan:
-            if values.count != 1 { throw fail("values: Invalid value: for 'Gt', 'Lt' operators, exactly one value is required") }
+            if values.count != 1 {
+                throw fail("values: Invalid value: for 'Gt', 'Lt' operators, exactly one value is required")
+            }
             if Int64(values[0]) == nil {
-                throw fail("values[0]: Invalid value: \"\(values[0])\": for 'Gt', 'Lt' operators, the value must be an integer")
+                throw fail(
+                    "values[0]: Invalid value: \"\(values[0])\": for 'Gt', 'Lt' operators, the value must be an integer"
+                )
             }
         }
         for (index, value) in values.enumerated() where !isField {

@@ -110,7 +110,8 @@ struct LabelSelectorParser {
     }
 
     private func unexpected(_ expected: String) -> LabelSelector.ParseError {
-        LabelSelector.ParseError(description: "unable to parse requirement: found '\(token.text)', expected: \(expected)")
+        LabelSelector.ParseError(
+            description: "unable to parse requirement: found '\(token.text)', expected: \(expected)")
     }
 
     /// What ends a word unless it is escaped.

@@ -52,7 +52,10 @@ public enum NameChecks {
                 complaints += dns1123Subdomain(String(Substring(parts[0]))).map { "prefix part " + $0 }
             }
         default:
-            return ["a qualified name " + qualifiedRule + " with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')"]
+            return [
+                "a qualified name " + qualifiedRule
+                    + " with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')"
+            ]
         }
         if name.isEmpty {
             complaints.append("name part must be non-empty")

@@ -209,7 +209,9 @@ private struct QuantityParser {
             return overflow ? .max : result
         }
         // Below 10^-38 only the rounding is left of a number of at most 38 digits times 2^60.
-        guard tens >= -38 else { return tens < -60 ? 1 : nanos(dividing: product, by: power(38), again: power(-tens - 38)) }
+        guard tens >= -38 else {
+            return tens < -60 ? 1 : nanos(dividing: product, by: power(38), again: power(-tens - 38))
+        }
         return nanos(dividing: product, by: power(-tens), again: 1)
     }
 

@@ -44,18 +44,46 @@ final class DecodeTests: XCTestCase {
 
     func testTypeErrors() {
         let rows: [(spec: String, path: String, message: String)] = [
-            (#"{"containers":"x"}"#, "spec.containers", "json: cannot unmarshal string into Go struct field PodSpec.spec.containers of type []v1.Container"),
-            (#"{"containers":[{"image":5}]}"#, "spec.containers[0].image", "json: cannot unmarshal number into Go struct field Container.spec.containers.image of type string"),
-            (#"{"priority":"x"}"#, "spec.priority", "json: cannot unmarshal string into Go struct field PodSpec.spec.priority of type int32"),
-            (#"{"priority":3000000000}"#, "spec.priority", "json: cannot unmarshal number 3000000000 into Go struct field PodSpec.spec.priority of type int32"),
-            (#"{"priority":1.5}"#, "spec.priority", "json: cannot unmarshal number 1.5 into Go struct field PodSpec.spec.priority of type int32"),
-            (#"{"hostNetwork":"true"}"#, "spec.hostNetwork", "json: cannot unmarshal string into Go struct field PodSpec.spec.hostNetwork of type bool"),
-            (#"{"nodeSelector":[]}"#, "spec.nodeSelector", "json: cannot unmarshal array into Go struct field PodSpec.spec.nodeSelector of type map[string]string"),
-            (#"{"securityContext":1}"#, "spec.securityContext", "json: cannot unmarshal number into Go struct field PodSpec.spec.securityContext of type v1.PodSecurityContext"),
-            (#"{"overhead":{"cpu":"x"}}"#, "spec.overhead[cpu]", "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"),
+            (
+                #"{"containers":"x"}"#, "spec.containers",
+                "json: cannot unmarshal string into Go struct field PodSpec.spec.containers of type []v1.Container"
+            ),
+            (
+                #"{"containers":[{"image":5}]}"#, "spec.containers[0].image",
+                "json: cannot unmarshal number into Go struct field Container.spec.containers.image of type string"
+            ),
+            (
+                #"{"priority":"x"}"#, "spec.priority",
+                "json: cannot unmarshal string into Go struct field PodSpec.spec.priority of type int32"
+            ),
+            (
+                #"{"priority":3000000000}"#, "spec.priority",
+                "json: cannot unmarshal number 3000000000 into Go struct field PodSpec.spec.priority of type int32"
+            ),
+            (
+                #"{"priority":1.5}"#, "spec.priority",
+                "json: cannot unmarshal number 1.5 into Go struct field PodSpec.spec.priority of type int32"
+            ),
+            (
+                #"{"hostNetwork":"true"}"#, "spec.hostNetwork",
+                "json: cannot unmarshal string into Go struct field PodSpec.spec.hostNetwork of type bool"
+            ),
+            (
+                #"{"nodeSelector":[]}"#, "spec.nodeSelector",
+                "json: cannot unmarshal array into Go struct field PodSpec.spec.nodeSelector of type map[string]string"
+            ),
+            (
+                #"{"securityContext":1}"#, "spec.securityContext",
+                "json: cannot unmarshal number into Go struct field PodSpec.spec.securityContext of type v1.PodSecurityContext"
+            ),
+            (
+                #"{"overhead":{"cpu":"x"}}"#, "spec.overhead[cpu]",
+                "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"
+            ),
         ]
         for row in rows {
-            XCTAssertThrowsError(try prune(#"{"apiVersion":"v1","kind":"Pod","spec":\#(row.spec)}"#), row.spec) { error in
+            XCTAssertThrowsError(try prune(#"{"apiVersion":"v1","kind":"Pod","spec":\#(row.spec)}"#), row.spec) {
+                error in
                 XCTAssertEqual((error as? SchemaTypeError)?.path, row.path)
                 XCTAssertEqual("\(error)", row.message)
             }

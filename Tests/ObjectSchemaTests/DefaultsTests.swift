@@ -39,37 +39,78 @@ final class DefaultsTests: XCTestCase {
 
     func testRows() throws {
         let rows: [(object: String, path: [String], value: JSON)] = [
-            (#"{"apiVersion":"v1","kind":"Service","spec":{"ports":[{"port":80}]}}"#, ["spec"],
-             ["ports": [["port": 80, "protocol": "TCP", "targetPort": 80]], "type": "ClusterIP", "sessionAffinity": "None", "internalTrafficPolicy": "Cluster"]),
-            (#"{"apiVersion":"v1","kind":"Service","spec":{"type":"NodePort"}}"#, ["spec", "externalTrafficPolicy"], "Cluster"),
-            (#"{"apiVersion":"v1","kind":"Service","spec":{"type":"ExternalName"}}"#, ["spec", "internalTrafficPolicy"], nil),
-            (#"{"apiVersion":"v1","kind":"Service","spec":{"sessionAffinity":"ClientIP"}}"#, ["spec", "sessionAffinityConfig", "clientIP", "timeoutSeconds"], 10800),
-            (#"{"apiVersion":"apps/v1","kind":"Deployment","spec":{"strategy":{"type":"Recreate"}}}"#, ["spec", "strategy"], ["type": "Recreate"]),
+            (
+                #"{"apiVersion":"v1","kind":"Service","spec":{"ports":[{"port":80}]}}"#, ["spec"],
+                [
+                    "ports": [["port": 80, "protocol": "TCP", "targetPort": 80]], "type": "ClusterIP",
+                    "sessionAffinity": "None", "internalTrafficPolicy": "Cluster",
+                ]
+            ),
+            (
+                #"{"apiVersion":"v1","kind":"Service","spec":{"type":"NodePort"}}"#, ["spec", "externalTrafficPolicy"],
+                "Cluster"
+            ),
+            (
+                #"{"apiVersion":"v1","kind":"Service","spec":{"type":"ExternalName"}}"#,
+                ["spec", "internalTrafficPolicy"], nil
+            ),
+            (
+                #"{"apiVersion":"v1","kind":"Service","spec":{"sessionAffinity":"ClientIP"}}"#,
+                ["spec", "sessionAffinityConfig", "clientIP", "timeoutSeconds"], 10800
+            ),
+            (
+                #"{"apiVersion":"apps/v1","kind":"Deployment","spec":{"strategy":{"type":"Recreate"}}}"#,
+                ["spec", "strategy"], ["type": "Recreate"]
+            ),
             (#"{"apiVersion":"apps/v1","kind":"Deployment","spec":{"replicas":0}}"#, ["spec", "replicas"], 0),
-            (#"{"apiVersion":"batch/v1","kind":"Job","spec":{}}"#, ["spec"],
-             ["completions": 1, "parallelism": 1, "backoffLimit": 6, "completionMode": "NonIndexed", "suspend": false, "manualSelector": false, "podReplacementPolicy": "TerminatingOrFailed"]),
+            (
+                #"{"apiVersion":"batch/v1","kind":"Job","spec":{}}"#, ["spec"],
+                [
+                    "completions": 1, "parallelism": 1, "backoffLimit": 6, "completionMode": "NonIndexed",
+                    "suspend": false, "manualSelector": false, "podReplacementPolicy": "TerminatingOrFailed",
+                ]
+            ),
             (#"{"apiVersion":"batch/v1","kind":"Job","spec":{"parallelism":2}}"#, ["spec", "completions"], nil),
             (#"{"apiVersion":"batch/v1","kind":"CronJob","spec":{}}"#, ["spec", "concurrencyPolicy"], "Allow"),
             (#"{"apiVersion":"v1","kind":"Secret"}"#, ["type"], "Opaque"),
-            (#"{"apiVersion":"v1","kind":"Namespace","metadata":{"name":"a"}}"#, ["metadata", "labels"], ["kubernetes.io/metadata.name": "a"]),
-            (#"{"apiVersion":"v1","kind":"Namespace","metadata":{"name":"a"}}"#, ["spec"], ["finalizers": ["kubernetes"]]),
+            (
+                #"{"apiVersion":"v1","kind":"Namespace","metadata":{"name":"a"}}"#, ["metadata", "labels"],
+                ["kubernetes.io/metadata.name": "a"]
+            ),
+            (
+                #"{"apiVersion":"v1","kind":"Namespace","metadata":{"name":"a"}}"#, ["spec"],
+                ["finalizers": ["kubernetes"]]
+            ),
             (#"{"apiVersion":"v1","kind":"PersistentVolumeClaim","spec":{}}"#, ["spec", "volumeMode"], "Filesystem"),
-            (#"{"apiVersion":"storage.k8s.io/v1","kind":"StorageClass","provisioner":"x"}"#, ["volumeBindingMode"], "Immediate"),
-            (#"{"apiVersion":"networking.k8s.io/v1","kind":"NetworkPolicy","spec":{"egress":[]}}"#, ["spec", "policyTypes"], ["Ingress", "Egress"]),
-            (#"{"apiVersion":"v1","kind":"Pod","spec":{"containers":[{"name":"a","image":"x"}]}}"#, ["spec", "terminationGracePeriodSeconds"], 30),
+            (
+                #"{"apiVersion":"storage.k8s.io/v1","kind":"StorageClass","provisioner":"x"}"#, ["volumeBindingMode"],
+                "Immediate"
+            ),
+            (
+                #"{"apiVersion":"networking.k8s.io/v1","kind":"NetworkPolicy","spec":{"egress":[]}}"#,
+                ["spec", "policyTypes"], ["Ingress", "Egress"]
+            ),
+            (
+                #"{"apiVersion":"v1","kind":"Pod","spec":{"containers":[{"name":"a","image":"x"}]}}"#,
+                ["spec", "terminationGracePeriodSeconds"], 30
+            ),
             (#"{"apiVersion":"v1","kind":"Pod","spec":{"serviceAccountName":"x"}}"#, ["spec", "serviceAccount"], "x"),
             (#"{"apiVersion":"v1","kind":"Pod","spec":{"serviceAccount":"x"}}"#, ["spec", "serviceAccountName"], "x"),
         ]
-        for row in rows { XCTAssertEqual(try defaulted(row.object)[path: row.path], row.value, "\(row.object) \(row.path)") }
+        for row in rows {
+            XCTAssertEqual(try defaulted(row.object)[path: row.path], row.value, "\(row.object) \(row.path)")
+        }
     }
 
     func testComputed() throws {
         let images: [(image: String, policy: JSON)] = [
             ("nginx", "Always"), ("nginx:latest", "Always"), ("nginx:1", "IfNotPresent"), ("host:5000/nginx", "Always"),
-            ("host:5000/nginx:1", "IfNotPresent"), ("nginx@sha256:00", "IfNotPresent"), ("nginx:latest@sha256:00", "IfNotPresent"),
+            ("host:5000/nginx:1", "IfNotPresent"), ("nginx@sha256:00", "IfNotPresent"),
+            ("nginx:latest@sha256:00", "IfNotPresent"),
         ]
         for row in images {
-            let pod = try defaulted(#"{"apiVersion":"v1","kind":"Pod","spec":{"containers":[{"image":"\#(row.image)"}]}}"#)
+            let pod = try defaulted(
+                #"{"apiVersion":"v1","kind":"Pod","spec":{"containers":[{"image":"\#(row.image)"}]}}"#)
             XCTAssertEqual(pod["spec"]["containers"][0]["imagePullPolicy"], row.policy, row.image)
         }
         let pod = try defaulted(

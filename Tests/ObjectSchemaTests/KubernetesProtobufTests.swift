@@ -51,7 +51,9 @@ final class KubernetesProtobufTests: XCTestCase {
     }
 
     func testDeploymentWithNumbersPointersAndInlinedMessages() throws {
-        let probe = Message().message(1, Message().message(2, Message().text(1, "/").message(2, Message().number(1, 0).number(2, 8080).text(3, ""))))
+        let probe = Message().message(
+            1,
+            Message().message(2, Message().text(1, "/").message(2, Message().number(1, 0).number(2, 8080).text(3, ""))))
         let container = Message().text(1, "main").text(2, "image").text(5, "").message(10, probe).message(
             8, Message().message(1, Message().text(1, "cpu").message(2, Message().text(1, "10m"))))
         let volume = Message().text(1, "data").message(2, Message().message(2, Message().text(1, "")))
@@ -74,14 +76,19 @@ final class KubernetesProtobufTests: XCTestCase {
             try decode(envelope("v1", "DeleteOptions", Message().number(1, 0).text(4, "Background"))),
             ["apiVersion": "v1", "kind": "DeleteOptions", "gracePeriodSeconds": 0, "propagationPolicy": "Background"])
         XCTAssertEqual(
-            try decode(envelope("authentication.k8s.io/v1", "TokenRequest", Message().message(2, Message().text(1, "api").number(4, 3600))))["spec"],
+            try decode(
+                envelope(
+                    "authentication.k8s.io/v1", "TokenRequest",
+                    Message().message(2, Message().text(1, "api").number(4, 3600))))["spec"],
             ["audiences": ["api"], "expirationSeconds": 3600])
     }
 
     func testMalformedIsRefused() {
         let good = envelope("v1", "ConfigMap", Message().message(1, metadata))
         // Without its last fields, a message is whole after the type (21 bytes) and after the object (55).
-        for count in 0..<good.count where ![21, 55].contains(count) { XCTAssertThrowsError(try decode(Array(good.prefix(count))), "\(count) bytes") }
+        for count in 0..<good.count where ![21, 55].contains(count) {
+            XCTAssertThrowsError(try decode(Array(good.prefix(count))), "\(count) bytes")
+        }
         let rows: [[UInt8]] = [
             [], Array("{}".utf8), envelope("v1", "NoSuchKind", Message()), envelope("", "", Message()),
             envelope("v1", "ConfigMap", Message().data(1, [0x0a, 0xff, 0xff, 0xff, 0xff, 0x7f])),

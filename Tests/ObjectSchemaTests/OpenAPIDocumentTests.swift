@@ -14,7 +14,8 @@ final class OpenAPIDocumentTests: XCTestCase {
         XCTAssertTrue(path["patch"]["parameters"].arrayValue.contains { $0["name"] == "fieldValidation" })
         XCTAssertEqual(document["paths"]["/apis/apps/v1/deployments"]["get"]["x-kubernetes-action"], "list")
         XCTAssertEqual(
-            document["paths"]["/apis/apps/v1/namespaces/{namespace}/deployments/{name}/scale"]["get"]["x-kubernetes-group-version-kind"]["kind"],
+            document["paths"]["/apis/apps/v1/namespaces/{namespace}/deployments/{name}/scale"]["get"][
+                "x-kubernetes-group-version-kind"]["kind"],
             "Scale")
         let schemas = document["components"]["schemas"]
         XCTAssertEqual(schemas["io.k8s.api.apps.v1.Deployment"]["x-kubernetes-group-version-kind"], [kind])
@@ -38,8 +39,12 @@ final class OpenAPIDocumentTests: XCTestCase {
         let document = try JSON(parsing: OpenAPIDocument.v2())
         XCTAssertEqual(document["swagger"], "2.0")
         XCTAssertEqual(
-            document["definitions"]["io.k8s.api.core.v1.Pod"]["properties"]["spec"]["$ref"], "#/definitions/io.k8s.api.core.v1.PodSpec")
-        XCTAssertTrue(document["paths"]["/api/v1/namespaces/{namespace}/pods"]["post"]["parameters"].arrayValue.contains { $0["in"] == "body" })
+            document["definitions"]["io.k8s.api.core.v1.Pod"]["properties"]["spec"]["$ref"],
+            "#/definitions/io.k8s.api.core.v1.PodSpec")
+        XCTAssertTrue(
+            document["paths"]["/api/v1/namespaces/{namespace}/pods"]["post"]["parameters"].arrayValue.contains {
+                $0["in"] == "body"
+            })
         checkReferences(document, document)
     }
 

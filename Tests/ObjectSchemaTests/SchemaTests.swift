@@ -8,7 +8,8 @@ final class SchemaTests: XCTestCase {
         let schema = Schema.shared
         let deployment = try XCTUnwrap(schema.kind(GroupVersionKind(apiVersion: "apps/v1", kind: "Deployment")))
         XCTAssertEqual(deployment.name, "io.k8s.api.apps.v1.Deployment")
-        let containers = try XCTUnwrap(deployment.property("spec")?.node.property("template")?.node.property("spec")?.node.property("containers"))
+        let containers = try XCTUnwrap(
+            deployment.property("spec")?.node.property("template")?.node.property("spec")?.node.property("containers"))
         XCTAssertEqual(containers.mergeKey, "name")
         XCTAssertTrue(containers.mergesList && containers.isRequired)
         XCTAssertEqual(containers.listType, .map)
@@ -18,7 +19,8 @@ final class SchemaTests: XCTestCase {
         XCTAssertNil(schema.kind(GroupVersionKind(apiVersion: "apps/v1", kind: "Pod")))
         XCTAssertNil(schema.kind(GroupVersionKind(apiVersion: "x/v1", kind: "Pod")))
         XCTAssertEqual(
-            deployment.node(at: ["spec", "template", "spec", "containers", "resources", "limits", "cpu"])?.shape, .quantity)
+            deployment.node(at: ["spec", "template", "spec", "containers", "resources", "limits", "cpu"])?.shape,
+            .quantity)
 
         let pods = try XCTUnwrap(schema.resource(group: "", version: "v1", plural: "pods"))
         XCTAssertEqual(pods.kind, "Pod")
@@ -26,9 +28,12 @@ final class SchemaTests: XCTestCase {
         XCTAssertEqual(pods.categories, ["all"])
         XCTAssertTrue(pods.isNamespaced && pods.allows("watch"))
         XCTAssertEqual(pods.subresource("eviction")?.kind.apiVersion, "policy/v1")
-        let deployments = try XCTUnwrap(schema.resource(for: GroupVersionKind(group: "apps", version: "v1", kind: "Deployment")))
+        let deployments = try XCTUnwrap(
+            schema.resource(for: GroupVersionKind(group: "apps", version: "v1", kind: "Deployment")))
         XCTAssertEqual(deployments.storageName, "deployments.apps")
-        XCTAssertEqual(deployments.subresource("scale")?.kind, GroupVersionKind(group: "autoscaling", version: "v1", kind: "Scale"))
+        XCTAssertEqual(
+            deployments.subresource("scale")?.kind, GroupVersionKind(group: "autoscaling", version: "v1", kind: "Scale")
+        )
         XCTAssertEqual(schema.resource(group: "", version: "v1", plural: "namespaces")?.isNamespaced, false)
     }
 
@@ -40,7 +45,9 @@ final class SchemaTests: XCTestCase {
             XCTAssertEqual(schema.definition(named: node.name)?.name, node.name)
             for property in node.properties { _ = property.node }
         }
-        for resource in schema.resources { XCTAssertNotNil(schema.kind(resource.groupVersionKind), "\(resource.plural)") }
+        for resource in schema.resources {
+            XCTAssertNotNil(schema.kind(resource.groupVersionKind), "\(resource.plural)")
+        }
         for type in DefaultRule.table.types {
             guard let node = schema.definition(named: type) else {
                 XCTFail("defaults.txt: no type \(type)")
@@ -58,11 +65,14 @@ final class SchemaTests: XCTestCase {
             }
             for rule in ValidationRule.table.rows(for: type) {
                 check(rule.fieldNames, rule.condition, node, "validation.txt")
-                let isKnown = ValidationRule.otherRules.contains(rule.name) || ValidationRule.textCheck(rule.name) != nil
+                let isKnown =
+                    ValidationRule.otherRules.contains(rule.name) || ValidationRule.textCheck(rule.name) != nil
                 XCTAssertTrue(isKnown, "validation.txt: no rule \(rule.name) (\(type))")
                 if rule.name == "unique" {
                     let items = node.node(at: rule.fieldNames)?.items
-                    for key in rule.arguments { XCTAssertNotNil(items?.property(key), "validation.txt: \(type) \(key)") }
+                    for key in rule.arguments {
+                        XCTAssertNotNil(items?.property(key), "validation.txt: \(type) \(key)")
+                    }
                 }
             }
         }

@@ -6,27 +6,65 @@ import ObjectSchema
 final class StrategicMergePatchTests: XCTestCase {
     func testTable() throws {
         let rows: [(spec: String, patch: String, result: String)] = [
-            (#"{"containers":[{"name":"a","image":"1"},{"name":"b","image":"2"}]}"#, #"{"containers":[{"name":"b","image":"3"},{"name":"c","image":"4"}]}"#,
-             #"{"containers":[{"name":"a","image":"1"},{"name":"b","image":"3"},{"name":"c","image":"4"}]}"#),
-            (#"{"containers":[{"name":"a"},{"name":"b"}]}"#, #"{"containers":[{"name":"a","$patch":"delete"}]}"#, #"{"containers":[{"name":"b"}]}"#),
-            (#"{"containers":[{"name":"a"},{"name":"b"}]}"#, #"{"containers":[{"$patch":"replace"},{"name":"c"}]}"#, #"{"containers":[{"name":"c"}]}"#),
-            (#"{"nodeSelector":{"a":"1","b":"2"}}"#, #"{"nodeSelector":{"a":null,"c":"3"}}"#, #"{"nodeSelector":{"b":"2","c":"3"}}"#),
-            (#"{"nodeSelector":{"a":"1","b":"2"}}"#, #"{"nodeSelector":{"$patch":"replace","c":"3"}}"#, #"{"nodeSelector":{"c":"3"}}"#),
-            (#"{"nodeSelector":{"a":"1"},"nodeName":"x"}"#, #"{"nodeSelector":{"$patch":"delete"}}"#, #"{"nodeName":"x"}"#),
+            (
+                #"{"containers":[{"name":"a","image":"1"},{"name":"b","image":"2"}]}"#,
+                #"{"containers":[{"name":"b","image":"3"},{"name":"c","image":"4"}]}"#,
+                #"{"containers":[{"name":"a","image":"1"},{"name":"b","image":"3"},{"name":"c","image":"4"}]}"#
+            ),
+            (
+                #"{"containers":[{"name":"a"},{"name":"b"}]}"#, #"{"containers":[{"name":"a","$patch":"delete"}]}"#,
+                #"{"containers":[{"name":"b"}]}"#
+            ),
+            (
+                #"{"containers":[{"name":"a"},{"name":"b"}]}"#, #"{"containers":[{"$patch":"replace"},{"name":"c"}]}"#,
+                #"{"containers":[{"name":"c"}]}"#
+            ),
+            (
+                #"{"nodeSelector":{"a":"1","b":"2"}}"#, #"{"nodeSelector":{"a":null,"c":"3"}}"#,
+                #"{"nodeSelector":{"b":"2","c":"3"}}"#
+            ),
+            (
+                #"{"nodeSelector":{"a":"1","b":"2"}}"#, #"{"nodeSelector":{"$patch":"replace","c":"3"}}"#,
+                #"{"nodeSelector":{"c":"3"}}"#
+            ),
+            (
+                #"{"nodeSelector":{"a":"1"},"nodeName":"x"}"#, #"{"nodeSelector":{"$patch":"delete"}}"#,
+                #"{"nodeName":"x"}"#
+            ),
             (#"{"tolerations":[{"key":"a"}]}"#, #"{"tolerations":[{"key":"b"}]}"#, #"{"tolerations":[{"key":"b"}]}"#),
-            (#"{"containers":[{"name":"a","args":["1","2"]}]}"#, #"{"containers":[{"name":"a","args":["3"]}]}"#, #"{"containers":[{"name":"a","args":["3"]}]}"#),
-            (#"{"containers":[{"name":"a","env":[{"name":"x","value":"1"}]}]}"#, #"{"containers":[{"name":"a","env":[{"name":"y","value":"2"}]}]}"#,
-             #"{"containers":[{"name":"a","env":[{"name":"x","value":"1"},{"name":"y","value":"2"}]}]}"#),
-            (#"{"containers":[{"name":"a"},{"name":"b"}]}"#, #"{"$setElementOrder/containers":[{"name":"b"},{"name":"a"}]}"#, #"{"containers":[{"name":"b"},{"name":"a"}]}"#),
-            (#"{"containers":[{"name":"a"},{"name":"x"},{"name":"b"}]}"#,
-             #"{"$setElementOrder/containers":[{"name":"b"},{"name":"c"},{"name":"a"}],"containers":[{"name":"c","image":"i"}]}"#,
-             #"{"containers":[{"name":"b"},{"name":"c","image":"i"},{"name":"a"},{"name":"x"}]}"#),
-            (#"{"volumes":[{"name":"v","emptyDir":{}}]}"#, #"{"volumes":[{"name":"v","$retainKeys":["name","configMap"],"configMap":{"name":"c"}}]}"#,
-             #"{"volumes":[{"name":"v","configMap":{"name":"c"}}]}"#),
-            (#"{"containers":[{"name":"a","ports":[{"containerPort":53,"protocol":"TCP"},{"containerPort":53,"protocol":"UDP"}]}]}"#,
-             #"{"containers":[{"name":"a","ports":[{"containerPort":53,"protocol":"UDP","name":"dns"}]}]}"#,
-             #"{"containers":[{"name":"a","ports":[{"containerPort":53,"protocol":"TCP"},{"containerPort":53,"protocol":"UDP","name":"dns"}]}]}"#),
-            (#"{"imagePullSecrets":[{"name":"a"}]}"#, #"{"imagePullSecrets":[{"name":"b"}]}"#, #"{"imagePullSecrets":[{"name":"a"},{"name":"b"}]}"#),
+            (
+                #"{"containers":[{"name":"a","args":["1","2"]}]}"#, #"{"containers":[{"name":"a","args":["3"]}]}"#,
+                #"{"containers":[{"name":"a","args":["3"]}]}"#
+            ),
+            (
+                #"{"containers":[{"name":"a","env":[{"name":"x","value":"1"}]}]}"#,
+                #"{"containers":[{"name":"a","env":[{"name":"y","value":"2"}]}]}"#,
+                #"{"containers":[{"name":"a","env":[{"name":"x","value":"1"},{"name":"y","value":"2"}]}]}"#
+            ),
+            (
+                #"{"containers":[{"name":"a"},{"name":"b"}]}"#,
+                #"{"$setElementOrder/containers":[{"name":"b"},{"name":"a"}]}"#,
+                #"{"containers":[{"name":"b"},{"name":"a"}]}"#
+            ),
+            (
+                #"{"containers":[{"name":"a"},{"name":"x"},{"name":"b"}]}"#,
+                #"{"$setElementOrder/containers":[{"name":"b"},{"name":"c"},{"name":"a"}],"containers":[{"name":"c","image":"i"}]}"#,
+                #"{"containers":[{"name":"b"},{"name":"c","image":"i"},{"name":"a"},{"name":"x"}]}"#
+            ),
+            (
+                #"{"volumes":[{"name":"v","emptyDir":{}}]}"#,
+                #"{"volumes":[{"name":"v","$retainKeys":["name","configMap"],"configMap":{"name":"c"}}]}"#,
+                #"{"volumes":[{"name":"v","configMap":{"name":"c"}}]}"#
+            ),
+            (
+                #"{"containers":[{"name":"a","ports":[{"containerPort":53,"protocol":"TCP"},{"containerPort":53,"protocol":"UDP"}]}]}"#,
+                #"{"containers":[{"name":"a","ports":[{"containerPort":53,"protocol":"UDP","name":"dns"}]}]}"#,
+                #"{"containers":[{"name":"a","ports":[{"containerPort":53,"protocol":"TCP"},{"containerPort":53,"protocol":"UDP","name":"dns"}]}]}"#
+            ),
+            (
+                #"{"imagePullSecrets":[{"name":"a"}]}"#, #"{"imagePullSecrets":[{"name":"b"}]}"#,
+                #"{"imagePullSecrets":[{"name":"a"},{"name":"b"}]}"#
+            ),
             (#"{}"#, #"{"securityContext":{"runAsUser":1,"fsGroup":null}}"#, #"{"securityContext":{"runAsUser":1}}"#),
             (#"{"nodeName":"x"}"#, #"{"nodeName":null}"#, "{}"),
         ]
@@ -44,7 +82,10 @@ final class StrategicMergePatchTests: XCTestCase {
         let rows: [(patch: String, result: JSON)] = [
             (#"{"finalizers":["b","c"]}"#, ["a", "b", "c"]), (#"{"$deleteFromPrimitiveList/finalizers":["a"]}"#, ["b"]),
             (#"{"$setElementOrder/finalizers":["b","a"]}"#, ["b", "a"]),
-            (#"{"$deleteFromPrimitiveList/finalizers":["a"],"finalizers":["c"],"$setElementOrder/finalizers":["c","b"]}"#, ["c", "b"]),
+            (
+                #"{"$deleteFromPrimitiveList/finalizers":["a"],"finalizers":["c"],"$setElementOrder/finalizers":["c","b"]}"#,
+                ["c", "b"]
+            ),
         ]
         for row in rows {
             let result = try StrategicMergePatch.apply(["metadata": JSON(parsing: row.patch)], to: target, schema: pod)
@@ -56,7 +97,8 @@ final class StrategicMergePatchTests: XCTestCase {
         let pod = try XCTUnwrap(Schema.shared.kind(GroupVersionKind(apiVersion: "v1", kind: "Pod")))
         let rows = [
             "[]", "1", #"{"$patch":"x"}"#, #"{"spec":{"containers":[{"image":"x"}]}}"#, #"{"spec":{"containers":[1]}}"#,
-            #"{"spec":{"$retainKeys":["a"],"nodeName":"x"}}"#, #"{"$retainKeys":1}"#, #"{"$x":1}"#, #"{"$setElementOrder/a":1}"#,
+            #"{"spec":{"$retainKeys":["a"],"nodeName":"x"}}"#, #"{"$retainKeys":1}"#, #"{"$x":1}"#,
+            #"{"$setElementOrder/a":1}"#,
         ]
         for row in rows {
             XCTAssertThrowsError(try StrategicMergePatch.apply(JSON(parsing: row), to: [:], schema: pod), row)

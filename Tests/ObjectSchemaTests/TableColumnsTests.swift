@@ -15,14 +15,18 @@ final class TableColumnsTests: XCTestCase {
             for column in TableColumns.table.rows(for: type) {
                 let paths: [[String]]
                 switch column.source {
-                case .path(let path), .age(let path), .labels(let path), .selector(let path), .text(let path, _): paths = [path]
+                case .path(let path), .age(let path), .labels(let path), .selector(let path), .text(let path, _):
+                    paths = [path]
                 case .each(let path, let field): paths = [field.isEmpty ? path : path + [field]]
                 case .count(let several): paths = several
                 case .ratio(let first, let second): paths = [first, second]
                 case .computed: paths = []
                 }
-                for path in paths { XCTAssertNotNil(node.node(at: path), "columns.txt: \(type) \(path.joined(separator: "."))") }
-                XCTAssertTrue(["string", "integer", "boolean", "date"].contains(column.type), "\(type) \(column.header)")
+                for path in paths {
+                    XCTAssertNotNil(node.node(at: path), "columns.txt: \(type) \(path.joined(separator: "."))")
+                }
+                XCTAssertTrue(
+                    ["string", "integer", "boolean", "date"].contains(column.type), "\(type) \(column.header)")
             }
         }
     }
@@ -43,13 +47,17 @@ final class TableColumnsTests: XCTestCase {
         let pod = TableColumns.for(GroupVersionKind(apiVersion: "v1", kind: "Pod"))
         XCTAssertNil(pod[1].cell(of: [:], now: now))
         XCTAssertEqual(pod[5].cell(of: [:], now: now), "<none>")
-        XCTAssertEqual(TableColumns.for(GroupVersionKind(apiVersion: "apps/v1", kind: "None")).map(\.header), ["Name", "Created At"])
+        XCTAssertEqual(
+            TableColumns.for(GroupVersionKind(apiVersion: "apps/v1", kind: "None")).map(\.header),
+            ["Name", "Created At"])
     }
 
     func testHumanDuration() {
         let rows: [(seconds: Int64, text: String)] = [
-            (-5, "<invalid>"), (-1, "0s"), (0, "0s"), (119, "119s"), (120, "2m"), (150, "2m30s"), (599, "9m59s"), (600, "10m"), (10_799, "179m"),
-            (10_800, "3h"), (10_860, "3h1m"), (28_800, "8h"), (172_799, "47h"), (172_800, "2d"), (176_400, "2d1h"), (691_200, "8d"),
+            (-5, "<invalid>"), (-1, "0s"), (0, "0s"), (119, "119s"), (120, "2m"), (150, "2m30s"), (599, "9m59s"),
+            (600, "10m"), (10_799, "179m"),
+            (10_800, "3h"), (10_860, "3h1m"), (28_800, "8h"), (172_799, "47h"), (172_800, "2d"), (176_400, "2d1h"),
+            (691_200, "8d"),
             (86_400 * 729, "729d"), (86_400 * 731, "2y1d"), (86_400 * 365 * 9, "9y"),
         ]
         for row in rows { XCTAssertEqual(TableColumn.humanDuration(seconds: row.seconds), row.text, "\(row.seconds)") }

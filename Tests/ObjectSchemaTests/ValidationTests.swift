@@ -39,21 +39,37 @@ final class ValidationTests: XCTestCase {
     }
 
     func testMetadata() throws {
-        let subdomain = #"a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')"#
+        let subdomain =
+            #"a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')"#
         try check(
             Self.pod,
             [
                 (#"{"metadata":{"name":""}}"#, ["metadata.name: Required value: name or generateName is required"]),
                 (#"{"metadata":{"name":"A"}}"#, [#"metadata.name: Invalid value: "A": \#(subdomain)"#]),
                 (#"{"metadata":{"generateName":"web-"}}"#, []),
-                (#"{"metadata":{"labels":{"a":"-"}}}"#,
-                 ["metadata.labels: Invalid value: \"-\": a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')"]),
-                (#"{"metadata":{"annotations":{"a":"\#(String(repeating: "x", count: 262_144))"}}}"#, ["metadata.annotations: Too long: may not be more than 262144 bytes"]),
-                (#"{"metadata":{"ownerReferences":[{"apiVersion":"v1","kind":"Pod","name":"x"}]}}"#,
-                 ["metadata.ownerReferences[0].uid: Invalid value: \"\": must not be empty"]),
+                (
+                    #"{"metadata":{"labels":{"a":"-"}}}"#,
+                    [
+                        "metadata.labels: Invalid value: \"-\": a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')"
+                    ]
+                ),
+                (
+                    #"{"metadata":{"annotations":{"a":"\#(String(repeating: "x", count: 262_144))"}}}"#,
+                    ["metadata.annotations: Too long: may not be more than 262144 bytes"]
+                ),
+                (
+                    #"{"metadata":{"ownerReferences":[{"apiVersion":"v1","kind":"Pod","name":"x"}]}}"#,
+                    ["metadata.ownerReferences[0].uid: Invalid value: \"\": must not be empty"]
+                ),
             ])
-        XCTAssertEqual(try errors(["apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": ["name": "system:Node"]], "{}"), [])
-        XCTAssertEqual(try errors(["apiVersion": "v1", "kind": "Namespace", "metadata": ["name": "a.b"]], "{}").count, 1)
+        XCTAssertEqual(
+            try errors(
+                [
+                    "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole",
+                    "metadata": ["name": "system:Node"],
+                ], "{}"), [])
+        XCTAssertEqual(
+            try errors(["apiVersion": "v1", "kind": "Namespace", "metadata": ["name": "a.b"]], "{}").count, 1)
     }
 
     func testPods() throws {
@@ -64,33 +80,92 @@ final class ValidationTests: XCTestCase {
                 (#"{"spec":{"containers":[]}}"#, ["spec.containers: Required value"]),
                 (containers(#"{"image":"i"}"#), ["spec.containers[0].name: Required value"]),
                 (containers(#"{"name":"c"}"#), ["spec.containers[0].image: Required value"]),
-                (containers(#"{"name":"c","image":"i"},{"name":"c","image":"i"}"#), [#"spec.containers[1].name: Duplicate value: "c""#]),
-                (containers(#"{"name":"c","image":"i","imagePullPolicy":"No"}"#),
-                 [#"spec.containers[0].imagePullPolicy: Unsupported value: "No": supported values: "Always", "IfNotPresent", "Never""#]),
-                (containers(#"{"name":"c","image":"i","ports":[{"containerPort":70000}]}"#),
-                 ["spec.containers[0].ports[0].containerPort: Invalid value: 70000: must be between 1 and 65535, inclusive"]),
-                (containers(#"{"name":"c","image":"i","volumeMounts":[{"name":"v","mountPath":"/x"}]}"#),
-                 [#"spec.containers[0].volumeMounts[0].name: Not found: "v""#]),
-                (containers(#"{"name":"c","image":"i","livenessProbe":{}}"#), ["spec.containers[0].livenessProbe: Required value: must specify a handler type"]),
-                (containers(#"{"name":"c","image":"i","livenessProbe":{"exec":{"command":["a"]},"successThreshold":2}}"#),
-                 ["spec.containers[0].livenessProbe.successThreshold: Invalid value: 2: must be 1"]),
-                (containers(#"{"name":"c","image":"i","resources":{"limits":{"cpu":"1"},"requests":{"cpu":"2"}}}"#),
-                 [#"spec.containers[0].resources.requests: Invalid value: "2": must be less than or equal to cpu limit of 1"#]),
-                (containers(#"{"name":"c","image":"i","resources":{"limits":{"nvidia.com/gpu":"1500m"}}}"#),
-                 [#"spec.containers[0].resources.limits[nvidia.com/gpu]: Invalid value: "1500m": must be an integer"#,
-                  #"spec.containers[0].resources.requests[nvidia.com/gpu]: Invalid value: "1500m": must be an integer"#]),
-                (containers(#"{"name":"c","image":"i","env":[{"name":"A","value":"x","valueFrom":{"fieldRef":{"fieldPath":"metadata.name"}}}]}"#),
-                 [#"spec.containers[0].env[0].valueFrom: Invalid value: "": may not be specified when `value` is not empty"#]),
-                (#"{"spec":{"restartPolicy":"Sometimes"}}"#, [#"spec.restartPolicy: Unsupported value: "Sometimes": supported values: "Always", "Never", "OnFailure""#]),
-                (#"{"spec":{"volumes":[{"name":"v","emptyDir":{},"hostPath":{"path":"/x"}}]}}"#,
-                 ["spec.volumes[0].hostPath: Forbidden: may not specify more than 1 volume type"]),
-                (#"{"spec":{"volumes":[{"name":"v"},{"name":"v"}]}}"#, [#"spec.volumes[1].name: Duplicate value: "v""#]),
-                (#"{"spec":{"tolerations":[{"operator":"Exists","value":"x"}]}}"#,
-                 [#"spec.tolerations[0].operator: Invalid value: "Exists": value must be empty when `operator` is 'Exists'"#]),
-                (#"{"spec":{"initContainers":[{"name":"i","image":"x","readinessProbe":{"tcpSocket":{"port":1}}}]}}"#,
-                 ["spec.initContainers[0].readinessProbe: Forbidden: may not be set for init containers without restartPolicy=Always"]),
-                (#"{"spec":{"dnsPolicy":"None"}}"#, ["spec.dnsConfig.nameservers: Required value: must provide at least one DNS nameserver when `dnsPolicy` is None"]),
-                (#"{"spec":{"terminationGracePeriodSeconds":-1}}"#, ["spec.terminationGracePeriodSeconds: Invalid value: -1: must be greater than or equal to 0"]),
+                (
+                    containers(#"{"name":"c","image":"i"},{"name":"c","image":"i"}"#),
+                    [#"spec.containers[1].name: Duplicate value: "c""#]
+                ),
+                (
+                    containers(#"{"name":"c","image":"i","imagePullPolicy":"No"}"#),
+                    [
+                        #"spec.containers[0].imagePullPolicy: Unsupported value: "No": supported values: "Always", "IfNotPresent", "Never""#
+                    ]
+                ),
+                (
+                    containers(#"{"name":"c","image":"i","ports":[{"containerPort":70000}]}"#),
+                    [
+                        "spec.containers[0].ports[0].containerPort: Invalid value: 70000: must be between 1 and 65535, inclusive"
+                    ]
+                ),
+                (
+                    containers(#"{"name":"c","image":"i","volumeMounts":[{"name":"v","mountPath":"/x"}]}"#),
+                    [#"spec.containers[0].volumeMounts[0].name: Not found: "v""#]
+                ),
+                (
+                    containers(#"{"name":"c","image":"i","livenessProbe":{}}"#),
+                    ["spec.containers[0].livenessProbe: Required value: must specify a handler type"]
+                ),
+                (
+                    containers(
+                        #"{"name":"c","image":"i","livenessProbe":{"exec":{"command":["a"]},"successThreshold":2}}"#),
+                    ["spec.containers[0].livenessProbe.successThreshold: Invalid value: 2: must be 1"]
+                ),
+                (
+                    containers(#"{"name":"c","image":"i","resources":{"limits":{"cpu":"1"},"requests":{"cpu":"2"}}}"#),
+                    [
+                        #"spec.containers[0].resources.requests: Invalid value: "2": must be less than or equal to cpu limit of 1"#
+                    ]
+                ),
+                (
+                    containers(#"{"name":"c","image":"i","resources":{"limits":{"nvidia.com/gpu":"1500m"}}}"#),
+                    [
+                        #"spec.containers[0].resources.limits[nvidia.com/gpu]: Invalid value: "1500m": must be an integer"#,
+                        #"spec.containers[0].resources.requests[nvidia.com/gpu]: Invalid value: "1500m": must be an integer"#,
+                    ]
+                ),
+                (
+                    containers(
+                        #"{"name":"c","image":"i","env":[{"name":"A","value":"x","valueFrom":{"fieldRef":{"fieldPath":"metadata.name"}}}]}"#
+                    ),
+                    [
+                        #"spec.containers[0].env[0].valueFrom: Invalid value: "": may not be specified when `value` is not empty"#
+                    ]
+                ),
+                (
+                    #"{"spec":{"restartPolicy":"Sometimes"}}"#,
+                    [
+                        #"spec.restartPolicy: Unsupported value: "Sometimes": supported values: "Always", "Never", "OnFailure""#
+                    ]
+                ),
+                (
+                    #"{"spec":{"volumes":[{"name":"v","emptyDir":{},"hostPath":{"path":"/x"}}]}}"#,
+                    ["spec.volumes[0].hostPath: Forbidden: may not specify more than 1 volume type"]
+                ),
+                (
+                    #"{"spec":{"volumes":[{"name":"v"},{"name":"v"}]}}"#,
+                    [#"spec.volumes[1].name: Duplicate value: "v""#]
+                ),
+                (
+                    #"{"spec":{"tolerations":[{"operator":"Exists","value":"x"}]}}"#,
+                    [
+                        #"spec.tolerations[0].operator: Invalid value: "Exists": value must be empty when `operator` is 'Exists'"#
+                    ]
+                ),
+                (
+                    #"{"spec":{"initContainers":[{"name":"i","image":"x","readinessProbe":{"tcpSocket":{"port":1}}}]}}"#,
+                    [
+                        "spec.initContainers[0].readinessProbe: Forbidden: may not be set for init containers without restartPolicy=Always"
+                    ]
+                ),
+                (
+                    #"{"spec":{"dnsPolicy":"None"}}"#,
+                    [
+                        "spec.dnsConfig.nameservers: Required value: must provide at least one DNS nameserver when `dnsPolicy` is None"
+                    ]
+                ),
+                (
+                    #"{"spec":{"terminationGracePeriodSeconds":-1}}"#,
+                    ["spec.terminationGracePeriodSeconds: Invalid value: -1: must be greater than or equal to 0"]
+                ),
             ])
     }
 
@@ -99,22 +174,50 @@ final class ValidationTests: XCTestCase {
             Self.deployment,
             [
                 (#"{"spec":{"selector":null}}"#, ["spec.selector: Required value"]),
-                (#"{"spec":{"selector":{"matchLabels":null}}}"#, ["spec.selector: Invalid value: {}: empty selector is invalid for deployment"]),
-                (#"{"spec":{"selector":{"matchLabels":{"a":"c"}}}}"#,
-                 [#"spec.template.metadata.labels: Invalid value: {"a":"b"}: `selector` does not match template `labels`"#]),
-                (#"{"spec":{"replicas":-1}}"#, ["spec.replicas: Invalid value: -1: must be greater than or equal to 0"]),
-                (#"{"spec":{"template":{"spec":{"restartPolicy":"Never"}}}}"#,
-                 [#"spec.template.spec.restartPolicy: Unsupported value: "Never": supported values: "Always""#]),
-                (#"{"spec":{"strategy":{"rollingUpdate":{"maxUnavailable":0,"maxSurge":0}}}}"#,
-                 ["spec.strategy.rollingUpdate.maxUnavailable: Invalid value: 0: may not be 0 when `maxSurge` is 0"]),
-                (#"{"spec":{"strategy":{"rollingUpdate":{"maxUnavailable":"120%"}}}}"#,
-                 [#"spec.strategy.rollingUpdate.maxUnavailable: Invalid value: "120%": must not be greater than 100%"#]),
-                (#"{"spec":{"strategy":{"type":"Recreate","rollingUpdate":{}}}}"#,
-                 ["spec.strategy.rollingUpdate: Forbidden: may not be specified when strategy `type` is 'Recreate'"]),
-                (#"{"spec":{"template":{"spec":{"containers":[{"name":"c"}]}}}}"#, ["spec.template.spec.containers[0].image: Required value"]),
+                (
+                    #"{"spec":{"selector":{"matchLabels":null}}}"#,
+                    ["spec.selector: Invalid value: {}: empty selector is invalid for deployment"]
+                ),
+                (
+                    #"{"spec":{"selector":{"matchLabels":{"a":"c"}}}}"#,
+                    [
+                        #"spec.template.metadata.labels: Invalid value: {"a":"b"}: `selector` does not match template `labels`"#
+                    ]
+                ),
+                (
+                    #"{"spec":{"replicas":-1}}"#,
+                    ["spec.replicas: Invalid value: -1: must be greater than or equal to 0"]
+                ),
+                (
+                    #"{"spec":{"template":{"spec":{"restartPolicy":"Never"}}}}"#,
+                    [#"spec.template.spec.restartPolicy: Unsupported value: "Never": supported values: "Always""#]
+                ),
+                (
+                    #"{"spec":{"strategy":{"rollingUpdate":{"maxUnavailable":0,"maxSurge":0}}}}"#,
+                    ["spec.strategy.rollingUpdate.maxUnavailable: Invalid value: 0: may not be 0 when `maxSurge` is 0"]
+                ),
+                (
+                    #"{"spec":{"strategy":{"rollingUpdate":{"maxUnavailable":"120%"}}}}"#,
+                    [
+                        #"spec.strategy.rollingUpdate.maxUnavailable: Invalid value: "120%": must not be greater than 100%"#
+                    ]
+                ),
+                (
+                    #"{"spec":{"strategy":{"type":"Recreate","rollingUpdate":{}}}}"#,
+                    ["spec.strategy.rollingUpdate: Forbidden: may not be specified when strategy `type` is 'Recreate'"]
+                ),
+                (
+                    #"{"spec":{"template":{"spec":{"containers":[{"name":"c"}]}}}}"#,
+                    ["spec.template.spec.containers[0].image: Required value"]
+                ),
             ])
-        let job: JSON = ["apiVersion": "batch/v1", "kind": "Job", "metadata": ["name": "j"], "spec": ["template": ["spec": Self.pod["spec"]]]]
-        XCTAssertEqual(try errors(job, "{}"), [#"spec.template.spec.restartPolicy: Required value: valid values: "OnFailure", "Never""#])
+        let job: JSON = [
+            "apiVersion": "batch/v1", "kind": "Job", "metadata": ["name": "j"],
+            "spec": ["template": ["spec": Self.pod["spec"]]],
+        ]
+        XCTAssertEqual(
+            try errors(job, "{}"),
+            [#"spec.template.spec.restartPolicy: Required value: valid values: "OnFailure", "Never""#])
         XCTAssertEqual(try errors(job, #"{"spec":{"template":{"spec":{"restartPolicy":"Never"}}}}"#), [])
     }
 
@@ -122,41 +225,116 @@ final class ValidationTests: XCTestCase {
         try check(
             Self.service,
             [
-                (#"{"spec":{"ports":null}}"#, ["spec.ports: Required value"]), (#"{"spec":{"ports":null,"clusterIP":"None"}}"#, []),
+                (#"{"spec":{"ports":null}}"#, ["spec.ports: Required value"]),
+                (#"{"spec":{"ports":null,"clusterIP":"None"}}"#, []),
                 (#"{"spec":{"ports":[{"port":1,"name":"a"},{"port":2}]}}"#, ["spec.ports[1].name: Required value"]),
-                (#"{"spec":{"ports":[{"port":1,"name":"a"},{"port":1,"name":"b"}]}}"#,
-                 [#"spec.ports[1]: Duplicate value: {"port":1,"protocol":"TCP"}"#]),
-                (#"{"spec":{"type":"Other"}}"#, [#"spec.type: Unsupported value: "Other": supported values: "ClusterIP", "ExternalName", "LoadBalancer", "NodePort""#]),
+                (
+                    #"{"spec":{"ports":[{"port":1,"name":"a"},{"port":1,"name":"b"}]}}"#,
+                    [#"spec.ports[1]: Duplicate value: {"port":1,"protocol":"TCP"}"#]
+                ),
+                (
+                    #"{"spec":{"type":"Other"}}"#,
+                    [
+                        #"spec.type: Unsupported value: "Other": supported values: "ClusterIP", "ExternalName", "LoadBalancer", "NodePort""#
+                    ]
+                ),
                 (#"{"spec":{"type":"ExternalName"}}"#, ["spec.externalName: Required value"]),
-                (#"{"spec":{"ports":[{"port":80,"nodePort":30000}]}}"#, ["spec.ports[0].nodePort: Forbidden: may not be used when `type` is 'ClusterIP'"]),
-                (#"{"spec":{"clusterIP":"x"}}"#, [#"spec.clusterIPs[0]: Invalid value: "x": must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"#]),
-                (#"{"spec":{"ports":[{"port":0}]}}"#,
-                 ["spec.ports[0].port: Invalid value: 0: must be between 1 and 65535, inclusive",
-                  "spec.ports[0].targetPort: Invalid value: 0: must be between 1 and 65535, inclusive"]),
-                (#"{"metadata":{"name":"1a"}}"#,
-                 [#"metadata.name: Invalid value: "1a": a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic character, and end with an alphanumeric character (e.g. 'my-name',  or 'abc-123', regex used for validation is '[a-z]([-a-z0-9]*[a-z0-9])?')"#]),
+                (
+                    #"{"spec":{"ports":[{"port":80,"nodePort":30000}]}}"#,
+                    ["spec.ports[0].nodePort: Forbidden: may not be used when `type` is 'ClusterIP'"]
+                ),
+                (
+                    #"{"spec":{"clusterIP":"x"}}"#,
+                    [
+                        #"spec.clusterIPs[0]: Invalid value: "x": must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"#
+                    ]
+                ),
+                (
+                    #"{"spec":{"ports":[{"port":0}]}}"#,
+                    [
+                        "spec.ports[0].port: Invalid value: 0: must be between 1 and 65535, inclusive",
+                        "spec.ports[0].targetPort: Invalid value: 0: must be between 1 and 65535, inclusive",
+                    ]
+                ),
+                (
+                    #"{"metadata":{"name":"1a"}}"#,
+                    [
+                        #"metadata.name: Invalid value: "1a": a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic character, and end with an alphanumeric character (e.g. 'my-name',  or 'abc-123', regex used for validation is '[a-z]([-a-z0-9]*[a-z0-9])?')"#
+                    ]
+                ),
             ])
     }
 
     func testOtherKinds() throws {
         let rows: [(object: JSON, errors: [String])] = [
             (["apiVersion": "v1", "kind": "ConfigMap", "metadata": ["name": "c"], "data": ["a": "b"]], []),
-            (["apiVersion": "v1", "kind": "ConfigMap", "metadata": ["name": "c"], "data": ["..": "b"]],
-             [#"data[..]: Invalid value: "..": must not be '..'"#]),
-            (["apiVersion": "v1", "kind": "ConfigMap", "metadata": ["name": "c"], "data": ["a": .string(String(repeating: "x", count: 1_048_577))]],
-             [": Too long: may not be more than 1048576 bytes"]),
-            (["apiVersion": "v1", "kind": "Secret", "metadata": ["name": "c"], "type": "kubernetes.io/tls"],
-             ["data[tls.crt]: Required value", "data[tls.key]: Required value"]),
-            (["apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": ["name": "c"], "spec": ["resources": ["requests": ["storage": "0"]]]],
-             ["spec.accessModes: Required value: at least 1 access mode is required", #"spec.resources.requests.storage: Invalid value: "0": must be greater than zero"#]),
-            (["apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": ["name": "c"]], ["provisioner: Required value"]),
-            (["apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": ["name": "c"], "roleRef": ["kind": "X", "name": "y"],
-              "subjects": [["kind": "ServiceAccount", "name": "s"]]],
-             [#"roleRef.kind: Unsupported value: "X": supported values: "ClusterRole", "Role""#, "subjects[0].namespace: Required value"]),
-            (["apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": ["name": "c"], "spec": ["leaseDurationSeconds": 0]],
-             ["spec.leaseDurationSeconds: Invalid value: 0: must be greater than 0"]),
-            (["apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "metadata": ["name": "c"], "spec": ["rules": [["http": ["paths": [["path": "x", "pathType": "Prefix", "backend": ["service": ["name": "s", "port": ["number": 1]]]]]]]]]],
-             [#"spec.rules[0].http.paths[0].path: Invalid value: "x": must be an absolute path"#]),
+            (
+                ["apiVersion": "v1", "kind": "ConfigMap", "metadata": ["name": "c"], "data": ["..": "b"]],
+                [#"data[..]: Invalid value: "..": must not be '..'"#]
+            ),
+            (
+                [
+                    "apiVersion": "v1", "kind": "ConfigMap", "metadata": ["name": "c"],
+                    "data": ["a": .string(String(repeating: "x", count: 1_048_577))],
+                ],
+                [": Too long: may not be more than 1048576 bytes"]
+            ),
+            (
+                ["apiVersion": "v1", "kind": "Secret", "metadata": ["name": "c"], "type": "kubernetes.io/tls"],
+                ["data[tls.crt]: Required value", "data[tls.key]: Required value"]
+            ),
+            (
+                [
+                    "apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": ["name": "c"],
+                    "spec": ["resources": ["requests": ["storage": "0"]]],
+                ],
+                [
+                    "spec.accessModes: Required value: at least 1 access mode is required",
+                    #"spec.resources.requests.storage: Invalid value: "0": must be greater than zero"#,
+                ]
+            ),
+            (
+                ["apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": ["name": "c"]],
+                ["provisioner: Required value"]
+            ),
+            (
+                [
+                    "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": ["name": "c"],
+                    "roleRef": ["kind": "X", "name": "y"],
+                    "subjects": [["kind": "ServiceAccount", "name": "s"]],
+                ],
+                [
+                    #"roleRef.kind: Unsupported value: "X": supported values: "ClusterRole", "Role""#,
+                    "subjects[0].namespace: Required value",
+                ]
+            ),
+            (
+                [
+                    "apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": ["name": "c"],
+                    "spec": ["leaseDurationSeconds": 0],
+                ],
+                ["spec.leaseDurationSeconds: Invalid value: 0: must be greater than 0"]
+            ),
+            (
+                [
+                    "apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "metadata": ["name": "c"],
+                    "spec": [
+                        "rules": [
+                            [
+                                "http": [
+                                    "paths": [
+                                        [
+                                            "path": "x", "pathType": "Prefix",
+                                            "backend": ["service": ["name": "s", "port": ["number": 1]]],
+                                        ]
+                                    ]
+                                ]
+                            ]
+                        ]
+                    ],
+                ],
+                [#"spec.rules[0].http.paths[0].path: Invalid value: "x": must be an absolute path"#]
+            ),
         ]
         for row in rows { XCTAssertEqual(try errors(row.object, "{}"), row.errors, "\(row.object.kind)") }
     }
@@ -165,18 +343,38 @@ final class ValidationTests: XCTestCase {
         let rows: [(base: JSON, patch: String, errors: [String])] = [
             (Self.pod, #"{"spec":{"containers":[{"name":"c","image":"i:2"}]}}"#, []),
             (Self.pod, #"{"spec":{"tolerations":[{"operator":"Exists"}]}}"#, []),
-            (Self.pod, #"{"spec":{"hostNetwork":true}}"#,
-             ["spec: Forbidden: pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)"]),
+            (
+                Self.pod, #"{"spec":{"hostNetwork":true}}"#,
+                [
+                    "spec: Forbidden: pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)"
+                ]
+            ),
             (Self.pod, #"{"metadata":{"name":"q"}}"#, [#"metadata.name: Invalid value: "q": field is immutable"#]),
             (Self.deployment, #"{"spec":{"replicas":3}}"#, []),
-            (Self.deployment, #"{"spec":{"selector":{"matchLabels":{"a":"b","c":"d"}},"template":{"metadata":{"labels":{"c":"d"}}}}}"#,
-             [#"spec.selector: Invalid value: {"matchLabels":{"a":"b","c":"d"}}: field is immutable"#]),
-            (["apiVersion": "v1", "kind": "Secret", "metadata": ["name": "s"]], #"{"type":"x"}"#, [#"type: Invalid value: "x": field is immutable"#]),
-            (["apiVersion": "v1", "kind": "ConfigMap", "metadata": ["name": "s"], "immutable": true], #"{"data":{"a":"b"}}"#,
-             ["data: Forbidden: field is immutable when `immutable` is set"]),
-            (["apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": ["name": "c"], "roleRef": ["kind": "Role", "name": "y"]],
-             #"{"roleRef":{"name":"z"}}"#,
-             [#"roleRef: Invalid value: {"kind":"Role","name":"z","apiGroup":"rbac.authorization.k8s.io"}: cannot change roleRef"#]),
+            (
+                Self.deployment,
+                #"{"spec":{"selector":{"matchLabels":{"a":"b","c":"d"}},"template":{"metadata":{"labels":{"c":"d"}}}}}"#,
+                [#"spec.selector: Invalid value: {"matchLabels":{"a":"b","c":"d"}}: field is immutable"#]
+            ),
+            (
+                ["apiVersion": "v1", "kind": "Secret", "metadata": ["name": "s"]], #"{"type":"x"}"#,
+                [#"type: Invalid value: "x": field is immutable"#]
+            ),
+            (
+                ["apiVersion": "v1", "kind": "ConfigMap", "metadata": ["name": "s"], "immutable": true],
+                #"{"data":{"a":"b"}}"#,
+                ["data: Forbidden: field is immutable when `immutable` is set"]
+            ),
+            (
+                [
+                    "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": ["name": "c"],
+                    "roleRef": ["kind": "Role", "name": "y"],
+                ],
+                #"{"roleRef":{"name":"z"}}"#,
+                [
+                    #"roleRef: Invalid value: {"kind":"Role","name":"z","apiGroup":"rbac.authorization.k8s.io"}: cannot change roleRef"#
+                ]
+            ),
         ]
         for row in rows {
             let node = try XCTUnwrap(Schema.shared.kind(of: row.base))
@@ -184,13 +382,16 @@ final class ValidationTests: XCTestCase {
             var new = try MergePatch.apply(JSON(parsing: row.patch), to: row.base)
             Schema.shared.applyDefaults(&old, as: node)
             Schema.shared.applyDefaults(&new, as: node)
-            XCTAssertEqual(Schema.shared.validateUpdate(from: old, to: new, as: node).map(\.description), row.errors, row.patch)
+            XCTAssertEqual(
+                Schema.shared.validateUpdate(from: old, to: new, as: node).map(\.description), row.errors, row.patch)
         }
     }
 
     func testAggregates() {
         let one = FieldError.required("spec.a", "b")
         XCTAssertEqual([one].aggregateMessage, "spec.a: Required value: b")
-        XCTAssertEqual([one, one, .tooMany("x", 3, limit: 2)].aggregateMessage, "[spec.a: Required value: b, x: Too many: 3: must have at most 2 items]")
+        XCTAssertEqual(
+            [one, one, .tooMany("x", 3, limit: 2)].aggregateMessage,
+            "[spec.a: Required value: b, x: Too many: 3: must have at most 2 items]")
     }
 }

@@ -9,11 +9,18 @@ final class JSONParserTests: XCTestCase {
             ("-17", "-17"), ("9223372036854775807", "9223372036854775807"),
             ("-9223372036854775808", "-9223372036854775808"), ("1.5", "1.5"), ("1.0", "1"), ("1e2", "100"),
             ("2.5E-3", "0.0025"), ("18446744073709551616", "1.8446744073709552e+19"), ("\"\"", "\"\""),
-            ("\"a\\u0041\\n\\/\"", "\"aA\\n/\""), ("\"\\ud83d\\ude00\"", "\"😀\""), ("\"\\u0000\\u001f\"", "\"\\u0000\\u001f\""),
-            ("\"é😀 plain text that is longer than fifteen bytes\"", "\"é😀 plain text that is longer than fifteen bytes\""),
+            ("\"a\\u0041\\n\\/\"", "\"aA\\n/\""), ("\"\\ud83d\\ude00\"", "\"😀\""),
+            ("\"\\u0000\\u001f\"", "\"\\u0000\\u001f\""),
+            (
+                "\"é😀 plain text that is longer than fifteen bytes\"",
+                "\"é😀 plain text that is longer than fifteen bytes\""
+            ),
             ("[]", "[]"), ("[ ]", "[]"), ("{}", "{}"), ("{ }", "{}"), ("[1,[2,[3]],{}]", "[1,[2,[3]],{}]"),
             ("{\"a\" : {\"b\":[true , null]} , \"c\":1}", "{\"a\":{\"b\":[true,null]},\"c\":1}"),
-            ("{\"creationTimestamp\":\"x\",\"anUnknownKeyThatIsLong\":2}", "{\"creationTimestamp\":\"x\",\"anUnknownKeyThatIsLong\":2}"),
+            (
+                "{\"creationTimestamp\":\"x\",\"anUnknownKeyThatIsLong\":2}",
+                "{\"creationTimestamp\":\"x\",\"anUnknownKeyThatIsLong\":2}"
+            ),
             ("{\"\":1}", "{\"\":1}"),
         ]
         for row in rows {
@@ -41,7 +48,8 @@ final class JSONParserTests: XCTestCase {
             ("\"\\ud800\\u0041\"", 1, "half of a surrogate pair in an escape"),
             ("\"\\udc00\"", 1, "half of a surrogate pair in an escape"),
             ("\"a\nb\"", 2, "control character in a string; write it as an escape"),
-            ("1 1", 2, "unexpected text after the value"), ("[1}", 2, "unexpected character, expected a comma or the end of the array"),
+            ("1 1", 2, "unexpected text after the value"),
+            ("[1}", 2, "unexpected character, expected a comma or the end of the array"),
             ("{\"a\":1]", 6, "unexpected character, expected a comma or the end of the object"),
             ("'a'", 0, "unexpected character, expected a value"), ("NaN", 0, "unexpected character, expected a value"),
         ]
@@ -61,7 +69,9 @@ final class JSONParserTests: XCTestCase {
     }
 
     func testRejectsInvalidUTF8() {
-        let rows: [[UInt8]] = [[0xFF], [0xC0, 0x80], [0xED, 0xA0, 0x80], [0xE2, 0x82], [0xF5, 0x80, 0x80, 0x80], [0x80]]
+        let rows: [[UInt8]] = [
+            [0xFF], [0xC0, 0x80], [0xED, 0xA0, 0x80], [0xE2, 0x82], [0xF5, 0x80, 0x80, 0x80], [0x80],
+        ]
         for row in rows {
             XCTAssertThrowsError(try JSON(parsing: [0x22] + row + [0x22]), "\(row)")
             XCTAssertThrowsError(try JSON(parsing: [0x7B, 0x22] + row + [0x22, 0x3A, 0x31, 0x7D]), "\(row)")
@@ -88,7 +98,8 @@ final class JSONParserTests: XCTestCase {
         for length in 0..<40 {
             for position in 0...length {
                 for special in ["\\\"", "\\n", "é", "\\\\"] {
-                    let text = "\"" + String(repeating: "x", count: position) + special
+                    let text =
+                        "\"" + String(repeating: "x", count: position) + special
                         + String(repeating: "y", count: length - position) + "\""
                     XCTAssertEqual(try JSON(parsing: text).serializedString(), text)
                 }

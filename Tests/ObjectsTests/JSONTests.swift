@@ -13,14 +13,16 @@ final class JSONTests: XCTestCase {
         pod["metadata"]["annotations"] = nil
         XCTAssertEqual(
             pod.serializedString(),
-            #"{"metadata":{"name":"a","annotations":null},"spec":{"containers":[{"name":"c","image":"busybox"}]},"status":{"phase":"Pending"}}"#)
+            #"{"metadata":{"name":"a","annotations":null},"spec":{"containers":[{"name":"c","image":"busybox"}]},"status":{"phase":"Pending"}}"#
+        )
         pod["metadata"].removeValue(forKey: "annotations")
         pod["absent"].removeValue(forKey: "x")
         pod["spec"]["containers"].append(["name": "d"])
         pod["spec"]["volumes"].append(["name": "v"])
         XCTAssertEqual(
             pod.serializedString(),
-            #"{"metadata":{"name":"a"},"spec":{"containers":[{"name":"c","image":"busybox"},{"name":"d"}],"volumes":[{"name":"v"}]},"status":{"phase":"Pending"}}"#)
+            #"{"metadata":{"name":"a"},"spec":{"containers":[{"name":"c","image":"busybox"},{"name":"d"}],"volumes":[{"name":"v"}]},"status":{"phase":"Pending"}}"#
+        )
     }
 
     func testEqualityIgnoresOrderButNotBytes() {
@@ -34,7 +36,9 @@ final class JSONTests: XCTestCase {
     }
 
     func testMetadata() {
-        var object: JSON = ["apiVersion": "v1", "kind": "Pod", "metadata": ["name": "a", "namespace": "b", "uid": "u"]]
+        var object: JSON = [
+            "apiVersion": "v1", "kind": "Pod", "metadata": ["name": "a", "namespace": "b", "uid": "u"],
+        ]
         XCTAssertEqual(object.namespacedName, "b/a")
         object.labels["app"] = "web"
         object.generation = 3
@@ -49,7 +53,8 @@ final class JSONTests: XCTestCase {
     func testCanonicalText() {
         let value: JSON = ["b": [1, 2], "a": [:], "c": []]
         XCTAssertEqual(value.canonicalText(), #"{"a":{},"b":[1,2],"c":[]}"#)
-        XCTAssertEqual(value.canonicalText(indented: true), "{\n  \"a\": {},\n  \"b\": [\n    1,\n    2\n  ],\n  \"c\": []\n}")
+        XCTAssertEqual(
+            value.canonicalText(indented: true), "{\n  \"a\": {},\n  \"b\": [\n    1,\n    2\n  ],\n  \"c\": []\n}")
     }
 
     func testDuplicateLiteralKeysKeepTheLast() {

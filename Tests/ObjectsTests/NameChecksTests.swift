@@ -21,10 +21,13 @@ final class NameChecksTests: XCTestCase {
         check(
             NameChecks.qualifiedName, good: ["a", "A.b_c-d", "example.com/a", "1", label63],
             bad: ["", "/a", "a/", "a/b/c", "-a", "a-", "Ex.com/a", "a b", label63 + "a"])
-        check(NameChecks.labelValue, good: ["", "a", "A_b.c-1", label63], bad: ["-", "a-", "a b", label63 + "a", "a/b"])
+        check(
+            NameChecks.labelValue, good: ["", "a", "A_b.c-1", label63], bad: ["-", "a-", "a b", label63 + "a", "a/b"])
         check(NameChecks.environmentName, good: ["A", "a.b", "0", "a b"], bad: ["", "A=B", "é"])
         check(NameChecks.configKey, good: ["a", ".a", "A_b-c.d"], bad: ["", ".", "..", "..a", "a/b", "a b"])
-        check(NameChecks.portName, good: ["http", "a1", "1-a"], bad: ["", "1", "-a", "a-", "a--b", "Http", "abcdefghijklmnop"])
+        check(
+            NameChecks.portName, good: ["http", "a1", "1-a"],
+            bad: ["", "1", "-a", "a-", "a--b", "Http", "abcdefghijklmnop"])
         check(NameChecks.pathSegment, good: ["system:node", "a b"], bad: [".", "..", "a/b", "a%b"])
         check(NameChecks.percent, good: ["0%", "125%"], bad: ["", "%", "1", "-1%", "1.5%"])
         XCTAssertEqual(NameChecks.portNumber(0), ["must be between 1 and 65535, inclusive"])

@@ -8,11 +8,17 @@ final class PatchTests: XCTestCase {
             (#"{"a":1}"#, #"[{"op":"add","path":"/b","value":2}]"#, #"{"a":1,"b":2}"#),
             (#"{"a":1}"#, #"[{"op":"add","path":"/a","value":2}]"#, #"{"a":2}"#),
             (#"{"a":[1,3]}"#, #"[{"op":"add","path":"/a/1","value":2}]"#, #"{"a":[1,2,3]}"#),
-            (#"{"a":[1]}"#, #"[{"op":"add","path":"/a/-","value":2},{"op":"add","path":"/a/2","value":3}]"#, #"{"a":[1,2,3]}"#),
+            (
+                #"{"a":[1]}"#, #"[{"op":"add","path":"/a/-","value":2},{"op":"add","path":"/a/2","value":3}]"#,
+                #"{"a":[1,2,3]}"#
+            ),
             (#"{"a":1}"#, #"[{"op":"add","path":"","value":[1]}]"#, "[1]"),
             (#"{"a":{"b":1}}"#, #"[{"op":"remove","path":"/a/b"}]"#, #"{"a":{}}"#),
             (#"{"a":[1,2,3]}"#, #"[{"op":"remove","path":"/a/1"}]"#, #"{"a":[1,3]}"#),
-            (#"{"a":[{"b":1}]}"#, #"[{"op":"replace","path":"/a/0/b","value":{"c":null}}]"#, #"{"a":[{"b":{"c":null}}]}"#),
+            (
+                #"{"a":[{"b":1}]}"#, #"[{"op":"replace","path":"/a/0/b","value":{"c":null}}]"#,
+                #"{"a":[{"b":{"c":null}}]}"#
+            ),
             (#"{"a":1,"c":{}}"#, #"[{"op":"move","from":"/a","path":"/c/d"}]"#, #"{"c":{"d":1}}"#),
             (#"{"a":[1,2,3]}"#, #"[{"op":"move","from":"/a/0","path":"/a/2"}]"#, #"{"a":[2,3,1]}"#),
             (#"{"a":{"b":1}}"#, #"[{"op":"copy","from":"/a","path":"/c"}]"#, #"{"a":{"b":1},"c":{"b":1}}"#),
@@ -32,16 +38,23 @@ final class PatchTests: XCTestCase {
     func testJSONPatchErrors() throws {
         let document = try JSON(parsing: #"{"a":[1,2],"b":{"c":1},"d":"x"}"#)
         let rows: [(patch: String, reason: JSONPatch.PatchError.Reason)] = [
-            (#"{}"#, .malformed), (#"[1]"#, .malformed), (#"[{"path":"/a"}]"#, .malformed), (#"[{"op":"add","path":"/a"}]"#, .malformed),
+            (#"{}"#, .malformed), (#"[1]"#, .malformed), (#"[{"path":"/a"}]"#, .malformed),
+            (#"[{"op":"add","path":"/a"}]"#, .malformed),
             (#"[{"op":"add","value":1}]"#, .malformed), (#"[{"op":"jump","path":"/a"}]"#, .malformed),
             (#"[{"op":"remove","path":"a"}]"#, .malformed), (#"[{"op":"remove","path":"/a~2"}]"#, .malformed),
-            (#"[{"op":"move","path":"/b/c/x","from":"/b"}]"#, .malformed), (#"[{"op":"move","path":"/b"}]"#, .malformed),
+            (#"[{"op":"move","path":"/b/c/x","from":"/b"}]"#, .malformed),
+            (#"[{"op":"move","path":"/b"}]"#, .malformed),
             (#"[{"op":"remove","path":"/x"}]"#, .missingPath), (#"[{"op":"remove","path":"/a/2"}]"#, .missingPath),
-            (#"[{"op":"remove","path":"/a/-"}]"#, .missingPath), (#"[{"op":"add","path":"/a/3","value":1}]"#, .missingPath),
-            (#"[{"op":"add","path":"/a/01","value":1}]"#, .missingPath), (#"[{"op":"add","path":"/a/-1","value":1}]"#, .missingPath),
-            (#"[{"op":"add","path":"/x/y","value":1}]"#, .missingPath), (#"[{"op":"add","path":"/d/y","value":1}]"#, .missingPath),
-            (#"[{"op":"replace","path":"/x","value":1}]"#, .missingPath), (#"[{"op":"copy","path":"/x","from":"/y"}]"#, .missingPath),
-            (#"[{"op":"test","path":"/b/c","value":2}]"#, .testFailed), (#"[{"op":"test","path":"/d","value":null}]"#, .testFailed),
+            (#"[{"op":"remove","path":"/a/-"}]"#, .missingPath),
+            (#"[{"op":"add","path":"/a/3","value":1}]"#, .missingPath),
+            (#"[{"op":"add","path":"/a/01","value":1}]"#, .missingPath),
+            (#"[{"op":"add","path":"/a/-1","value":1}]"#, .missingPath),
+            (#"[{"op":"add","path":"/x/y","value":1}]"#, .missingPath),
+            (#"[{"op":"add","path":"/d/y","value":1}]"#, .missingPath),
+            (#"[{"op":"replace","path":"/x","value":1}]"#, .missingPath),
+            (#"[{"op":"copy","path":"/x","from":"/y"}]"#, .missingPath),
+            (#"[{"op":"test","path":"/b/c","value":2}]"#, .testFailed),
+            (#"[{"op":"test","path":"/d","value":null}]"#, .testFailed),
         ]
         for row in rows {
             XCTAssertThrowsError(try JSONPatch.apply(JSON(parsing: row.patch), to: document), row.patch) { error in
@@ -53,9 +66,15 @@ final class PatchTests: XCTestCase {
     func testJSONPatchIsBounded() throws {
         let copy = #"{"op":"copy","from":"","path":"/a"}"#
         for (patch, name) in [
-            ("[" + Array(repeating: #"{"op":"add","path":"/a","value":1}"#, count: 10_001).joined(separator: ",") + "]", "count"),
+            (
+                "[" + Array(repeating: #"{"op":"add","path":"/a","value":1}"#, count: 10_001).joined(separator: ",")
+                    + "]", "count"
+            ),
             ("[" + Array(repeating: copy, count: 600).joined(separator: ",") + "]", "depth"),
-            ("[" + (0..<40).map { #"{"op":"copy","from":"","path":"/\#($0)"}"# }.joined(separator: ",") + "]", "copies"),
+            (
+                "[" + (0..<40).map { #"{"op":"copy","from":"","path":"/\#($0)"}"# }.joined(separator: ",") + "]",
+                "copies"
+            ),
         ] {
             XCTAssertThrowsError(try JSONPatch.apply(JSON(parsing: patch), to: ["x": "y"]), name) { error in
                 XCTAssertEqual((error as? JSONPatch.PatchError)?.reason, .tooLarge, name)
@@ -71,7 +90,8 @@ final class PatchTests: XCTestCase {
             (#"{"a":["b"]}"#, #"{"a":"c"}"#, #"{"a":"c"}"#), (#"{"a":"c"}"#, #"{"a":["b"]}"#, #"{"a":["b"]}"#),
             (#"{"a":{"b":"c"}}"#, #"{"a":{"b":"d","c":null}}"#, #"{"a":{"b":"d"}}"#),
             (#"{"a":[{"b":"c"}]}"#, #"{"a":[1]}"#, #"{"a":[1]}"#), (#"["a","b"]"#, #"["c","d"]"#, #"["c","d"]"#),
-            (#"{"a":"b"}"#, #"["c"]"#, #"["c"]"#), (#"{"a":"foo"}"#, "null", "null"), (#"{"a":"foo"}"#, #""bar""#, #""bar""#),
+            (#"{"a":"b"}"#, #"["c"]"#, #"["c"]"#), (#"{"a":"foo"}"#, "null", "null"),
+            (#"{"a":"foo"}"#, #""bar""#, #""bar""#),
             (#"{"e":null}"#, #"{"a":1}"#, #"{"e":null,"a":1}"#), ("[1,2]", #"{"a":"b","c":null}"#, #"{"a":"b"}"#),
             ("{}", #"{"a":{"bb":{"ccc":null}}}"#, #"{"a":{"bb":{}}}"#),
         ]

@@ -68,7 +68,9 @@ public enum KubernetesProtobuf {
         }
     }
 
-    private static func add(_ value: JSON, to object: inout JSONObject, field: ProtobufTable.Field) throws(ProtobufError) {
+    private static func add(_ value: JSON, to object: inout JSONObject, field: ProtobufTable.Field)
+        throws(ProtobufError)
+    {
         if field.isRepeated {
             var list = object[field.name] ?? .array([])
             list.append(value)
@@ -119,13 +121,15 @@ public enum KubernetesProtobuf {
         case "api.resource.Quantity": return object["string"] ?? "0"
         case "meta.v1.Time", "meta.v1.MicroTime":
             guard let seconds = object["seconds"]?.integerValue else { return .null }
-            let time = Timestamp(seconds: seconds, nanoseconds: Int32(truncatingIfNeeded: object["nanos"]?.integerValue ?? 0))
+            let time = Timestamp(
+                seconds: seconds, nanoseconds: Int32(truncatingIfNeeded: object["nanos"]?.integerValue ?? 0))
             return .string(time.formatted(fraction: type == "meta.v1.Time" ? .none : .micro))
         case "util.intstr.IntOrString":
             return object["type"]?.integerValue == 1 ? object["strVal"] ?? "" : object["intVal"] ?? 0
         case "runtime.RawExtension", "meta.v1.FieldsV1":
             return try embedded(object["raw"] ?? object["Raw"])
-        case "meta.v1.Verbs", "authentication.v1.ExtraValue", "authorization.v1.ExtraValue", "certificates.v1.ExtraValue":
+        case "meta.v1.Verbs", "authentication.v1.ExtraValue", "authorization.v1.ExtraValue",
+            "certificates.v1.ExtraValue":
             return object["items"] ?? .array([])
         case "meta.v1.Duration":
             return .string("\(Double(object["duration"]?.integerValue ?? 0) / 1e9)s")
@@ -149,12 +153,15 @@ enum ZeroValues {
     private static let kept: Set<String> = [
         "replicas", "revisionHistoryLimit", "progressDeadlineSeconds", "terminationGracePeriodSeconds",
         "activeDeadlineSeconds", "runAsUser", "runAsGroup", "fsGroup", "priority", "defaultMode", "mode", "parallelism",
-        "completions", "backoffLimit", "ttlSecondsAfterFinished", "successfulJobsHistoryLimit", "failedJobsHistoryLimit",
-        "startingDeadlineSeconds", "partition", "minReplicas", "timeoutSeconds", "expirationSeconds", "gracePeriodSeconds",
+        "completions", "backoffLimit", "ttlSecondsAfterFinished", "successfulJobsHistoryLimit",
+        "failedJobsHistoryLimit",
+        "startingDeadlineSeconds", "partition", "minReplicas", "timeoutSeconds", "expirationSeconds",
+        "gracePeriodSeconds",
         "deletionGracePeriodSeconds", "tolerationSeconds", "leaseDurationSeconds", "leaseTransitions", "limit",
         "automountServiceAccountToken", "enableServiceLinks", "runAsNonRoot", "privileged", "readOnlyRootFilesystem",
         "allowPrivilegeEscalation", "optional", "controller", "blockOwnerDeletion", "suspend", "immutable", "hostUsers",
-        "shareProcessNamespace", "setHostnameAsFQDN", "allocateLoadBalancerNodePorts", "ready", "serving", "terminating",
+        "shareProcessNamespace", "setHostnameAsFQDN", "allocateLoadBalancerNodePorts", "ready", "serving",
+        "terminating",
         "orphanDependents", "allowVolumeExpansion", "attachRequired", "podInfoOnMount", "storageCapacity",
         "storageClassName", "ingressClassName", "volumeAttributesClassName", "intVal", "strVal", "seconds",
         "string", "type", "value", "required",
@@ -162,7 +169,8 @@ enum ZeroValues {
 
     static func isDropped(_ value: JSON, field: String) -> Bool {
         switch value {
-        case .integer(0), .bool(false), .string(""): !kept.contains(field) || (field == "type" || field == "value") && value == ""
+        case .integer(0), .bool(false), .string(""):
+            !kept.contains(field) || (field == "type" || field == "value") && value == ""
         default: false
         }
     }

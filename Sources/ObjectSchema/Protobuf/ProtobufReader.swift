@@ -29,7 +29,9 @@ struct ProtobufReader {
     private mutating func varint() throws(ProtobufError) -> UInt64 {
         var result: UInt64 = 0
         for shift in stride(from: 0, to: 64, by: 7) {
-            guard let byte = rest.popFirst() else { throw ProtobufError(description: "the message ends within a number") }
+            guard let byte = rest.popFirst() else {
+                throw ProtobufError(description: "the message ends within a number")
+            }
             result |= UInt64(byte & 0x7f) << UInt64(shift)
             if byte < 0x80 { return result }
         }
@@ -38,7 +40,8 @@ struct ProtobufReader {
 
     private mutating func take(_ count: UInt64) throws(ProtobufError) -> Slice<UnsafeRawBufferPointer> {
         guard count <= UInt64(rest.count) else {
-            throw ProtobufError(description: "a field at offset \(rest.startIndex) has \(count) bytes, \(rest.count) are left")
+            throw ProtobufError(
+                description: "a field at offset \(rest.startIndex) has \(count) bytes, \(rest.count) are left")
         }
         defer { rest = rest.dropFirst(Int(count)) }
         return rest.prefix(Int(count))
