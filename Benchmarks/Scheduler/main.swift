@@ -14,7 +14,8 @@ func cluster(_ count: Int) -> Placement {
     for index in 0..<count {
         placement.setNode(
             NodeDescription(
-                name: "node-\(index)", labels: ["kubernetes.io/hostname": "node-\(index)", "zone": "zone-\(index % 3)"],
+                name: "node-\(index)",
+                labels: ["kubernetes.io/hostname": "node-\(index)", "zone": "zone-\(index % 3)"],
                 allocatable: Amounts(
                     milliCPU: 64_000, memory: 256 << 30, ephemeralStorage: 1 << 40, pods: 250)))
     }
@@ -36,7 +37,8 @@ let spread: JSON = [
     ]
 ]
 let kinds: [(String, JSON, Int)] = [
-    ("plain", [:], 5_000), ("node selector", ["nodeSelector": ["zone": "zone-1"]], 5_000), ("topology spread", spread, 500),
+    ("plain", [:], 5_000), ("node selector", ["nodeSelector": ["zone": "zone-1"]], 5_000),
+    ("topology spread", spread, 500),
 ]
 for nodes in [1, 100, 1_000, 5_000] {
     for (name, spec, decisions) in kinds {

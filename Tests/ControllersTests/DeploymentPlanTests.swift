@@ -59,7 +59,9 @@ enum Make {
 }
 
 final class DeploymentPlanTests: XCTestCase {
-    private func plan(_ deployment: JSON, _ sets: [JSON], oldPods: Bool = false, now: Timestamp = Make.now) -> DeploymentPlan {
+    private func plan(_ deployment: JSON, _ sets: [JSON], oldPods: Bool = false, now: Timestamp = Make.now)
+        -> DeploymentPlan
+    {
         DeploymentPlan(deployment, replicaSets: sets, oldPodsRemain: oldPods, now: now)
     }
     private func sizes(_ plan: DeploymentPlan) -> [String: Int64] {
@@ -89,7 +91,9 @@ final class DeploymentPlanTests: XCTestCase {
     }
 
     func testHashIgnoresOrderAndNulls() {
-        let one: JSON = ["metadata": ["labels": ["a": "1", "b": "2"], "creationTimestamp": nil], "spec": ["x": 1, "y": []]]
+        let one: JSON = [
+            "metadata": ["labels": ["a": "1", "b": "2"], "creationTimestamp": nil], "spec": ["x": 1, "y": []],
+        ]
         let other: JSON = ["spec": ["x": 1], "metadata": ["labels": ["b": "2", "a": "1", "pod-template-hash": "z"]]]
         XCTAssertEqual(PodTemplate.hash(one, collisions: nil), PodTemplate.hash(other, collisions: nil))
         XCTAssertNotEqual(PodTemplate.hash(one, collisions: nil), PodTemplate.hash(one, collisions: 1))
@@ -98,7 +102,8 @@ final class DeploymentPlanTests: XCTestCase {
 
     func testSurgeAndUnavailableRounding() {
         let cases: [(Int64, JSON, JSON, Int64, Int64)] = [
-            (3, nil, nil, 1, 0), (10, "25%", "25%", 3, 2), (4, 0, "25%", 0, 1), (1, 0, 0, 0, 1), (5, "100%", "200%", 5, 5),
+            (3, nil, nil, 1, 0), (10, "25%", "25%", 3, 2), (4, 0, "25%", 0, 1), (1, 0, 0, 0, 1),
+            (5, "100%", "200%", 5, 5),
             (0, nil, nil, 0, 0),
         ]
         for (replicas, surge, unavailable, expectedSurge, expectedUnavailable) in cases {
@@ -123,7 +128,9 @@ final class DeploymentPlanTests: XCTestCase {
             for change in plan.changes {
                 let index = try XCTUnwrap(sets.firstIndex { $0.uid == change.replicaSet.uid })
                 if let replicas = change.replicas { sets[index]["spec"]["replicas"] = .integer(replicas) }
-                for (key, value) in change.annotations ?? [:] { sets[index]["metadata"]["annotations"][key] = .string(value) }
+                for (key, value) in change.annotations ?? [:] {
+                    sets[index]["metadata"]["annotations"][key] = .string(value)
+                }
             }
             if var created = plan.create {
                 created["metadata"]["uid"] = "new"
@@ -136,7 +143,9 @@ final class DeploymentPlanTests: XCTestCase {
             XCTAssertGreaterThanOrEqual(available, 8)
             for index in sets.indices {
                 let replicas = sets[index]["spec"]["replicas"]
-                sets[index]["status"] = ["replicas": replicas, "readyReplicas": replicas, "availableReplicas": replicas]
+                sets[index]["status"] = [
+                    "replicas": replicas, "readyReplicas": replicas, "availableReplicas": replicas,
+                ]
             }
         }
         XCTAssertEqual(sets.map { ReplicaSetState($0).replicas }, [0, 10])
@@ -228,8 +237,10 @@ final class DeploymentPlanTests: XCTestCase {
             "replicas": 3, "updatedReplicas": 3, "availableReplicas": 3, "readyReplicas": 3, "observedGeneration": 1,
         ]
         let sets = [
-            Make.replicaSet("r3", image: "v3", replicas: 0, revision: 3), Make.replicaSet("r1", image: "v1", replicas: 0, revision: 1),
-            Make.replicaSet("r2", image: "v2", replicas: 0, revision: 2), Make.replicaSet("r4", image: "v4", replicas: 3, revision: 4),
+            Make.replicaSet("r3", image: "v3", replicas: 0, revision: 3),
+            Make.replicaSet("r1", image: "v1", replicas: 0, revision: 1),
+            Make.replicaSet("r2", image: "v2", replicas: 0, revision: 2),
+            Make.replicaSet("r4", image: "v4", replicas: 3, revision: 4),
         ]
         XCTAssertEqual(plan(deployment, sets).delete.map(\.name).sorted(), ["r1", "r2"])
     }

@@ -101,7 +101,8 @@ final class EndpointPlanTests: XCTestCase {
     }
 
     func testLabels() {
-        let labels = EndpointPlan(service(["clusterIP": "None"]), pods: [pod(1)]).sliceChanges(existing: []).create[0].labels
+        let labels = EndpointPlan(service(["clusterIP": "None"]), pods: [pod(1)]).sliceChanges(existing: []).create[0]
+            .labels
         XCTAssertEqual(labels[EndpointPlan.serviceLabel], "web")
         XCTAssertEqual(labels[EndpointPlan.managedByLabel], "endpointslice-controller.k8s.io")
         XCTAssertEqual(labels[EndpointPlan.headlessLabel], "")
@@ -125,6 +126,8 @@ final class EndpointPlanTests: XCTestCase {
             XCTAssertEqual(address?.host, host)
             XCTAssertEqual(address?.port, port)
         }
-        for wrong in ["", "https://", "nonsense", "https://host"] { XCTAssertNil(ClusterServices.address(ofURL: wrong), wrong) }
+        for wrong in ["", "https://", "nonsense", "https://host"] {
+            XCTAssertNil(ClusterServices.address(ofURL: wrong), wrong)
+        }
     }
 }

@@ -7,7 +7,9 @@ final class NodeHealthTests: XCTestCase {
     private let now = Timestamp(seconds: 10_000)
     private func node(ready: String, heartbeat: Int64? = nil, taints: JSON = []) -> JSON {
         var condition: JSON = ["type": "Ready", "status": .string(ready)]
-        if let heartbeat { condition["lastHeartbeatTime"] = .string(Timestamp(seconds: heartbeat).formatted(fraction: .none)) }
+        if let heartbeat {
+            condition["lastHeartbeatTime"] = .string(Timestamp(seconds: heartbeat).formatted(fraction: .none))
+        }
         return ["metadata": ["name": "a"], "spec": ["taints": taints], "status": ["conditions": .array([condition])]]
     }
     func testJudgement() {
@@ -15,7 +17,9 @@ final class NodeHealthTests: XCTestCase {
             ("seen just now", 100, .alive(secondsLeft: 40)), ("seen a while ago", 70, .alive(secondsLeft: 10)),
             ("silent", 60, .silent), ("made by hand", nil, .alive(secondsLeft: 40)),
         ]
-        for (reason, seen, expected) in cases { XCTAssertEqual(NodeHealth.judge(lastSeen: seen, now: 100), expected, reason) }
+        for (reason, seen, expected) in cases {
+            XCTAssertEqual(NodeHealth.judge(lastSeen: seen, now: 100), expected, reason)
+        }
     }
 
     func testHeartbeat() {
@@ -26,7 +30,8 @@ final class NodeHealthTests: XCTestCase {
 
     func testTaintsFollowTheCondition() throws {
         XCTAssertNil(NodeHealth.taints(node(ready: "True"), now: now))
-        let unknown = try XCTUnwrap(NodeHealth.taints(node(ready: "Unknown", taints: [["key": "own", "effect": "NoSchedule"]]), now: now))
+        let unknown = try XCTUnwrap(
+            NodeHealth.taints(node(ready: "Unknown", taints: [["key": "own", "effect": "NoSchedule"]]), now: now))
         XCTAssertEqual(unknown.map { $0["key"].stringValue }, ["own", NodeHealth.unreachable, NodeHealth.unreachable])
         XCTAssertNil(NodeHealth.taints(node(ready: "Unknown", taints: .array(unknown)), now: now))
         let failed = try XCTUnwrap(NodeHealth.taints(node(ready: "False", taints: .array(unknown)), now: now))
@@ -36,7 +41,10 @@ final class NodeHealthTests: XCTestCase {
     }
 
     func testEviction() {
-        let taint: JSON = ["key": "k", "effect": "NoExecute", "timeAdded": .string(Timestamp(seconds: 9_900).formatted(fraction: .none))]
+        let taint: JSON = [
+            "key": "k", "effect": "NoExecute",
+            "timeAdded": .string(Timestamp(seconds: 9_900).formatted(fraction: .none)),
+        ]
         func pod(_ tolerations: JSON) -> JSON { ["spec": ["tolerations": tolerations]] }
         let cases: [(String, JSON, Int64?)] = [
             ("no toleration", [], 0), ("for ever", [["operator": "Exists"]], nil),

@@ -99,7 +99,9 @@ final class OwnershipGraphTests: XCTestCase {
             {"apiVersion":"apps/v1","kind":"Deployment","metadata":{"name":"we\\"b","uid":"u1","deletionTimestamp":"2026-01-01T00:00:00Z",
             "finalizers":["foregroundDeletion"],"ownerReferences":[{"uid":"o","blockOwnerDeletion":true}]},"spec":{"broken
             """
-        let head = Array(text.utf8).withUnsafeBytes { ObjectHead(key: "deployments.apps/default/web", value: $0, revision: 7) }
+        let head = Array(text.utf8).withUnsafeBytes {
+            ObjectHead(key: "deployments.apps/default/web", value: $0, revision: 7)
+        }
         let found = try XCTUnwrap(head)
         XCTAssertEqual(found.uid, "u1")
         XCTAssertEqual(found.apiVersion, "apps/v1")
@@ -109,7 +111,8 @@ final class OwnershipGraphTests: XCTestCase {
         XCTAssertEqual(found.owners.map(\.uid), ["o"])
         XCTAssertTrue(found.owners[0].blocksDeletion)
         for broken in ["", "{", "[]", "{\"metadata\"", "{\"a\":\"\\", "null", "{\"metadata\":{}}", "{\"a\":}"] {
-            XCTAssertNil(Array(broken.utf8).withUnsafeBytes { ObjectHead(key: "a/b/c", value: $0, revision: 1) }, broken)
+            XCTAssertNil(
+                Array(broken.utf8).withUnsafeBytes { ObjectHead(key: "a/b/c", value: $0, revision: 1) }, broken)
         }
     }
 }

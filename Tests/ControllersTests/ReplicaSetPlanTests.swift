@@ -39,7 +39,9 @@ final class ReplicaSetPlanTests: XCTestCase {
     private let now = Timestamp(seconds: 1000)
 
     func testCountsOnlyActivePods() {
-        let pods = [pod("a"), pod("b", deleted: true), pod("c", phase: "Failed"), pod("d", phase: "Pending", ready: false)]
+        let pods = [
+            pod("a"), pod("b", deleted: true), pod("c", phase: "Failed"), pod("d", phase: "Pending", ready: false),
+        ]
         let plan = ReplicaSetPlan(set(3), pods: pods, related: pods, now: now)
         XCTAssertEqual(plan.create, 1)
         XCTAssertTrue(plan.delete.isEmpty)
@@ -92,12 +94,15 @@ final class ReplicaSetPlanTests: XCTestCase {
 
     func testClaimAdoptsAndReleases() throws {
         func candidate(_ name: String, _ app: String, owner: String?) -> JSON {
-            var object: JSON = ["metadata": ["name": .string(name), "uid": .string(name), "labels": ["app": .string(app)]]]
+            var object: JSON = [
+                "metadata": ["name": .string(name), "uid": .string(name), "labels": ["app": .string(app)]]
+            ]
             if let owner { object["metadata"]["ownerReferences"] = [["uid": .string(owner), "controller": true]] }
             return object
         }
         let candidates = [
-            candidate("mine", "web", owner: "s"), candidate("other", "web", owner: "x"), candidate("orphan", "web", owner: nil),
+            candidate("mine", "web", owner: "s"), candidate("other", "web", owner: "x"),
+            candidate("orphan", "web", owner: nil),
             candidate("stray", "db", owner: "s"), candidate("alien", "db", owner: nil),
         ]
         let claim = Claim(candidates, owner: set(1), selector: try LabelSelector(parsing: "app=web"))

@@ -68,7 +68,8 @@ final class SchedulingTests: XCTestCase {
     func testHelpingChanges() {
         XCTAssertEqual(ClusterChanges.helping("node(s) had untolerated taint {a: b}"), .node)
         XCTAssertEqual(ClusterChanges.helping("Insufficient nvidia.com/gpu"), [.node, .podGone])
-        XCTAssertEqual(ClusterChanges.helping("node(s) didn't match pod affinity rules"), [.node, .podGone, .podPlaced])
+        XCTAssertEqual(
+            ClusterChanges.helping("node(s) didn't match pod affinity rules"), [.node, .podGone, .podPlaced])
         XCTAssertEqual(ClusterChanges.helping("a third party's reason"), .any)
     }
 
@@ -97,7 +98,8 @@ final class SchedulingTests: XCTestCase {
 
     func testPodVolumes() {
         let pod: JSON = [
-            "metadata": ["name": "p"], "spec": ["volumes": [["name": "v", "persistentVolumeClaim": ["claimName": "data"]]]],
+            "metadata": ["name": "p"],
+            "spec": ["volumes": [["name": "v", "persistentVolumeClaim": ["claimName": "data"]]]],
         ]
         let delayed: JSON = ["volumeBindingMode": "WaitForFirstConsumer"]
         let terms: JSON = [["matchExpressions": [["key": "h", "operator": "In", "values": ["a"]]]]]

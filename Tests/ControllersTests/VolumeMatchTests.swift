@@ -5,7 +5,8 @@ import XCTest
 
 final class VolumeMatchTests: XCTestCase {
     private func volume(
-        _ name: String, size: String = "1Gi", modes: JSON = ["ReadWriteOnce"], storageClass: String = "", labels: JSON = [:],
+        _ name: String, size: String = "1Gi", modes: JSON = ["ReadWriteOnce"], storageClass: String = "",
+        labels: JSON = [:],
         claim: JSON = nil, host: String? = nil
     ) -> JSON {
         var spec: JSON = [
@@ -13,12 +14,16 @@ final class VolumeMatchTests: XCTestCase {
         ]
         if claim.exists { spec["claimRef"] = claim }
         if let host {
-            let expression: JSON = ["key": "kubernetes.io/hostname", "operator": "In", "values": .array([.string(host)])]
+            let expression: JSON = [
+                "key": "kubernetes.io/hostname", "operator": "In", "values": .array([.string(host)]),
+            ]
             spec["nodeAffinity"] = ["required": ["nodeSelectorTerms": [["matchExpressions": .array([expression])]]]]
         }
         return ["metadata": ["name": .string(name), "labels": labels], "spec": spec]
     }
-    private func claim(_ size: String = "1Gi", modes: JSON = ["ReadWriteOnce"], selector: JSON = nil, storageClass: String = "") -> JSON {
+    private func claim(
+        _ size: String = "1Gi", modes: JSON = ["ReadWriteOnce"], selector: JSON = nil, storageClass: String = ""
+    ) -> JSON {
         var spec: JSON = [
             "resources": ["requests": ["storage": .string(size)]], "accessModes": modes,
             "storageClassName": .string(storageClass),
@@ -31,12 +36,18 @@ final class VolumeMatchTests: XCTestCase {
         let reserved: JSON = ["name": "data", "namespace": "default"]
         let taken: JSON = ["name": "else", "namespace": "default", "uid": "x"]
         let cases: [(String, [JSON], JSON, String?)] = [
-            ("smallest that fits", [volume("big", size: "5Gi"), volume("fit", size: "2Gi"), volume("small", size: "500Mi")], claim(), "fit"),
+            (
+                "smallest that fits",
+                [volume("big", size: "5Gi"), volume("fit", size: "2Gi"), volume("small", size: "500Mi")], claim(), "fit"
+            ),
             ("too small", [volume("small", size: "1Mi")], claim(), nil),
             ("modes", [volume("a")], claim(modes: ["ReadWriteMany"]), nil),
             ("class", [volume("a", storageClass: "x")], claim(), nil),
             ("same class", [volume("a", storageClass: "x")], claim(storageClass: "x"), "a"),
-            ("selector", [volume("a"), volume("b", labels: ["t": "1"])], claim(selector: ["matchLabels": ["t": "1"]]), "b"),
+            (
+                "selector", [volume("a"), volume("b", labels: ["t": "1"])],
+                claim(selector: ["matchLabels": ["t": "1"]]), "b"
+            ),
             ("taken", [volume("a", claim: taken)], claim(), nil),
             ("reserved", [volume("a"), volume("b", size: "9Gi", claim: reserved)], claim(), "b"),
         ]
@@ -58,7 +69,8 @@ final class VolumeMatchTests: XCTestCase {
             "topology": [["segments": ["kubernetes.io/hostname": "alpha"]]],
         ]
         let storageClass: JSON = ["metadata": ["name": "local"], "reclaimPolicy": "Retain"]
-        let object = VolumeMatch.provisioned(claim("1000Mi", storageClass: "local"), storageClass: storageClass, driver: "d", made: made)
+        let object = VolumeMatch.provisioned(
+            claim("1000Mi", storageClass: "local"), storageClass: storageClass, driver: "d", made: made)
         XCTAssertEqual(object.name, "pvc-c")
         XCTAssertEqual(object["spec"]["capacity"]["storage"], "1Gi")
         XCTAssertEqual(object["spec"]["persistentVolumeReclaimPolicy"], "Retain")
@@ -70,7 +82,9 @@ final class VolumeMatchTests: XCTestCase {
     }
 
     func testBytes() {
-        for (count, text) in [(0, "0"), (1, "1"), (1024, "1Ki"), (3 << 30, "3Gi"), (1_000_000, "1000000")] as [(Int64, String)] {
+        for (count, text) in [(0, "0"), (1, "1"), (1024, "1Ki"), (3 << 30, "3Gi"), (1_000_000, "1000000")]
+            as [(Int64, String)]
+        {
             XCTAssertEqual(Quantity.bytes(count), text)
         }
     }

@@ -12,7 +12,8 @@ final class WorkloadPlanTests: XCTestCase {
         deleted: Bool = false, annotations: JSON = [:], finished: Int64? = nil
     ) -> JSON {
         var metadata: JSON = [
-            "name": .string(name), "uid": .string(name), "namespace": "default", "labels": labels, "annotations": annotations,
+            "name": .string(name), "uid": .string(name), "namespace": "default", "labels": labels,
+            "annotations": annotations,
         ]
         if deleted { metadata["deletionTimestamp"] = text(1) }
         var status: JSON = [
@@ -34,7 +35,10 @@ final class WorkloadPlanTests: XCTestCase {
     func testJobCounts() {
         let cases: [(String, JSON, [JSON], Int, Int)] = [
             ("starts", ["completions": 3, "parallelism": 2], [], 2, 0),
-            ("no more than are missing", ["completions": 3, "parallelism": 2], [pod("a", phase: "Succeeded"), pod("b", phase: "Succeeded")], 1, 0),
+            (
+                "no more than are missing", ["completions": 3, "parallelism": 2],
+                [pod("a", phase: "Succeeded"), pod("b", phase: "Succeeded")], 1, 0
+            ),
             ("surplus goes", ["completions": 3, "parallelism": 1], [pod("a"), pod("b")], 0, 1),
             ("a queue fills up", ["parallelism": 2], [pod("a")], 1, 0),
             ("a queue drains", ["parallelism": 2], [pod("a"), pod("b", phase: "Succeeded")], 0, 0),
@@ -61,14 +65,16 @@ final class WorkloadPlanTests: XCTestCase {
         let failed = JobPlan(job(["backoffLimit": 0]), pods: [pod("a", phase: "Failed"), pod("b")], now: now)
         XCTAssertEqual(failed.ended?.reason, "BackoffLimitExceeded")
         XCTAssertEqual(failed.delete.map(\.name), ["b"])
-        let late = JobPlan(job(["activeDeadlineSeconds": 10], status: ["startTime": text(99_980)]), pods: [pod("a")], now: now)
+        let late = JobPlan(
+            job(["activeDeadlineSeconds": 10], status: ["startTime": text(99_980)]), pods: [pod("a")], now: now)
         XCTAssertEqual(late.ended?.reason, "DeadlineExceeded")
     }
 
     func testJobExpires() {
         let condition: JSON = ["type": "Complete", "status": "True", "lastTransitionTime": text(99_990)]
         let status: JSON = ["conditions": .array([condition])]
-        XCTAssertEqual(JobPlan(job(["ttlSecondsAfterFinished": 60], status: status), pods: [], now: now).recheckAfter, 50)
+        XCTAssertEqual(
+            JobPlan(job(["ttlSecondsAfterFinished": 60], status: status), pods: [], now: now).recheckAfter, 50)
         XCTAssertTrue(JobPlan(job(["ttlSecondsAfterFinished": 10], status: status), pods: [], now: now).isExpired)
         let kept = JobPlan(job([:], status: status), pods: [], now: now)
         XCTAssertFalse(kept.isExpired)
@@ -80,7 +86,8 @@ final class WorkloadPlanTests: XCTestCase {
             pod(name, phase: phase, annotations: .object([JobPlan.indexAnnotation: .string("\(index)")]))
         }
         let pods = [indexed("a", 0, "Succeeded"), indexed("b", 2, "Running"), indexed("c", 0, "Succeeded")]
-        let plan = JobPlan(job(["completions": 5, "parallelism": 3, "completionMode": "Indexed"]), pods: pods, now: now)
+        let plan = JobPlan(
+            job(["completions": 5, "parallelism": 3, "completionMode": "Indexed"]), pods: pods, now: now)
         XCTAssertEqual(plan.create, [1, 3])
         XCTAssertEqual(plan.status["completedIndexes"], "0")
         XCTAssertEqual(JobPlan.ranges([1, 3, 4, 5, 7]), "1,3-5,7")
@@ -94,8 +101,12 @@ final class WorkloadPlanTests: XCTestCase {
         for (key, value) in extra { spec[key] = value }
         return ["metadata": ["name": "db", "namespace": "default", "uid": "s"], "spec": spec]
     }
-    private func member(_ ordinal: Int, hash: String = "h", ready: Bool = true, deleted: Bool = false, phase: String = "Running") -> JSON {
-        pod("db-\(ordinal)", phase: phase, ready: ready, labels: .object([ControllerHistory.hashLabel: .string(hash)]), deleted: deleted)
+    private func member(
+        _ ordinal: Int, hash: String = "h", ready: Bool = true, deleted: Bool = false, phase: String = "Running"
+    ) -> JSON {
+        pod(
+            "db-\(ordinal)", phase: phase, ready: ready, labels: .object([ControllerHistory.hashLabel: .string(hash)]),
+            deleted: deleted)
     }
 
     func testStatefulSetOrder() {
@@ -126,11 +137,15 @@ final class WorkloadPlanTests: XCTestCase {
     }
 
     func testStatefulSetPodAndClaims() {
-        let set = set(1, extra: [
-            "volumeClaimTemplates": [["metadata": ["name": "data"], "spec": ["x": 1]]],
-            "selector": ["matchLabels": ["app": "db"]],
-        ])
-        let template: JSON = ["metadata": ["labels": ["app": "db"]], "spec": ["volumes": [["name": "data", "emptyDir": [:]]]]]
+        let set = set(
+            1,
+            extra: [
+                "volumeClaimTemplates": [["metadata": ["name": "data"], "spec": ["x": 1]]],
+                "selector": ["matchLabels": ["app": "db"]],
+            ])
+        let template: JSON = [
+            "metadata": ["labels": ["app": "db"]], "spec": ["volumes": [["name": "data", "emptyDir": [:]]]],
+        ]
         let pod = StatefulSetPlan.pod(set, ordinal: 2, template: template, hash: "h")
         XCTAssertEqual(pod.name, "db-2")
         XCTAssertEqual(pod["spec"]["hostname"], "db-2")
@@ -149,7 +164,9 @@ final class WorkloadPlanTests: XCTestCase {
         ["metadata": ["name": .string(name), "labels": labels], "spec": ["taints": taints]]
     }
     private func daemon(_ spec: JSON = [:], extra: [String: JSON] = [:]) -> JSON {
-        var object: JSON = ["metadata": ["name": "d", "namespace": "default", "uid": "d"], "spec": ["template": ["spec": spec]]]
+        var object: JSON = [
+            "metadata": ["name": "d", "namespace": "default", "uid": "d"], "spec": ["template": ["spec": spec]],
+        ]
         for (key, value) in extra { object["spec"][key] = value }
         return object
     }
@@ -160,14 +177,25 @@ final class WorkloadPlanTests: XCTestCase {
     func testDaemonNodes() {
         let cases: [(String, JSON, JSON, Bool)] = [
             ("plain", daemon(), node("a"), true),
-            ("cordoned", daemon(), node("a", taints: [["key": "node.kubernetes.io/unschedulable", "effect": "NoSchedule"]]), true),
-            ("unready", daemon(), node("a", taints: [["key": "node.kubernetes.io/not-ready", "effect": "NoSchedule"]]), true),
+            (
+                "cordoned", daemon(),
+                node("a", taints: [["key": "node.kubernetes.io/unschedulable", "effect": "NoSchedule"]]), true
+            ),
+            (
+                "unready", daemon(),
+                node("a", taints: [["key": "node.kubernetes.io/not-ready", "effect": "NoSchedule"]]), true
+            ),
             ("tainted", daemon(), node("a", taints: [["key": "k", "effect": "NoSchedule"]]), false),
-            ("tolerated", daemon(["tolerations": [["operator": "Exists"]]]), node("a", taints: [["key": "k", "effect": "NoSchedule"]]), true),
+            (
+                "tolerated", daemon(["tolerations": [["operator": "Exists"]]]),
+                node("a", taints: [["key": "k", "effect": "NoSchedule"]]), true
+            ),
             ("selector", daemon(["nodeSelector": ["disk": "ssd"]]), node("a"), false),
             ("selected", daemon(["nodeSelector": ["disk": "ssd"]]), node("a", labels: ["disk": "ssd"]), true),
         ]
-        for (reason, set, node, expected) in cases { XCTAssertEqual(DaemonPlan.wants(set, node: node), expected, reason) }
+        for (reason, set, node, expected) in cases {
+            XCTAssertEqual(DaemonPlan.wants(set, node: node), expected, reason)
+        }
     }
 
     func testDaemonChanges() {
@@ -195,16 +223,24 @@ final class WorkloadPlanTests: XCTestCase {
         // 2026-01-02 is a Friday.
         let start = try Timestamp(parsing: "2026-01-02T03:04:05Z")
         let cases = [
-            ("* * * * *", "2026-01-02T03:05:00Z"), ("*/15 * * * *", "2026-01-02T03:15:00Z"), ("0 3 * * *", "2026-01-03T03:00:00Z"),
-            ("30 2 1 * *", "2026-02-01T02:30:00Z"), ("0 0 * * sun", "2026-01-04T00:00:00Z"), ("0 0 * * 7", "2026-01-04T00:00:00Z"),
-            ("@yearly", "2027-01-01T00:00:00Z"), ("0 0 29 2 *", "2028-02-29T00:00:00Z"), ("5,10-12 4 * JAN *", "2026-01-02T04:05:00Z"),
-            ("0 0 13 * 5", "2026-01-09T00:00:00Z"), ("59 23 31 12 *", "2026-12-31T23:59:00Z"), ("7/20 3 * * *", "2026-01-02T03:07:00Z"),
+            ("* * * * *", "2026-01-02T03:05:00Z"), ("*/15 * * * *", "2026-01-02T03:15:00Z"),
+            ("0 3 * * *", "2026-01-03T03:00:00Z"),
+            ("30 2 1 * *", "2026-02-01T02:30:00Z"), ("0 0 * * sun", "2026-01-04T00:00:00Z"),
+            ("0 0 * * 7", "2026-01-04T00:00:00Z"),
+            ("@yearly", "2027-01-01T00:00:00Z"), ("0 0 29 2 *", "2028-02-29T00:00:00Z"),
+            ("5,10-12 4 * JAN *", "2026-01-02T04:05:00Z"),
+            ("0 0 13 * 5", "2026-01-09T00:00:00Z"), ("59 23 31 12 *", "2026-12-31T23:59:00Z"),
+            ("7/20 3 * * *", "2026-01-02T03:07:00Z"),
         ]
         for (text, expected) in cases {
-            XCTAssertEqual(try CronSchedule(parsing: text).next(after: start)?.formatted(fraction: .none), expected, text)
+            XCTAssertEqual(
+                try CronSchedule(parsing: text).next(after: start)?.formatted(fraction: .none), expected, text)
         }
         XCTAssertNil(try CronSchedule(parsing: "0 0 30 2 *").next(after: start))
-        for wrong in ["", "* * * *", "60 * * * *", "* 24 * * *", "a * * * *", "5-1 * * * *", "*/0 * * * *", "1--2 * * * *", "@never"] {
+        for wrong in [
+            "", "* * * *", "60 * * * *", "* 24 * * *", "a * * * *", "5-1 * * * *", "*/0 * * * *", "1--2 * * * *",
+            "@never",
+        ] {
             XCTAssertThrowsError(try CronSchedule(parsing: wrong), wrong)
         }
     }
@@ -215,7 +251,8 @@ final class WorkloadPlanTests: XCTestCase {
         var status: JSON = [:]
         if let last { status["lastScheduleTime"] = text(last) }
         return [
-            "metadata": ["name": "c", "namespace": "default", "uid": "c", "creationTimestamp": text(99_900)], "spec": spec,
+            "metadata": ["name": "c", "namespace": "default", "uid": "c", "creationTimestamp": text(99_900)],
+            "spec": spec,
             "status": status,
         ]
     }
@@ -230,7 +267,9 @@ final class WorkloadPlanTests: XCTestCase {
 
     func testCronJob() throws {
         let schedule = try CronSchedule(parsing: "* * * * *")
-        func plan(_ cron: JSON, _ jobs: [JSON] = []) -> CronJobPlan { CronJobPlan(cron, schedule: schedule, jobs: jobs, now: now) }
+        func plan(_ cron: JSON, _ jobs: [JSON] = []) -> CronJobPlan {
+            CronJobPlan(cron, schedule: schedule, jobs: jobs, now: now)
+        }
         XCTAssertEqual(plan(cron()).run, Timestamp(seconds: 99_960))
         XCTAssertEqual(plan(cron()).recheckAfter, 20)
         XCTAssertNil(plan(cron(last: 99_960)).run)

@@ -53,7 +53,9 @@ final class EventCorrelatorTests: XCTestCase {
     func testFloodIsCutAndRefills() {
         var correlator = EventCorrelator()
         var dropped = 0
-        for index in 0..<40 where correlator.correlate(event("a"), key: "k", now: at(Int64(index))) == .drop { dropped += 1 }
+        for index in 0..<40 where correlator.correlate(event("a"), key: "k", now: at(Int64(index))) == .drop {
+            dropped += 1
+        }
         XCTAssertEqual(dropped, 15)
         XCTAssertNotEqual(correlator.correlate(event("a"), key: "k", now: at(400)), .drop)
         XCTAssertNotEqual(correlator.correlate(event("a"), key: "other", now: at(40)), .drop)
@@ -62,7 +64,8 @@ final class EventCorrelatorTests: XCTestCase {
     func testMemoryIsBounded() {
         var correlator = EventCorrelator()
         for index in 0..<20_000 {
-            let outcome = correlator.correlate(event("\(index)", reason: "R\(index)"), key: "k\(index)", now: at(Int64(index)))
+            let outcome = correlator.correlate(
+                event("\(index)", reason: "R\(index)"), key: "k\(index)", now: at(Int64(index)))
             XCTAssertNotEqual(outcome, .drop)
         }
         XCTAssertLessThanOrEqual(correlator.tracked, EventCorrelator.capacity * 4)

@@ -32,7 +32,10 @@ final class PlacementTests: XCTestCase {
             ("Insufficient cpu", node("a", cpu: 100), try pod(requests: ["cpu": "200m"])),
             ("Insufficient memory", node("a", memory: 1 << 20), try pod(requests: ["memory": "2Mi"])),
             ("Insufficient ephemeral-storage", node("a"), try pod(requests: ["ephemeral-storage": "200Gi"])),
-            ("Insufficient nvidia.com/gpu", node("a", extended: ["nvidia.com/gpu": 1]), try pod(requests: ["nvidia.com/gpu": "2"])),
+            (
+                "Insufficient nvidia.com/gpu", node("a", extended: ["nvidia.com/gpu": 1]),
+                try pod(requests: ["nvidia.com/gpu": "2"])
+            ),
             ("Insufficient example.com/none", node("a"), try pod(requests: ["example.com/none": "1"])),
             ("Too many pods", node("a", pods: 0), try pod()),
             ("node(s) were unschedulable", node("a", unschedulable: true), try pod()),
@@ -40,10 +43,14 @@ final class PlacementTests: XCTestCase {
                 "node(s) had untolerated taint {node.kubernetes.io/not-ready: }", node("a", ready: false), try pod()
             ),
             (
-                "node(s) had untolerated taint {role: db}", node("a", taints: [Taint(key: "role", value: "db", effect: .noSchedule)]),
+                "node(s) had untolerated taint {role: db}",
+                node("a", taints: [Taint(key: "role", value: "db", effect: .noSchedule)]),
                 try pod()
             ),
-            ("node(s) didn't match Pod's node affinity/selector", node("a"), try pod(["nodeSelector": ["disk": "ssd"]])),
+            (
+                "node(s) didn't match Pod's node affinity/selector", node("a"),
+                try pod(["nodeSelector": ["disk": "ssd"]])
+            ),
             ("node(s) didn't match the requested node name", node("a"), try pod(["nodeName": "b"])),
         ]
         for (reason, node, pod) in cases {
@@ -73,9 +80,18 @@ final class PlacementTests: XCTestCase {
         var placement = Placement()
         for index in 0..<7 { placement.setNode(node("n\(index)", extended: ["x.io/y": 10])) }
         let request = try pod(
-            ["containers": [["ports": [["hostPort": 80, "containerPort": 80]], "resources": ["requests": ["cpu": "1", "memory": "1Gi", "x.io/y": "3"]]]]])
+            [
+                "containers": [
+                    [
+                        "ports": [["hostPort": 80, "containerPort": 80]],
+                        "resources": ["requests": ["cpu": "1", "memory": "1Gi", "x.io/y": "3"]],
+                    ]
+                ]
+            ])
         for index in 0..<7 { _ = placement.schedule(uid: "u\(index)", request) }
-        XCTAssertEqual(refusal(placement.schedule(uid: "u7", request)), ["node(s) didn't have free ports for the requested pod ports": 7])
+        XCTAssertEqual(
+            refusal(placement.schedule(uid: "u7", request)),
+            ["node(s) didn't have free ports for the requested pod ports": 7])
         placement.removeNode("n3")
         placement.setNode(node("n3", extended: ["x.io/y": 10]))
         XCTAssertEqual(placement.loads.map(\.requested.milliCPU), Array(repeating: 1000, count: 7))
@@ -134,7 +150,9 @@ final class PlacementTests: XCTestCase {
         for name in ["a", "b", "c"] { placement.setNode(node(name)) }
         var counts: [String: Int] = [:]
         for index in 0..<9 {
-            if case .placed(let node) = placement.schedule(uid: "\(index)", try pod(requests: ["cpu": "100m", "memory": "100Mi"])) {
+            if case .placed(let node) = placement.schedule(
+                uid: "\(index)", try pod(requests: ["cpu": "100m", "memory": "100Mi"]))
+            {
                 counts[node, default: 0] += 1
             }
         }
@@ -170,18 +188,24 @@ final class PlacementTests: XCTestCase {
         let alone: JSON = [
             "affinity": [
                 "podAntiAffinity": [
-                    "requiredDuringSchedulingIgnoredDuringExecution": .array([term("kubernetes.io/hostname", app: "web")])
+                    "requiredDuringSchedulingIgnoredDuringExecution": .array([
+                        term("kubernetes.io/hostname", app: "web")
+                    ])
                 ]
             ]
         ]
         let first = try pod(alone, labels: ["app": "web"])
         guard case .placed(let node) = placement.schedule(uid: "1", first) else { return XCTFail("the first one fits") }
-        guard case .placed(let other) = placement.schedule(uid: "2", first) else { return XCTFail("the second one fits") }
+        guard case .placed(let other) = placement.schedule(uid: "2", first) else {
+            return XCTFail("the second one fits")
+        }
         XCTAssertNotEqual(node, other)
-        XCTAssertEqual(refusal(placement.schedule(uid: "3", first)), ["node(s) didn't match pod anti-affinity rules": 2])
+        XCTAssertEqual(
+            refusal(placement.schedule(uid: "3", first)), ["node(s) didn't match pod anti-affinity rules": 2])
         let plain = try pod(labels: ["app": "web"])
         XCTAssertEqual(
-            refusal(placement.schedule(uid: "4", plain)), ["node(s) didn't satisfy existing pods anti-affinity rules": 2])
+            refusal(placement.schedule(uid: "4", plain)),
+            ["node(s) didn't satisfy existing pods anti-affinity rules": 2])
         XCTAssertNotEqual(placement.schedule(uid: "5", try pod(labels: ["app": "db"])), .refused(nodes: 2, reasons: []))
     }
 
@@ -255,7 +279,9 @@ final class PlacementTests: XCTestCase {
         for index in 0..<300 { placement.setNode(node("n\(index)")) }
         var used: Set<String> = []
         for index in 0..<300 {
-            if case .placed(let name) = placement.schedule(uid: "\(index)", try pod(requests: ["cpu": "1"])) { used.insert(name) }
+            if case .placed(let name) = placement.schedule(uid: "\(index)", try pod(requests: ["cpu": "1"])) {
+                used.insert(name)
+            }
         }
         XCTAssertEqual(used.count, 300, "equal pods spread over equal nodes")
     }

@@ -64,7 +64,8 @@ private final class Running: Sendable {
         var controllers: [any Controller] = [
             try NamespaceController(cluster, observer), try GarbageCollector(cluster, observer),
             try ReplicaSetController(cluster), try DeploymentController(cluster), try EndpointController(cluster),
-            try EphemeralVolumes(cluster), try ClusterServices(cluster), try VolumeController(cluster, drivers), try NodeController(cluster),
+            try EphemeralVolumes(cluster), try ClusterServices(cluster), try VolumeController(cluster, drivers),
+            try NodeController(cluster),
             try EventExpiry(cluster, observer), try JobController(cluster), try DaemonSetController(cluster),
             try StatefulSetController(cluster), try CronJobController(cluster),
         ]

@@ -102,7 +102,9 @@ public struct Placement: Sendable {
             if let index = extendedPositions[name] { nodes[position].extendedRequested[index] -= amount }
         }
         for port in placed.pod.hostPorts {
-            if let index = nodes[position].hostPorts.firstIndex(of: port) { nodes[position].hostPorts.remove(at: index) }
+            if let index = nodes[position].hostPorts.firstIndex(of: port) {
+                nodes[position].hostPorts.remove(at: index)
+            }
         }
     }
 

@@ -17,7 +17,8 @@ public struct PodAffinityTerm: Sendable {
         var named = Set(object["namespaces"].arrayValue.compactMap(\.stringValue))
         let namespaceSelector = object["namespaceSelector"]
         if namespaceSelector.exists {
-            let isEmpty = namespaceSelector["matchLabels"].objectValue?.isEmpty ?? true
+            let isEmpty =
+                namespaceSelector["matchLabels"].objectValue?.isEmpty ?? true
                 && namespaceSelector["matchExpressions"].arrayValue.isEmpty
             guard isEmpty else { throw PodAffinityError.namespaceSelectorUnsupported }
             namespaces = nil

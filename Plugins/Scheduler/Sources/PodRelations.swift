@@ -29,7 +29,8 @@ struct PodRelations: Sendable {
 
     /// Nil when neither the pod nor any placed pod relates to others: the common case costs nothing.
     init?(_ pod: PodDescription, in placement: Placement) {
-        let relates = !pod.affinity.isEmpty || !pod.antiAffinity.isEmpty || !pod.preferredAffinity.isEmpty
+        let relates =
+            !pod.affinity.isEmpty || !pod.antiAffinity.isEmpty || !pod.preferredAffinity.isEmpty
             || !pod.spread.isEmpty
         guard relates || !placement.antiAffinityPods.isEmpty else { return nil }
         gatherExistingAntiAffinity(pod, placement)

@@ -43,7 +43,8 @@ public enum Decision: Sendable, Equatable {
         switch (left, right) {
         case (.placed(let one), .placed(let other)): one == other
         case (.refused(let nodes, let reasons), .refused(let otherNodes, let otherReasons)):
-            nodes == otherNodes && reasons.elementsEqual(otherReasons) { $0.reason == $1.reason && $0.nodes == $1.nodes }
+            nodes == otherNodes
+                && reasons.elementsEqual(otherReasons) { $0.reason == $1.reason && $0.nodes == $1.nodes }
         case (.placed, .refused), (.refused, .placed): false
         }
     }

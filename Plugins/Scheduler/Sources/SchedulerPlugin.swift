@@ -66,7 +66,8 @@ public final class SchedulerPlugin: Plugin, SchedulerProvider {
         switch placement.withLock({ $0.schedule(uid: uid, description) }) {
         case .placed(let node): return .place(node: node)
         case .refused(let nodes, let reasons):
-            return .refuse(nodes: nodes, refusals: reasons.map { SchedulingRefusal(reason: $0.reason, nodes: $0.nodes) })
+            return .refuse(
+                nodes: nodes, refusals: reasons.map { SchedulingRefusal(reason: $0.reason, nodes: $0.nodes) })
         }
     }
 

@@ -2,7 +2,9 @@ import Objects
 
 /// A node's taint (Kubernetes core/v1 Taint).
 public struct Taint: Sendable, Hashable {
-    public enum Effect: String, Sendable { case noSchedule = "NoSchedule", preferNoSchedule = "PreferNoSchedule", noExecute = "NoExecute" }
+    public enum Effect: String, Sendable {
+        case noSchedule = "NoSchedule", preferNoSchedule = "PreferNoSchedule", noExecute = "NoExecute"
+    }
     public var key: String
     public var value: String
     public var effect: Effect

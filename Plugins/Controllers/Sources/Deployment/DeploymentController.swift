@@ -29,9 +29,7 @@ final class DeploymentController: Controller {
             return
         }
         for deployment in cluster.deployments.list(set.namespace) {
-            if let selector = try? LabelSelector(object: deployment["spec"]["selector"]),
-                selector.matches(labels: set.labels)
-            {
+            if deployment.selects(set.labels) {
                 queue.add(objectKey(deployment))
             }
         }
@@ -43,7 +41,9 @@ final class DeploymentController: Controller {
             let deployment = ControllerReference(controlling: set), deployment.kind == "Deployment"
         else { return }
         let object = cluster.deployments.get(pod.namespace, deployment.name)
-        if object?["spec"]["strategy"]["type"].stringValue == "Recreate" { queue.add("\(pod.namespace)/\(deployment.name)") }
+        if object?["spec"]["strategy"]["type"].stringValue == "Recreate" {
+            queue.add("\(pod.namespace)/\(deployment.name)")
+        }
     }
 
     private func sync(_ key: String) throws -> Requeue {
@@ -102,7 +102,8 @@ final class DeploymentController: Controller {
         }
         barrier.wrote(try cluster.writer.update(.replicaSets, set), for: key)
         if let scaling = change.scaling {
-            record(deployment, "Scaled \(scaling.direction) replica set \(set.name) from \(scaling.from) to \(scaling.to)")
+            record(
+                deployment, "Scaled \(scaling.direction) replica set \(set.name) from \(scaling.from) to \(scaling.to)")
         }
     }
 

@@ -158,7 +158,9 @@ struct DeploymentPlan {
         let candidates = oldSets.filter { !$0.object["metadata"]["deletionTimestamp"].exists }
         let surplus = candidates.count - Int(spec.revisionHistoryLimit)
         guard surplus > 0 else { return }
-        let oldest = candidates.sorted { $0.revision == $1.revision ? ReplicaSetState.isOlder($0, $1) : $0.revision < $1.revision }
+        let oldest = candidates.sorted {
+            $0.revision == $1.revision ? ReplicaSetState.isOlder($0, $1) : $0.revision < $1.revision
+        }
         delete = oldest.prefix(surplus).filter { set in
             set.existing == 0 && size(set) == 0
                 && set.object.generation <= (set.object["status"]["observedGeneration"].integerValue ?? 0)
@@ -268,7 +270,8 @@ struct DeploymentPlan {
     /// Plans a size, and the annotations that record what it was sized for. True when the size changes.
     @discardableResult
     private mutating func scale(_ set: ReplicaSetState, to wanted: Int64) -> Bool {
-        var annotations = changes.last { $0.replicaSet.uid == set.object.uid }?.annotations
+        var annotations =
+            changes.last { $0.replicaSet.uid == set.object.uid }?.annotations
             ?? set.object.annotations.stringDictionary
         let before = annotations
         annotations.merge(sizeAnnotations) { $1 }
@@ -309,7 +312,9 @@ extension DeploymentPlan {
         if available >= spec.replicas - spec.maximumUnavailable {
             set(&list, "Available", "True", "MinimumReplicasAvailable", "Deployment has minimum availability.")
         } else {
-            set(&list, "Available", "False", "MinimumReplicasUnavailable", "Deployment does not have minimum availability.")
+            set(
+                &list, "Available", "False", "MinimumReplicasUnavailable",
+                "Deployment does not have minimum availability.")
         }
         status["conditions"] = list
         return status
@@ -367,15 +372,19 @@ extension DeploymentPlan {
         }
         let current = list.condition("Progressing")
         let reason = current["reason"].stringValue
-        let isSettled = count(status, "replicas") == count(status, "updatedReplicas")
+        let isSettled =
+            count(status, "replicas") == count(status, "updatedReplicas")
             && reason == "NewReplicaSetAvailable"
         if isSettled { return }
         let subject = newSet.map { "ReplicaSet \"\($0.name)\"" } ?? "Deployment \"\(spec.object.name)\""
         let updated = current["lastUpdateTime"].timestamp ?? now
-        let isLate = reason == "ProgressDeadlineExceeded"
+        let isLate =
+            reason == "ProgressDeadlineExceeded"
             || (current.exists && reason != "NewReplicaSetAvailable" && updated.seconds + deadline < now.seconds)
         if isComplete(status) {
-            set(&list, "Progressing", "True", "NewReplicaSetAvailable", .string("\(subject) has successfully progressed."))
+            set(
+                &list, "Progressing", "True", "NewReplicaSetAvailable",
+                .string("\(subject) has successfully progressed."))
         } else if isProgressing(status) {
             // The time of the last update must move even when status and reason stay.
             let time = JSON.string(now.formatted(fraction: .none))
@@ -384,7 +393,9 @@ extension DeploymentPlan {
                 "reason": "ReplicaSetUpdated", "message": .string("\(subject) is progressing."),
             ])
         } else if isLate {
-            set(&list, "Progressing", "False", "ProgressDeadlineExceeded", .string("\(subject) has timed out progressing."))
+            set(
+                &list, "Progressing", "False", "ProgressDeadlineExceeded",
+                .string("\(subject) has timed out progressing."))
         }
         let after = list.condition("Progressing")
         if !isComplete(status), after["reason"].stringValue != "ProgressDeadlineExceeded",

@@ -72,7 +72,8 @@ final class ClusterServices: Controller {
         let parts = url.split(separator: "/", omittingEmptySubsequences: true)
         guard parts.count >= 2, parts[0].hasSuffix(":") else { return nil }
         let authority = parts[1]
-        guard let colon = authority.lastIndex(of: ":"), let port = Int64(authority[authority.index(after: colon)...]) else {
+        guard let colon = authority.lastIndex(of: ":"), let port = Int64(authority[authority.index(after: colon)...])
+        else {
             return nil
         }
         return (authority[..<colon].filter { $0 != "[" && $0 != "]" }, port)
@@ -109,7 +110,8 @@ final class ClusterServices: Controller {
                 "labels": ["component": "apiserver", "provider": "kubernetes"],
             ],
             "spec": [
-                "ports": [["name": "https", "protocol": "TCP", "port": 443, "targetPort": .integer(port)]], "type": "ClusterIP",
+                "ports": [["name": "https", "protocol": "TCP", "port": 443, "targetPort": .integer(port)]],
+                "type": "ClusterIP",
                 "sessionAffinity": "None",
             ],
         ]
@@ -131,7 +133,9 @@ final class ClusterServices: Controller {
             "apiVersion": "v1", "kind": "Service",
             "metadata": [
                 "name": "kube-dns", "namespace": "kube-system",
-                "labels": ["k8s-app": "kube-dns", "kubernetes.io/cluster-service": "true", "kubernetes.io/name": "CoreDNS"],
+                "labels": [
+                    "k8s-app": "kube-dns", "kubernetes.io/cluster-service": "true", "kubernetes.io/name": "CoreDNS",
+                ],
             ],
             "spec": [
                 "clusterIP": .string(address), "type": "ClusterIP",

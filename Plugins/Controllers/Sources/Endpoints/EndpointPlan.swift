@@ -77,7 +77,8 @@ struct EndpointPlan {
             }
             guard let number else { return nil }
             var resolved: JSON = [
-                "name": .string(port["name"].stringValue ?? ""), "protocol": .string(transport), "port": .integer(number),
+                "name": .string(port["name"].stringValue ?? ""), "protocol": .string(transport),
+                "port": .integer(number),
             ]
             if port["appProtocol"].exists { resolved["appProtocol"] = port["appProtocol"] }
             return resolved
@@ -123,14 +124,17 @@ struct EndpointPlan {
         return changes
     }
 
-    private static func order(_ group: Group) -> String { group.addressType + JSON.array(group.ports).serializedString() }
+    private static func order(_ group: Group) -> String {
+        group.addressType + JSON.array(group.ports).serializedString()
+    }
 
     private static func holds(_ slice: JSON, _ group: Group) -> Bool {
         slice["addressType"].stringValue == group.addressType && slice["ports"].arrayValue == group.ports
     }
 
     private func fill(
-        _ slices: [JSON], with endpoints: [JSON], _ group: Group, _ changes: inout SliceChanges, reusing free: inout [JSON]
+        _ slices: [JSON], with endpoints: [JSON], _ group: Group, _ changes: inout SliceChanges,
+        reusing free: inout [JSON]
     ) {
         var missing: [String: JSON] = [:]
         for endpoint in endpoints { missing[EndpointPlan.identity(endpoint)] = endpoint }
@@ -174,13 +178,14 @@ struct EndpointPlan {
         labels[EndpointPlan.serviceLabel] = .string(service.name)
         labels[EndpointPlan.managedByLabel] = .string(EndpointPlan.manager)
         if service["spec"]["clusterIP"].stringValue == "None" { labels[EndpointPlan.headlessLabel] = "" }
-        var object = slice ?? [
-            "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice",
-            "metadata": [
-                "generateName": .string(service.name + "-"), "namespace": .string(service.namespace),
-                "ownerReferences": .array([ControllerReference(.services, service).json]),
-            ],
-        ]
+        var object =
+            slice ?? [
+                "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice",
+                "metadata": [
+                    "generateName": .string(service.name + "-"), "namespace": .string(service.namespace),
+                    "ownerReferences": .array([ControllerReference(.services, service).json]),
+                ],
+            ]
         object["metadata"]["labels"] = labels
         object["addressType"] = .string(group.addressType)
         object["ports"] = .array(group.ports)

@@ -82,7 +82,9 @@ enum MetadataScanner {
     }
 
     private static func skipSpace(_ bytes: UnsafeRawBufferPointer, _ position: inout Int) {
-        while position < bytes.count, bytes[position] == 0x20 || (0x09...0x0D).contains(bytes[position]) { position += 1 }
+        while position < bytes.count, bytes[position] == 0x20 || (0x09...0x0D).contains(bytes[position]) {
+            position += 1
+        }
     }
 
     private static func skip(_ byte: UInt8, _ bytes: UnsafeRawBufferPointer, _ position: inout Int) -> Bool {

@@ -114,7 +114,8 @@ struct OwnershipGraph {
         let isWaitedFor = head.owners.contains { heads[$0.uid]?.waitsForDependents == true }
         // A foreground deletion goes down the tree before it comes up.
         let isForeground = isWaitedFor && !(dependents[head.uid] ?? []).isEmpty
-        let propagation = head.finalizers.contains(ObjectHead.orphan)
+        let propagation =
+            head.finalizers.contains(ObjectHead.orphan)
             ? "Orphan"
             : isForeground || head.finalizers.contains(ObjectHead.foreground) ? "Foreground" : "Background"
         return .delete(head, propagation: propagation)

@@ -79,7 +79,9 @@ final class StoreObserver: Sendable {
 
     private func put(_ record: StoreRecord) {
         let key = record.key
-        guard let head = record.withValue({ ObjectHead(key: key, value: $0, revision: record.revision) }) else { return }
+        guard let head = record.withValue({ ObjectHead(key: key, value: $0, revision: record.revision) }) else {
+            return
+        }
         let handlers = state.withLock { state in
             state.keys.insert(key)
             return state.handlers

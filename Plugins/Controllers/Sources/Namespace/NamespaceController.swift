@@ -40,7 +40,8 @@ final class NamespaceController: Controller {
         guard let namespace = cluster.namespaces.get("", name) else {
             terminating.withLock { _ = $0.remove(name) }
             if Self.builtIn.contains(name) {
-                try createUnlessPresent(.namespaces, ["apiVersion": "v1", "kind": "Namespace", "metadata": ["name": .string(name)]])
+                try createUnlessPresent(
+                    .namespaces, ["apiVersion": "v1", "kind": "Namespace", "metadata": ["name": .string(name)]])
             }
             return .done
         }

@@ -24,7 +24,9 @@ final class NodeController: Controller {
         // A renewed Lease of a node that was given up brings it back; others are read when their time is up.
         cluster.leases.onObject { [nodes, cluster] lease in
             guard lease.namespace == Self.leaseNamespace, let node = cluster.nodes.get("", lease.name) else { return }
-            if node["status"]["conditions"].condition("Ready")["status"].stringValue == "Unknown" { nodes.add(lease.name) }
+            if node["status"]["conditions"].condition("Ready")["status"].stringValue == "Unknown" {
+                nodes.add(lease.name)
+            }
         }
         cluster.pods.onEvent { [unowned self] event in
             switch event {

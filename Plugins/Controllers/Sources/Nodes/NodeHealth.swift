@@ -51,12 +51,13 @@ enum NodeHealth {
     /// The taints that the node's Ready condition asks for; nil when it has them.
     static func taints(_ node: JSON, now: Timestamp) -> [JSON]? {
         let status = node["status"]["conditions"].condition("Ready")["status"].stringValue
-        let key: String? = switch status {
-        case "True": nil
-        case "Unknown": unreachable
-        case "False": notReady
-        default: nil
-        }
+        let key: String? =
+            switch status {
+            case "True": nil
+            case "Unknown": unreachable
+            case "False": notReady
+            default: nil
+            }
         let present = node["spec"]["taints"].arrayValue
         func isOurs(_ taint: JSON) -> Bool { [notReady, unreachable].contains(taint["key"].stringValue ?? "") }
         let ours = present.filter(isOurs)

@@ -31,11 +31,12 @@ struct PodDeletionOrder {
 
     private static func entry(_ pod: JSON, _ crowds: [String: Int], _ now: Timestamp) -> Entry {
         let state = PodState(pod)
-        let phaseRank = switch state.phase {
-        case "Pending", "": 0
-        case "Unknown": 1
-        default: 2
-        }
+        let phaseRank =
+            switch state.phase {
+            case "Pending", "": 0
+            case "Unknown": 1
+            default: 2
+            }
         return Entry(
             pod: pod, isAssigned: !state.nodeName.isEmpty, phaseRank: phaseRank, isReady: state.isReady,
             cost: state.deletionCost, crowd: crowds[state.nodeName] ?? 0, readyAge: ageRank(state.readySince, now),

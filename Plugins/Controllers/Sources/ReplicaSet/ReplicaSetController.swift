@@ -27,7 +27,7 @@ final class ReplicaSetController: Controller {
         }
         // An orphan may be anyone's: ask those whose selector matches.
         for set in cluster.replicaSets.list(pod.namespace) {
-            if let selector = try? LabelSelector(object: set["spec"]["selector"]), selector.matches(labels: pod.labels) {
+            if set.selects(pod.labels) {
                 queue.add(objectKey(set))
             }
         }

@@ -21,8 +21,7 @@ enum PodVolumes: Equatable {
         var unbound: [String] = []
         for name in PodVolumes.claimNames(pod) {
             guard let found = claim(name), found.deletionTimestamp == nil else {
-                let state = claim(name) == nil ? "not found" : "is being deleted"
-                self = .blocked("persistentvolumeclaim \"\(name)\" \(state)")
+                self = .blocked(PodVolumes.absence(of: name, pod, exists: claim(name) != nil))
                 return
             }
             let volumeName = found["spec"]["volumeName"].stringValue ?? ""
@@ -40,6 +39,16 @@ enum PodVolumes: Equatable {
             unbound.append(name)
         }
         self = .ready(affinity: affinity, unbound: unbound)
+    }
+
+    private static func absence(of name: String, _ pod: JSON, exists: Bool) -> String {
+        if exists { return "persistentvolumeclaim \"\(name)\" is being deleted" }
+        let isEphemeral = pod["spec"]["volumes"].arrayValue.contains {
+            $0["ephemeral"].exists && "\(pod.name)-\($0["name"].stringValue ?? "")" == name
+        }
+        return isEphemeral
+            ? "waiting for ephemeral volume controller to create the persistentvolumeclaim \"\(name)\""
+            : "persistentvolumeclaim \"\(name)\" not found"
     }
 
     /// Names of the claims that a pod mounts, those of its generic ephemeral volumes included.

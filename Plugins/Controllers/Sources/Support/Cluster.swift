@@ -61,7 +61,8 @@ final class Cluster: Sendable {
     var caches: [ObjectCache] {
         [
             namespaces, nodes, leases, storageClasses, volumes, volumeClaims, serviceAccounts, rootCertificates,
-            services, endpoints, endpointSlices, controllerRevisions, deployments, replicaSets, statefulSets, daemonSets,
+            services, endpoints, endpointSlices, controllerRevisions, deployments, replicaSets, statefulSets,
+            daemonSets,
             jobs, cronJobs, pods,
         ]
     }

@@ -86,3 +86,15 @@ struct Claim {
         ]
     }
 }
+
+extension JSON {
+    /// Whether this controller's selector matches the labels. A selector that does not parse matches nothing here; its
+    /// controller reports it when it comes to it.
+    func selects(_ labels: JSON) -> Bool {
+        do {
+            return try LabelSelector(object: self["spec"]["selector"]).matches(labels: labels)
+        } catch {
+            return false
+        }
+    }
+}

@@ -33,6 +33,7 @@ extension JSON {
 extension APIError {
     /// Whether the namespace is being deleted and takes nothing new.
     var isNamespaceTerminating: Bool {
-        code == 403 && status["details"]["causes"].arrayValue.contains { $0["reason"].stringValue == "NamespaceTerminating" }
+        code == 403
+            && status["details"]["causes"].arrayValue.contains { $0["reason"].stringValue == "NamespaceTerminating" }
     }
 }

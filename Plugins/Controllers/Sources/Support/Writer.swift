@@ -35,7 +35,8 @@ final class Writer: Sendable {
     @discardableResult
     func patch(_ type: ResourceType, _ object: JSON, subresource: String = "", _ patch: JSON) throws -> JSON {
         try api.patch(
-            type.apiVersion, type.plural, namespace: object.namespace, name: object.name, subresource: subresource, patch)
+            type.apiVersion, type.plural, namespace: object.namespace, name: object.name, subresource: subresource,
+            patch)
     }
 
     /// Deletes this very object, by uid; one that is gone is no error.
@@ -53,7 +54,9 @@ final class Writer: Sendable {
 
     /// Several requests at once, so that their writes become durable together. Results are in the order of requests.
     func all(_ requests: [(method: String, path: String, body: JSON)]) -> [Result<JSON, any Error>] {
-        if requests.count == 1 { return [Result { try api.request(requests[0].method, requests[0].path, body: requests[0].body) }] }
+        if requests.count == 1 {
+            return [Result { try api.request(requests[0].method, requests[0].path, body: requests[0].body) }]
+        }
         let results = Results(count: requests.count)
         for (index, request) in requests.enumerated() {
             do {
@@ -84,7 +87,8 @@ final class Writer: Sendable {
         }
     }
 
-    private static func outcome(_ answer: Result<(code: Int32, body: [UInt8]), PluginError>) -> Result<JSON, any Error> {
+    private static func outcome(_ answer: Result<(code: Int32, body: [UInt8]), PluginError>) -> Result<JSON, any Error>
+    {
         Result {
             let (code, body) = try answer.get()
             let json = body.isEmpty ? JSON.null : try JSON(parsing: body)

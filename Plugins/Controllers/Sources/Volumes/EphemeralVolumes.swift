@@ -14,7 +14,8 @@ final class EphemeralVolumes: Controller {
         }
         box.value = self
         cluster.pods.onEvent { [queue] event in
-            guard case .added(let pod) = event, pod["spec"]["volumes"].arrayValue.contains(where: { $0["ephemeral"].exists })
+            guard case .added(let pod) = event,
+                pod["spec"]["volumes"].arrayValue.contains(where: { $0["ephemeral"].exists })
             else { return }
             queue.add(objectKey(pod))
         }
@@ -61,7 +62,8 @@ final class EphemeralVolumes: Controller {
         if ControllerReference(controlling: existing)?.uid == pod.uid { return }
         cluster.recorder.record(
             pod.typed(.pods), .warning, reason: "EphemeralVolumeCreationFailed",
-            message: "PVC \(claim.namespace)/\(claim.name) was not created for pod \(objectKey(pod)) (pod is not owner)",
+            message:
+                "PVC \(claim.namespace)/\(claim.name) was not created for pod \(objectKey(pod)) (pod is not owner)",
             component: "ephemeral-volume-controller")
     }
 }

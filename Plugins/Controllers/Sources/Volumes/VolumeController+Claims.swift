@@ -76,7 +76,8 @@ extension VolumeController {
         let driver = storageClass["provisioner"].stringValue ?? ""
         if driver == "kubernetes.io/no-provisioner" { return .done }
         guard let provider = try drivers.provider(driver) else {
-            let message = "Waiting for a volume to be created either by the external provisioner '\(driver)' or manually "
+            let message =
+                "Waiting for a volume to be created either by the external provisioner '\(driver)' or manually "
                 + "by the system administrator. If volume creation is delayed, please verify that the provisioner is "
                 + "running and correctly registered."
             record(.volumeClaims, claim, .normal, "ExternalProvisioning", message)
@@ -183,7 +184,8 @@ extension VolumeController {
         guard VolumeMatch.isBound(volume, to: claim) else {
             if claim["status"]["phase"].stringValue == "Lost" { return }
             record(
-                .volumeClaims, claim, .warning, "ClaimMisbound", "Two claims are bound to the same volume, this one is bound incorrectly")
+                .volumeClaims, claim, .warning, "ClaimMisbound",
+                "Two claims are bound to the same volume, this one is bound incorrectly")
             return try setPhase(claim, "Lost")
         }
         if claim["status"]["phase"].stringValue != "Bound" { try setBound(claim, volume) }

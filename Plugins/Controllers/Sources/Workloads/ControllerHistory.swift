@@ -26,7 +26,8 @@ struct ControllerHistory: Sendable {
     /// Finds or makes the revision of the present template, and removes revisions beyond the limit.
     func sync(_ object: JSON) throws -> Revisions {
         let patch: JSON = ["spec": ["template": object["spec"]["template"].with("$patch", "replace")]]
-        let hash = PodTemplate.hash(object["spec"]["template"], collisions: object["status"]["collisionCount"].integerValue)
+        let hash = PodTemplate.hash(
+            object["spec"]["template"], collisions: object["status"]["collisionCount"].integerValue)
         let name = "\(object.name)-\(hash)"
         var all = owned(by: object)
         let next = (all.last?["revision"].integerValue ?? 0) + 1
@@ -55,7 +56,8 @@ struct ControllerHistory: Sendable {
             .sorted { ($0["revision"].integerValue ?? 0) < ($1["revision"].integerValue ?? 0) }
     }
 
-    private func create(_ name: String, _ hash: String, _ data: JSON, _ number: Int64, for object: JSON) throws -> JSON {
+    private func create(_ name: String, _ hash: String, _ data: JSON, _ number: Int64, for object: JSON) throws -> JSON
+    {
         var labels: JSON = object["spec"]["template"]["metadata"]["labels"]
         labels[Self.hashLabel] = .string(hash)
         var metadata: JSON = [

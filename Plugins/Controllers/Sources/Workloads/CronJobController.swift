@@ -19,7 +19,9 @@ struct CronJobPlan {
         let active = jobs.filter { JobPlan.end(of: $0) == nil && $0.deletionTimestamp == nil }
         status = cronJob["status"].exists ? cronJob["status"] : [:]
         delete = Self.history(ended, spec)
-        let successes = ended.filter { $0["status"]["conditions"].condition("Complete")["status"].stringValue == "True" }
+        let successes = ended.filter {
+            $0["status"]["conditions"].condition("Complete")["status"].stringValue == "True"
+        }
         if let last = successes.compactMap({ $0["status"]["completionTime"].timestamp }).max() {
             status["lastSuccessfulTime"] = .string(last.formatted(fraction: .none))
         }
@@ -29,7 +31,10 @@ struct CronJobPlan {
         guard let due = due(cronJob, schedule, now) else { return }
         switch spec["concurrencyPolicy"].stringValue ?? "Allow" {
         case "Forbid" where !active.isEmpty:
-            warning = ("JobAlreadyActive", "Not starting job because prior execution is running and concurrency policy is Forbid")
+            warning = (
+                "JobAlreadyActive",
+                "Not starting job because prior execution is running and concurrency policy is Forbid"
+            )
             return
         case "Replace":
             delete += active
@@ -48,7 +53,8 @@ struct CronJobPlan {
         status["active"] = .array(
             jobs.sorted { $0.name < $1.name }.map {
                 [
-                    "apiVersion": "batch/v1", "kind": "Job", "name": .string($0.name), "namespace": .string($0.namespace),
+                    "apiVersion": "batch/v1", "kind": "Job", "name": .string($0.name),
+                    "namespace": .string($0.namespace),
                     "uid": .string($0.uid),
                 ]
             })
@@ -56,7 +62,8 @@ struct CronJobPlan {
 
     /// The latest time that was not run. Times that are older than the starting deadline, or than a month, are missed.
     private mutating func due(_ cronJob: JSON, _ schedule: CronSchedule, _ now: Timestamp) -> Timestamp? {
-        let last = cronJob["status"]["lastScheduleTime"].timestamp
+        let last =
+            cronJob["status"]["lastScheduleTime"].timestamp
             ?? cronJob["metadata"]["creationTimestamp"].timestamp ?? now
         let deadline = cronJob["spec"]["startingDeadlineSeconds"].integerValue ?? Self.longestLookBack
         let oldest = Timestamp(seconds: now.seconds - min(deadline, Self.longestLookBack))
@@ -132,7 +139,9 @@ final class CronJobController: Controller {
         }
         guard barrier.isSatisfied(key, cluster.jobs) else { return .after(nanoseconds: 1_000_000_000) }
         guard let schedule = schedule(of: cronJob) else { return .done }
-        let jobs = cluster.jobs.list(cronJob.namespace).filter { ControllerReference(controlling: $0)?.uid == cronJob.uid }
+        let jobs = cluster.jobs.list(cronJob.namespace).filter {
+            ControllerReference(controlling: $0)?.uid == cronJob.uid
+        }
         let plan = CronJobPlan(cronJob, schedule: schedule, jobs: jobs, now: .now())
         if let warning = plan.warning { record(cronJob, .warning, warning.reason, warning.message) }
         for job in plan.delete {

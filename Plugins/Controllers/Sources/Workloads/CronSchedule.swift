@@ -60,7 +60,8 @@ struct CronSchedule: Equatable {
             if steps.count == 2 && !isAny && bounds.count == 1 { high = range.upperBound }
             guard steps.count <= 2, bounds.count <= 2, let low, let high, let step, low <= high, step > 0 else {
                 throw ParseError(
-                    description: "\"\(part)\" is no part of a schedule between \(range.lowerBound) and \(range.upperBound)")
+                    description:
+                        "\"\(part)\" is no part of a schedule between \(range.lowerBound) and \(range.upperBound)")
             }
             values.formUnion(stride(from: low, through: high, by: step))
         }

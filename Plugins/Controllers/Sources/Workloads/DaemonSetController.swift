@@ -50,9 +50,11 @@ enum DaemonPlan {
         let required = spec["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]
         let affinity: JSON = ["spec": ["nodeAffinity": ["required": required]]]
         if required.exists && !VolumeMatch.allows(affinity, node: node) { return false }
-        let all = spec["tolerations"].arrayValue + tolerations.map { key, effect in
-            ["key": .string(key), "operator": "Exists", "effect": .string(effect)]
-        }
+        let all =
+            spec["tolerations"].arrayValue
+            + tolerations.map { key, effect in
+                ["key": .string(key), "operator": "Exists", "effect": .string(effect)]
+            }
         return node["spec"]["taints"].arrayValue.allSatisfy { taint in
             taint["effect"].stringValue == "PreferNoSchedule" || isOwnTrouble(taint)
                 || all.contains { NodeHealth.tolerates($0, taint) }
@@ -136,7 +138,9 @@ enum DaemonPlan {
             ("updatedNumberScheduled", updated), ("numberAvailable", available),
             ("numberUnavailable", wanted.count - available),
         ] where count > 0 { status[member] = .integer(Int64(count)) }
-        for kept in ["collisionCount", "conditions"] where set["status"][kept].exists { status[kept] = set["status"][kept] }
+        for kept in ["collisionCount", "conditions"] where set["status"][kept].exists {
+            status[kept] = set["status"][kept]
+        }
         return status
     }
 }

@@ -161,7 +161,9 @@ struct JobPlan {
         }
         if isIndexed {
             let taken = Set((succeeded + active).compactMap(index))
-            create = (0..<(completions ?? 0)).lazy.filter { !taken.contains($0) }.prefix(Int(-surplus)).map { Optional($0) }
+            create = (0..<(completions ?? 0)).lazy.filter { !taken.contains($0) }.prefix(Int(-surplus)).map {
+                Optional($0)
+            }
         } else {
             create = Array(repeating: nil, count: Int(-surplus))
         }
@@ -177,7 +179,8 @@ struct JobPlan {
     }
 
     private static func endTime(_ pod: JSON) -> Timestamp? {
-        pod["status"]["containerStatuses"].arrayValue.compactMap { $0["state"]["terminated"]["finishedAt"].timestamp }.max()
+        pod["status"]["containerStatuses"].arrayValue.compactMap { $0["state"]["terminated"]["finishedAt"].timestamp }
+            .max()
             ?? PodState(pod).condition("Ready")["lastTransitionTime"].timestamp
             ?? pod["metadata"]["creationTimestamp"].timestamp
     }

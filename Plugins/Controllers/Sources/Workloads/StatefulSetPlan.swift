@@ -70,7 +70,9 @@ struct StatefulSetPlan {
     }
 
     private static func isOutdated(_ pod: JSON, _ set: JSON, _ ordinal: Int64, _ hash: String) -> Bool {
-        guard set["spec"]["updateStrategy"]["type"].stringValue != "OnDelete", ordinal >= partition(set) else { return false }
+        guard set["spec"]["updateStrategy"]["type"].stringValue != "OnDelete", ordinal >= partition(set) else {
+            return false
+        }
         return pod.labels[ControllerHistory.hashLabel].stringValue != hash
     }
 
@@ -86,7 +88,9 @@ struct StatefulSetPlan {
         return Int64(pod.name.dropFirst(prefix.count))
     }
 
-    static func claimName(_ template: JSON, set: JSON, ordinal: Int64) -> String { "\(template.name)-\(set.name)-\(ordinal)" }
+    static func claimName(_ template: JSON, set: JSON, ordinal: Int64) -> String {
+        "\(template.name)-\(set.name)-\(ordinal)"
+    }
 
     /// - Parameter template: of the revision that the pod is made from.
     static func pod(_ set: JSON, ordinal: Int64, template: JSON, hash: String) -> JSON {
@@ -140,13 +144,18 @@ struct StatefulSetPlan {
         var status: JSON = [
             "replicas": .integer(Int64(live.count)),
             "availableReplicas": .integer(
-                Int64(live.count { PodState($0).isAvailable(minReadySeconds: minimum, now: now) && !PodState($0).isTerminating })),
+                Int64(
+                    live.count {
+                        PodState($0).isAvailable(minReadySeconds: minimum, now: now) && !PodState($0).isTerminating
+                    })),
             "currentRevision": .string(current), "updateRevision": .string(revisions.update),
             "observedGeneration": .integer(set.generation),
             "collisionCount": .integer(set["status"]["collisionCount"].integerValue ?? 0),
         ]
         let currents = live.count { $0.labels[ControllerHistory.hashLabel].stringValue == currentHash }
-        for (member, count) in [("readyReplicas", ready), ("currentReplicas", currents), ("updatedReplicas", updated.count)]
+        for (member, count) in [
+            ("readyReplicas", ready), ("currentReplicas", currents), ("updatedReplicas", updated.count),
+        ]
         where count > 0 { status[member] = .integer(Int64(count)) }
         if set["status"]["conditions"].exists { status["conditions"] = set["status"]["conditions"] }
         return status
