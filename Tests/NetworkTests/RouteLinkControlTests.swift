@@ -14,6 +14,10 @@ final class RouteLinkControlTests: XCTestCase {
             try network.pods[0].thread.run { try Sockets.dial("10.244.0.3", 8080).greeting }, "pod-1 10.244.0.2")
         XCTAssertEqual(
             try network.pods[1].thread.run { try Sockets.dial("10.244.0.3", 8080).greeting }, "pod-1 10.244.0.3")
+        let forwarding = try network.host.run { try shell("bridge fdb show br hostd0") }
+        XCTAssertTrue(
+            forwarding.contains("0a:68:0a:f4:00:03 dev \(network.pods[1].attachment.hostName) master hostd0 static"),
+            forwarding)
         XCTAssertNotEqual(network.pods[0].attachment.namespaceCookie, network.pods[1].attachment.namespaceCookie)
     }
 

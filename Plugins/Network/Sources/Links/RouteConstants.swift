@@ -58,5 +58,7 @@ enum RouteAttribute {
 enum NeighbourAttribute {
     static let NDA_DST: UInt16 = 1
     static let NDA_LLADDR: UInt16 = 2
+    static let NUD_NOARP: UInt16 = 0x40
     static let NUD_PERMANENT: UInt16 = 0x80
+    static let NTF_MASTER: UInt8 = 0x04
 }

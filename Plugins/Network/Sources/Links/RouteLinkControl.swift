@@ -59,9 +59,7 @@ final class RouteLinkControl: LinkControl {
                 index: request.bridgeIndex, address: request.address, macAddress: request.macAddress)
             try host.transact(outside)
             try configure(request, in: pod)
-            // The bridge learns of the carrier by work that the kernel has only queued; asking for a link makes it do
-            // that work first (Linux 6.8), so that not even the pod's first datagram is lost.
-            _ = try link(named: request.hostName, at: host)
+            try settle(request)
         } catch {
             // The first error is the one to report; a link that stays is removed by collect_garbage.
             do {
@@ -70,6 +68,21 @@ final class RouteLinkControl: LinkControl {
             throw error
         }
         return pod.namespaceCookie
+    }
+
+    /// Makes the link usable before attach returns. A port learns of its carrier, and the bridge of its first port, by
+    /// work that the kernel has only queued, and until then they drop packets; asking for a link makes the kernel do that
+    /// work first (since Linux 6.8; before, a pod's very first datagram can be lost). The bridge is told where the pod's
+    /// address is, so that it need not try all ports before the pod has spoken.
+    private func settle(_ request: PodLinkRequest) throws {
+        var batch = NetlinkBatch()
+        batch.getLink(name: request.hostName)
+        batch.getLink(index: request.bridgeIndex)
+        let links = try host.transact(batch).compactMap(Link.init)
+        guard let port = links.first(where: { $0.name == request.hostName }) else { return }
+        var forwarding = NetlinkBatch()
+        forwarding.addForwarding(port: port.index, macAddress: request.macAddress)
+        try host.transact(forwarding)
     }
 
     /// Everything on the pod's side. All of a pod's traffic goes through the gateway, that to other pods included: on

@@ -90,6 +90,12 @@ extension NetlinkBatch {
         end()
     }
 
+    mutating func getLink(index: Int32) {
+        message(RouteMessage.RTM_GETLINK, Self.change, label: "find link \(index)")
+        linkHead(index: index)
+        end()
+    }
+
     /// All links, or those on one bridge.
     mutating func dumpLinks(master: Int32? = nil) {
         message(RouteMessage.RTM_GETLINK, NetlinkFlag.NLM_F_DUMP, label: "list links")
@@ -157,6 +163,17 @@ extension NetlinkBatch {
     /// A fixed neighbour entry: no ARP needed, none believed.
     mutating func addNeighbour(index: Int32, address: IPv4Address, macAddress: MACAddress) {
         neighbour(RouteMessage.RTM_NEWNEIGH, Self.replace, index: index, address: address, label: "add neighbour")
+        attribute(NeighbourAttribute.NDA_LLADDR, macAddress.bytes)
+        end()
+    }
+
+    /// A fixed entry in a bridge's forwarding table. It goes with the port.
+    mutating func addForwarding(port: Int32, macAddress: MACAddress) {
+        message(RouteMessage.RTM_NEWNEIGH, Self.replace, label: "add forwarding to \(macAddress)")
+        append([UInt8(AF_BRIDGE), 0, 0, 0])
+        append(port)
+        append(NeighbourAttribute.NUD_NOARP)
+        append([NeighbourAttribute.NTF_MASTER, 0])
         attribute(NeighbourAttribute.NDA_LLADDR, macAddress.bytes)
         end()
     }
