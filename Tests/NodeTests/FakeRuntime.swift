@@ -65,7 +65,7 @@ final class FakeRuntime: RuntimeProvider {
     func createContainer(_ request: JSON, deadline: UInt64) throws -> JSON {
         let config = request["config"]
         note("create \(config["name"].stringValue ?? "")")
-        return state.withLock { state in
+        let (id, handler, container) = state.withLock { state in
             state.next += 1
             let id = "c\(state.next)"
             state.configurations[id] = config
@@ -74,8 +74,12 @@ final class FakeRuntime: RuntimeProvider {
                 "attempt": config["attempt"], "state": "created", "createdAt": "2026-01-01T00:00:00Z",
                 "image": config["image"], "imageID": "sha256:1", "annotations": config["annotations"],
             ]
-            return ["id": .string(id)]
+            return (id, state.handler, state.containers[id] ?? .null)
         }
+        handler?([
+            "type": "created", "containerID": container["id"], "sandboxID": container["sandboxID"], "container": container,
+        ])
+        return ["id": .string(id)]
     }
 
     func startContainer(_ request: JSON, deadline: UInt64) throws -> JSON {

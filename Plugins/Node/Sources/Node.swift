@@ -36,7 +36,8 @@ final class Node: Sendable {
         var timers: [Timer] = []
         var subscriptions: [Subscription] = []
         var deviceWatches: [String: (client: DeviceClient, handle: UInt64)] = [:]
-        var runtimeGeneration: Int64?
+        /// Of the providers of roles, to tell a replacement from the first report.
+        var generations: [String: Int64] = [:]
     }
     private let active = Mutex(Active())
     private let workers: Int
@@ -197,6 +198,7 @@ final class Node: Sendable {
             switch change.role {
             case HOSTD_DEVICE_1: devicesChanged(change.plugin, isActive: change.isActive)
             case HOSTD_NETWORK_1 where change.isActive && isReplacement(change): feed.resend()
+            case HOSTD_RUNTIME_1 where change.isActive && isReplacement(change): chore(.runtime)
             default: break
             }
         }
@@ -206,8 +208,8 @@ final class Node: Sendable {
 
     private func isReplacement(_ change: Roles.Change) -> Bool {
         active.withLock { active in
-            defer { active.runtimeGeneration = change.generation }
-            return active.runtimeGeneration.map { $0 != change.generation } ?? false
+            let old = active.generations.updateValue(change.generation, forKey: change.role)
+            return old.map { $0 != change.generation } ?? false
         }
     }
 
@@ -250,7 +252,7 @@ final class Node: Sendable {
 
     /// Work that is not about one pod; each kind runs once at a time and is tried again when it fails.
     enum Chore: String {
-        case status, lease, services, logs, garbage
+        case status, lease, services, logs, garbage, runtime
 
         static let atStart: [Chore] = [.status, .lease, .services, .garbage]
     }
@@ -267,6 +269,10 @@ final class Node: Sendable {
         case .garbage:
             _ = try network.collectGarbage(
                 ["validSandboxIDs": JSON(runtimeState.sandboxIDs)], deadline: WallClock.deadline(seconds: 60))
+        case .runtime:
+            // A new runtime reports to nobody yet, and may have seen what the old one did not.
+            try watcher.restart()
+            for pod in worker.allPods { enqueue(pod.uid, delay: 0) }
         case nil: break
         }
     }
@@ -319,8 +325,9 @@ final class Node: Sendable {
         references.stop()
         probes.stop()
         recorder.stop()
-        operations.close()
-        sessions.close()
+        endpoints.stop()
+        let areIdle = [operations.close(), sessions.close()]
+        if areIdle.contains(false) { log.info("containers that are being stopped take longer than the node itself") }
     }
 
     /// Stops all containers, each with its pod's grace period, and then the sandboxes.

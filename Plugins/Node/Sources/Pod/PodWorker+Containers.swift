@@ -107,6 +107,8 @@ extension PodWorker {
     ) throws {
         let pod = entry.pod
         let now = WallClock.now()
+        // Before the new instance shows up beside the one that ended.
+        noteTry(entry, container, now: now)
         try Files.makeDirectories("\(paths.logDirectory(pod))/\(container.name)")
         let deadline = WallClock.deadline(seconds: Self.resourceTimeout)
         let answer = try services.runtime.createContainer(
@@ -115,7 +117,6 @@ extension PodWorker {
             throw PluginError.internal("the runtime created a container without an id")
         }
         services.events.normal(pod, "Created", "Created container: \(container.name)", container: container)
-        noteTry(entry, container, now: now)
         entry.update { memory in
             memory.health[id] = ContainerHealth(
                 started: !container.hasPostStart && !container.hasStartupProbe, ready: !container.hasReadinessProbe,

@@ -84,8 +84,6 @@ extension PodWorker {
             }
             services.events.warning(pod, "Failed", message, container: container)
             services.events.warning(pod, "Failed", "Error: ErrImagePull", container: container)
-            // Users see ErrImagePull first, and that it waits a moment later.
-            enqueue(entry.uid, 1_500_000_000)
         }
         enqueue(entry.uid, 0)
     }
@@ -110,7 +108,12 @@ extension PodWorker {
         }
     }
 
-    /// Turns yesterday's ErrImagePull into ImagePullBackOff while the back-off lasts.
+    /// Users see ErrImagePull first, and that it waits a moment later.
+    func secondsToImageBackOff(_ entry: PodEntry) -> Double? {
+        entry.read { $0.waiting.values.contains { $0.reason == "ErrImagePull" } } ? 1.5 : nil
+    }
+
+    /// Turns ErrImagePull into ImagePullBackOff while the back-off lasts.
     func showImageBackOff(_ entry: PodEntry) {
         let now = WallClock.now()
         let pod = entry.pod

@@ -114,28 +114,30 @@ final class PodWorker: Sendable {
     /// Brings one pod as near to its specification as can be now.
     func sync(_ uid: String) throws -> Requeue {
         guard let entry = entry(uid) else { return .done }
-        var wake: Double?
         var rounds = 0
-        while rounds < 64 {
+        var progressed = true
+        while progressed && rounds < 64 {
             rounds += 1
-            let plan = PodPlanner.plan(entry.snapshot(runtimeState.pod(uid), now: WallClock.now()))
-            wake = plan.wakeAfter
-            if plan.actions.isEmpty { break }
-            var progressed = false
-            for action in plan.actions {
+            progressed = false
+            for action in plan(entry).actions {
                 if action == .finalize {
                     try finalize(entry)
                     return .done
                 }
                 progressed = try perform(action, entry) || progressed
             }
-            if !progressed { break }
         }
         supervise(entry)
         let renewal = refreshVolumes(entry)
         try writeStatus(entry)
-        guard let seconds = [wake, renewal].compactMap({ $0 }).min() else { return .done }
+        // What failed on the way has left a time to try again.
+        let waits = [plan(entry).wakeAfter, renewal, secondsToImageBackOff(entry)].compactMap { $0 }
+        guard let seconds = waits.min() else { return .done }
         return .after(nanoseconds: UInt64(max(seconds, 0.01) * 1e9))
+    }
+
+    private func plan(_ entry: PodEntry) -> PodPlan {
+        PodPlanner.plan(entry.snapshot(runtimeState.pod(entry.uid), now: WallClock.now()))
     }
 
     /// Carries out one step; answers whether the state changed, so that planning again makes sense.

@@ -35,6 +35,14 @@ final class RuntimeWatcher: Sendable {
         if let handle { try runtime.watchCancel(handle) }
     }
 
+    /// Watches and lists once more, after the provider was replaced. What the new one does not know is forgotten.
+    func restart() throws {
+        try stop()
+        let known = Set(state.sandboxIDs)
+        let present = Set(try start().map(\.id))
+        for id in known.subtracting(present) { state.removeSandbox(id) }
+    }
+
     private func list() throws -> [ObservedSandbox] {
         let deadline = WallClock.deadline(seconds: 60)
         let sandboxes = try runtime.listSandboxes([:], deadline: deadline)["sandboxes"].arrayValue

@@ -1,4 +1,5 @@
 import Glibc
+import Synchronization
 
 /// The client went away.
 struct StreamClosed: Error {}
@@ -17,6 +18,9 @@ final class PacketStream {
     }
 
     deinit { close(descriptor) }
+
+    /// Ends both directions, from any thread: whoever waits for the client sees it gone.
+    static func end(_ descriptor: Int32) { shutdown(descriptor, Int32(SHUT_RDWR)) }
 
     /// Sends bytes in packets; waits while the client is slow.
     func send(_ bytes: [UInt8], channel: UInt8? = nil) throws {
@@ -56,6 +60,35 @@ final class PacketStream {
             if count == 0 { return nil }
             if errno == EINTR { continue }
             return errno == EAGAIN ? [] : nil
+        }
+    }
+}
+
+/// The streams that are being carried, so that they can be ended when the node stops.
+final class LiveStreams: Sendable {
+    private struct State {
+        var descriptors: Set<Int32> = []
+        var isStopped = false
+    }
+    private let state = Mutex(State())
+
+    /// Carries a stream on the caller's thread; it is ended at once when the node has stopped meanwhile.
+    func carry(_ stream: PacketStream, _ body: () -> Void) {
+        let descriptor = stream.descriptor
+        let isStopped = state.withLock { state in
+            state.descriptors.insert(descriptor)
+            return state.isStopped
+        }
+        if isStopped { PacketStream.end(descriptor) }
+        body()
+        // The stream is alive until here, so the number is still its own.
+        state.withLock { _ = $0.descriptors.remove(descriptor) }
+    }
+
+    func stop() {
+        state.withLock { state in
+            state.isStopped = true
+            for descriptor in state.descriptors { PacketStream.end(descriptor) }
         }
     }
 }

@@ -11,6 +11,7 @@ final class PodEndpoints: APIExtensionProvider {
     private let statistics: NodeStatistics
     /// Threads that carry streams, apart from those that stop containers.
     private let sessions: OperationPool
+    private let live = LiveStreams()
 
     init(
         worker: PodWorker, runtime: any RuntimeProvider, exits: ExitSignals, statistics: NodeStatistics,
@@ -22,6 +23,9 @@ final class PodEndpoints: APIExtensionProvider {
         self.statistics = statistics
         self.sessions = sessions
     }
+
+    /// Ends all streams.
+    func stop() { live.stop() }
 
     static var routes: JSON {
         let pod = "/api/v1/namespaces/{namespace}/pods/{name}"
@@ -73,15 +77,17 @@ final class PodEndpoints: APIExtensionProvider {
         let exit = options.follow ? try exits.signal(for: instance.id, state: worker.runtimeState) : nil
         let path = instance.logPath.isEmpty
             ? worker.paths.logFile(pod, container: container.name, attempt: instance.attempt) : instance.logPath
-        let sender = Handover(LogSender(path: path, options: options, stream: client, exit: exit))
-        sessions.run { [worker] in
-            do {
-                try sender.value.run()
-            } catch is StreamClosed {
-                return
-            } catch {
-                worker.services.log.warning(
-                    "a log could not be read", NodeLog.fields(pod, ["error": .string("\(error)")]))
+        let sender = Handover((LogSender(path: path, options: options, stream: client, exit: exit), client))
+        sessions.run { [worker, live] in
+            live.carry(sender.value.1) {
+                do {
+                    try sender.value.0.run()
+                } catch is StreamClosed {
+                    return
+                } catch {
+                    worker.services.log.warning(
+                        "a log could not be read", NodeLog.fields(pod, ["error": .string("\(error)")]))
+                }
             }
         }
         return ["status": 200, "headers": ["Content-Type": "text/plain"], "stream": true]
@@ -157,16 +163,16 @@ final class PodEndpoints: APIExtensionProvider {
             throw EndpointError(
                 code: 400, reason: "BadRequest", message: "you must specify at least 1 of stdin, stdout, stderr")
         }
-        let session = Handover(try ExecSession(options: options, runtime: runtime, client: client))
+        let session = Handover((try ExecSession(options: options, runtime: runtime, client: client), client))
         do {
-            try session.value.start()
+            try session.value.0.start()
         } catch {
             // The connection is upgraded by now: the failure goes where the client looks for the result.
             let status = ExecSession.status(.failure(PluginError(error)))
             try client.sendPacket([StreamChannel.status] + status.serialized())
             return ["status": 101, "stream": true]
         }
-        sessions.run { session.value.run() }
+        sessions.run { [live] in live.carry(session.value.1) { session.value.0.run() } }
         return ["status": 101, "stream": true]
     }
 }

@@ -1,3 +1,4 @@
+import CEpoll
 import Glibc
 
 /// Threads for work that blocks for long: stopping containers, hooks, exec probes. They are the node's own, so that a
@@ -5,7 +6,10 @@ import Glibc
 final class OperationPool: @unchecked Sendable {
     // SAFETY: all state is guarded by `mutex`, which lives as long as the object.
     private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
+    /// There is work, or the pool was closed: for the pool's threads.
     private let condition = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
+    /// A thread has become idle or has ended: for who waits for that.
+    private let quiet = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
     private var waiting: [@Sendable () -> Void] = []
     private var threads = 0
     private var idle = 0
@@ -20,12 +24,15 @@ final class OperationPool: @unchecked Sendable {
         self.idleSeconds = idleSeconds
         pthread_mutex_init(mutex, nil)
         pthread_cond_init(condition, nil)
+        pthread_cond_init(quiet, nil)
     }
 
     deinit {
         pthread_cond_destroy(condition)
+        pthread_cond_destroy(quiet)
         pthread_mutex_destroy(mutex)
         condition.deallocate()
+        quiet.deallocate()
         mutex.deallocate()
     }
 
@@ -43,20 +50,29 @@ final class OperationPool: @unchecked Sendable {
         }
     }
 
-    /// Drops what waits and returns when nothing runs any more.
-    func close() {
+    /// Drops what waits and returns when nothing runs any more, or after `seconds`: what a thread waits for (a container
+    /// that takes its time to stop) then outlives the pool, which changes nothing for the container.
+    /// - Returns: whether all came to its end.
+    @discardableResult
+    func close(waitingSeconds seconds: Int = 3) -> Bool {
+        var deadline = timespec()
+        clock_gettime(CLOCK_REALTIME, &deadline)
+        deadline.tv_sec += seconds
         pthread_mutex_lock(mutex)
+        defer { pthread_mutex_unlock(mutex) }
         isClosed = true
         waiting.removeAll()
         pthread_cond_broadcast(condition)
-        while threads > 0 { pthread_cond_wait(condition, mutex) }
-        pthread_mutex_unlock(mutex)
+        while threads > 0 {
+            if pthread_cond_timedwait(quiet, mutex, &deadline) == ETIMEDOUT { return threads == 0 }
+        }
+        return true
     }
 
     /// Lets all that waits and runs come to its end, then closes.
     func finish() {
         pthread_mutex_lock(mutex)
-        while !waiting.isEmpty || threads > idle { pthread_cond_wait(condition, mutex) }
+        while !waiting.isEmpty || threads > idle { pthread_cond_wait(quiet, mutex) }
         pthread_mutex_unlock(mutex)
         close()
     }
@@ -81,6 +97,7 @@ final class OperationPool: @unchecked Sendable {
     }
 
     private func work() {
+        pthread_setname_np(pthread_self(), "node-operation")
         pthread_mutex_lock(mutex)
         while true {
             if !waiting.isEmpty {
@@ -95,13 +112,13 @@ final class OperationPool: @unchecked Sendable {
             clock_gettime(CLOCK_REALTIME, &deadline)
             deadline.tv_sec += idleSeconds
             idle += 1
-            if idle == threads { pthread_cond_broadcast(condition) }
+            if idle == threads { pthread_cond_broadcast(quiet) }
             let result = pthread_cond_timedwait(condition, mutex, &deadline)
             idle -= 1
             if result == ETIMEDOUT && waiting.isEmpty { break }
         }
         threads -= 1
-        pthread_cond_broadcast(condition)
+        pthread_cond_broadcast(quiet)
         pthread_mutex_unlock(mutex)
     }
 }

@@ -1,0 +1,36 @@
+import Glibc
+import Synchronization
+import XCTest
+
+@testable import Node
+
+final class OperationPoolTests: XCTestCase {
+    func testRunsEverythingAndFinishes() {
+        let pool = OperationPool(maximum: 4)
+        let count = Atomic<Int>(0)
+        for _ in 0..<200 { pool.run { count.wrappingAdd(1, ordering: .relaxed) } }
+        pool.finish()
+        XCTAssertEqual(count.load(ordering: .relaxed), 200)
+        pool.run { XCTFail("a closed pool drops work") }
+    }
+
+    func testIdleThreadsSleep() {
+        let pool = OperationPool(maximum: 4)
+        for _ in 0..<3 { pool.run { poll(nil, 0, 10) } }
+        poll(nil, 0, 50)
+        let before = clock()
+        poll(nil, 0, 200)
+        let used = Double(clock() - before) / Double(CLOCKS_PER_SEC)
+        XCTAssertLessThan(used, 0.1, "seconds of CPU while nothing is to do")
+        pool.close()
+    }
+
+    func testCloseDoesNotWaitForeverForWhatHangs() {
+        let pool = OperationPool(maximum: 1)
+        let ends = Atomic<Bool>(false)
+        pool.run { while !ends.load(ordering: .acquiring) { poll(nil, 0, 10) } }
+        XCTAssertFalse(pool.close(waitingSeconds: 1))
+        ends.store(true, ordering: .releasing)
+        XCTAssertTrue(pool.close(waitingSeconds: 10))
+    }
+}
