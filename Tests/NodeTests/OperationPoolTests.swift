@@ -27,8 +27,13 @@ final class OperationPoolTests: XCTestCase {
 
     func testCloseDoesNotWaitForeverForWhatHangs() {
         let pool = OperationPool(maximum: 1)
+        let begun = Atomic<Bool>(false)
         let ends = Atomic<Bool>(false)
-        pool.run { while !ends.load(ordering: .acquiring) { poll(nil, 0, 10) } }
+        pool.run {
+            begun.store(true, ordering: .releasing)
+            while !ends.load(ordering: .acquiring) { poll(nil, 0, 10) }
+        }
+        while !begun.load(ordering: .acquiring) { poll(nil, 0, 1) }
         XCTAssertFalse(pool.close(waitingSeconds: 1))
         ends.store(true, ordering: .releasing)
         XCTAssertTrue(pool.close(waitingSeconds: 10))

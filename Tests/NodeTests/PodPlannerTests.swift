@@ -87,7 +87,7 @@ final class PodPlannerTests: XCTestCase {
             [.startContainer(name: "a", attempt: 1)])
         XCTAssertEqual(
             plan(Pods.snapshot(Pods.pod(restartPolicy: "Never", initContainers: [initA]), containers: failed)),
-            [.stopSandbox(id: "s1"), .releaseResources])
+            [.stopSandbox(id: "s1")])
     }
 
     func testInitContainersAreNotRunAgainWhenMainContainersExist() {
@@ -180,7 +180,7 @@ final class PodPlannerTests: XCTestCase {
             [.stopContainer(id: "main-0", name: "main", reason: .podDeleted, graceSeconds: 30)])
         XCTAssertEqual(
             plan(Pods.snapshot(pod, containers: [Pods.container("main", "exited")])),
-            [.removeSandbox(id: "s1"), .releaseResources, .finalize])
+            [.removeSandbox(id: "s1")])
         XCTAssertEqual(plan(Pods.snapshot(pod, sandboxes: [])), [.releaseResources, .finalize])
     }
 
@@ -210,8 +210,9 @@ final class PodPlannerTests: XCTestCase {
 
     func testFinishedPodGivesItsResourcesBackAndKeepsItsRecords() {
         var snapshot = Pods.snapshot(Pods.pod(restartPolicy: "Never"), containers: [Pods.container("main", "exited")])
-        XCTAssertEqual(plan(snapshot), [.stopSandbox(id: "s1"), .releaseResources])
+        XCTAssertEqual(plan(snapshot), [.stopSandbox(id: "s1")])
         snapshot.sandboxes[0].isReady = false
+        XCTAssertEqual(plan(snapshot), [.releaseResources])
         snapshot.isReleased = true
         XCTAssertEqual(plan(snapshot), [])
     }

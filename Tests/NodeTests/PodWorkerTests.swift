@@ -35,7 +35,7 @@ private final class Bench {
         worker = PodWorker(
             services: PodWorkerServices(
                 runtime: runtime, network: network, api: client, objects: objects, volumes: volumes,
-                devices: DeviceAllocator(), events: events, operations: operations, services: { _ in [] },
+                devices: DeviceAllocator(), events: events, operations: operations, endings: operations, services: { _ in [] },
                 facts: { facts }, log: NodeLog { _, _, _ in }),
             runtimeState: runtimeState, probes: probes, enqueue: { uid, delay in queued.add(uid, delay) })
         watcher = RuntimeWatcher(runtime: runtime, state: runtimeState, onChange: { queued.add($0, 0) })
@@ -170,7 +170,7 @@ final class PodWorkerTests: XCTestCase {
             try Files.write(
                 Array("bye".utf8), to: "\(bench.directory.path)/pods/u1/containers/main/0.termination", mode: 0o644)
             bench.runtime.end("main", exitCode: 0)
-            try bench.sync()
+            try bench.syncUntil("released") { $0.worker.entry("u1")?.read { $0.isReleased } ?? false }
             XCTAssertEqual(bench.lastStatus["phase"], "Succeeded")
             XCTAssertEqual(bench.lastStatus["containerStatuses"][0]["state"]["terminated"]["message"], "bye")
             XCTAssertTrue(bench.runtime.calls.contains("stopSandbox"))
@@ -311,7 +311,7 @@ final class PodWorkerTests: XCTestCase {
                 ]
             }
             bench.worker.adoptOrphans(try bench.watcher.start())
-            try bench.sync()
+            try bench.syncUntil("forgotten") { $0.worker.entry("u1") == nil }
             XCTAssertTrue(bench.runtime.calls.contains("removeSandbox"))
             XCTAssertNil(bench.worker.entry("u1"))
             XCTAssertFalse(bench.api.requests.withLock { $0.contains { $0.method == "DELETE" } })

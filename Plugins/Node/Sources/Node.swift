@@ -17,6 +17,7 @@ final class Node: Sendable {
     private let exits = ExitSignals()
     private let devices = DeviceAllocator()
     private let operations = OperationPool(maximum: 256)
+    private let endings = OperationPool(maximum: 2)
     private let sessions = OperationPool(maximum: 512)
     private let recorder: EventRecorder
     private let probes: ProbeManager
@@ -66,7 +67,7 @@ final class Node: Sendable {
             services: PodWorkerServices(
                 runtime: runtime, network: network, api: api, objects: store, volumes: volumes, devices: devices,
                 events: RecordedPodEvents(recorder: recorder), operations: operations,
-                services: { feed.services(for: $0) }, facts: currentFacts, log: log),
+                endings: endings, services: { feed.services(for: $0) }, facts: currentFacts, log: log),
             runtimeState: runtimeState, probes: probes,
             enqueue: { late.node?.enqueue($0, delay: $1) })
         let worker = worker
@@ -326,7 +327,7 @@ final class Node: Sendable {
         probes.stop()
         recorder.stop()
         endpoints.stop()
-        let areIdle = [operations.close(), sessions.close()]
+        let areIdle = [operations.close(), endings.close(), sessions.close()]
         if areIdle.contains(false) { log.info("containers that are being stopped take longer than the node itself") }
     }
 

@@ -27,6 +27,8 @@ struct PodMemory: Sendable {
     var pulling: Set<String> = []
     /// Containers whose image was pulled for the start that is due.
     var pulled: Set<String> = []
+    /// Sandboxes that are being ended.
+    var ending: Set<String> = []
     var isReleased = false
     var isAttached = false
     /// Containers whose start was finished (hooks, probes) by this process.

@@ -8,9 +8,9 @@ enum PodAction: Sendable, Equatable {
     case stopContainer(id: String, name: String, reason: StopReason, graceSeconds: Int64)
     /// Removes a container that never ran, or whose record is no longer needed.
     case removeContainer(id: String)
-    /// Ends a sandbox and its link; records of its containers stay, for logs and status.
+    /// Ends a sandbox and its link, beside the worker; records of its containers stay, for logs and status.
     case stopSandbox(id: String)
-    /// Removes a sandbox with all that belongs to it.
+    /// Removes, beside the worker, a sandbox with all that belongs to it.
     case removeSandbox(id: String)
     /// Unmounts volumes and gives devices back; the pod will not run again.
     case releaseResources

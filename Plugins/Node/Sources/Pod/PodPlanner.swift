@@ -70,13 +70,10 @@ enum PodPlanner {
                 .stopContainer(id: container.id, name: container.name, reason: reason, graceSeconds: left))
         }
         guard live.isEmpty else { return plan }
-        for sandbox in snapshot.sandboxes {
-            if finalize {
-                plan.actions.append(.removeSandbox(id: sandbox.id))
-            } else if sandbox.isReady {
-                plan.actions.append(.stopSandbox(id: sandbox.id))
-            }
-        }
+        let open = finalize ? snapshot.sandboxes : snapshot.sandboxes.filter(\.isReady)
+        plan.actions += open.map { finalize ? .removeSandbox(id: $0.id) : .stopSandbox(id: $0.id) }
+        // Volumes are given back when nothing can use them any more.
+        guard open.isEmpty else { return plan }
         if !snapshot.isReleased { plan.actions.append(.releaseResources) }
         if finalize { plan.actions.append(.finalize) }
         return plan

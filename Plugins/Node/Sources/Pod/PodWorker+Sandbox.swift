@@ -163,28 +163,45 @@ extension PodWorker {
 
     // MARK: - Ending
 
-    func stopSandbox(_ entry: PodEntry, id: String) throws -> Bool {
+    /// Begins to end a sandbox beside the worker. Few end at a time: the kernel tears links and namespaces down under
+    /// locks that pods which start need too.
+    func endSandbox(_ entry: PodEntry, id: String, removes: Bool) throws {
+        guard entry.update({ $0.ending.insert(id).inserted }) else { return }
+        if removes {
+            // The last status is computed before the records go.
+            try readTerminationMessages(entry)
+            if !entry.read({ $0.isOrphan }) { try writeStatus(entry) }
+        }
+        services.endings.run { [weak self] in
+            guard let self else { return }
+            var delay: UInt64 = 0
+            do {
+                try end(entry, id: id, removes: removes)
+            } catch {
+                delay = 1_000_000_000
+                services.log.warning(
+                    "a sandbox could not be ended and is tried again",
+                    NodeLog.fields(entry.pod, ["sandbox": .string(id), "error": .string("\(error)")]))
+            }
+            entry.update { _ = $0.ending.remove(id) }
+            enqueue(entry.uid, delay)
+        }
+    }
+
+    private func end(_ entry: PodEntry, id: String, removes: Bool) throws {
         let deadline = WallClock.deadline(seconds: Self.resourceTimeout)
         try detach(entry, id: id)
         _ = try services.runtime.stopSandbox(["id": .string(id)], deadline: deadline)
-        runtimeState.sandboxStopped(id)
+        if removes {
+            _ = try services.runtime.removeSandbox(["id": .string(id)], deadline: deadline)
+            runtimeState.removeSandbox(id)
+        } else {
+            runtimeState.sandboxStopped(id)
+        }
         entry.update { memory in
             memory.isAttached = false
             memory.supervised.removeAll()
         }
-        return true
-    }
-
-    func removeSandbox(_ entry: PodEntry, id: String) throws -> Bool {
-        try readTerminationMessages(entry)
-        // The final status is computed before the records go.
-        if !entry.read({ $0.isOrphan }) { try writeStatus(entry) }
-        let deadline = WallClock.deadline(seconds: Self.resourceTimeout)
-        try detach(entry, id: id)
-        _ = try services.runtime.stopSandbox(["id": .string(id)], deadline: deadline)
-        _ = try services.runtime.removeSandbox(["id": .string(id)], deadline: deadline)
-        runtimeState.removeSandbox(id)
-        return true
     }
 
     private func detach(_ entry: PodEntry, id: String) throws {

@@ -13,6 +13,8 @@ struct PodWorkerServices: Sendable {
     let devices: DeviceAllocator
     let events: any PodEvents
     let operations: OperationPool
+    /// Threads that end sandboxes; few.
+    let endings: OperationPool
     /// Services whose variables containers of a namespace get.
     let services: @Sendable (_ pod: Pod) -> [JSON]
     let facts: @Sendable () -> NodeFacts
@@ -149,8 +151,12 @@ final class PodWorker: Sendable {
             stopContainer(entry, id: id, name: name, reason: reason, graceSeconds: grace)
             return false
         case .removeContainer(let id): return try removeContainer(entry, id: id)
-        case .stopSandbox(let id): return try stopSandbox(entry, id: id)
-        case .removeSandbox(let id): return try removeSandbox(entry, id: id)
+        case .stopSandbox(let id):
+            try endSandbox(entry, id: id, removes: false)
+            return false
+        case .removeSandbox(let id):
+            try endSandbox(entry, id: id, removes: true)
+            return false
         case .releaseResources: return try releaseResources(entry)
         case .finalize: return false
         }
