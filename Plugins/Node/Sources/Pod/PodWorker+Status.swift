@@ -14,6 +14,8 @@ extension PodWorker {
         if let sandbox = snapshot.sandbox, sandbox.isReady, !entry.read({ $0.isAttached }) {
             _ = ensureAttached(entry, sandbox)
         }
+        // An adopted pod's volumes are known, and followed, from here on.
+        if snapshot.sandbox?.isReady == true, !snapshot.isReleased { _ = ensureVolumes(entry) }
         for container in pod.containers {
             guard let instance = snapshot.newest(container.name) else { continue }
             switch instance.state {
