@@ -188,6 +188,12 @@ final class PodPlannerTests: XCTestCase {
         var snapshot = Pods.snapshot(deleted(), containers: [Pods.container("main", "running")])
         snapshot.stopping["main-0"] = snapshot.now + 30
         XCTAssertEqual(plan(snapshot), [])
+        XCTAssertEqual(PodPlanner.plan(snapshot).wakeAfter ?? 0, 30, accuracy: 0.01)
+        snapshot.stopping["main-0"] = snapshot.now
+        let kill: [PodAction] = [.stopContainer(id: "main-0", name: "main", reason: .podDeleted, graceSeconds: 0)]
+        XCTAssertEqual(plan(snapshot), kill, "the time is up")
+        snapshot.killing = ["main-0"]
+        XCTAssertEqual(plan(snapshot), [])
         var sooner = Pods.snapshot(
             Pods.pod(metadata: ["deletionTimestamp": "2026-01-01T00:01:02Z", "deletionGracePeriodSeconds": 2]),
             containers: [Pods.container("main", "running")])

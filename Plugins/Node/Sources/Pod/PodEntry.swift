@@ -12,6 +12,7 @@ struct PodMemory: Sendable {
     var retryAt: [String: Double] = [:]
     var health: [String: ContainerHealth] = [:]
     var stopping: [String: Double] = [:]
+    var killing: Set<String> = []
     var terminationMessages: [String: String] = [:]
     var podIPs: [String] = []
     /// When the node took the pod up: metav1.Time, and wall-clock seconds.
@@ -93,7 +94,7 @@ final class PodEntry: Sendable {
             PodSnapshot(
                 pod: memory.pod, sandboxes: record.sandboxes.values.sorted { $0.attempt < $1.attempt },
                 containers: Array(record.containers.values), health: memory.health, backOff: memory.backOff,
-                retryAt: memory.retryAt, stopping: memory.stopping, sandboxRetryAt: memory.sandboxRetryAt,
+                retryAt: memory.retryAt, stopping: memory.stopping, killing: memory.killing, sandboxRetryAt: memory.sandboxRetryAt,
                 isOrphan: memory.isOrphan, startedAt: memory.startedAt, now: now, attemptFloor: memory.attemptFloor,
                 isReleased: memory.isReleased)
         }

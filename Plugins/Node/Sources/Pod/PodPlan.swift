@@ -4,7 +4,7 @@ enum PodAction: Sendable, Equatable {
     /// Prepares directories and volumes, makes a sandbox and attaches it to the network.
     case createSandbox(attempt: Int64)
     case startContainer(name: String, attempt: Int64)
-    /// Runs beside the worker: preStop hook, stop signal, grace period, SIGKILL.
+    /// Runs beside the worker: preStop hook and stop signal, or SIGKILL without grace.
     case stopContainer(id: String, name: String, reason: StopReason, graceSeconds: Int64)
     /// Removes a container that never ran, or whose record is no longer needed.
     case removeContainer(id: String)

@@ -64,7 +64,7 @@ enum PodPlanner {
                 plan.actions.append(.removeContainer(id: container.id))
                 continue
             }
-            if let running = snapshot.stopping[container.id], running <= deadline + 0.5 { continue }
+            if pursueStop(container, reason, snapshot, until: deadline, plan: &plan) { continue }
             let left = max(1, Int64((deadline - snapshot.now).rounded(.up)))
             plan.actions.append(
                 .stopContainer(id: container.id, name: container.name, reason: reason, graceSeconds: left))
@@ -77,6 +77,25 @@ enum PodPlanner {
         if !snapshot.isReleased { plan.actions.append(.releaseResources) }
         if finalize { plan.actions.append(.finalize) }
         return plan
+    }
+
+    /// Looks after a stop in progress: it is killed when its time is up. False when there is none, or when it has more
+    /// time than `deadline` leaves it now.
+    private static func pursueStop(
+        _ container: ObservedContainer, _ reason: StopReason, _ snapshot: PodSnapshot, until deadline: Double? = nil,
+        plan: inout PodPlan
+    ) -> Bool {
+        guard let until = snapshot.stopping[container.id] else { return false }
+        if until <= snapshot.now {
+            if !snapshot.killing.contains(container.id) {
+                plan.actions.append(
+                    .stopContainer(id: container.id, name: container.name, reason: reason, graceSeconds: 0))
+            }
+            return true
+        }
+        if let deadline, until > deadline + 0.5 { return false }
+        plan.wake(after: until - snapshot.now)
+        return true
     }
 
     /// When the grace period ends: it is shared by all containers and begins with the deletion.
@@ -96,9 +115,7 @@ enum PodPlanner {
         guard let sandbox = snapshot.sandbox, sandbox.isReady else {
             return replaceSandbox(snapshot)
         }
-        for stale in snapshot.sandboxes where stale.id != sandbox.id {
-            plan.actions.append(contentsOf: endSandbox(stale, snapshot))
-        }
+        for stale in snapshot.sandboxes where stale.id != sandbox.id { endSandbox(stale, snapshot, plan: &plan) }
         let begun = snapshot.pod.regularContainers.contains { snapshot.newest($0.name, in: sandbox.id) != nil }
         guard initialize(snapshot, sandbox, begun: begun, plan: &plan) else { return plan }
         for container in snapshot.pod.regularContainers {
@@ -112,7 +129,7 @@ enum PodPlanner {
 
     private static func replaceSandbox(_ snapshot: PodSnapshot) -> PodPlan {
         var plan = PodPlan()
-        for stale in snapshot.sandboxes { plan.actions.append(contentsOf: endSandbox(stale, snapshot)) }
+        for stale in snapshot.sandboxes { endSandbox(stale, snapshot, plan: &plan) }
         if snapshot.containers.contains(where: { $0.state != .exited }) { return plan }
         if snapshot.sandboxRetryAt > snapshot.now {
             plan.wake(after: snapshot.sandboxRetryAt - snapshot.now)
@@ -122,11 +139,12 @@ enum PodPlanner {
         return plan
     }
 
-    private static func endSandbox(_ sandbox: ObservedSandbox, _ snapshot: PodSnapshot) -> [PodAction] {
+    private static func endSandbox(_ sandbox: ObservedSandbox, _ snapshot: PodSnapshot, plan: inout PodPlan) {
         let live = snapshot.containers.filter { $0.sandboxID == sandbox.id && $0.state != .exited }
-        if live.isEmpty { return sandbox.isReady ? [.stopSandbox(id: sandbox.id)] : [] }
-        return live.filter { snapshot.stopping[$0.id] == nil }.map {
-            .stopContainer(id: $0.id, name: $0.name, reason: .sandboxLost, graceSeconds: 1)
+        if live.isEmpty, sandbox.isReady { plan.actions.append(.stopSandbox(id: sandbox.id)) }
+        for container in live where !pursueStop(container, .sandboxLost, snapshot, plan: &plan) {
+            plan.actions.append(
+                .stopContainer(id: container.id, name: container.name, reason: .sandboxLost, graceSeconds: 1))
         }
     }
 
@@ -180,7 +198,7 @@ enum PodPlanner {
     private static func stopIfUnfit(
         _ container: PodContainer, _ instance: ObservedContainer, _ snapshot: PodSnapshot, plan: inout PodPlan
     ) {
-        guard snapshot.stopping[instance.id] == nil else { return }
+        if pursueStop(instance, .specificationChanged, snapshot, plan: &plan) { return }
         let health = snapshot.healthOf(instance)
         let changed = !instance.specifiedImage.isEmpty && instance.specifiedImage != container.image
         guard let reason = health.killReason ?? (changed ? .specificationChanged : nil) else { return }

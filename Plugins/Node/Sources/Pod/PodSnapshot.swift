@@ -53,8 +53,10 @@ struct PodSnapshot: Sendable {
     var backOff: [String: CrashBackOff]
     /// Failed starts are tried again from then on, by container name.
     var retryAt: [String: Double]
-    /// Grace deadline of stops in progress, by container ID.
+    /// When the grace period of a stop in progress ends, by container ID.
     var stopping: [String: Double]
+    /// Containers that are being killed.
+    var killing: Set<String> = []
     var sandboxRetryAt: Double
     /// The pod is gone from the API, without a graceful deletion that was seen.
     var isOrphan: Bool

@@ -23,7 +23,11 @@ extension PodWorker {
             case .running: watchOver(entry, container, instance)
             case .exited:
                 probes.remove(containerID: instance.id)
-                entry.update { _ = $0.supervised.remove(instance.id) }
+                entry.update { memory in
+                    memory.supervised.remove(instance.id)
+                    memory.stopping[instance.id] = nil
+                    memory.killing.remove(instance.id)
+                }
                 reportBackOff(entry, container, instance, snapshot)
             }
         }

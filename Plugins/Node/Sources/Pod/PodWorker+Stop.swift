@@ -1,59 +1,101 @@
 import Glibc
 import Objects
+import PluginAPI
 import PluginKit
 
 extension PodWorker {
-    /// Begins to stop a container beside the worker: preStop hook, stop signal, grace period, SIGKILL. A later call with
-    /// less grace overtakes an earlier one.
+    /// Begins to stop a container beside the worker: preStop hook, then the stop signal. The state machine comes back
+    /// when the grace period is over, and stops it without grace. A later call with less grace overtakes an earlier one.
     func stopContainer(_ entry: PodEntry, id: String, name: String, reason: StopReason, graceSeconds: Int64) {
+        probes.remove(containerID: id)
+        guard graceSeconds > 0 else { return kill(entry, id: id) }
         let pod = entry.pod
         let deadline = WallClock.now() + Double(graceSeconds)
         let isFirst = entry.update { memory -> Bool in
             defer { memory.stopping[id] = deadline }
             return memory.stopping[id] == nil
         }
-        probes.remove(containerID: id)
         let container = pod.container(named: name)
         if isFirst {
             services.events.normal(pod, "Killing", reason.message(container: name), container: container)
         }
         services.operations.run { [weak self] in
-            self?.stop(entry, container, id: id, deadline: deadline, runsHook: isFirst && reason != .sandboxLost)
+            guard let self else { return }
+            if isFirst, reason != .sandboxLost, let container { runPreStop(entry, container, id: id, until: deadline) }
+            signal(entry, id: id)
         }
     }
 
-    private func stop(_ entry: PodEntry, _ container: PodContainer?, id: String, deadline: Double, runsHook: Bool) {
-        let pod = entry.pod
-        if runsHook, let container, container.object["lifecycle"]["preStop"].exists,
-            runtimeState.pod(entry.uid).containers[id]?.state == .running
-        {
-            do {
-                let left = max(deadline - WallClock.now(), 1)
-                try hookRunner.run(
-                    container.object["lifecycle"]["preStop"], containerID: id, container: container,
-                    podIP: entry.read { $0.podIPs.first } ?? "", timeoutSeconds: left,
-                    isCancelled: { [weak self] in self?.hasEnded(entry, id) ?? true })
-            } catch {
-                services.events.warning(pod, "FailedPreStopHook", "PreStopHook failed: \(error)", container: container)
-            }
+    private func runPreStop(_ entry: PodEntry, _ container: PodContainer, id: String, until deadline: Double) {
+        let hook = container.object["lifecycle"]["preStop"]
+        guard hook.exists, runtimeState.pod(entry.uid).containers[id]?.state == .running else { return }
+        // The planner must not kill it under the hook; the hook has its own end.
+        entry.update { _ = $0.killing.insert(id) }
+        do {
+            try hookRunner.run(
+                hook, containerID: id, container: container, podIP: entry.read { $0.podIPs.first } ?? "",
+                timeoutSeconds: max(deadline - WallClock.now(), 1),
+                isCancelled: { [weak self] in
+                    // An end of its own, or a shorter grace period.
+                    guard let self, !hasEnded(entry, id) else { return true }
+                    return entry.read { ($0.stopping[id] ?? 0) < WallClock.now() }
+                })
+        } catch {
+            services.events.warning(
+                entry.pod, "FailedPreStopHook", "PreStopHook failed: \(error)", container: container)
         }
-        // A hook that used the grace period up still leaves two seconds for the signal.
-        let left = max(deadline - WallClock.now(), runsHook ? 2 : 0)
+        entry.update { memory in
+            memory.killing.remove(id)
+            // A hook that used the grace period up still leaves two seconds for the signal.
+            memory.stopping[id] = max(memory.stopping[id] ?? 0, WallClock.now() + 2)
+        }
+    }
+
+    /// Sends the stop signal and leaves: whoever waits for the end is not in the runtime meanwhile.
+    private func signal(_ entry: PodEntry, id: String) {
+        let until = entry.read { $0.stopping[id] } ?? 0
+        let left = max(until - WallClock.now(), 1)
         do {
             _ = try services.runtime.stopContainer(
                 ["id": .string(id), "timeoutSeconds": .integer(Int64(left.rounded(.up)))],
-                deadline: WallClock.deadline(seconds: left + 30))
-            try observe(id)
+                deadline: WallClock.deadline(seconds: 0.02))
+            try stopped(entry, id: id)
+        } catch let error as PluginError where error.code == HOSTD_ERROR_DEADLINE_EXCEEDED {
+            enqueue(entry.uid, UInt64(max(until - WallClock.now(), 0.01) * 1e9))
         } catch {
-            services.log.warning(
-                "a container could not be stopped",
-                NodeLog.fields(pod, ["container": .string(id), "error": .string("\(error)")]))
+            stopFailed(entry, id: id, error)
         }
+    }
+
+    private func kill(_ entry: PodEntry, id: String) {
+        guard entry.update({ $0.killing.insert(id).inserted }) else { return }
+        services.operations.run { [weak self] in
+            guard let self else { return }
+            do {
+                _ = try services.runtime.stopContainer(
+                    ["id": .string(id), "timeoutSeconds": 0], deadline: WallClock.deadline(seconds: 30))
+                try stopped(entry, id: id)
+            } catch {
+                entry.update { _ = $0.killing.remove(id) }
+                stopFailed(entry, id: id, error)
+            }
+        }
+    }
+
+    private func stopped(_ entry: PodEntry, id: String) throws {
+        try observe(id)
         entry.update { memory in
-            // A stop that was overtaken leaves the note to the one that overtook it.
-            if memory.stopping[id] == deadline { memory.stopping[id] = nil }
+            memory.stopping[id] = nil
+            memory.killing.remove(id)
         }
-        enqueue(entry.uid, hasEnded(entry, id) ? 0 : 1_000_000_000)
+        enqueue(entry.uid, 0)
+    }
+
+    private func stopFailed(_ entry: PodEntry, id: String, _ error: any Error) {
+        services.log.warning(
+            "a container could not be stopped",
+            NodeLog.fields(entry.pod, ["container": .string(id), "error": .string("\(error)")]))
+        enqueue(entry.uid, 1_000_000_000)
     }
 
     private func hasEnded(_ entry: PodEntry, _ id: String) -> Bool {

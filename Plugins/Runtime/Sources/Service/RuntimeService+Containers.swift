@@ -210,9 +210,13 @@ extension RuntimeService {
         if seconds > 0 {
             let signal = try StopSignal.number(stopSignal(container))
             runtime_pidfd_send_signal(running.process.number, signal)
-            var until = monotonicNanoseconds() + UInt64(min(seconds, 1 << 20)) * 1_000_000_000
-            if deadline > 0 { until = min(until, deadline) }
+            let grace = monotonicNanoseconds() + UInt64(min(seconds, 1 << 20)) * 1_000_000_000
+            let until = deadline > 0 ? min(grace, deadline) : grace
             if container.ended.wait(until: until) { return }
+            // A caller that cannot wait for the whole grace period comes back at its end.
+            if until < grace {
+                throw .deadlineExceeded("container \(container.id) has its stop signal and still runs")
+            }
         }
         try end(container, milliseconds: 10_000)
     }
