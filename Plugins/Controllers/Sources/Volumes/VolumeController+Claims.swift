@@ -188,7 +188,37 @@ extension VolumeController {
                 "Two claims are bound to the same volume, this one is bound incorrectly")
             return try setPhase(claim, "Lost")
         }
-        if claim["status"]["phase"].stringValue != "Bound" { try setBound(claim, volume) }
+        if claim["status"]["phase"].stringValue != "Bound" { return try setBound(claim, volume) }
+        if VolumeMatch.requestedBytes(claim) > VolumeMatch.statusBytes(claim) { try expand(claim, volume) }
+    }
+
+    /// Makes a bound volume as large as its claim asks for by now.
+    private func expand(_ claim: JSON, _ volume: JSON) throws {
+        let wanted = VolumeMatch.requestedBytes(claim)
+        if VolumeMatch.capacityBytes(volume) >= wanted { return try setBound(claim, volume) }
+        let driver = volume["spec"]["csi"]["driver"].stringValue ?? ""
+        guard let provider = try drivers.provider(driver) else {
+            record(
+                .volumeClaims, claim, .warning, "ExternalExpanding",
+                "waiting for an external controller to expand this PVC")
+            return
+        }
+        let answer: JSON
+        do {
+            answer = try provider.expand(
+                ["volumeID": volume["spec"]["csi"]["volumeHandle"], "capacityBytes": .integer(wanted)], deadline: 0)
+        } catch let failure {
+            let error = PluginError(failure)
+            record(
+                .volumeClaims, claim, .warning, "VolumeResizeFailed",
+                "resize volume \"\(volume.name)\" failed: \(error)")
+            throw error
+        }
+        let capacity = Quantity.bytes(max(wanted, answer["capacityBytes"].integerValue ?? wanted))
+        let grown = try cluster.writer.patch(
+            .volumes, volume, ["spec": ["capacity": ["storage": .string(capacity)]]])
+        try setBound(claim, grown)
+        record(.volumeClaims, claim, .normal, "VolumeResizeSuccessful", "Resize volume succeeded")
     }
 
     private func setPhase(_ claim: JSON, _ phase: String) throws {

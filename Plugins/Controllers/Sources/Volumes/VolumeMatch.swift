@@ -16,6 +16,9 @@ enum VolumeMatch {
 
     static func capacityBytes(_ volume: JSON) -> Int64 { bytes(volume["spec"]["capacity"]["storage"]) }
 
+    /// What a claim has; 0 while it is not bound.
+    static func statusBytes(_ claim: JSON) -> Int64 { bytes(claim["status"]["capacity"]["storage"]) }
+
     private static func bytes(_ value: JSON) -> Int64 {
         // The API admits well-formed quantities alone.
         (try? Quantity(parsing: value.stringValue ?? value.integerValue.map { "\($0)" } ?? "0"))?.value ?? 0
