@@ -84,11 +84,14 @@ final class Daemon {
         _ host: PluginHost, _ services: KernelServices, _ environment: HostEnvironment, _ paths: PluginHost.Paths
     ) -> Int32 {
         do throws(PluginHost.StartFailure) {
-            try host.start(services: services.forPlugins, environment: environment, paths: paths)
+            try host.start(
+                services: services.forPlugins, environment: environment, paths: paths,
+                isCancelled: { ProcessSetup.isStopPending })
         } catch {
             log.error("\(error)")
             return ExitCode.plugin
         }
+        if ProcessSetup.isStopPending { return waitForSignals() }
         if host.activeProviders(of: "hostd.api/1").isEmpty {
             Output.line("hostd ready")
         } else {

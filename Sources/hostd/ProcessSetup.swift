@@ -38,6 +38,13 @@ enum ProcessSetup {
         dup2(STDERR_FILENO, STDOUT_FILENO)
     }
 
+    /// Whether SIGTERM or SIGINT waits to be taken.
+    static var isStopPending: Bool {
+        var set = sigset_t()
+        sigpending(&set)
+        return sigismember(&set, SIGTERM) == 1 || sigismember(&set, SIGINT) == 1
+    }
+
     /// Lets a second SIGTERM or SIGINT end the process at once.
     static func letSignalsEndTheProcess() {
         var set = sigset_t()

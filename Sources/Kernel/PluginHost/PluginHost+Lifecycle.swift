@@ -8,9 +8,12 @@ extension PluginHost {
         public let description: String
     }
 
-    /// Configures and activates everything, providers first. Throws when a plugin that is not optional fails and nobody
+    /// Configures and activates everything, providers first; leaves off between two plugins when `isCancelled` says so.
+    /// Throws when a plugin that is not optional fails and nobody
     /// else provides its roles; what was started is still to be ended by `stop` then.
-    public func start(services: Services, environment: HostEnvironment, paths: Paths) throws(StartFailure) {
+    public func start(
+        services: Services, environment: HostEnvironment, paths: Paths, isCancelled: () -> Bool = { false }
+    ) throws(StartFailure) {
         attach(services, environment)
         try checkFailures()
         let plan = ActivationOrder.plan(
@@ -31,7 +34,7 @@ extension PluginHost {
             do { try configure(instance, paths) } catch { record(error, of: instance) }
             try checkFailures()
         }
-        for instance in order where instance.failure == nil {
+        for instance in order where instance.failure == nil && !isCancelled() {
             do { try activate(instance) } catch { record(error, of: instance) }
             try checkFailures()
         }

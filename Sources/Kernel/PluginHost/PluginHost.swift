@@ -123,7 +123,8 @@ public final class PluginHost: Sendable {
 
     func record(_ failure: PluginFailure, of instance: PluginInstance) {
         instance.fail(failure)
-        for role in instance.description?.provides ?? [] { select(role) }  // The next one in order may be active already.
+        // The next one in order may be active already.
+        for role in instance.description?.provides ?? [] { select(role) }
         log.write(
             instance.settings.isOptional ? .warning : .error, "host", "plugin \(instance.name) failed",
             [

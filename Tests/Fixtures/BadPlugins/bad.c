@@ -1,8 +1,10 @@
 // One plugin that can be bad in many ways: the tests build it with -DCASE=NAME for each of them. Without a fault it is a
 // good provider of hostd.scheduler/1.
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "hostd/plugin.h"
 
@@ -11,7 +13,7 @@ enum {
     DESCRIBE_ERROR, DESCRIBE_LONG, DESCRIBE_LONG_ERROR, DESCRIBE_NOT_JSON, DESCRIBE_LONG_NAME, DESCRIBE_BAD_ROLE,
     DESCRIBE_BAD_TEXT, SCHEMA_ERROR, SCHEMA_LONG, SCHEMA_LONG_ERROR, SCHEMA_NOT_JSON, SCHEMA_BAD_KEYWORD, CONFIGURE_ERROR,
     CONFIGURE_LONG_ERROR, ACTIVATE_ERROR, ACTIVATE_LONG_ERROR, DEACTIVATE_ERROR, DEACTIVATE_LONG_ERROR, CONSTRUCTOR_PRINTS,
-    NULL_SLOTS, NO_TABLE, OTHER_ID, OTHER_SLOTS, BAD_SLOTS, REQUIRES_ABSENT, REQUIRES_ITSELF, OPTIONS, OWN_ROLE, NO_ENTRY,
+    NULL_SLOTS, NO_TABLE, OTHER_ID, OTHER_SLOTS, BAD_SLOTS, REQUIRES_ABSENT, REQUIRES_ITSELF, OPTIONS, OWN_ROLE, SLOW_ACTIVATION, NO_ENTRY,
 };
 #ifndef CASE
 #define CASE GOOD
@@ -136,7 +138,18 @@ static int32_t configure(void *self, const uint8_t *configuration, uint64_t size
     return step(error, CONFIGURE_ERROR, CONFIGURE_LONG_ERROR);
 }
 
-static int32_t activate(void *self, hostd_error *error) { return (void)self, step(error, ACTIVATE_ERROR, ACTIVATE_LONG_ERROR); }
+static int32_t activate(void *self, hostd_error *error) {
+    (void)self;
+    if (CASE == SLOW_ACTIVATION) { // Until the process is asked to stop: the signal is blocked, and so stays pending.
+        fprintf(stderr, "activating slowly\n");
+        sigset_t pending;
+        do {
+            usleep(1000);
+            sigpending(&pending);
+        } while (!sigismember(&pending, SIGTERM));
+    }
+    return step(error, ACTIVATE_ERROR, ACTIVATE_LONG_ERROR);
+}
 static int32_t deactivate(void *self, hostd_error *error) {
     return (void)self, step(error, DEACTIVATE_ERROR, DEACTIVATE_LONG_ERROR);
 }

@@ -188,6 +188,19 @@ final class CommandLineTests: XCTestCase {
         XCTAssertTrue(gone.errors.contains("no hostd answers on"), gone.errors)
     }
 
+    func testASignalDuringTheStartIsTaken() throws {
+        let directory = try ScratchDirectory()
+        let library = try Fixture.badPlugin("SLOW_ACTIVATION", in: directory, name: "slow")
+        let config = try directory.write("h.yaml", "plugins: [{name: slow, library: \(library)}]")
+        let daemon = try Spawned([
+            try Fixture.hostd(), "run", "--config", config, "--data", "\(directory.path)/d", "--log-level", "debug",
+        ])
+        try daemon.read { $0.errorText.contains("activating slowly") }
+        daemon.signal(SIGTERM)
+        XCTAssertEqual(try daemon.wait(), 0)
+        XCTAssertEqual(daemon.outputText, "", "it never was ready")
+    }
+
     func testStopOverTheControlSocket() throws {
         let directory = try ScratchDirectory()
         let config = try directory.write("h.yaml", "")

@@ -183,6 +183,9 @@ final class InterposerTests: XCTestCase {
                 binding.bind(next)
                 let previous = try XCTUnwrap(old.target)
                 XCTAssertTrue(previous.drainCalls(deadline: monotonicNow() + 10_000_000_000))
+                XCTAssertTrue(previous.drainOperations(deadline: monotonicNow() + 10_000_000_000))
+                previous.retire()
+                XCTAssertEqual(previous.figures().calls, 0)
                 old.provider?.isOver.store(true, ordering: .releasing)
                 old = (provider, next)
                 while provider.calls.load(ordering: .relaxed) < 20 { sched_yield() }
