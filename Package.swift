@@ -5,6 +5,7 @@
 // To build only a part while working on it, name targets: HOSTD_TARGETS=Network swift build --build-tests
 // keeps only the products and test targets whose names begin with one of the names given (comma-separated).
 
+import Foundation
 import PackageDescription
 
 let strict: [SwiftSetting] = [.treatAllWarnings(as: .error)]
@@ -121,6 +122,12 @@ if let only = Context.environment["HOSTD_TARGETS"]?.split(separator: ",").map(St
         plugins.contains { (target.name == "\($0)Entry" || target.name == $0) && !wanted($0) }
     }
     targets.removeAll { $0.type == .executable && !wanted($0.name) }
+}
+
+// READMEs and texts that C embeds are no sources.
+for target in targets {
+    guard let path = target.path, let files = FileManager.default.enumerator(atPath: "\(Context.packageDirectory)/\(path)") else { continue }
+    target.exclude += files.compactMap { $0 as? String }.filter { $0.hasSuffix(".md") || $0.hasSuffix(".txt") }
 }
 
 let package = Package(name: "hostd", products: products, targets: targets, swiftLanguageModes: [.v6])

@@ -107,7 +107,7 @@ public final class Reconcile: @unchecked Sendable {  // All state is behind `loc
     }
 }
 
-/// The series of one queue, under the names that Kubernetes' controllers use.
+/// The series of one queue, under the names that such queues have in other orchestrators.
 struct QueueMetrics: Sendable {
     let depth, adds, retries, running, waited, worked: UInt64
     let metrics: Metrics
