@@ -333,6 +333,33 @@ final class APIServerTests: XCTestCase {
         XCTAssertEqual(try server.request("GET", maps, token: token).status, 401, "its account is gone")
     }
 
+    func testNobodyGrantsMoreThanTheyMay() throws {
+        let root = "/apis/rbac.authorization.k8s.io/v1"
+        func binding(_ name: String, _ role: String, _ user: String) -> JSON {
+            [
+                "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": ["name": .string(name)],
+                "roleRef": ["apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": .string(role)],
+                "subjects": [["kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": .string(user)]],
+            ]
+        }
+        let path = root + "/namespaces/default/rolebindings"
+        XCTAssertEqual(try server.request("POST", path, binding("a", "admin", "ann")).status, 201)
+        let asAnn = ["Impersonate-User": "ann"]
+        let deadline = monotonicNanoseconds() + 5_000_000_000
+        while try server.request("GET", path, headers: asAnn).status != 200 {
+            guard monotonicNanoseconds() < deadline else { return XCTFail("the binding does not take effect") }
+        }
+        XCTAssertEqual(try server.request("POST", path, binding("b", "view", "bob"), headers: asAnn).status, 201)
+        let more = try server.request("POST", path, binding("c", "cluster-admin", "bob"), headers: asAnn)
+        XCTAssertEqual(more.status, 403)
+        XCTAssertTrue(more.text.contains("not currently held"), more.text)
+        let role: JSON = [
+            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": ["name": "r"],
+            "rules": [["verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]]],
+        ]
+        XCTAssertEqual(try server.request("POST", root + "/namespaces/default/roles", role, headers: asAnn).status, 403)
+    }
+
     func testClientCertificates() throws {
         func credential(_ name: String) throws -> (certificate: [UInt8], key: [UInt8]) {
             (try AtomicFile.read(server.directory + "/pki/\(name).crt"), try AtomicFile.read(server.directory + "/pki/\(name).key"))

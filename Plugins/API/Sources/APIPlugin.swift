@@ -29,7 +29,7 @@ public final class APIPlugin: Plugin {
 
     private let host: Host
     private let state = Mutex(State())
-    private let provider = InProcessProvider()
+    let provider = InProcessProvider()
 
     public init(host: Host) throws { self.host = host }
 

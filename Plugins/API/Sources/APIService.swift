@@ -39,7 +39,8 @@ final class APIService: Sendable {
             .init(
                 store: store, resources: resources, rules: SchemaRules(), authorizer: authorizer,
                 admission: Admission(
-                    store: store, services: ServiceAllocator(store: store, range: settings.serviceRange)),
+                    store: store, services: ServiceAllocator(store: store, range: settings.serviceRange),
+                    authorizer: authorizer),
                 discovery: Discovery(resources: resources, address: settings.listen.description),
                 extensions: ExtensionRoutes(),
                 tokens: try TokenAuthority(

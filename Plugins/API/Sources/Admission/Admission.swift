@@ -6,10 +6,12 @@ import PluginKit
 final class Admission: Sendable {
     private let store: StoreClient
     private let services: ServiceAllocator
+    private let escalation: EscalationCheck
 
-    init(store: StoreClient, services: ServiceAllocator) {
+    init(store: StoreClient, services: ServiceAllocator, authorizer: Authorizer) {
         self.store = store
         self.services = services
+        escalation = EscalationCheck(store: store, authorizer: authorizer)
     }
 
     /// Changes a new object, or refuses it.
@@ -29,6 +31,8 @@ final class Admission: Sendable {
             return [.put(Self.defaultServiceAccount(of: object))]
         case "services": return try services.allocate(&object, resource)
         case "persistentvolumeclaims": try setDefaultClass(&object)
+        case let other where other.hasSuffix(".rbac.authorization.k8s.io"):
+            try escalation.check(object, resource, context)
         case "priorityclasses.scheduling.k8s.io": try checkPriorityClass(object, resource, context)
         default: break
         }
@@ -44,6 +48,8 @@ final class Admission: Sendable {
         case "namespaces":
             object["metadata"]["labels"]["kubernetes.io/metadata.name"] = .string(object.name)
         case "services": return try services.reallocate(&object, present, resource)
+        case let other where other.hasSuffix(".rbac.authorization.k8s.io"):
+            try escalation.check(object, resource, context)
         default: break
         }
         return []

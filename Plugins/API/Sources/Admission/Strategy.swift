@@ -77,9 +77,13 @@ enum Strategy {
     }
 
     /// Advances the generation when the spec has changed.
-    static func countGeneration(_ object: inout JSON, _ before: JSON, _ resource: Resource) {
+    static func countGeneration(
+        _ object: inout JSON, _ before: JSON, _ resource: Resource, _ scope: Scope = .main
+    ) {
         guard resource.hasGeneration else { return }
-        let changed = object["spec"] != before["spec"]
+        // That a pod gets its node is no change of what is wanted of it.
+        let isBinding = resource.qualified == "pods" && scope == .whole
+        let changed = !isBinding && object["spec"] != before["spec"]
         object.generation = max(before.generation, 1) + (changed ? 1 : 0)
     }
 

@@ -1,20 +1,30 @@
 import Objects
+import PluginKit
 
 /// Between HTTPS and the API's requests: authenticates, reads what matters of the head, answers.
 final class HTTPFront: HTTPHandler {
     private let pipeline: RequestPipeline
     private let authenticator: Authenticator
+    private let metrics: RequestMetrics
 
     init(pipeline: RequestPipeline) {
         self.pipeline = pipeline
         authenticator = Authenticator(tokens: pipeline.tokens, authorizer: pipeline.authorizer)
+        metrics = RequestMetrics(pipeline.host)
     }
 
     func handle(_ exchange: HTTPExchange) {
+        let start = monotonicNanoseconds()
+        let verb = exchange.head.method
+        let metrics = metrics
+        let respond: Responder = { response in
+            metrics.record(verb: verb, status: response.status, nanoseconds: monotonicNanoseconds() - start)
+            exchange.respond(response)
+        }
         do {
-            pipeline.handle(try request(exchange)) { exchange.respond($0) }
+            pipeline.handle(try request(exchange), respond: respond)
         } catch {
-            exchange.respond(.failure(error))
+            respond(.failure(error))
         }
     }
 

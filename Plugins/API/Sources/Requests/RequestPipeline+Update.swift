@@ -226,7 +226,7 @@ extension RequestPipeline {
         let steps = try admission.admitUpdate(&object, present, stored, update.scope, context)
         object = StoredObject.normalized(object)
         let before = StoredObject.normalized(present)
-        Strategy.countGeneration(&object, before, stored)
+        Strategy.countGeneration(&object, before, stored, update.scope)
         if object == before { return .unchanged }
         let causes = rules.validateUpdate(of: object, from: before, stored, update.scope)
         guard causes.isEmpty else { throw .invalid(resource, object.name, causes.deduplicated()) }
