@@ -77,7 +77,8 @@ final class ValidationRule: Sendable {
         switch step {
         case .field(let name):
             let next = value[name]
-            if next.isNull, rest.count > 1 { return }
+            // What is required below an absent object is missing as well; other rules have nothing to look at there.
+            if next.isNull, rest.count > 1, self.name != "required" { return }
             visit(next, rest.dropFirst(), place.isEmpty ? name : place + "." + name, body)
         case .elements:
             for (index, element) in value.arrayValue.enumerated() {

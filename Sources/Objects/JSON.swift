@@ -2,7 +2,7 @@ import Glibc
 
 /// A JSON value (RFC 8259), and with it any Kubernetes object: hostd keeps objects as trees of this type.
 ///
-/// Integers that fit 64 bits stay integers; every other number is a double. Strings compare by their bytes,
+/// Integers that fit 64 bits stay integers; every other number is a double, and numbers compare by value. Strings compare by their bytes,
 /// not by Unicode equivalence, because an object whose text changed its normal form has changed.
 public enum JSON: Sendable {
     case null
@@ -21,6 +21,7 @@ extension JSON: Hashable {
         case (.bool(let a), .bool(let b)): a == b
         case (.integer(let a), .integer(let b)): a == b
         case (.number(let a), .number(let b)): a == b
+        case (.integer(let a), .number(let b)), (.number(let b), .integer(let a)): Int64(exactly: b) == a
         case (.string(let a), .string(let b)): a.hasSameBytes(as: b)
         case (.array(let a), .array(let b)): a == b
         case (.object(let a), .object(let b)): a == b
@@ -33,7 +34,8 @@ extension JSON: Hashable {
         case .null: hasher.combine(0 as UInt8)
         case .bool(let value): hasher.combine(value)
         case .integer(let value): hasher.combine(value)
-        case .number(let value): hasher.combine(value)
+        case .number(let value):
+            if let integer = Int64(exactly: value) { hasher.combine(integer) } else { hasher.combine(value) }
         case .string(let value): value.hashBytes(into: &hasher)
         case .array(let elements): hasher.combine(elements)
         case .object(let object): hasher.combine(object)

@@ -67,7 +67,7 @@ private struct Application {
         case "test":
             let expected = try value(operation)
             let found = try get(path, orNull: expected.isNull)
-            if !Self.isEqual(found, expected) { throw fail(.testFailed, "testing value \(path) failed") }
+            if found != expected { throw fail(.testFailed, "testing value \(path) failed") }
         case "move":
             let source = try pointer(operation, "from")
             if path.tokens.count > source.tokens.count, path.tokens.starts(with: source.tokens) {
@@ -201,14 +201,6 @@ private struct Application {
             token.utf8.allSatisfy({ $0 &- UInt8(ascii: "0") < 10 })
         else { return nil }
         return Int(token)
-    }
-
-    /// RFC 6902 compares numbers by their value.
-    private static func isEqual(_ left: JSON, _ right: JSON) -> Bool {
-        switch (left, right) {
-        case (.integer, .number), (.number, .integer): left.doubleValue == right.doubleValue
-        default: left == right
-        }
     }
 }
 

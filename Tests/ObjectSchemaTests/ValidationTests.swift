@@ -294,6 +294,12 @@ final class ValidationTests: XCTestCase {
                 ]
             ),
             (
+                [
+                    "apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": ["name": "c"],
+                    "spec": ["accessModes": ["ReadWriteOnce"]],
+                ], ["spec.resources.requests.storage: Required value"]
+            ),
+            (
                 ["apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": ["name": "c"]],
                 ["provisioner: Required value"]
             ),

@@ -121,4 +121,38 @@ final class JSONParserTests: XCTestCase {
         XCTAssertEqual(value["key-6"], 6)
         XCTAssertThrowsError(try JSON(parsing: text.dropLast() + ",\"key-77\":1}"))
     }
+
+    /// Damaged text either fails with a place inside of it or is JSON again: what was read writes and reads the same.
+    func testDamagedTextNeverSurprises() throws {
+        let seed = Array(
+            #"{"a":[1,-2.5e3,"x\u00e9\n",{"b":null,"c":true}],"creationTimestamp":"2026","é":{},"d":[[],[{}]]}"#.utf8)
+        let alphabet = Array("{}[]\",:\\u0123456789eE+-.tfn \u{e9}\n".utf8) + [0x00, 0xC3, 0xFF]
+        var state: UInt64 = 0x9E37_79B9_7F4A_7C15
+        func next(_ bound: Int) -> Int {
+            state ^= state << 13
+            state ^= state >> 7
+            state ^= state << 17
+            return Int(state % UInt64(bound))
+        }
+        var accepted = 0
+        for _ in 0..<20_000 {
+            var bytes = seed
+            for _ in 0...next(3) {
+                let position = next(bytes.count)
+                switch next(3) {
+                case 0: bytes[position] = alphabet[next(alphabet.count)]
+                case 1: bytes.remove(at: position)
+                default: bytes.insert(alphabet[next(alphabet.count)], at: position)
+                }
+            }
+            do {
+                let value = try JSON(parsing: bytes)
+                accepted += 1
+                XCTAssertEqual(try JSON(parsing: value.serialized()), value)
+            } catch {
+                XCTAssertTrue((0...bytes.count).contains(error.offset), "\(error)")
+            }
+        }
+        XCTAssertGreaterThan(accepted, 100)
+    }
 }

@@ -33,6 +33,8 @@ final class JSONTests: XCTestCase {
         let twoForms: JSON = ["\u{e9}": 1, "e\u{301}": 2]
         XCTAssertEqual(twoForms.count, 2)
         XCTAssertNotEqual(1 as JSON, 1.5)
+        XCTAssertEqual(1 as JSON, 1.0)
+        XCTAssertEqual((1 as JSON).hashValue, (1.0 as JSON).hashValue)
     }
 
     func testMetadata() {
