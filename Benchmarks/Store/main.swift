@@ -93,7 +93,9 @@ func openStore(_ name: String) -> StateStore {
 }
 
 /// `writers` threads that create objects one after another for `seconds`.
-func measureWrites(_ table: Table, writers: Int, seconds: Double, prefix: String) -> (perSecond: Double, latency: Durations) {
+func measureWrites(_ table: Table, writers: Int, seconds: Double, prefix: String) -> (
+    count: Int, perSecond: Double, latency: Durations
+) {
     let all = Mutex<[UInt64]>([])
     let value = [UInt8](repeating: 0x61, count: valueSize)
     let start = now()
@@ -115,7 +117,7 @@ func measureWrites(_ table: Table, writers: Int, seconds: Double, prefix: String
     }
     for thread in threads { thread.join() }
     let durations = all.withLock { $0 }
-    return (Double(durations.count) / (Double(now() - start) / 1e9), Durations(durations))
+    return (durations.count, Double(durations.count) / (Double(now() - start) / 1e9), Durations(durations))
 }
 
 /// A writer and a watch: how long after the call began the write had returned, and the event had come.
@@ -173,6 +175,23 @@ func measureReads(_ table: Table, keys: Int) -> (gets: Double, list: Double) {
     return (perGet, Double(now() - start) / Double(lists) / 1000)
 }
 
+/// "keys" and "bytes" of the store's status.
+func objectsAndBytes(_ table: Table) -> (keys: Int, bytes: Int) {
+    var json = hostd_buffer()
+    var error = hostd_error()
+    if table.functions.status(table.this, &json, &error) != HOSTD_OK { fail("status") }
+    defer { json.release?(json.context) }
+    let text = String(decoding: UnsafeBufferPointer(start: json.data, count: Int(json.size)), as: UTF8.self)
+    func number(_ name: String) -> Int {
+        for member in text.split(separator: ",") {
+            let parts = member.split(separator: ":")
+            if parts.count == 2 && parts[0] == "\"\(name)\"" { return Int(parts[1]) ?? 0 }
+        }
+        return 0
+    }
+    return (number("keys"), number("bytes"))
+}
+
 func removeDirectory(_ name: String) {
     guard let stream = opendir(base + "/" + name) else { return }
     while let entry = readdir(stream) {
@@ -192,12 +211,15 @@ func report(_ line: String) {
 }
 
 let name = "hostd-store-benchmark-\(getpid())"
+let startMemory = residentMemory()
 let before = now()
 let store = openStore(name)
 report("open, fresh directory: \(rounded(Double(now() - before) / 1e6)) ms")
 let table = Table(store)
+var singleKeys = 0
 for round in 1...2 {
     let single = measureWrites(table, writers: 1, seconds: 2, prefix: round == 1 ? "single" : "single2")
+    if round == 1 { singleKeys = single.count }
     report("1 writer: \(Int(single.perSecond)) durable creates of \(valueSize) B per second, \(single.latency.text)")
     let many = measureWrites(table, writers: 64, seconds: 2, prefix: "many\(round)")
     report("64 writers: \(Int(many.perSecond)) durable creates per second, \(many.latency.text)")
@@ -205,9 +227,12 @@ for round in 1...2 {
 let watched = measureWatch(table, count: 3000)
 report("create with one watch: commit \(watched.commit.text); event \(watched.event.text); "
     + "ratio of p50s \(rounded(watched.event.microseconds(0.5) / watched.commit.microseconds(0.5)))")
-let reads = measureReads(table, keys: 1000)
+let reads = measureReads(table, keys: min(1000, singleKeys))
 report("get: \(Int(reads.gets)) ns; list of 500: \(Int(reads.list)) µs")
-report("resident memory: \(residentMemory() / 1024) MiB")
+let objects = objectsAndBytes(table)
+let payload = objects.keys * (valueSize + 60)
+report("resident memory: \(residentMemory() / 1024) MiB with \(objects.keys) objects; beyond their keys, labels and values "
+    + "\((residentMemory() * 1024 - startMemory * 1024 - payload) / max(1, objects.keys)) B each")
 store.close()
 let reopening = now()
 let again = openStore(name)
