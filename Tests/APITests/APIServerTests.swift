@@ -62,8 +62,10 @@ final class APIServerTests: XCTestCase {
         XCTAssertEqual(try patched.json["data"], ["k": "w", "n": "1"])
         let operations: JSON = [["op": "test", "path": "/data/n", "value": "1"], ["op": "remove", "path": "/data/n"]]
         XCTAssertEqual(
-            try server.request("PATCH", maps + "/a", operations, headers: ["Content-Type": "application/json-patch+json"])
-                .json["data"], ["k": "w"])
+            try server.request(
+                "PATCH", maps + "/a", operations, headers: ["Content-Type": "application/json-patch+json"]
+            )
+            .json["data"], ["k": "w"])
         let deleted = try server.request("DELETE", maps + "/a")
         XCTAssertEqual(try deleted.json["status"], "Success")
         XCTAssertEqual(try server.request("GET", maps + "/a").status, 404)
@@ -78,7 +80,8 @@ final class APIServerTests: XCTestCase {
         XCTAssertEqual(created["status"], [:])
         XCTAssertEqual(created.generation, 1)
         let status = try server.request(
-            "PUT", path + "/web/status", created.with("status", ["replicas": 3]).with("spec", created["spec"])).json
+            "PUT", path + "/web/status", created.with("status", ["replicas": 3]).with("spec", created["spec"])
+        ).json
         XCTAssertEqual(status["status"]["replicas"], 3)
         XCTAssertEqual(status.generation, 1)
         let scale = try server.request("GET", path + "/web/scale").json
@@ -98,11 +101,14 @@ final class APIServerTests: XCTestCase {
 
     func testNamesAndNamespaces() throws {
         let generated = try server.request(
-            "POST", maps, ["apiVersion": "v1", "kind": "ConfigMap", "metadata": ["generateName": "a-"]]).json
+            "POST", maps, ["apiVersion": "v1", "kind": "ConfigMap", "metadata": ["generateName": "a-"]]
+        ).json
         XCTAssertTrue(generated.name.hasPrefix("a-") && generated.name.utf8.count == 7)
         XCTAssertEqual(try server.request("POST", "/api/v1/namespaces/none/configmaps", map("a")).status, 404)
         XCTAssertEqual(try server.request("POST", maps, map("Bad_Name")).status, 422)
-        XCTAssertEqual(try server.request("POST", maps, map("a").with("metadata", ["namespace": "other", "name": "a"])).status, 400)
+        XCTAssertEqual(
+            try server.request("POST", maps, map("a").with("metadata", ["namespace": "other", "name": "a"])).status, 400
+        )
         let namespace: JSON = ["apiVersion": "v1", "kind": "Namespace", "metadata": ["name": "n"]]
         XCTAssertEqual(try server.request("POST", "/api/v1/namespaces", namespace).status, 201)
         XCTAssertEqual(try server.request("GET", "/api/v1/namespaces/n/serviceaccounts/default").status, 200)
@@ -111,7 +117,8 @@ final class APIServerTests: XCTestCase {
         XCTAssertEqual(refused.status, 403)
         XCTAssertEqual(try refused.json["details"]["causes"][0]["reason"], "NamespaceTerminating")
         let present = try server.request("GET", "/api/v1/namespaces/n").json
-        XCTAssertEqual(try server.request("PUT", "/api/v1/namespaces/n/finalize", present.with("spec", [:])).status, 200)
+        XCTAssertEqual(
+            try server.request("PUT", "/api/v1/namespaces/n/finalize", present.with("spec", [:])).status, 200)
         XCTAssertEqual(try server.request("GET", "/api/v1/namespaces/n").status, 404)
         XCTAssertEqual(try server.request("DELETE", "/api/v1/namespaces/default").status, 403)
     }
@@ -122,15 +129,19 @@ final class APIServerTests: XCTestCase {
         let unknown = map("a").with("foo", 1)
         let warned = try server.request("POST", maps + "?dryRun=All", unknown)
         XCTAssertEqual(warned.headers["warning"], #"299 - "unknown field \"foo\"""#)
-        XCTAssertNil(try server.request("POST", maps + "?dryRun=All&fieldValidation=Ignore", unknown).headers["warning"])
+        XCTAssertNil(
+            try server.request("POST", maps + "?dryRun=All&fieldValidation=Ignore", unknown).headers["warning"])
         let strict = try server.request("POST", maps + "?fieldValidation=Strict", unknown)
         XCTAssertEqual(strict.status, 400)
         XCTAssertTrue(try strict.json["message"].stringValue?.contains("unknown field \"foo\"") ?? false)
-        XCTAssertEqual(try server.request("POST", maps, map("a").with("data", ["k": 1])).status, 400, "a value of a wrong type")
+        XCTAssertEqual(
+            try server.request("POST", maps, map("a").with("data", ["k": 1])).status, 400, "a value of a wrong type")
     }
 
     func testListsPagesAndSelectors() throws {
-        for number in 0..<5 { _ = try server.request("POST", maps, map("m\(number)", labels: ["n": .string("\(number)")])) }
+        for number in 0..<5 {
+            _ = try server.request("POST", maps, map("m\(number)", labels: ["n": .string("\(number)")]))
+        }
         let first = try server.request("GET", maps + "?limit=2").json
         XCTAssertEqual(first["items"].arrayValue.map(\.name), ["m0", "m1"])
         XCTAssertEqual(first.metadata["remainingItemCount"], 3)
@@ -139,14 +150,17 @@ final class APIServerTests: XCTestCase {
         let second = try server.request("GET", maps + "?limit=9&continue=\(token)").json
         XCTAssertEqual(second["items"].arrayValue.map(\.name), ["m2", "m3", "m4"], "as it was at the first page")
         XCTAssertEqual(
-            try server.request("GET", maps + "?labelSelector=n+in+(1,3)").json["items"].arrayValue.map(\.name), ["m1", "m3"])
+            try server.request("GET", maps + "?labelSelector=n+in+(1,3)").json["items"].arrayValue.map(\.name),
+            ["m1", "m3"])
         XCTAssertEqual(
-            try server.request("GET", "/api/v1/configmaps?fieldSelector=metadata.name%3Dm4").json["items"].arrayValue.count, 1)
+            try server.request("GET", "/api/v1/configmaps?fieldSelector=metadata.name%3Dm4").json["items"].arrayValue
+                .count, 1)
         XCTAssertEqual(try server.request("GET", maps + "?fieldSelector=data.k%3D1").status, 400)
         XCTAssertEqual(try server.request("GET", maps + "?continue=x").status, 400)
         let revision = try XCTUnwrap(first.metadata["resourceVersion"].stringValue)
         XCTAssertEqual(
-            try server.request("GET", maps + "?resourceVersion=\(revision)&resourceVersionMatch=Exact").json["items"].arrayValue.count, 5)
+            try server.request("GET", maps + "?resourceVersion=\(revision)&resourceVersionMatch=Exact").json["items"]
+                .arrayValue.count, 5)
         XCTAssertEqual(try server.request("GET", maps + "?resourceVersion=99999999").status, 504)
         let gone = try server.request("DELETE", maps + "?labelSelector=n")
         XCTAssertEqual(try gone.json["items"].arrayValue.count, 5)
@@ -158,14 +172,18 @@ final class APIServerTests: XCTestCase {
         let table = try server.request(
             "GET", maps, headers: ["Accept": "application/json;as=Table;v=v1;g=meta.k8s.io,application/json"])
         XCTAssertEqual(table.headers["content-type"], "application/json;as=Table;g=meta.k8s.io;v=v1")
-        XCTAssertEqual(try table.json["columnDefinitions"].arrayValue.compactMap { $0["name"].stringValue }, ["Name", "Data", "Age"])
+        XCTAssertEqual(
+            try table.json["columnDefinitions"].arrayValue.compactMap { $0["name"].stringValue },
+            ["Name", "Data", "Age"])
         XCTAssertEqual(try table.json["rows"][0]["cells"][0], "a")
         XCTAssertEqual(try table.json["rows"][0]["object"].kind, "PartialObjectMetadata")
         let partial = try server.request(
-            "GET", maps, headers: ["Accept": "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io"]).json
+            "GET", maps, headers: ["Accept": "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io"]
+        ).json
         XCTAssertEqual(partial.kind, "PartialObjectMetadataList")
         XCTAssertTrue(partial["items"][0]["data"].isNull)
-        XCTAssertEqual(try server.request("GET", maps, headers: ["Accept": "application/vnd.kubernetes.protobuf"]).status, 406)
+        XCTAssertEqual(
+            try server.request("GET", maps, headers: ["Accept": "application/vnd.kubernetes.protobuf"]).status, 406)
     }
 
     // MARK: - Watches
@@ -238,7 +256,9 @@ final class APIServerTests: XCTestCase {
         XCTAssertEqual(created["spec"]["priority"], 0)
         XCTAssertEqual(created["spec"]["volumes"].arrayValue.count, 1)
         XCTAssertEqual(created["status"]["phase"], "Pending")
-        let binding: JSON = ["apiVersion": "v1", "kind": "Binding", "metadata": ["name": "p"], "target": ["kind": "Node", "name": "n1"]]
+        let binding: JSON = [
+            "apiVersion": "v1", "kind": "Binding", "metadata": ["name": "p"], "target": ["kind": "Node", "name": "n1"],
+        ]
         XCTAssertEqual(try server.inProcess("POST", pods + "/p/binding", binding).code, 201)
         XCTAssertEqual(try server.inProcess("POST", pods + "/p/binding", binding).code, 409, "it has a node")
         let bound = try server.request("GET", pods + "/p").json
@@ -249,10 +269,15 @@ final class APIServerTests: XCTestCase {
         XCTAssertNotNil(pending.deletionTimestamp)
         let options: JSON = ["gracePeriodSeconds": 0, "preconditions": ["uid": "other"]]
         XCTAssertEqual(try server.inProcess("DELETE", pods + "/p", options).code, 409)
-        XCTAssertEqual(try server.inProcess("DELETE", pods + "/p", options.with("preconditions", ["uid": .string(created.uid)])).code, 200)
+        XCTAssertEqual(
+            try server.inProcess("DELETE", pods + "/p", options.with("preconditions", ["uid": .string(created.uid)]))
+                .code, 200)
         XCTAssertEqual(try server.request("GET", pods + "/p").status, 404)
         XCTAssertEqual(
-            try server.request("POST", pods, pod("q").with("spec", ["serviceAccountName": "none", "containers": [["name": "c", "image": "i"]]])).status,
+            try server.request(
+                "POST", pods,
+                pod("q").with("spec", ["serviceAccountName": "none", "containers": [["name": "c", "image": "i"]]])
+            ).status,
             403)
     }
 
@@ -267,7 +292,8 @@ final class APIServerTests: XCTestCase {
         let twice = try server.request("POST", services, service("b", ["clusterIP": "10.96.0.20", "ports": ports]))
         XCTAssertEqual(twice.status, 422)
         XCTAssertTrue(twice.text.contains("provided IP is already allocated"), twice.text)
-        XCTAssertEqual(try server.request("POST", services, service("b", ["clusterIP": "10.1.0.1", "ports": ports])).status, 422)
+        XCTAssertEqual(
+            try server.request("POST", services, service("b", ["clusterIP": "10.1.0.1", "ports": ports])).status, 422)
         XCTAssertEqual(try server.request("DELETE", services + "/a").status, 200)
         XCTAssertEqual(try server.request("POST", services, fixed).status, 201, "given back")
         let node = try server.request("POST", services, service("n", ["type": "NodePort", "ports": ports])).json
@@ -310,7 +336,9 @@ final class APIServerTests: XCTestCase {
         XCTAssertEqual(try server.request("GET", "/livez", token: nil).text, "ok")
         XCTAssertEqual(try server.request("GET", "/version", token: nil).json["minor"], "36")
         let tokenPath = "/api/v1/namespaces/default/serviceaccounts/default/token"
-        let review: JSON = ["apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": ["expirationSeconds": 3600]]
+        let review: JSON = [
+            "apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": ["expirationSeconds": 3600],
+        ]
         let answer = try server.request("POST", tokenPath, review)
         let token = try XCTUnwrap(answer.json["status"]["token"].stringValue)
         let denied = try server.request("GET", maps, token: token)
@@ -324,7 +352,8 @@ final class APIServerTests: XCTestCase {
             "subjects": [["kind": "ServiceAccount", "name": "default", "namespace": "default"]],
         ]
         XCTAssertEqual(
-            try server.request("POST", "/apis/rbac.authorization.k8s.io/v1/namespaces/default/rolebindings", binding).status, 201)
+            try server.request("POST", "/apis/rbac.authorization.k8s.io/v1/namespaces/default/rolebindings", binding)
+                .status, 201)
         let deadline = monotonicNanoseconds() + 5_000_000_000
         while try server.request("GET", maps, token: token).status != 200 {
             guard monotonicNanoseconds() < deadline else { return XCTFail("the binding does not take effect") }
@@ -337,7 +366,8 @@ final class APIServerTests: XCTestCase {
         let root = "/apis/rbac.authorization.k8s.io/v1"
         func binding(_ name: String, _ role: String, _ user: String) -> JSON {
             [
-                "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": ["name": .string(name)],
+                "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",
+                "metadata": ["name": .string(name)],
                 "roleRef": ["apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": .string(role)],
                 "subjects": [["kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": .string(user)]],
             ]
@@ -362,7 +392,10 @@ final class APIServerTests: XCTestCase {
 
     func testClientCertificates() throws {
         func credential(_ name: String) throws -> (certificate: [UInt8], key: [UInt8]) {
-            (try AtomicFile.read(server.directory + "/pki/\(name).crt"), try AtomicFile.read(server.directory + "/pki/\(name).key"))
+            (
+                try AtomicFile.read(server.directory + "/pki/\(name).crt"),
+                try AtomicFile.read(server.directory + "/pki/\(name).key")
+            )
         }
         let admin = try credential("admin")
         let client = try TLSClient(port: server.port, certificate: admin.certificate, key: admin.key)
@@ -383,10 +416,12 @@ final class APIServerTests: XCTestCase {
     func testDiscovery() throws {
         XCTAssertEqual(try server.request("GET", "/api").json["versions"], ["v1"])
         let list = try server.request("GET", "/apis/apps/v1").json
-        XCTAssertTrue(list["resources"].arrayValue.contains { $0["name"] == "deployments/scale" && $0["kind"] == "Scale" })
+        XCTAssertTrue(
+            list["resources"].arrayValue.contains { $0["name"] == "deployments/scale" && $0["kind"] == "Scale" })
         let aggregated = try server.request(
             "GET", "/apis",
-            headers: ["Accept": "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json"])
+            headers: ["Accept": "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json"]
+        )
         XCTAssertEqual(
             aggregated.headers["content-type"], "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList")
         XCTAssertEqual(try aggregated.json.apiVersion, "apidiscovery.k8s.io/v2")

@@ -9,7 +9,8 @@ final class AuthorizerTests: XCTestCase {
     override func setUp() {
         func role(_ name: String, _ rules: JSON) {
             authorizer.update(
-                resource: "clusterroles.rbac.authorization.k8s.io", key: "clusterroles.rbac.authorization.k8s.io//\(name)",
+                resource: "clusterroles.rbac.authorization.k8s.io",
+                key: "clusterroles.rbac.authorization.k8s.io//\(name)",
                 object: ["metadata": ["name": .string(name)], "rules": rules])
         }
         role("reader", [["verbs": ["get", "list"], "apiGroups": [""], "resources": ["pods", "pods/log"]]])
@@ -26,7 +27,8 @@ final class AuthorizerTests: XCTestCase {
     private func bind(_ name: String, _ role: String, _ subject: JSON, namespace: String = "") {
         let kind = namespace.isEmpty ? "clusterrolebindings" : "rolebindings"
         authorizer.update(
-            resource: "\(kind).rbac.authorization.k8s.io", key: "\(kind).rbac.authorization.k8s.io/\(namespace)/\(name)",
+            resource: "\(kind).rbac.authorization.k8s.io",
+            key: "\(kind).rbac.authorization.k8s.io/\(namespace)/\(name)",
             object: [
                 "metadata": ["name": .string(name), "namespace": .string(namespace)],
                 "roleRef": ["kind": "ClusterRole", "name": .string(role)], "subjects": [subject],
@@ -41,21 +43,34 @@ final class AuthorizerTests: XCTestCase {
         let rows: [(UserInfo, Authorizer.Attributes, Bool, String)] = [
             (ann, .init(verb: "get", resource: "pods", namespace: "n"), true, "by a cluster role"),
             (ann, .init(verb: "delete", resource: "pods", namespace: "n"), false, "another verb"),
-            (ann, .init(verb: "get", resource: "pods", subresource: "log", namespace: "n"), true, "a named subresource"),
-            (ann, .init(verb: "get", resource: "pods", subresource: "exec", namespace: "n"), false, "another subresource"),
+            (
+                ann, .init(verb: "get", resource: "pods", subresource: "log", namespace: "n"), true,
+                "a named subresource"
+            ),
+            (
+                ann, .init(verb: "get", resource: "pods", subresource: "exec", namespace: "n"), false,
+                "another subresource"
+            ),
             (ann, .init(verb: "get", group: "apps", resource: "pods"), false, "another group"),
-            (ann, .init(verb: "patch", group: "apps", resource: "deployments", subresource: "status"), true, "any status"),
+            (
+                ann, .init(verb: "patch", group: "apps", resource: "deployments", subresource: "status"), true,
+                "any status"
+            ),
             (bob, .init(verb: "delete", group: "apps", resource: "deployments", name: "web"), true, "the named one"),
             (bob, .init(verb: "delete", group: "apps", resource: "deployments", name: "db"), false, "another name"),
             (bob, .init(verb: "list", group: "apps", resource: "deployments"), false, "a list has no name"),
-            (bob, .init(verb: "get", path: "/metrics"), true, "a path"), (bob, .init(verb: "get", path: "/healthz/ping"), true, "below a path"),
+            (bob, .init(verb: "get", path: "/metrics"), true, "a path"),
+            (bob, .init(verb: "get", path: "/healthz/ping"), true, "below a path"),
             (bob, .init(verb: "get", path: "/version"), false, "another path"),
             (account, .init(verb: "get", resource: "pods", namespace: "y"), true, "in the binding's namespace"),
             (account, .init(verb: "get", resource: "pods", namespace: "x"), false, "in another"),
-            (account, .init(verb: "list", resource: "pods"), false, "in all"), (root, .init(verb: "x", resource: "y"), true, "masters"),
+            (account, .init(verb: "list", resource: "pods"), false, "in all"),
+            (root, .init(verb: "x", resource: "y"), true, "masters"),
             (.anonymous, .init(verb: "get", resource: "pods"), false, "nobody"),
         ]
-        for (user, wanted, expected, reason) in rows { XCTAssertEqual(authorizer.allows(user, wanted), expected, reason) }
+        for (user, wanted, expected, reason) in rows {
+            XCTAssertEqual(authorizer.allows(user, wanted), expected, reason)
+        }
     }
 
     func testRemovedBindingsCountNoMore() {
@@ -74,7 +89,9 @@ final class AuthorizerTests: XCTestCase {
         }
         let user = UserInfo(name: "u", groups: ["system:authenticated"])
         XCTAssertTrue(fresh.allows(user, .init(verb: "get", path: "/apis/apps/v1")))
-        XCTAssertTrue(fresh.allows(user, .init(verb: "create", group: "authorization.k8s.io", resource: "selfsubjectaccessreviews")))
+        XCTAssertTrue(
+            fresh.allows(
+                user, .init(verb: "create", group: "authorization.k8s.io", resource: "selfsubjectaccessreviews")))
         XCTAssertFalse(fresh.allows(user, .init(verb: "get", resource: "secrets", namespace: "a")))
         XCTAssertTrue(fresh.allows(.anonymous, .init(verb: "get", path: "/version")))
     }

@@ -49,7 +49,8 @@ final class BadInputTests: XCTestCase {
         let client = try server.connect()
         defer { client.close() }
         client.send(
-            "POST \(path) HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer \(TestServer.token)\r\nContent-Length: 4000000\r\n\r\n{")
+            "POST \(path) HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer \(TestServer.token)\r\nContent-Length: 4000000\r\n\r\n{"
+        )
         let answer = try client.response()
         XCTAssertEqual(answer.status, 413)
         XCTAssertEqual(try answer.json["reason"], "RequestEntityTooLarge")
@@ -58,7 +59,9 @@ final class BadInputTests: XCTestCase {
 
     func testLargestBodyArrives() throws {
         let value = String(repeating: "x", count: 1_000_000)
-        let body: JSON = ["apiVersion": "v1", "kind": "ConfigMap", "metadata": ["name": "big"], "data": ["k": .string(value)]]
+        let body: JSON = [
+            "apiVersion": "v1", "kind": "ConfigMap", "metadata": ["name": "big"], "data": ["k": .string(value)],
+        ]
         XCTAssertEqual(try post(body.serialized()).status, 201)
         XCTAssertEqual(try server.request("GET", path + "/big").json["data"]["k"].stringValue?.utf8.count, 1_000_000)
         let tooBig: JSON = [
@@ -72,10 +75,16 @@ final class BadInputTests: XCTestCase {
     func testRawRequests() throws {
         let rows: [(text: String, status: Int, reason: String)] = [
             ("GET / HTTP/1.1\r\n\r\n", 400, "no Host"),
-            ("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", 400, "conflicting lengths"),
+            (
+                "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", 400,
+                "conflicting lengths"
+            ),
             ("GET / HTTP/3.0\r\nHost: a\r\n\r\n", 505, "another version"),
             ("\u{01}\u{02}\u{03}\r\n\r\n", 400, "no HTTP"),
-            ("GET / HTTP/1.1\r\nHost: a\r\nX: \(String(repeating: "y", count: 70_000))\r\n\r\n", 431, "a head too large"),
+            (
+                "GET / HTTP/1.1\r\nHost: a\r\nX: \(String(repeating: "y", count: 70_000))\r\n\r\n", 431,
+                "a head too large"
+            ),
             ("GET /%zz HTTP/1.1\r\nHost: a\r\n\r\n", 400, "a broken escape"),
         ]
         for row in rows {

@@ -38,20 +38,28 @@ final class DeletionTests: XCTestCase {
         switch Deletion.plan(object, options, resource) {
         case .pending: "pending"
         case .remove: "remove"
-        case .write(let object): "write \(object.metadata["deletionGracePeriodSeconds"].integerValue ?? -1) \(object.finalizers)"
+        case .write(let object):
+            "write \(object.metadata["deletionGracePeriodSeconds"].integerValue ?? -1) \(object.finalizers)"
         }
     }
 
     func testPods() {
         let rows: [(JSON, DeleteOptions, String, String)] = [
-            (pod(), options(), "write 30 []", "the pod's own grace"), (pod(), options(grace: 5), "write 5 []", "the client's"),
-            (pod(), options(grace: 0), "remove", "at once"), (pod(), options(grace: -3), "write 1 []", "negative is one second"),
-            (pod(node: ""), options(), "remove", "not scheduled"), (pod(phase: "Succeeded"), options(), "remove", "has ended"),
-            (pod(deleting: 30), options(), "pending", "again"), (pod(deleting: 30), options(grace: 60), "pending", "not longer"),
-            (pod(deleting: 30), options(grace: 2), "write 2 []", "shorter"), (pod(deleting: 30), options(grace: 0), "remove", "now"),
+            (pod(), options(), "write 30 []", "the pod's own grace"),
+            (pod(), options(grace: 5), "write 5 []", "the client's"),
+            (pod(), options(grace: 0), "remove", "at once"),
+            (pod(), options(grace: -3), "write 1 []", "negative is one second"),
+            (pod(node: ""), options(), "remove", "not scheduled"),
+            (pod(phase: "Succeeded"), options(), "remove", "has ended"),
+            (pod(deleting: 30), options(), "pending", "again"),
+            (pod(deleting: 30), options(grace: 60), "pending", "not longer"),
+            (pod(deleting: 30), options(grace: 2), "write 2 []", "shorter"),
+            (pod(deleting: 30), options(grace: 0), "remove", "now"),
             (pod(), options(propagation: "Foreground"), #"write 30 ["foregroundDeletion"]"#, "waits for dependents"),
         ]
-        for (object, options, expected, reason) in rows { XCTAssertEqual(outcome(object, options, pods), expected, reason) }
+        for (object, options, expected, reason) in rows {
+            XCTAssertEqual(outcome(object, options, pods), expected, reason)
+        }
     }
 
     func testFinalizers() {
@@ -63,7 +71,9 @@ final class DeletionTests: XCTestCase {
             (plain, options(propagation: "Foreground"), #"write 0 ["foregroundDeletion"]"#, "dependents end first"),
             (plain, options(propagation: "Background"), "remove", "dependents end later"),
         ]
-        for (object, options, expected, reason) in rows { XCTAssertEqual(outcome(object, options, maps), expected, reason) }
+        for (object, options, expected, reason) in rows {
+            XCTAssertEqual(outcome(object, options, maps), expected, reason)
+        }
         var pending = held
         pending["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
         pending["metadata"]["deletionGracePeriodSeconds"] = 0
@@ -71,8 +81,12 @@ final class DeletionTests: XCTestCase {
     }
 
     func testNamespacesEndWhenTheirFinalizerHasGone() {
-        var namespace: JSON = ["metadata": ["name": "a"], "spec": ["finalizers": ["kubernetes"]], "status": ["phase": "Active"]]
-        guard case .write(let marked) = Deletion.plan(namespace, options(), namespaces) else { return XCTFail("not marked") }
+        var namespace: JSON = [
+            "metadata": ["name": "a"], "spec": ["finalizers": ["kubernetes"]], "status": ["phase": "Active"],
+        ]
+        guard case .write(let marked) = Deletion.plan(namespace, options(), namespaces) else {
+            return XCTFail("not marked")
+        }
         XCTAssertEqual(marked["status"]["phase"], "Terminating")
         XCTAssertNotNil(marked.deletionTimestamp)
         namespace["spec"] = [:]
@@ -80,7 +94,9 @@ final class DeletionTests: XCTestCase {
     }
 
     func testFinished() {
-        var object: JSON = ["metadata": ["name": "a", "deletionTimestamp": "2026-01-01T00:00:00Z", "deletionGracePeriodSeconds": 0]]
+        var object: JSON = [
+            "metadata": ["name": "a", "deletionTimestamp": "2026-01-01T00:00:00Z", "deletionGracePeriodSeconds": 0]
+        ]
         XCTAssertTrue(Strategy.isFinished(object, maps))
         object["metadata"]["finalizers"] = ["x"]
         XCTAssertFalse(Strategy.isFinished(object, maps))

@@ -54,7 +54,9 @@ final class ExtensionTests: XCTestCase {
         XCTAssertEqual(try client.request("GET", "/livez").text, "ok", "the connection goes on")
     }
 
-    private func upgrade(_ client: TLSClient, subprotocols: String = "v5.channel.k8s.io", method: String = "GET") throws -> TLSClient.Response {
+    private func upgrade(_ client: TLSClient, subprotocols: String = "v5.channel.k8s.io", method: String = "GET") throws
+        -> TLSClient.Response
+    {
         client.send(
             "\(method) \(pod)/exec?command=x HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer \(TestServer.token)\r\n"
                 + "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
@@ -63,7 +65,9 @@ final class ExtensionTests: XCTestCase {
     }
 
     private func frame(_ opcode: UInt8, _ payload: [UInt8]) -> [UInt8] {
-        let size: [UInt8] = payload.count < 126 ? [0x80 | UInt8(payload.count)] : [0xFE, UInt8(payload.count >> 8), UInt8(payload.count & 255)]
+        let size: [UInt8] =
+            payload.count < 126
+            ? [0x80 | UInt8(payload.count)] : [0xFE, UInt8(payload.count >> 8), UInt8(payload.count & 255)]
         return [0x80 | opcode] + size + [0, 0, 0, 0] + payload
     }
 

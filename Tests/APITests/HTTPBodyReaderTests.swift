@@ -9,7 +9,9 @@ final class HTTPBodyReaderTests: XCTestCase {
         return try XCTUnwrap(try bytes.withUnsafeBytes { try parser.parse($0) }).head
     }
 
-    private func read(_ text: String, _ fields: String, limit: Int = 100, step: Int = 1) throws -> (body: String, rest: String)? {
+    private func read(_ text: String, _ fields: String, limit: Int = 100, step: Int = 1) throws -> (
+        body: String, rest: String
+    )? {
         var reader = try HTTPBodyReader(head: try head(fields), limit: limit)
         let bytes = Array(text.utf8)
         var position = 0
@@ -27,7 +29,10 @@ final class HTTPBodyReaderTests: XCTestCase {
             ("", "", "", "", "none"), ("abcd", "Content-Length: 3\r\n", "abc", "d", "counted"),
             ("ab", "Content-Length: 3\r\n", nil, "", "cut short"),
             ("3\r\nabc\r\n0\r\n\r\nGET", chunked, "abc", "GET", "one chunk"),
-            ("3;x=y\r\nabc\r\nA\r\n0123456789\r\n0\r\n\r\n", chunked, "abc0123456789", "", "extensions and hexadecimal"),
+            (
+                "3;x=y\r\nabc\r\nA\r\n0123456789\r\n0\r\n\r\n", chunked, "abc0123456789", "",
+                "extensions and hexadecimal"
+            ),
             ("0\r\nTrailer: x\r\n\r\n", chunked, "", "", "a trailer"), ("3\r\nabc\r\n", chunked, nil, "", "no end"),
         ]
         for row in rows {

@@ -11,7 +11,10 @@ final class HTTPRequestParserTests: XCTestCase {
     func testWellFormedRequests() throws {
         let rows: [(text: String, method: String, target: String, reason: String)] = [
             ("GET / HTTP/1.1\r\nHost: a\r\n\r\n", "GET", "/", "the least request"),
-            ("POST /api/v1?x=y HTTP/1.1\r\nHost:a\r\nContent-Length: 3\r\n\r\nabc", "POST", "/api/v1?x=y", "a query and a body"),
+            (
+                "POST /api/v1?x=y HTTP/1.1\r\nHost:a\r\nContent-Length: 3\r\n\r\nabc", "POST", "/api/v1?x=y",
+                "a query and a body"
+            ),
             ("GET https://host:6443/p HTTP/1.1\r\nHost: host\r\n\r\n", "GET", "/p", "absolute form"),
             ("GET / HTTP/1.0\r\n\r\n", "GET", "/", "HTTP/1.0 needs no Host"),
             ("OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n", "OPTIONS", "*", "asterisk form"),
@@ -25,7 +28,8 @@ final class HTTPRequestParserTests: XCTestCase {
 
     func testHeadersAreFoundWithoutRegardToCase() throws {
         let head = try XCTUnwrap(
-            parse("GET / HTTP/1.1\r\nHost: a\r\nX-Thing:  b c \t\r\nx-thing: d\r\nAccept:\r\n\r\n")).head
+            parse("GET / HTTP/1.1\r\nHost: a\r\nX-Thing:  b c \t\r\nx-thing: d\r\nAccept:\r\n\r\n")
+        ).head
         XCTAssertEqual(head.header("x-thing"), "b c")
         XCTAssertEqual(head.headers("x-thing"), ["b c", "d"])
         XCTAssertEqual(head.header("accept"), "")
@@ -58,8 +62,14 @@ final class HTTPRequestParserTests: XCTestCase {
             ("GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", 400, "conflicting lengths"),
             ("GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 1, 1\r\n\r\n", 400, "a list of lengths"),
             ("GET / HTTP/1.1\r\nHost: a\r\nContent-Length: +1\r\n\r\n", 400, "a signed length"),
-            ("GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999999999999999\r\n\r\n", 400, "a length beyond numbers"),
-            ("GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", 400, "both lengths"),
+            (
+                "GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999999999999999\r\n\r\n", 400,
+                "a length beyond numbers"
+            ),
+            (
+                "GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", 400,
+                "both lengths"
+            ),
             ("GET / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n", 501, "another coding"),
             ("GET /a b HTTP/1.1\r\nHost: a\r\n\r\n", 400, "a blank in the target"),
             ("GET path HTTP/1.1\r\nHost: a\r\n\r\n", 400, "a target that is no path"),
@@ -92,7 +102,9 @@ final class HTTPRequestParserTests: XCTestCase {
     /// Whatever the bytes, the parser answers with a head, with "more", or with an error, and takes no more than there is.
     func testRandomBytesNeverTrap() {
         var generator = SeededGenerator(seed: 7)
-        let seeds = ["GET /api HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello", "PUT / HTTP/1.1\r\nHost: a\r\n\r\n"]
+        let seeds = [
+            "GET /api HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello", "PUT / HTTP/1.1\r\nHost: a\r\n\r\n",
+        ]
         for round in 0..<20_000 {
             var bytes = Array(seeds[round % 2].utf8)
             for _ in 0..<Int.random(in: 1...4, using: &generator) {

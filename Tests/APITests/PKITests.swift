@@ -41,7 +41,8 @@ final class PKITests: XCTestCase {
     func testDamagedOrForeignCertificatesAreReplaced() throws {
         let pki = PKIDirectory(path: directory + "/pki")
         _ = try pki.prepare(names: ["DNS:a"])
-        let stranger = try CertificateAuthority.create(commonName: "stranger").issue(commonName: "x", usage: .server, names: ["DNS:a"])
+        let stranger = try CertificateAuthority.create(commonName: "stranger").issue(
+            commonName: "x", usage: .server, names: ["DNS:a"])
         let file = fopen("\(directory)/pki/server.crt", "w")
         stranger.certificate.withUnsafeBytes { _ = fwrite($0.baseAddress, 1, $0.count, file) }
         fclose(file)
@@ -73,7 +74,8 @@ final class PKITests: XCTestCase {
     func testKubeconfig() {
         let text = String(
             decoding: Kubeconfig.text(
-                server: "https://127.0.0.1:1", authority: [1], user: "u", credential: Credential(certificate: [2], key: [3])),
+                server: "https://127.0.0.1:1", authority: [1], user: "u",
+                credential: Credential(certificate: [2], key: [3])),
             as: UTF8.self)
         XCTAssertTrue(text.contains("    server: https://127.0.0.1:1\n"))
         XCTAssertTrue(text.contains("client-key-data: Aw==\n"))

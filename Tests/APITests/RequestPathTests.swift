@@ -15,7 +15,8 @@ final class RequestPathTests: XCTestCase {
 
     func testPaths() throws {
         let rows: [(String, RequestPath)] = [
-            ("/api/v1/pods", resource("", "v1", "", "pods")), ("/api/v1/namespaces", resource("", "v1", "", "namespaces")),
+            ("/api/v1/pods", resource("", "v1", "", "pods")),
+            ("/api/v1/namespaces", resource("", "v1", "", "namespaces")),
             ("/api/v1/namespaces/a", resource("", "v1", "", "namespaces", "a")),
             ("/api/v1/namespaces/a/finalize", resource("", "v1", "", "namespaces", "a", "finalize")),
             ("/api/v1/namespaces/a/status", resource("", "v1", "", "namespaces", "a", "status")),
@@ -24,9 +25,14 @@ final class RequestPathTests: XCTestCase {
             ("/api/v1/namespaces/a/pods/b/log", resource("", "v1", "a", "pods", "b", "log")),
             ("/api/v1/namespaces/a/pods/b/proxy/x/y", resource("", "v1", "a", "pods", "b", "proxy", rest: "x/y")),
             ("/apis/apps/v1/deployments", resource("apps", "v1", "", "deployments")),
-            ("/apis/apps/v1/namespaces/a/deployments/b/scale", resource("apps", "v1", "a", "deployments", "b", "scale")),
-            ("/apis/rbac.authorization.k8s.io/v1/clusterroles/system%3Anode",
-                resource("rbac.authorization.k8s.io", "v1", "", "clusterroles", "system:node")),
+            (
+                "/apis/apps/v1/namespaces/a/deployments/b/scale",
+                resource("apps", "v1", "a", "deployments", "b", "scale")
+            ),
+            (
+                "/apis/rbac.authorization.k8s.io/v1/clusterroles/system%3Anode",
+                resource("rbac.authorization.k8s.io", "v1", "", "clusterroles", "system:node")
+            ),
             ("/api/v1/watch/pods", resource("", "v1", "", "pods", isWatch: true)),
             ("/api", .other("/api")), ("/api/v1", .other("/api/v1")), ("/apis/apps/v1", .other("/apis/apps/v1")),
             ("/healthz", .other("/healthz")), ("/", .other("/")),
@@ -36,7 +42,9 @@ final class RequestPathTests: XCTestCase {
 
     func testBrokenEscapes() {
         for path in ["/api/v1/pods/%", "/api/v1/pods/%4", "/api/v1/pods/%zz", "/api/v1/pods/%ff"] {
-            XCTAssertThrowsError(try RequestPath(parsing: path[...]), path) { XCTAssertEqual(($0 as? APIStatus)?.code, 400) }
+            XCTAssertThrowsError(try RequestPath(parsing: path[...]), path) {
+                XCTAssertEqual(($0 as? APIStatus)?.code, 400)
+            }
         }
     }
 
@@ -54,18 +62,23 @@ final class RequestPathTests: XCTestCase {
     }
 
     func testResponseForms() throws {
-        let table = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json;as=Table;v=v1beta1;g=meta.k8s.io,application/json"
+        let table =
+            "application/json;as=Table;v=v1;g=meta.k8s.io,application/json;as=Table;v=v1beta1;g=meta.k8s.io,application/json"
         let rows: [(String?, ResponseForm)] = [
             (nil, .object), ("*/*", .object), ("application/json, */*", .object), (table, .table(version: "v1")),
             ("application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1", .metadata(version: "v1")),
             ("application/vnd.kubernetes.protobuf,application/json", .object),
-            ("application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json",
-                .aggregatedDiscovery(version: "v2")),
+            (
+                "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json",
+                .aggregatedDiscovery(version: "v2")
+            ),
             ("application/json;g=apidiscovery.k8s.io;v=v9;as=APIGroupDiscoveryList,application/json", .object),
         ]
         for (accept, form) in rows { XCTAssertEqual(try ResponseForm.choose(accept), form, accept ?? "none") }
         for accept in ["application/vnd.kubernetes.protobuf", "text/html", "application/yaml"] {
-            XCTAssertThrowsError(try ResponseForm.choose(accept), accept) { XCTAssertEqual(($0 as? APIStatus)?.code, 406) }
+            XCTAssertThrowsError(try ResponseForm.choose(accept), accept) {
+                XCTAssertEqual(($0 as? APIStatus)?.code, 406)
+            }
         }
     }
 
@@ -73,7 +86,9 @@ final class RequestPathTests: XCTestCase {
         let token = ContinueToken(revision: 7, after: "pods/a/b")
         XCTAssertEqual(try ContinueToken(parsing: token.text), token)
         for text in ["", "x", "e30", "!!!", String(repeating: "a", count: 5000)] {
-            XCTAssertThrowsError(try ContinueToken(parsing: text), text) { XCTAssertEqual(($0 as? APIStatus)?.code, 400) }
+            XCTAssertThrowsError(try ContinueToken(parsing: text), text) {
+                XCTAssertEqual(($0 as? APIStatus)?.code, 400)
+            }
         }
     }
 }

@@ -11,7 +11,8 @@ final class StoredObjectTests: XCTestCase {
     func testResourceVersionIsPutIn() {
         XCTAssertEqual(
             spliced(#"{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a"},"data":{"metadata":{}}}"#),
-            #"{"apiVersion":"v1","kind":"ConfigMap","metadata":{"resourceVersion":"7","name":"a"},"data":{"metadata":{}}}"#)
+            #"{"apiVersion":"v1","kind":"ConfigMap","metadata":{"resourceVersion":"7","name":"a"},"data":{"metadata":{}}}"#
+        )
         XCTAssertEqual(spliced(#"{"metadata":{}}"#), #"{"metadata":{"resourceVersion":"7"}}"#, "empty metadata")
         XCTAssertEqual(spliced("{}"), "{}", "no metadata")
     }
@@ -29,7 +30,8 @@ final class StoredObjectTests: XCTestCase {
 
     func testNormalized() {
         let object: JSON = [
-            "spec": 1, "metadata": ["resourceVersion": "5", "managedFields": [], "name": "a"], "kind": "K", "apiVersion": "v1",
+            "spec": 1, "metadata": ["resourceVersion": "5", "managedFields": [], "name": "a"], "kind": "K",
+            "apiVersion": "v1",
         ]
         XCTAssertEqual(
             StoredObject.normalized(object).serializedString(),
@@ -39,14 +41,17 @@ final class StoredObjectTests: XCTestCase {
     func testIndexAndSelection() throws {
         let pods = try XCTUnwrap(ResourceTable.ofSchema().stored("pods"))
         let pod: JSON = [
-            "metadata": ["name": "a", "namespace": "b", "labels": ["app": "web", "tier": ""]], "spec": ["nodeName": "n1"],
+            "metadata": ["name": "a", "namespace": "b", "labels": ["app": "web", "tier": ""]],
+            "spec": ["nodeName": "n1"],
             "status": ["phase": "Running"],
         ]
         let index = StoredObject.index(of: pod, pods)
         let rows: [(String, Bool)] = [
-            ("", true), ("labelSelector=app%3Dweb", true), ("labelSelector=app%3Dx", false), ("labelSelector=!app", false),
+            ("", true), ("labelSelector=app%3Dweb", true), ("labelSelector=app%3Dx", false),
+            ("labelSelector=!app", false),
             ("labelSelector=tier", true), ("fieldSelector=spec.nodeName%3Dn1", true),
-            ("fieldSelector=spec.nodeName%21%3Dn1", false), ("fieldSelector=metadata.name%3Da,status.phase%3DRunning", true),
+            ("fieldSelector=spec.nodeName%21%3Dn1", false),
+            ("fieldSelector=metadata.name%3Da,status.phase%3DRunning", true),
             ("fieldSelector=status.podIP%3D", true), ("fieldSelector=spec.hostNetwork%3Dfalse", true),
             ("labelSelector=app+in+(a,web)&fieldSelector=metadata.namespace%3Db", true),
         ]

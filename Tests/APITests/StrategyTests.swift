@@ -15,7 +15,8 @@ final class StrategyTests: XCTestCase {
             "spec": ["replicas": 1], "status": ["replicas": 1],
         ]
         var wanted: JSON = [
-            "metadata": ["name": "a", "uid": "other", "labels": ["x": "2"]], "spec": ["replicas": 2], "status": ["replicas": 9],
+            "metadata": ["name": "a", "uid": "other", "labels": ["x": "2"]], "spec": ["replicas": 2],
+            "status": ["replicas": 9],
         ]
         let asked = wanted
         Strategy.merge(&wanted, present, deployments, .main)
@@ -35,7 +36,9 @@ final class StrategyTests: XCTestCase {
     }
 
     func testNewObjects() throws {
-        var pod: JSON = ["metadata": ["name": "a"], "spec": ["containers": [["name": "c"]]], "status": ["phase": "Running"]]
+        var pod: JSON = [
+            "metadata": ["name": "a"], "spec": ["containers": [["name": "c"]]], "status": ["phase": "Running"],
+        ]
         Strategy.prepareForCreate(&pod, try resource("pods"))
         XCTAssertEqual(pod["status"], ["phase": "Pending", "qosClass": "BestEffort"])
         var secret: JSON = ["metadata": ["name": "a"], "data": ["x": "eA=="], "stringData": ["y": "z"]]
@@ -55,14 +58,17 @@ final class StrategyTests: XCTestCase {
         let full: JSON = ["limits": ["cpu": "1", "memory": "1Gi"], "requests": ["cpu": "1000m", "memory": "1024Mi"]]
         let rows: [(JSON, String)] = [
             (pod([:]), "BestEffort"), (pod(full), "Guaranteed"), (pod(full, [:]), "Burstable"),
-            (pod(["requests": ["cpu": "1"]]), "Burstable"), (pod(["limits": ["cpu": "1", "memory": "1Gi"]]), "Guaranteed"),
+            (pod(["requests": ["cpu": "1"]]), "Burstable"),
+            (pod(["limits": ["cpu": "1", "memory": "1Gi"]]), "Guaranteed"),
             (pod(["limits": ["cpu": "2", "memory": "1Gi"], "requests": ["cpu": "1"]]), "Burstable"),
         ]
         for (spec, expected) in rows { XCTAssertEqual(QualityOfService.of(spec), expected, spec.serializedString()) }
     }
 
     func testTolerations() {
-        var spec: JSON = ["tolerations": [["key": "node.kubernetes.io/not-ready", "operator": "Exists", "effect": "NoExecute"]]]
+        var spec: JSON = [
+            "tolerations": [["key": "node.kubernetes.io/not-ready", "operator": "Exists", "effect": "NoExecute"]]
+        ]
         Tolerations.addDefaults(&spec)
         XCTAssertEqual(spec["tolerations"].arrayValue.count, 2)
         Tolerations.addDefaults(&spec)
@@ -74,7 +80,13 @@ final class StrategyTests: XCTestCase {
 
     func testTokenMounts() {
         var spec: JSON = [
-            "containers": [["name": "a"], ["name": "b", "volumeMounts": [["name": "own", "mountPath": "/var/run/secrets/kubernetes.io/serviceaccount"]]]],
+            "containers": [
+                ["name": "a"],
+                [
+                    "name": "b",
+                    "volumeMounts": [["name": "own", "mountPath": "/var/run/secrets/kubernetes.io/serviceaccount"]],
+                ],
+            ]
         ]
         ServiceAccountAdmission.mountToken(&spec)
         XCTAssertEqual(spec["volumes"].arrayValue.count, 1)

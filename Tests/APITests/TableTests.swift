@@ -25,24 +25,66 @@ final class TableTests: XCTestCase {
             (pod(["phase": "Pending"]), "Pending", "0/1"),
             (pod(["phase": "Running", "containerStatuses": [running]]), "Running", "1/1"),
             (pod(["phase": "Running", "containerStatuses": [running]], deleted: true), "Terminating", "1/1"),
-            (pod(["phase": "Pending", "containerStatuses": [["name": "c", "state": ["waiting": ["reason": "ContainerCreating"]]]]]),
-                "ContainerCreating", "0/1"),
-            (pod(["phase": "Running", "containerStatuses": [["name": "c", "state": ["waiting": ["reason": "CrashLoopBackOff"]]]]]),
-                "CrashLoopBackOff", "0/1"),
-            (pod(["phase": "Succeeded", "containerStatuses": [["name": "c", "state": ["terminated": ["reason": "Completed", "exitCode": 0]]]]]),
-                "Completed", "0/1"),
-            (pod(["phase": "Failed", "containerStatuses": [["name": "c", "state": ["terminated": ["exitCode": 3]]]]]), "ExitCode:3", "0/1"),
-            (pod(["phase": "Failed", "containerStatuses": [["name": "c", "state": ["terminated": ["signal": 9, "exitCode": 137]]]]]),
-                "Signal:9", "0/1"),
+            (
+                pod([
+                    "phase": "Pending",
+                    "containerStatuses": [["name": "c", "state": ["waiting": ["reason": "ContainerCreating"]]]],
+                ]),
+                "ContainerCreating", "0/1"
+            ),
+            (
+                pod([
+                    "phase": "Running",
+                    "containerStatuses": [["name": "c", "state": ["waiting": ["reason": "CrashLoopBackOff"]]]],
+                ]),
+                "CrashLoopBackOff", "0/1"
+            ),
+            (
+                pod([
+                    "phase": "Succeeded",
+                    "containerStatuses": [
+                        ["name": "c", "state": ["terminated": ["reason": "Completed", "exitCode": 0]]]
+                    ],
+                ]),
+                "Completed", "0/1"
+            ),
+            (
+                pod([
+                    "phase": "Failed", "containerStatuses": [["name": "c", "state": ["terminated": ["exitCode": 3]]]],
+                ]), "ExitCode:3", "0/1"
+            ),
+            (
+                pod([
+                    "phase": "Failed",
+                    "containerStatuses": [["name": "c", "state": ["terminated": ["signal": 9, "exitCode": 137]]]],
+                ]),
+                "Signal:9", "0/1"
+            ),
             (pod(["phase": "Failed", "reason": "Evicted"]), "Evicted", "0/1"),
-            (pod(["phase": "Pending", "initContainerStatuses": [["name": "i", "state": ["running": [:]]]]], spec: withInit),
-                "Init:0/2", "0/1"),
-            (pod(
-                ["phase": "Pending", "initContainerStatuses": [
-                    ["name": "i", "state": ["terminated": ["exitCode": 0]]], ["name": "j", "state": ["waiting": ["reason": "ErrImagePull"]]],
-                ]], spec: withInit), "Init:ErrImagePull", "0/1"),
-            (pod(["phase": "Pending", "initContainerStatuses": [["name": "i", "state": ["terminated": ["exitCode": 1]]]]], spec: withInit),
-                "Init:ExitCode:1", "0/1"),
+            (
+                pod(
+                    ["phase": "Pending", "initContainerStatuses": [["name": "i", "state": ["running": [:]]]]],
+                    spec: withInit),
+                "Init:0/2", "0/1"
+            ),
+            (
+                pod(
+                    [
+                        "phase": "Pending",
+                        "initContainerStatuses": [
+                            ["name": "i", "state": ["terminated": ["exitCode": 0]]],
+                            ["name": "j", "state": ["waiting": ["reason": "ErrImagePull"]]],
+                        ],
+                    ], spec: withInit), "Init:ErrImagePull", "0/1"
+            ),
+            (
+                pod(
+                    [
+                        "phase": "Pending",
+                        "initContainerStatuses": [["name": "i", "state": ["terminated": ["exitCode": 1]]]],
+                    ], spec: withInit),
+                "Init:ExitCode:1", "0/1"
+            ),
         ]
         let now = try Timestamp(parsing: "2026-01-01T00:10:00Z")
         for (object, state, ready) in rows {
@@ -53,8 +95,10 @@ final class TableTests: XCTestCase {
         let restarted = pod([
             "phase": "Running",
             "containerStatuses": [
-                ["name": "c", "ready": true, "restartCount": 2, "state": ["running": [:]],
-                    "lastState": ["terminated": ["finishedAt": "2026-01-01T00:05:00Z"]]]
+                [
+                    "name": "c", "ready": true, "restartCount": 2, "state": ["running": [:]],
+                    "lastState": ["terminated": ["finishedAt": "2026-01-01T00:05:00Z"]],
+                ]
             ],
         ])
         XCTAssertEqual(PodTable.layout.cells(restarted, now)[3], "2 (5m ago)")
@@ -66,7 +110,8 @@ final class TableTests: XCTestCase {
             let layout = TableLayout.of(resource)
             let cells = layout.cells(["kind": .string(resource.kind), "metadata": ["name": "a"]], now)
             XCTAssertEqual(cells.count, layout.columns.count, resource.qualified)
-            XCTAssertEqual(layout.columns.first?.name == "Name" || resource.qualified == "events", true, resource.qualified)
+            XCTAssertEqual(
+                layout.columns.first?.name == "Name" || resource.qualified == "events", true, resource.qualified)
         }
     }
 
@@ -81,6 +126,7 @@ final class TableTests: XCTestCase {
         ]
         let layout = try XCTUnwrap(CoreTables.layout("services"))
         XCTAssertEqual(
-            layout.cells(service, now), ["web", "NodePort", "10.96.0.7", "<none>", "80:30000/TCP,53/UDP", "10s", "app=web"])
+            layout.cells(service, now),
+            ["web", "NodePort", "10.96.0.7", "<none>", "80:30000/TCP,53/UDP", "10s", "app=web"])
     }
 }

@@ -119,7 +119,8 @@ final class APIService: Sendable {
                     pipeline.extensions.add(plugin: change.plugin, try client.routes(), provider: client)
                 } catch {
                     host.log.error(
-                        "cannot serve the paths of a plugin", ["plugin": .string(change.plugin), "reason": .string("\(error)")])
+                        "cannot serve the paths of a plugin",
+                        ["plugin": .string(change.plugin), "reason": .string("\(error)")])
                 }
             }
             if !isTaken { host.log.error("cannot serve the paths of a plugin", ["plugin": .string(change.plugin)]) }

@@ -27,7 +27,8 @@ struct APISettings: Sendable {
         func range(_ key: String, _ fallback: String) throws -> AddressRange {
             let value = text(key, fallback)
             guard let range = AddressRange(parsing: value) else {
-                throw PluginError.invalid("setting \(key) is \"\(value)\": it must be an IPv4 range such as \(fallback)")
+                throw PluginError.invalid(
+                    "setting \(key) is \"\(value)\": it must be an IPv4 range such as \(fallback)")
             }
             return range
         }

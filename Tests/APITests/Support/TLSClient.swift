@@ -45,7 +45,9 @@ final class TLSClient {
             Self.withMemory(key) { SSL_use_PrivateKey(session, PEM_read_bio_PrivateKey($0, nil, nil, nil)) }
         }
         SSL_set_fd(session, descriptor)
-        guard connected == 0, SSL_connect(session) == 1 else { throw Failure(message: "cannot connect to port \(port)") }
+        guard connected == 0, SSL_connect(session) == 1 else {
+            throw Failure(message: "cannot connect to port \(port)")
+        }
     }
 
     private static func withMemory<R>(_ bytes: [UInt8], _ body: (OpaquePointer?) -> R) {
@@ -75,7 +77,8 @@ final class TLSClient {
     func finishSending() { SSL_shutdown(session) }
 
     func request(
-        _ method: String, _ path: String, body: [UInt8]? = nil, headers: [String: String] = [:], token: String? = TestServer.token
+        _ method: String, _ path: String, body: [UInt8]? = nil, headers: [String: String] = [:],
+        token: String? = TestServer.token
     ) throws -> Response {
         var head = "\(method) \(path) HTTP/1.1\r\nHost: localhost\r\n"
         if let token { head += "Authorization: Bearer \(token)\r\n" }
@@ -151,12 +154,15 @@ final class TLSClient {
         let mark = Array(mark.utf8)
         while true {
             if received.count >= mark.count {
-                for start in 0...(received.count - mark.count) where received[start..<(start + mark.count)].elementsEqual(mark) {
+                for start in 0...(received.count - mark.count)
+                where received[start..<(start + mark.count)].elementsEqual(mark) {
                     defer { received.removeSubrange(..<(start + mark.count)) }
                     return String(decoding: received[..<start], as: UTF8.self)
                 }
             }
-            guard more() else { throw Failure(message: "the connection ended in: \(String(decoding: received, as: UTF8.self))") }
+            guard more() else {
+                throw Failure(message: "the connection ended in: \(String(decoding: received, as: UTF8.self))")
+            }
         }
     }
 }

@@ -32,7 +32,8 @@ final class TestServer {
         all["adminToken"] = .string(Self.token)
         try plugin.configure(
             PluginConfiguration(
-                options: all, settings: ["listen": .string(listen)], dataDirectory: directory, pluginDirectory: directory,
+                options: all, settings: ["listen": .string(listen)], dataDirectory: directory,
+                pluginDirectory: directory,
                 libexecDirectory: directory))
         host.provide(HOSTD_API_1, try XCTUnwrap(plugin.interface(HOSTD_API_1)))
         client = try APIRoleClient(kit)
@@ -58,7 +59,8 @@ final class TestServer {
 
     /// A request over HTTPS, on a connection of its own.
     func request(
-        _ method: String, _ path: String, _ body: JSON? = nil, headers: [String: String] = [:], token: String? = TestServer.token
+        _ method: String, _ path: String, _ body: JSON? = nil, headers: [String: String] = [:],
+        token: String? = TestServer.token
     ) throws -> TLSClient.Response {
         let client = try connect()
         defer { client.close() }

@@ -19,7 +19,8 @@ struct ServiceAccountAdmission {
             pod["spec"]["imagePullSecrets"] = account["imagePullSecrets"]
         }
         let mounts =
-            pod["spec"]["automountServiceAccountToken"].boolValue ?? account["automountServiceAccountToken"].boolValue ?? true
+            pod["spec"]["automountServiceAccountToken"].boolValue ?? account["automountServiceAccountToken"].boolValue
+            ?? true
         if mounts { Self.mountToken(&pod["spec"]) }
     }
 
@@ -33,7 +34,8 @@ struct ServiceAccountAdmission {
         guard let account else {
             var status = APIStatus(
                 code: 403, reason: "Forbidden",
-                message: "pods \"\(pod.name)\" is forbidden: error looking up service account \(pod.namespace)/\(name): "
+                message:
+                    "pods \"\(pod.name)\" is forbidden: error looking up service account \(pod.namespace)/\(name): "
                     + "serviceaccount \"\(name)\" not found")
             status.name = pod.name
             status.kind = "pods"
@@ -44,7 +46,9 @@ struct ServiceAccountAdmission {
 
     /// Adds the projected volume and mounts it wherever nothing is mounted at its place.
     static func mountToken(_ spec: inout JSON) {
-        let existing = spec["volumes"].arrayValue.first { $0["name"].stringValue?.hasPrefix("kube-api-access-") == true }
+        let existing = spec["volumes"].arrayValue.first {
+            $0["name"].stringValue?.hasPrefix("kube-api-access-") == true
+        }
         let name = existing?["name"].stringValue ?? "kube-api-access-" + makeNameSuffix()
         var needsVolume = false
         for list in ["initContainers", "containers"] {

@@ -26,7 +26,8 @@ final class ServiceAllocator: Sendable {
     }
 
     /// The steps for a service that replaces another: what stays is kept, what is new is taken, the rest is released.
-    func reallocate(_ service: inout JSON, _ present: JSON, _ resource: Resource) throws(APIStatus) -> [AllocationStep] {
+    func reallocate(_ service: inout JSON, _ present: JSON, _ resource: Resource) throws(APIStatus) -> [AllocationStep]
+    {
         let type = service["spec"]["type"].stringValue ?? "ClusterIP"
         if type != "ExternalName", present["spec"]["type"].stringValue != "ExternalName" {
             for key in ["clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"]
@@ -61,7 +62,8 @@ final class ServiceAllocator: Sendable {
             }
             guard port["nodePort"].integerValue ?? 0 == 0 else { return }
             let same = old.first {
-                $0["port"] == port["port"] && ($0["protocol"].stringValue ?? "TCP") == (port["protocol"].stringValue ?? "TCP")
+                $0["port"] == port["port"]
+                    && ($0["protocol"].stringValue ?? "TCP") == (port["protocol"].stringValue ?? "TCP")
             }
             if let same, same["nodePort"].exists { port["nodePort"] = same["nodePort"] }
         }

@@ -19,7 +19,9 @@ struct Authenticator: Sendable {
         if let value = exchange.head.header("authorization") {
             let parts = value.split(separator: " ", maxSplits: 1)
             if parts.count == 2, parts[0].lowercased() == "bearer" {
-                guard let user = tokens.authenticate(String(parts[1]), now: Int64(time(nil))) else { throw .unauthorized }
+                guard let user = tokens.authenticate(String(parts[1]), now: Int64(time(nil))) else {
+                    throw .unauthorized
+                }
                 return user
             }
         }
@@ -41,7 +43,8 @@ struct Authenticator: Sendable {
             }
             return caller
         }
-        var user = UserInfo(name: name, uid: head.header("impersonate-uid") ?? "", groups: head.headers("impersonate-group"))
+        var user = UserInfo(
+            name: name, uid: head.header("impersonate-uid") ?? "", groups: head.headers("impersonate-group"))
         let parts = name.split(separator: ":", omittingEmptySubsequences: false)
         if parts.count == 4, name.hasPrefix("system:serviceaccount:") {
             try check(caller, "serviceaccounts", String(parts[3]), namespace: String(parts[2]))
@@ -75,7 +78,9 @@ struct Authenticator: Sendable {
         let prefix = "base64url.bearer.authorization.k8s.io."
         for part in list.split(separator: ",") {
             let name = part.drop { $0 == " " }
-            guard name.hasPrefix(prefix), let bytes = Base64.decode(name.dropFirst(prefix.count), .url) else { continue }
+            guard name.hasPrefix(prefix), let bytes = Base64.decode(name.dropFirst(prefix.count), .url) else {
+                continue
+            }
             return String(decoding: bytes, as: UTF8.self)
         }
         return nil

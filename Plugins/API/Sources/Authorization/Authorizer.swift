@@ -36,7 +36,9 @@ final class Authorizer: Sendable {
         func allows(_ wanted: Attributes) -> Bool {
             guard verbs.contains("*") || verbs.contains(wanted.verb) else { return false }
             if !wanted.path.isEmpty {
-                return paths.contains { $0 == wanted.path || ($0.hasSuffix("*") && wanted.path.hasPrefix($0.dropLast())) }
+                return paths.contains {
+                    $0 == wanted.path || ($0.hasSuffix("*") && wanted.path.hasPrefix($0.dropLast()))
+                }
             }
             guard groups.contains("*") || groups.contains(wanted.group) else { return false }
             guard names.isEmpty || names.contains(wanted.name) else { return false }
@@ -151,6 +153,7 @@ final class Authorizer: Sendable {
         let place = wanted.namespace.isEmpty ? "at the cluster scope" : "in the namespace \"\(wanted.namespace)\""
         return .forbidden(
             resource, wanted.name,
-            "User \"\(user.name)\" cannot \(wanted.verb) resource \"\(what)\" in API group \"\(wanted.group)\" \(place)")
+            "User \"\(user.name)\" cannot \(wanted.verb) resource \"\(what)\" in API group \"\(wanted.group)\" \(place)"
+        )
     }
 }

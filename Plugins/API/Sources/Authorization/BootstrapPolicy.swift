@@ -19,13 +19,17 @@ enum BootstrapPolicy {
         }
         for (name, value, text) in [
             ("system-cluster-critical", 2_000_000_000, "Used for system critical pods that must run in the cluster."),
-            ("system-node-critical", 2_000_001_000, "Used for system critical pods that must not be moved from their node."),
+            (
+                "system-node-critical", 2_000_001_000,
+                "Used for system critical pods that must not be moved from their node."
+            ),
         ] {
             result.append(
                 (
                     "/apis/scheduling.k8s.io/v1/priorityclasses",
                     [
-                        "apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass", "metadata": ["name": .string(name)],
+                        "apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass",
+                        "metadata": ["name": .string(name)],
                         "value": .integer(Int64(value)), "description": .string(text),
                         "preemptionPolicy": "PreemptLowerPriority",
                     ]
@@ -63,7 +67,11 @@ enum BootstrapPolicy {
     }
 
     private static func allow(_ verbs: String, _ groups: String, _ resources: String) -> JSON {
-        ["verbs": words(verbs), "apiGroups": .array(groups.split(separator: " ").map { .string($0 == "core" ? "" : String($0)) }), "resources": words(resources)]
+        [
+            "verbs": words(verbs),
+            "apiGroups": .array(groups.split(separator: " ").map { .string($0 == "core" ? "" : String($0)) }),
+            "resources": words(resources),
+        ]
     }
 
     private static func allow(_ verbs: String, paths: String) -> JSON {
@@ -76,11 +84,17 @@ enum BootstrapPolicy {
     private static let write = "create delete deletecollection patch update"
 
     private static let viewed: [(String, String)] = [
-        ("core", "configmaps endpoints events limitranges namespaces namespaces/status persistentvolumeclaims "
-            + "persistentvolumeclaims/status pods pods/log pods/status replicationcontrollers replicationcontrollers/scale "
-            + "replicationcontrollers/status resourcequotas resourcequotas/status serviceaccounts services services/status bindings"),
-        ("apps", "controllerrevisions daemonsets daemonsets/status deployments deployments/scale deployments/status "
-            + "replicasets replicasets/scale replicasets/status statefulsets statefulsets/scale statefulsets/status"),
+        (
+            "core",
+            "configmaps endpoints events limitranges namespaces namespaces/status persistentvolumeclaims "
+                + "persistentvolumeclaims/status pods pods/log pods/status replicationcontrollers replicationcontrollers/scale "
+                + "replicationcontrollers/status resourcequotas resourcequotas/status serviceaccounts services services/status bindings"
+        ),
+        (
+            "apps",
+            "controllerrevisions daemonsets daemonsets/status deployments deployments/scale deployments/status "
+                + "replicasets replicasets/scale replicasets/status statefulsets statefulsets/scale statefulsets/status"
+        ),
         ("autoscaling", "horizontalpodautoscalers horizontalpodautoscalers/status"),
         ("batch", "cronjobs cronjobs/status jobs jobs/status"),
         ("discovery.k8s.io", "endpointslices"),
@@ -89,10 +103,16 @@ enum BootstrapPolicy {
     ]
 
     private static let edited: [(String, String)] = [
-        ("core", "pods pods/attach pods/exec pods/portforward pods/proxy configmaps endpoints events persistentvolumeclaims "
-            + "replicationcontrollers replicationcontrollers/scale secrets serviceaccounts services services/proxy pods/eviction"),
-        ("apps", "daemonsets deployments deployments/rollback deployments/scale replicasets replicasets/scale statefulsets "
-            + "statefulsets/scale"),
+        (
+            "core",
+            "pods pods/attach pods/exec pods/portforward pods/proxy configmaps endpoints events persistentvolumeclaims "
+                + "replicationcontrollers replicationcontrollers/scale secrets serviceaccounts services services/proxy pods/eviction"
+        ),
+        (
+            "apps",
+            "daemonsets deployments deployments/rollback deployments/scale replicasets replicasets/scale statefulsets "
+                + "statefulsets/scale"
+        ),
         ("autoscaling", "horizontalpodautoscalers"), ("batch", "cronjobs jobs"),
         ("networking.k8s.io", "ingresses networkpolicies"), ("policy", "poddisruptionbudgets"),
         ("coordination.k8s.io", "leases"), ("discovery.k8s.io", "endpointslices"),
@@ -129,19 +149,34 @@ enum BootstrapPolicy {
                 ]
             ),
             ("system:public-info-viewer", [allow("get", paths: "/healthz /livez /readyz /version /version/")]),
-            ("system:monitoring", [allow("get", paths: "/healthz /healthz/* /livez /livez/* /metrics /readyz /readyz/*")]),
-            ("system:service-account-issuer-discovery", [allow("get", paths: "/.well-known/openid-configuration /openid/v1/jwks")]),
-            ("system:auth-delegator", [
-                allow("create", "authentication.k8s.io", "tokenreviews"),
-                allow("create", "authorization.k8s.io", "subjectaccessreviews"),
-            ]),
-            ("system:node", [
-                allow(read, "core", "configmaps nodes persistentvolumeclaims persistentvolumes pods secrets services serviceaccounts"),
-                allow("create patch update delete", "core", "nodes pods pods/status nodes/status events"),
-                allow("create", "core", "serviceaccounts/token pods/eviction"),
-                allow("create delete get patch update", "coordination.k8s.io", "leases"),
-                allow(read, "storage.k8s.io", "csidrivers storageclasses volumeattachments csinodes"),
-            ]),
+            (
+                "system:monitoring",
+                [allow("get", paths: "/healthz /healthz/* /livez /livez/* /metrics /readyz /readyz/*")]
+            ),
+            (
+                "system:service-account-issuer-discovery",
+                [allow("get", paths: "/.well-known/openid-configuration /openid/v1/jwks")]
+            ),
+            (
+                "system:auth-delegator",
+                [
+                    allow("create", "authentication.k8s.io", "tokenreviews"),
+                    allow("create", "authorization.k8s.io", "subjectaccessreviews"),
+                ]
+            ),
+            (
+                "system:node",
+                [
+                    allow(
+                        read, "core",
+                        "configmaps nodes persistentvolumeclaims persistentvolumes pods secrets services serviceaccounts"
+                    ),
+                    allow("create patch update delete", "core", "nodes pods pods/status nodes/status events"),
+                    allow("create", "core", "serviceaccounts/token pods/eviction"),
+                    allow("create delete get patch update", "coordination.k8s.io", "leases"),
+                    allow(read, "storage.k8s.io", "csidrivers storageclasses volumeattachments csinodes"),
+                ]
+            ),
         ]
     }
 
@@ -150,10 +185,12 @@ enum BootstrapPolicy {
         ("system:discovery", "system:discovery", ["system:authenticated"], []),
         ("system:basic-user", "system:basic-user", ["system:authenticated"], []),
         (
-            "system:public-info-viewer", "system:public-info-viewer", ["system:authenticated", "system:unauthenticated"], []
+            "system:public-info-viewer", "system:public-info-viewer",
+            ["system:authenticated", "system:unauthenticated"], []
         ), ("system:monitoring", "system:monitoring", ["system:monitoring"], []),
         (
-            "system:service-account-issuer-discovery", "system:service-account-issuer-discovery", ["system:serviceaccounts"], []
+            "system:service-account-issuer-discovery", "system:service-account-issuer-discovery",
+            ["system:serviceaccounts"], []
         ),
     ]
 }

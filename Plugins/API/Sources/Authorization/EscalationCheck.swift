@@ -35,7 +35,9 @@ struct EscalationCheck {
         }
     }
 
-    private func attributes(_ verb: String, _ resource: String, _ namespace: String, _ name: String) -> Authorizer.Attributes {
+    private func attributes(_ verb: String, _ resource: String, _ namespace: String, _ name: String)
+        -> Authorizer.Attributes
+    {
         .init(verb: verb, group: "rbac.authorization.k8s.io", resource: resource, namespace: namespace, name: name)
     }
 

@@ -23,7 +23,9 @@ final class Discovery: Sendable {
             type = "application/json;g=apidiscovery.k8s.io;v=\(version);as=APIGroupDiscoveryList"
             key += ";" + version
         }
-        if let known = cache.withLock({ $0[key] }) { return HTTPResponse(status: 200, contentType: type, body: .bytes(known)) }
+        if let known = cache.withLock({ $0[key] }) {
+            return HTTPResponse(status: 200, contentType: type, body: .bytes(known))
+        }
         guard let document = document(parts, form) else { return nil }
         let bytes = document.serialized() + [0x0A]
         cache.withLock { $0[key] = bytes }
@@ -60,7 +62,9 @@ final class Discovery: Sendable {
         var result: [(name: String, versions: [String])] = []
         for resource in resources.all where !resource.group.isEmpty {
             if let index = result.firstIndex(where: { $0.name == resource.group }) {
-                if !result[index].versions.contains(resource.version) { result[index].versions.append(resource.version) }
+                if !result[index].versions.contains(resource.version) {
+                    result[index].versions.append(resource.version)
+                }
             } else {
                 result.append((resource.group, [resource.version]))
             }
@@ -84,7 +88,8 @@ final class Discovery: Sendable {
         for resource in served {
             var entry: JSONObject = [
                 "name": .string(resource.plural), "singularName": .string(resource.singular),
-                "namespaced": .bool(resource.isNamespaced), "kind": .string(resource.kind), "verbs": strings(resource.verbs),
+                "namespaced": .bool(resource.isNamespaced), "kind": .string(resource.kind),
+                "verbs": strings(resource.verbs),
             ]
             if !resource.shortNames.isEmpty { entry["shortNames"] = strings(resource.shortNames) }
             if !resource.categories.isEmpty { entry["categories"] = strings(resource.categories) }
@@ -116,11 +121,13 @@ final class Discovery: Sendable {
             let versions = group.versions.map { version -> JSON in
                 let served = resources.all.filter { $0.group == group.name && $0.version == version }
                 return [
-                    "version": .string(version), "resources": .array(served.map(aggregatedResource)), "freshness": "Current",
+                    "version": .string(version), "resources": .array(served.map(aggregatedResource)),
+                    "freshness": "Current",
                 ]
             }
             let metadata: JSON =
-                group.name.isEmpty ? ["creationTimestamp": .null] : ["name": .string(group.name), "creationTimestamp": .null]
+                group.name.isEmpty
+                ? ["creationTimestamp": .null] : ["name": .string(group.name), "creationTimestamp": .null]
             return ["metadata": metadata, "versions": .array(versions)]
         }
         return [
@@ -157,7 +164,9 @@ final class Discovery: Sendable {
     /// A short text that stands for the version in which a resource is stored (FNV-1a, 64 bits).
     private static func hash(_ resource: Resource) -> String {
         var hash: UInt64 = 0xcbf2_9ce4_8422_2325
-        for byte in "\(resource.storageAPIVersion)/\(resource.kind)".utf8 { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3 }
+        for byte in "\(resource.storageAPIVersion)/\(resource.kind)".utf8 {
+            hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3
+        }
         return Base64.encode(withUnsafeBytes(of: hash.bigEndian) { Array($0) })
     }
 }

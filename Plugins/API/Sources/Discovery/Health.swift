@@ -21,7 +21,9 @@ final class Health: Sendable {
     /// The answer for /livez, /readyz, /healthz and the checks below them; nil for other paths.
     func response(_ path: String, _ query: Query) -> HTTPResponse? {
         let parts = path.split(separator: "/")
-        guard let kind = parts.first, ["livez", "readyz", "healthz"].contains(kind), parts.count <= 2 else { return nil }
+        guard let kind = parts.first, ["livez", "readyz", "healthz"].contains(kind), parts.count <= 2 else {
+            return nil
+        }
         var checks = [("ping", true), ("store", isStoreHealthy)]
         if kind == "readyz" { checks.append(("bootstrap", isReady)) }
         if parts.count == 2 {

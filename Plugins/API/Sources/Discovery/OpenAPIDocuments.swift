@@ -38,7 +38,8 @@ final class OpenAPIDocuments: Sendable {
     private var places: [(place: String, group: String, version: String)] {
         var seen: Set<String> = []
         return resources.all.compactMap { resource in
-            let place = resource.group.isEmpty ? "api/\(resource.version)" : "apis/\(resource.group)/\(resource.version)"
+            let place =
+                resource.group.isEmpty ? "api/\(resource.version)" : "apis/\(resource.group)/\(resource.version)"
             return seen.insert(place).inserted ? (place, resource.group, resource.version) : nil
         }
     }

@@ -39,7 +39,8 @@ final class Resource: Sendable {
     init(
         group: String, version: String, kind: String, plural: String, singular: String, shortNames: [String] = [],
         categories: [String] = [], isNamespaced: Bool, verbs: [String], subresources: [Subresource] = [],
-        storageVersion: String? = nil, storageGroup: String? = nil, selectableFields: [String] = [], hasGeneration: Bool = false
+        storageVersion: String? = nil, storageGroup: String? = nil, selectableFields: [String] = [],
+        hasGeneration: Bool = false
     ) {
         self.group = group
         self.version = version

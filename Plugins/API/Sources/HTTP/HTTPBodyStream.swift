@@ -35,7 +35,8 @@ final class HTTPBodyStream: Sendable {
     /// Appends to the body through `append`. The result is false when the stream is over. [any-thread]
     @discardableResult
     func write(_ append: (inout [UInt8]) -> Void) -> Bool {
-        let (isOpen, wake, onClose) = state.withLock { state -> (Bool, (@Sendable () -> Void)?, (@Sendable () -> Void)?) in
+        let (isOpen, wake, onClose) = state.withLock {
+            state -> (Bool, (@Sendable () -> Void)?, (@Sendable () -> Void)?) in
             guard !state.isFinished, !state.isClosed else { return (false, nil, nil) }
             append(&state.pending)
             if state.pending.count - state.unbounded > limit {

@@ -9,7 +9,8 @@ final class HTTPExchange: @unchecked Sendable {
     private let loop: EventLoop
 
     init(
-        head: HTTPRequestHead, body: [UInt8], certificate: ClientCertificate?, connection: HTTPConnection, loop: EventLoop
+        head: HTTPRequestHead, body: [UInt8], certificate: ClientCertificate?, connection: HTTPConnection,
+        loop: EventLoop
     ) {
         self.head = head
         self.body = body

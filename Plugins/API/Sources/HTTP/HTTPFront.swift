@@ -61,7 +61,9 @@ final class HTTPFront: HTTPHandler {
     }
 
     private static func upgrade(_ head: HTTPRequestHead) -> APIRequest.Upgrade {
-        let name = HTTPRequestHead.list(head.header("connection") ?? "", contains: "upgrade") ? head.header("upgrade") ?? "" : ""
+        let name =
+            HTTPRequestHead.list(head.header("connection") ?? "", contains: "upgrade")
+            ? head.header("upgrade") ?? "" : ""
         return APIRequest.Upgrade(
             isWebSocket: name.lowercased() == "websocket" && head.method == "GET", protocol: name,
             key: head.header("sec-websocket-key"), version: head.header("sec-websocket-version"),

@@ -48,7 +48,8 @@ struct HTTPRequestHead: Sendable {
     private func matches(_ range: Range<Int>, _ name: StaticString) -> Bool {
         guard range.count == name.utf8CodeUnitCount else { return false }
         return bytes.withUnsafeBytes { bytes in
-            for offset in 0..<range.count where Self.lowercased(bytes[range.lowerBound + offset]) != name.utf8Start[offset] {
+            for offset in 0..<range.count
+            where Self.lowercased(bytes[range.lowerBound + offset]) != name.utf8Start[offset] {
                 return false
             }
             return true

@@ -22,17 +22,19 @@ final class LoopThread: @unchecked Sendable {
         defer { pthread_attr_destroy(&attributes) }
         pthread_attr_setstacksize(&attributes, stackSize)
         let body = Unmanaged.passRetained(Body(name: name, run: run))
-        let status = pthread_create(&thread, &attributes, { argument in
-            // SAFETY: pthread_create passes on the retained Body given below.
-            let body = Unmanaged<Body>.fromOpaque(argument!).takeRetainedValue()
-            pthread_setname_np(pthread_self(), body.name)
-            // Signals are the main thread's; a write to a client that has gone must not raise SIGPIPE here.
-            var all = sigset_t()
-            sigfillset(&all)
-            pthread_sigmask(SIG_BLOCK, &all, nil)
-            body.run()
-            return nil
-        }, body.toOpaque())
+        let status = pthread_create(
+            &thread, &attributes,
+            { argument in
+                // SAFETY: pthread_create passes on the retained Body given below.
+                let body = Unmanaged<Body>.fromOpaque(argument!).takeRetainedValue()
+                pthread_setname_np(pthread_self(), body.name)
+                // Signals are the main thread's; a write to a client that has gone must not raise SIGPIPE here.
+                var all = sigset_t()
+                sigfillset(&all)
+                pthread_sigmask(SIG_BLOCK, &all, nil)
+                body.run()
+                return nil
+            }, body.toOpaque())
         guard status == 0 else {
             body.release()
             throw .system(call: "pthread_create", code: status, detail: "thread \(name)")

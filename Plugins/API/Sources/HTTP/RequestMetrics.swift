@@ -24,7 +24,8 @@ final class RequestMetrics: Sendable {
             let key = Self.verbs.firstIndex(of: verb).map { $0 * 1000 + status } ?? -status
             if series[key] == nil {
                 series[key] = try? metrics.define(
-                    .counter, "apiserver_request_total", labels: "verb=\"\(key < 0 ? "OTHER" : verb)\",code=\"\(status)\"")
+                    .counter, "apiserver_request_total",
+                    labels: "verb=\"\(key < 0 ? "OTHER" : verb)\",code=\"\(status)\"")
             }
             return series[key]
         }

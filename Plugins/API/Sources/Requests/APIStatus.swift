@@ -92,7 +92,8 @@ extension APIStatus {
         code: 404, reason: "NotFound", message: "the server could not find the requested resource")
 
     static let methodNotAllowed = APIStatus(
-        code: 405, reason: "MethodNotAllowed", message: "the server does not allow this method on the requested resource")
+        code: 405, reason: "MethodNotAllowed",
+        message: "the server does not allow this method on the requested resource")
 
     static func alreadyExists(_ resource: Resource, _ name: String) -> APIStatus {
         APIStatus(code: 409, reason: "AlreadyExists", message: "\(resource.qualified) \"\(name)\" already exists")
@@ -170,7 +171,9 @@ extension APIStatus {
 
 extension APIStatus.Cause {
     static func required(_ field: String, _ detail: String = "") -> APIStatus.Cause {
-        .init(reason: "FieldValueRequired", message: detail.isEmpty ? "Required value" : "Required value: \(detail)", field: field)
+        .init(
+            reason: "FieldValueRequired", message: detail.isEmpty ? "Required value" : "Required value: \(detail)",
+            field: field)
     }
 
     static func invalid(_ field: String, _ value: JSON, _ detail: String) -> APIStatus.Cause {

@@ -57,7 +57,8 @@ extension RequestPipeline {
         if object.apiVersion.isEmpty { object.apiVersion = apiVersion }
         guard object.apiVersion == apiVersion else {
             throw .badRequest(
-                "the API version in the data (\(object.apiVersion)) does not match the expected API version (\(apiVersion))")
+                "the API version in the data (\(object.apiVersion)) does not match the expected API version (\(apiVersion))"
+            )
         }
         guard object.kind == kind else {
             throw .badRequest("\(object.kind) in version \"\(apiVersion)\" cannot be handled as a \(kind): wrong kind")

@@ -25,7 +25,9 @@ struct Listing: Sendable {
             }
             revision = token.revision
             after = token.after
-            guard after.hasPrefix(prefix) else { throw .badRequest("continue key is not valid: it is for another list") }
+            guard after.hasPrefix(prefix) else {
+                throw .badRequest("continue key is not valid: it is for another list")
+            }
         } else {
             revision = try Self.revision(query)
         }
@@ -56,7 +58,9 @@ struct Listing: Sendable {
             throw .badRequest("Invalid value: \"\(version)\": resourceVersion must be a number")
         }
         if match == "Exact" {
-            guard revision > 0 else { throw .badRequest("resourceVersionMatch \"Exact\" is forbidden for resourceVersion \"0\"") }
+            guard revision > 0 else {
+                throw .badRequest("resourceVersionMatch \"Exact\" is forbidden for resourceVersion \"0\"")
+            }
             return revision
         }
         // Without a match, a limited list at a version is exact, any other is not older than it; the latest serves.
@@ -78,7 +82,8 @@ struct Listing: Sendable {
                         + "new list without the continue parameter.")
                 : .expired("too old resource version: \(revision)")
         }
-        if error.code == HOSTD_ERROR_INVALID_ARGUMENT, revision > 0, let latest = try? store.list(prefix: "\u{1}none/").revision,
+        if error.code == HOSTD_ERROR_INVALID_ARGUMENT, revision > 0,
+            let latest = try? store.list(prefix: "\u{1}none/").revision,
             revision > latest
         {
             return .tooLargeResourceVersion(revision, current: latest)
@@ -119,7 +124,8 @@ struct Listing: Sendable {
             if let remaining { metadata["remainingItemCount"] = .integer(Int64(remaining)) }
         }
         return Array(
-            "{\"kind\":\"\(kind)\",\"apiVersion\":\"\(apiVersion)\",\"metadata\":\(JSON.object(metadata).serializedString()),\"items\":[".utf8)
+            "{\"kind\":\"\(kind)\",\"apiVersion\":\"\(apiVersion)\",\"metadata\":\(JSON.object(metadata).serializedString()),\"items\":["
+                .utf8)
     }
 
     private func objects() -> [UInt8] {

@@ -32,9 +32,11 @@ final class ResourceTable: Sendable {
     init(_ all: [Resource]) {
         self.all = all
         byPlace = Dictionary(
-            all.map { (Place(group: $0.group, version: $0.version, resource: $0.plural), $0) }, uniquingKeysWith: { a, _ in a })
+            all.map { (Place(group: $0.group, version: $0.version, resource: $0.plural), $0) },
+            uniquingKeysWith: { a, _ in a })
         storage = Dictionary(
-            all.filter { $0.apiVersion == $0.storageAPIVersion }.map { ($0.qualified, $0) }, uniquingKeysWith: { a, _ in a })
+            all.filter { $0.apiVersion == $0.storageAPIVersion }.map { ($0.qualified, $0) },
+            uniquingKeysWith: { a, _ in a })
     }
 
     func find(group: String, version: String, resource: String) -> Resource? {

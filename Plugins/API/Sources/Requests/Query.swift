@@ -11,8 +11,10 @@ struct Query: Sendable {
             let equals = part.firstIndex(of: "=") ?? part.endIndex
             let value = equals == part.endIndex ? part[part.endIndex...] : part[part.index(after: equals)...]
             pairs.append(
-                (try PercentEncoding.decode(part[..<equals], plusIsSpace: true),
-                    try PercentEncoding.decode(value, plusIsSpace: true)))
+                (
+                    try PercentEncoding.decode(part[..<equals], plusIsSpace: true),
+                    try PercentEncoding.decode(value, plusIsSpace: true)
+                ))
         }
     }
 

@@ -180,7 +180,8 @@ struct AllocationStep: Sendable {
         return AllocationStep(
             action: .put(
                 value: account.serialized(), index: Array(index.map { $0 + "\0" }.joined().utf8)),
-            key: "serviceaccounts/\(account.namespace)/\(account.name)", holder: "", isFixed: true, field: "", value: .null,
+            key: "serviceaccounts/\(account.namespace)/\(account.name)", holder: "", isFixed: true, field: "",
+            value: .null,
             problem: "")
     }
 

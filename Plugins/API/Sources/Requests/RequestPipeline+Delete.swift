@@ -139,7 +139,8 @@ extension RequestPipeline {
         if let version = options.resourceVersion, version != String(revision) {
             throw .conflict(
                 context.resource, context.path.name,
-                "Precondition failed: ResourceVersion in precondition: \(version), ResourceVersion in object meta: \(revision)")
+                "Precondition failed: ResourceVersion in precondition: \(version), ResourceVersion in object meta: \(revision)"
+            )
         }
     }
 
@@ -167,7 +168,8 @@ extension RequestPipeline {
                 .json(
                     200,
                     [
-                        "kind": .string(context.resource.kind + "List"), "apiVersion": .string(context.resource.apiVersion),
+                        "kind": .string(context.resource.kind + "List"),
+                        "apiVersion": .string(context.resource.apiVersion),
                         "metadata": ["resourceVersion": .string(String(listing.page.revision))], "items": .array(items),
                     ]))
         }
@@ -177,10 +179,12 @@ extension RequestPipeline {
 /// What deleting an object does, by its kind and state. Pure.
 enum Deletion {
     static func answersObject(_ resource: Resource) -> Bool {
-        ["pods", "services", "serviceaccounts", "persistentvolumeclaims", "persistentvolumes"].contains(resource.qualified)
+        ["pods", "services", "serviceaccounts", "persistentvolumeclaims", "persistentvolumes"].contains(
+            resource.qualified)
     }
 
-    static func plan(_ present: JSON, _ options: DeleteOptions, _ resource: Resource) -> RequestPipeline.DeletionOutcome {
+    static func plan(_ present: JSON, _ options: DeleteOptions, _ resource: Resource) -> RequestPipeline.DeletionOutcome
+    {
         var object = present
         var finalizers = present.finalizers
         switch options.propagation {

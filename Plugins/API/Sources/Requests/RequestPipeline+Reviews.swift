@@ -63,7 +63,8 @@ extension RequestPipeline {
         for rule in authorizer.rules(of: user, namespace: namespace) {
             if rule.paths.isEmpty {
                 var json: JSONObject = [
-                    "verbs": strings(rule.verbs), "apiGroups": strings(rule.groups), "resources": strings(rule.resources),
+                    "verbs": strings(rule.verbs), "apiGroups": strings(rule.groups),
+                    "resources": strings(rule.resources),
                 ]
                 if !rule.names.isEmpty { json["resourceNames"] = strings(rule.names) }
                 resourceRules.append(.object(json))

@@ -99,7 +99,9 @@ extension RequestPipeline {
                 [.invalid("spec.replicas", .integer(replicas), "must be greater than or equal to 0")])
         }
         var object = present
-        if let version = scale.metadata["resourceVersion"].stringValue, !version.isEmpty { object.resourceVersion = version }
+        if let version = scale.metadata["resourceVersion"].stringValue, !version.isEmpty {
+            object.resourceVersion = version
+        }
         object["spec"]["replicas"] = .integer(replicas)
         return object
     }
@@ -116,14 +118,19 @@ extension RequestPipeline {
         if target.path.name.isEmpty { target.path.name = binding.name }
         let bound = binding
         let place = target
-        try run(Update(change: { (pod) throws(APIStatus) in
-            try Self.bound(pod, bound, node, place.resource)
-        }, scope: .whole, show: { _ in
-            ["kind": "Status", "apiVersion": "v1", "metadata": [:], "status": "Success", "code": 201]
-        }, successCode: 201), target, respond)
+        try run(
+            Update(
+                change: { (pod) throws(APIStatus) in
+                    try Self.bound(pod, bound, node, place.resource)
+                }, scope: .whole,
+                show: { _ in
+                    ["kind": "Status", "apiVersion": "v1", "metadata": [:], "status": "Success", "code": 201]
+                }, successCode: 201), target, respond)
     }
 
-    private static func bound(_ pod: JSON, _ binding: JSON, _ node: String, _ resource: Resource) throws(APIStatus) -> JSON {
+    private static func bound(_ pod: JSON, _ binding: JSON, _ node: String, _ resource: Resource) throws(APIStatus)
+        -> JSON
+    {
         if let uid = binding.metadata["uid"].stringValue, !uid.isEmpty, uid != pod.uid {
             throw .conflict(
                 resource, pod.name,
@@ -194,7 +201,8 @@ extension RequestPipeline {
             throw .unavailable("\(error)")
         }
         for budget in budgets {
-            guard let selector = try? LabelSelector(object: budget["spec"]["selector"]), selector.matches(labels: pod.labels)
+            guard let selector = try? LabelSelector(object: budget["spec"]["selector"]),
+                selector.matches(labels: pod.labels)
             else { continue }
             var path = RequestPath.ResourcePath()
             path.namespace = pod.namespace
@@ -205,32 +213,37 @@ extension RequestPipeline {
             }
             let context = RequestContext(request: request, path: path, resource: resource)
             let answer = ResponseBox.wait { (respond) throws(APIStatus) in
-                try run(Update(change: { (present) throws(APIStatus) in
-                    let allowed = present["status"]["disruptionsAllowed"].integerValue ?? 0
-                    guard allowed > 0 else {
-                        var status = APIStatus.tooManyRequests(
-                            "Cannot evict pod as it would violate the pod's disruption budget.", retryAfterSeconds: 0)
-                        status.causes = [
-                            .init(
-                                reason: "DisruptionBudget",
-                                message: "The disruption budget \(present.name) needs "
-                                    + "\(present["status"]["desiredHealthy"].integerValue ?? 0) healthy pods and has "
-                                    + "\(present["status"]["currentHealthy"].integerValue ?? 0) currently", field: "")
-                        ]
-                        throw status
-                    }
-                    var object = present
-                    object["status"]["disruptionsAllowed"] = .integer(allowed - 1)
-                    object["status"]["disruptedPods"][pod.name] = .string(Timestamp.now().formatted())
-                    return object
-                }, scope: .status), context, respond)
+                try run(
+                    Update(
+                        change: { (present) throws(APIStatus) in
+                            let allowed = present["status"]["disruptionsAllowed"].integerValue ?? 0
+                            guard allowed > 0 else {
+                                var status = APIStatus.tooManyRequests(
+                                    "Cannot evict pod as it would violate the pod's disruption budget.",
+                                    retryAfterSeconds: 0)
+                                status.causes = [
+                                    .init(
+                                        reason: "DisruptionBudget",
+                                        message: "The disruption budget \(present.name) needs "
+                                            + "\(present["status"]["desiredHealthy"].integerValue ?? 0) healthy pods and has "
+                                            + "\(present["status"]["currentHealthy"].integerValue ?? 0) currently",
+                                        field: "")
+                                ]
+                                throw status
+                            }
+                            var object = present
+                            object["status"]["disruptionsAllowed"] = .integer(allowed - 1)
+                            object["status"]["disruptedPods"][pod.name] = .string(Timestamp.now().formatted())
+                            return object
+                        }, scope: .status), context, respond)
             }
             guard answer.status == 200 else {
                 guard case .bytes(let bytes) = answer.body, let json = try? JSON(parsing: bytes) else {
                     throw .internalError("the disruption budget could not be changed")
                 }
                 var status = APIStatus(
-                    code: answer.status, reason: json["reason"].stringValue ?? "", message: json["message"].stringValue ?? "")
+                    code: answer.status, reason: json["reason"].stringValue ?? "",
+                    message: json["message"].stringValue ?? "")
                 status.causes = json["details"]["causes"].arrayValue.map {
                     .init(
                         reason: $0["reason"].stringValue ?? "", message: $0["message"].stringValue ?? "",
@@ -261,7 +274,10 @@ extension RequestPipeline {
         guard seconds >= 600 else {
             throw .invalid(
                 context.resource, context.path.name,
-                [.invalid("spec.expirationSeconds", .integer(seconds), "may not specify a duration less than 10 minutes")])
+                [
+                    .invalid(
+                        "spec.expirationSeconds", .integer(seconds), "may not specify a duration less than 10 minutes")
+                ])
         }
         var subject = TokenAuthority.Subject(namespace: account.namespace, name: account.name, uid: account.uid)
         let reference = request["spec"]["boundObjectRef"]
@@ -317,7 +333,8 @@ extension RequestPipeline {
         }
         if kind == "Pod", object["spec"]["serviceAccountName"].stringValue != account.name {
             throw .badRequest(
-                "cannot bind token for serviceaccount \"\(account.name)\" to pod running with different serviceaccount name.")
+                "cannot bind token for serviceaccount \"\(account.name)\" to pod running with different serviceaccount name."
+            )
         }
         subject.bound = (kind, name, object.uid)
         if kind == "Pod", let node = object["spec"]["nodeName"].stringValue, !node.isEmpty {

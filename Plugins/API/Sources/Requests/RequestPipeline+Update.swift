@@ -53,8 +53,12 @@ extension RequestPipeline {
 
     /// Kinds that PUT creates when they are absent, as their registries in Kubernetes allow.
     private func mayCreate(_ context: RequestContext) throws(APIStatus) -> Bool {
-        guard ["leases.coordination.k8s.io", "events", "endpoints"].contains(context.resource.qualified) else { return false }
-        do { return try store.get(context.key) == nil } catch { throw APIStatus(error, context.resource, context.path.name) }
+        guard ["leases.coordination.k8s.io", "events", "endpoints"].contains(context.resource.qualified) else {
+            return false
+        }
+        do { return try store.get(context.key) == nil } catch {
+            throw APIStatus(error, context.resource, context.path.name)
+        }
     }
 
     func patch(_ context: RequestContext, type: String, _ respond: @escaping Responder) throws(APIStatus) {
@@ -66,17 +70,20 @@ extension RequestPipeline {
         _ context: RequestContext, type: String, _ scope: Strategy.Scope, _ respond: @escaping Responder
     ) throws(APIStatus) {
         let apply = try patchFunction(context, type: type)
-        try run(Update(change: { [self] (present) throws(APIStatus) in
-            var patched = try apply(present)
-            patched.kind = context.resource.kind
-            patched.apiVersion = context.resource.apiVersion
-            guard patched.name == context.path.name else {
-                throw .invalid(
-                    context.resource, context.path.name,
-                    [.invalid("metadata.name", .string(patched.name), "field is immutable")])
-            }
-            return try checkFields(patched, context).object
-        }, scope: scope, namesRevision: context.request.body.contains(text: "\"resourceVersion\"")), context, respond)
+        try run(
+            Update(
+                change: { [self] (present) throws(APIStatus) in
+                    var patched = try apply(present)
+                    patched.kind = context.resource.kind
+                    patched.apiVersion = context.resource.apiVersion
+                    guard patched.name == context.path.name else {
+                        throw .invalid(
+                            context.resource, context.path.name,
+                            [.invalid("metadata.name", .string(patched.name), "field is immutable")])
+                    }
+                    return try checkFields(patched, context).object
+                }, scope: scope, namesRevision: context.request.body.contains(text: "\"resourceVersion\"")), context,
+            respond)
     }
 
     /// The function that a patch's type and body make of one JSON value another.

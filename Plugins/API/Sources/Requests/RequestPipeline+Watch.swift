@@ -43,7 +43,8 @@ extension RequestPipeline {
         let page: StorePage
         do {
             page = try store.list(
-                prefix: options.selection.matchesNothing ? "\u{1}nothing/" : context.resource.prefix(context.path.namespace),
+                prefix: options.selection.matchesNothing
+                    ? "\u{1}nothing/" : context.resource.prefix(context.path.namespace),
                 selector: options.selection.text)
         } catch {
             throw APIStatus(error, context.resource, "")
@@ -64,7 +65,8 @@ extension RequestPipeline {
         let box = SubscriptionBox()
         box.marks.store(start, ordering: .relaxed)
         do {
-            let subscription = try store.watch(prefix: prefix, selector: options.selection.text, from: start) { message in
+            let subscription = try store.watch(prefix: prefix, selector: options.selection.text, from: start) {
+                message in
                 switch message {
                 case .events(let events):
                     let isOpen = stream.write { output in
@@ -72,7 +74,9 @@ extension RequestPipeline {
                     }
                     if !isOpen { box.cancel() }
                 case .progress(let revision):
-                    guard options.wantsBookmarks, revision > box.marks.exchange(revision, ordering: .relaxed) else { return }
+                    guard options.wantsBookmarks, revision > box.marks.exchange(revision, ordering: .relaxed) else {
+                        return
+                    }
                     stream.write { encoder.bookmark(revision, into: &$0) }
                 case .resync:
                     stream.write { WatchEncoder.error(.expired("too old resource version: \(start)"), into: &$0) }

@@ -130,7 +130,9 @@ final class RequestPipeline: Sendable {
             }
         }
         if !isTaken {
-            respond(.failure(.tooManyRequests("too many requests wait already, please try again later", retryAfterSeconds: 1)))
+            respond(
+                .failure(
+                    .tooManyRequests("too many requests wait already, please try again later", retryAfterSeconds: 1)))
         }
     }
 }
@@ -196,7 +198,8 @@ extension APIStatus {
         case HOSTD_ERROR_RESOURCE_EXHAUSTED: self = .tooManyRequests(error.message, retryAfterSeconds: 1)
         case HOSTD_ERROR_DEADLINE_EXCEEDED: self = .timeout(error.message)
         case HOSTD_ERROR_NO_SPACE:
-            self = APIStatus(code: 507, reason: "InsufficientStorage", message: "the store's disk is full: \(error.message)")
+            self = APIStatus(
+                code: 507, reason: "InsufficientStorage", message: "the store's disk is full: \(error.message)")
         default: self = .internalError(error.message)
         }
     }

@@ -53,7 +53,8 @@ struct SchemaRules: ObjectRules {
 extension ResourceTable {
     /// Kinds whose metadata.generation counts the changes of their specification.
     private static let counted: Set = [
-        "pods", "replicationcontrollers", "deployments.apps", "replicasets.apps", "statefulsets.apps", "daemonsets.apps",
+        "pods", "replicationcontrollers", "deployments.apps", "replicasets.apps", "statefulsets.apps",
+        "daemonsets.apps",
         "jobs.batch", "cronjobs.batch", "ingresses.networking.k8s.io", "ingressclasses.networking.k8s.io",
         "networkpolicies.networking.k8s.io", "poddisruptionbudgets.policy", "flowschemas.flowcontrol.apiserver.k8s.io",
         "prioritylevelconfigurations.flowcontrol.apiserver.k8s.io",

@@ -93,7 +93,8 @@ enum AutoscalerConversion {
             let target = metric["resource"]["target"]["averageUtilization"]
             if target.exists { object["spec"]["targetCPUUtilizationPercentage"] = target }
         }
-        for metric in object["status"]["currentMetrics"].arrayValue where metric["resource"]["name"].stringValue == "cpu" {
+        for metric in object["status"]["currentMetrics"].arrayValue
+        where metric["resource"]["name"].stringValue == "cpu" {
             let current = metric["resource"]["current"]["averageUtilization"]
             if current.exists { object["status"]["currentCPUUtilizationPercentage"] = current }
         }

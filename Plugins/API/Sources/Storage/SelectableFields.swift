@@ -8,7 +8,8 @@ enum SelectableFields {
         switch qualified {
         case "pods":
             [
-                "spec.nodeName", "spec.restartPolicy", "spec.schedulerName", "spec.serviceAccountName", "spec.hostNetwork",
+                "spec.nodeName", "spec.restartPolicy", "spec.schedulerName", "spec.serviceAccountName",
+                "spec.hostNetwork",
                 "status.phase", "status.podIP", "status.nominatedNodeName",
             ]
         case "nodes": ["spec.unschedulable"]

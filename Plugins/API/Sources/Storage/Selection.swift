@@ -34,8 +34,9 @@ struct Selection: Sendable {
         var fields: [(name: String, equals: Bool, value: String)] = []
         for requirement in selector.requirements {
             let path = Self.storedPath(requirement.path, resource)
-            guard path == "metadata.name" || (path == "metadata.namespace" && resource.isNamespaced)
-                || resource.selectableFields.contains(path)
+            guard
+                path == "metadata.name" || (path == "metadata.namespace" && resource.isNamespaced)
+                    || resource.selectableFields.contains(path)
             else { throw Self.forbiddenField(requirement.path, resource) }
             fields.append(("." + path, requirement.equals, requirement.value))
         }
@@ -77,7 +78,9 @@ struct Selection: Sendable {
         var position = 0
         while position < index.count {
             guard let nameEnd = index[position...].firstIndex(of: 0) else { return nil }
-            guard nameEnd + 1 <= index.count, let valueEnd = index[(nameEnd + 1)...].firstIndex(of: 0) else { return nil }
+            guard nameEnd + 1 <= index.count, let valueEnd = index[(nameEnd + 1)...].firstIndex(of: 0) else {
+                return nil
+            }
             if index[position..<nameEnd].elementsEqual(name.utf8) {
                 return String(decoding: index[(nameEnd + 1)..<valueEnd], as: UTF8.self)
             }

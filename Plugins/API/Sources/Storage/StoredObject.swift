@@ -120,7 +120,9 @@ enum StoredObject {
     static func writePartial(
         _ value: UnsafeRawBufferPointer, revision: UInt64, version: String, into output: inout [UInt8]
     ) {
-        output.append(contentsOf: "{\"kind\":\"PartialObjectMetadata\",\"apiVersion\":\"meta.k8s.io/\(version)\",\"metadata\":".utf8)
+        output.append(
+            contentsOf: "{\"kind\":\"PartialObjectMetadata\",\"apiVersion\":\"meta.k8s.io/\(version)\",\"metadata\":"
+                .utf8)
         if let metadata = metadata(value) {
             output.append(contentsOf: "{\"resourceVersion\":\"".utf8)
             writeNumber(revision, into: &output)

@@ -20,7 +20,8 @@ final class ExtensionRoutes: Sendable {
             var parameters: [(String, String)] = []
             for (index, segment) in segments.enumerated() {
                 if segment.hasPrefix("{"), segment.hasSuffix("...}") {
-                    parameters.append((String(segment.dropFirst().dropLast(4)), path.dropFirst(index).joined(separator: "/")))
+                    parameters.append(
+                        (String(segment.dropFirst().dropLast(4)), path.dropFirst(index).joined(separator: "/")))
                     return parameters
                 }
                 guard index < path.count else { return nil }
@@ -64,7 +65,9 @@ final class ExtensionRoutes: Sendable {
         let candidates = known.compactMap { route in route.match(path).map { (route, $0) } }
         guard !candidates.isEmpty else { return false }
         let method = Self.name(request.method)
-        guard let (route, parameters) = candidates.first(where: { $0.0.methods.isEmpty || $0.0.methods.contains(method) }) else {
+        guard
+            let (route, parameters) = candidates.first(where: { $0.0.methods.isEmpty || $0.0.methods.contains(method) })
+        else {
             throw .methodNotAllowed
         }
         guard !request.isInternal else { throw .badRequest("\(request.rawPath) is served over HTTPS only") }
@@ -113,9 +116,13 @@ final class ExtensionRoutes: Sendable {
         _ request: APIRequest, _ method: String, _ parameters: [(String, String)], _ subprotocol: String?
     ) -> JSON {
         var query: JSONObject = [:]
-        for (name, value) in request.query.pairs { query[name] = .array((query[name]?.arrayValue ?? []) + [.string(value)]) }
+        for (name, value) in request.query.pairs {
+            query[name] = .array((query[name]?.arrayValue ?? []) + [.string(value)])
+        }
         var headers: JSONObject = [:]
-        for (name, value) in request.upgrade?.headers ?? [] where name != "authorization" { headers[name] = .string(value) }
+        for (name, value) in request.upgrade?.headers ?? [] where name != "authorization" {
+            headers[name] = .string(value)
+        }
         var json: JSONObject = [
             "method": .string(method), "path": .string(request.rawPath),
             "parameters": .object(JSONObject(parameters.map { ($0.0, .string($0.1)) })), "query": .object(query),

@@ -62,7 +62,8 @@ struct WatchEncoder: Sendable {
         switch form {
         case .object, .aggregatedDiscovery:
             object = [
-                "kind": .string(resource.kind), "apiVersion": .string(resource.apiVersion), "metadata": .object(metadata),
+                "kind": .string(resource.kind), "apiVersion": .string(resource.apiVersion),
+                "metadata": .object(metadata),
             ]
         case .metadata(let version):
             object = [

@@ -20,7 +20,9 @@ struct CertificateAuthority {
     let credential: Credential
 
     /// A new authority of its own making.
-    static func create(commonName: String, lifetime: Int = authorityLifetime) throws(HTTPServerError) -> CertificateAuthority {
+    static func create(commonName: String, lifetime: Int = authorityLifetime) throws(HTTPServerError)
+        -> CertificateAuthority
+    {
         let key = try generateKey()
         defer { EVP_PKEY_free(key) }
         let certificate = try newCertificate(commonName: commonName, organizations: [], key: key, lifetime: lifetime)
@@ -28,12 +30,14 @@ struct CertificateAuthority {
         X509_set_issuer_name(certificate, X509_get_subject_name(certificate))
         try addExtensions(
             [
-                (NID_basic_constraints, "critical,CA:TRUE"), (NID_key_usage, "critical,keyCertSign,cRLSign,digitalSignature"),
+                (NID_basic_constraints, "critical,CA:TRUE"),
+                (NID_key_usage, "critical,keyCertSign,cRLSign,digitalSignature"),
                 (NID_subject_key_identifier, "hash"),
             ], to: certificate, issuer: certificate)
         try sign(certificate, with: key)
         return CertificateAuthority(
-            credential: Credential(certificate: try PEM.text(certificate: certificate), key: try PEM.text(privateKey: key)))
+            credential: Credential(
+                certificate: try PEM.text(certificate: certificate), key: try PEM.text(privateKey: key)))
     }
 
     /// A certificate signed by this authority. `names` are subject alternative names such as "DNS:localhost", "IP:::1".
@@ -41,7 +45,8 @@ struct CertificateAuthority {
         commonName: String, organizations: [String] = [], usage: Usage, names: [String] = [],
         lifetime: Int = certificateLifetime
     ) throws(HTTPServerError) -> Credential {
-        guard let issuer = PEM.certificate(credential.certificate), let issuerKey = PEM.privateKey(credential.key) else {
+        guard let issuer = PEM.certificate(credential.certificate), let issuerKey = PEM.privateKey(credential.key)
+        else {
             throw .tls("the certificate authority's files are damaged; remove them to have new ones made")
         }
         defer {

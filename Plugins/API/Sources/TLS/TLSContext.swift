@@ -20,9 +20,11 @@ final class TLSContext: @unchecked Sendable {
         SSL_CTX_set_options(context, UInt64(1) << 30 /* SSL_OP_NO_RENEGOTIATION */)
         try Self.use(certificate: certificate, key: key, in: context)
         try Self.trust(clientAuthority, in: context)
-        SSL_CTX_set_alpn_select_cb(context, { _, output, outputLength, input, inputLength, _ in
-            TLSContext.selectProtocol(output, outputLength, input, inputLength)
-        }, nil)
+        SSL_CTX_set_alpn_select_cb(
+            context,
+            { _, output, outputLength, input, inputLength, _ in
+                TLSContext.selectProtocol(output, outputLength, input, inputLength)
+            }, nil)
     }
 
     deinit { SSL_CTX_free(pointer) }

@@ -88,17 +88,23 @@ final class TokenAuthority: Sendable {
             user.extra["authentication.kubernetes.io/pod-uid"] = [podUID]
         }
         if let secret = identity["secret"].objectValue {
-            guard exists("secrets/\(namespace)/\(secret["name"]?.stringValue ?? "")", uid: secret["uid"]?.stringValue ?? "")
+            guard
+                exists(
+                    "secrets/\(namespace)/\(secret["name"]?.stringValue ?? "")", uid: secret["uid"]?.stringValue ?? "")
             else { return nil }
         }
-        if let node = identity["node"]["name"].stringValue { user.extra["authentication.kubernetes.io/node-name"] = [node] }
+        if let node = identity["node"]["name"].stringValue {
+            user.extra["authentication.kubernetes.io/node-name"] = [node]
+        }
         return user
     }
 
     /// Whether the object that a token is bound to is still that one. Its uid stands in the stored bytes as it is here.
     private func exists(_ key: String, uid: String) -> Bool {
         guard !uid.isEmpty, let record = try? store.get(key) else { return false }
-        return record.withValue { StoredObject.metadata($0).map { Array($0).contains(text: "\"uid\":\"\(uid)\"") } ?? false }
+        return record.withValue {
+            StoredObject.metadata($0).map { Array($0).contains(text: "\"uid\":\"\(uid)\"") } ?? false
+        }
     }
 
     private func verifiedClaims(_ token: String, now: Int64) -> JSON? {
@@ -141,7 +147,8 @@ final class TokenAuthority: Sendable {
     /// The OpenID provider's configuration.
     func configuration(url: String) -> JSON {
         [
-            "issuer": .string(issuer), "jwks_uri": .string(url + "/openid/v1/jwks"), "response_types_supported": ["id_token"],
+            "issuer": .string(issuer), "jwks_uri": .string(url + "/openid/v1/jwks"),
+            "response_types_supported": ["id_token"],
             "subject_types_supported": ["public"], "id_token_signing_alg_values_supported": ["ES256"],
         ]
     }
@@ -160,7 +167,8 @@ final class SigningKey: @unchecked Sendable {
         self.key = key
         var point = [UInt8](repeating: 0, count: 65)
         var size = 0
-        guard EVP_PKEY_get_octet_string_param(key, "pub", &point, point.count, &size) == 1, size == 65, point[0] == 4 else {
+        guard EVP_PKEY_get_octet_string_param(key, "pub", &point, point.count, &size) == 1, size == 65, point[0] == 4
+        else {
             EVP_PKEY_free(key)
             throw .tls("the service-account key is no ECDSA key on P-256")
         }

@@ -21,7 +21,8 @@ enum CoreTables {
         case "secrets":
             TableLayout("Name Type Data Age") { object, now in
                 [
-                    .string(object.name), Cell.text(object["type"]), .integer(Int64(object["data"].objectValue?.count ?? 0)),
+                    .string(object.name), Cell.text(object["type"]),
+                    .integer(Int64(object["data"].objectValue?.count ?? 0)),
                     Cell.age(object, now),
                 ]
             }
@@ -95,7 +96,8 @@ enum CoreTables {
             String($0.dropFirst(prefix.count))
         }.sorted()
         func address(_ type: String) -> JSON {
-            Cell.text(object["status"]["addresses"].arrayValue.first { $0["type"].stringValue == type }?["address"] ?? .null)
+            Cell.text(
+                object["status"]["addresses"].arrayValue.first { $0["type"].stringValue == type }?["address"] ?? .null)
         }
         return [
             .string(object.name), .string(states.joined(separator: ",")), Cell.list(roles), Cell.age(object, now),
@@ -147,19 +149,24 @@ enum CoreTables {
     ) { object, now in
         // Both shapes of events are shown alike.
         let involved = object["involvedObject"].exists ? object["involvedObject"] : object["regarding"]
-        let first = object["firstTimestamp"].stringValue ?? object["deprecatedFirstTimestamp"].stringValue
+        let first =
+            object["firstTimestamp"].stringValue ?? object["deprecatedFirstTimestamp"].stringValue
             ?? object["eventTime"].stringValue
         let series = object["series"]
-        let last = series["lastObservedTime"].stringValue ?? object["lastTimestamp"].stringValue
+        let last =
+            series["lastObservedTime"].stringValue ?? object["lastTimestamp"].stringValue
             ?? object["deprecatedLastTimestamp"].stringValue ?? first
-        let count = series["count"].integerValue ?? object["count"].integerValue ?? object["deprecatedCount"].integerValue ?? 1
+        let count =
+            series["count"].integerValue ?? object["count"].integerValue ?? object["deprecatedCount"].integerValue ?? 1
         let source = object["source"].exists ? object["source"] : object["deprecatedSource"]
-        let component = source["component"].stringValue ?? object["reportingComponent"].stringValue
+        let component =
+            source["component"].stringValue ?? object["reportingComponent"].stringValue
             ?? object["reportingController"].stringValue ?? ""
         let host = source["host"].stringValue.map { $0.isEmpty ? "" : ", \($0)" } ?? ""
         let message = object["message"].stringValue ?? object["note"].stringValue ?? ""
         return [
-            .string(HumanDuration.since(last, now: now)), Cell.text(object["type"], ""), Cell.text(object["reason"], ""),
+            .string(HumanDuration.since(last, now: now)), Cell.text(object["type"], ""),
+            Cell.text(object["reason"], ""),
             .string("\((involved["kind"].stringValue ?? "").lowercased())/\(involved["name"].stringValue ?? "")"),
             Cell.text(involved["fieldPath"], ""), .string(component + host), .string(message.trimmingSpace()),
             .string(HumanDuration.since(first, now: now)), .string("\(count)"), .string(object.name),

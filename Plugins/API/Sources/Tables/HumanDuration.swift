@@ -22,7 +22,9 @@ enum HumanDuration {
 
     /// The time since a timestamp; "<unknown>" without one.
     static func since(_ timestamp: String?, now: Timestamp) -> String {
-        guard let timestamp, !timestamp.isEmpty, let then = try? Timestamp(parsing: timestamp) else { return "<unknown>" }
+        guard let timestamp, !timestamp.isEmpty, let then = try? Timestamp(parsing: timestamp) else {
+            return "<unknown>"
+        }
         return format(now.seconds - then.seconds)
     }
 }

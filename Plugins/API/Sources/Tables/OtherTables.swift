@@ -12,7 +12,8 @@ enum OtherTables {
                 return [
                     .string(object.name), Cell.text(object["spec"]["controller"]),
                     reference.isNull
-                        ? "<none>" : .string("\(reference["kind"].stringValue ?? "")/\(reference["name"].stringValue ?? "")"),
+                        ? "<none>"
+                        : .string("\(reference["kind"].stringValue ?? "")/\(reference["name"].stringValue ?? "")"),
                     Cell.age(object, now),
                 ]
             }
@@ -48,7 +49,8 @@ enum OtherTables {
                 let seconds = object["spec"]["expirationSeconds"].integerValue
                 return [
                     .string(object.name), Cell.age(object, now), Cell.text(object["spec"]["signerName"]),
-                    Cell.text(object["spec"]["username"]), .string(seconds.map { HumanDuration.format($0) } ?? "<none>"),
+                    Cell.text(object["spec"]["username"]),
+                    .string(seconds.map { HumanDuration.format($0) } ?? "<none>"),
                     Cell.list(conditions, "Pending"),
                 ]
             }
@@ -64,7 +66,8 @@ enum OtherTables {
         return [
             .string(object.name), Cell.text(object["addressType"]),
             object["ports"].isNull ? "<unset>" : CoreTables.shortened(ports, ","),
-            object["endpoints"].arrayValue.isEmpty ? "<unset>" : CoreTables.shortened(addresses, ","), Cell.age(object, now),
+            object["endpoints"].arrayValue.isEmpty ? "<unset>" : CoreTables.shortened(addresses, ","),
+            Cell.age(object, now),
         ]
     }
 
@@ -104,7 +107,8 @@ enum OtherTables {
                 }, "")
         }
         return [
-            .string(object.name), .string("\(reference["kind"].stringValue ?? "")/\(reference["name"].stringValue ?? "")"),
+            .string(object.name),
+            .string("\(reference["kind"].stringValue ?? "")/\(reference["name"].stringValue ?? "")"),
             Cell.age(object, now), subjects("User"), subjects("Group"), subjects("ServiceAccount"),
         ]
     }

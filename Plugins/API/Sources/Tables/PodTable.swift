@@ -80,9 +80,11 @@ enum PodTable {
     }
 
     private static func sidecarRestarts(_ pod: JSON, _ last: inout String?) -> Int64 {
-        let names = Set(pod["spec"]["initContainers"].arrayValue.filter(isSidecar).compactMap { $0["name"].stringValue })
+        let names = Set(
+            pod["spec"]["initContainers"].arrayValue.filter(isSidecar).compactMap { $0["name"].stringValue })
         var restarts: Int64 = 0
-        for status in pod["status"]["initContainerStatuses"].arrayValue where names.contains(status["name"].stringValue ?? "") {
+        for status in pod["status"]["initContainerStatuses"].arrayValue
+        where names.contains(status["name"].stringValue ?? "") {
             restarts += status["restartCount"].integerValue ?? 0
             noteRestart(status, &last)
         }

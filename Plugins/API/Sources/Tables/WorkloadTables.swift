@@ -166,7 +166,8 @@ enum WorkloadTables {
             .string(object.name),
             owner.isNull
                 ? "<none>"
-                : .string("\((owner["kind"].stringValue ?? "").lowercased())\(group)/\(owner["name"].stringValue ?? "")"),
+                : .string(
+                    "\((owner["kind"].stringValue ?? "").lowercased())\(group)/\(owner["name"].stringValue ?? "")"),
             Cell.integer(object["revision"]), Cell.age(object, now),
         ]
     }
