@@ -16,8 +16,8 @@ final class TLSContext: @unchecked Sendable {
         _ = SSL_CTX_set_num_tickets(context, 1)
         hostd_openssl_read_ahead(context)
         guard hostd_openssl_require_tls12(context) == 1 else { throw .tls(OpenSSLError.last()) }
-        // No renegotiation: a connection's client certificate is settled by its handshake.
-        SSL_CTX_set_options(context, UInt64(1) << 30 /* SSL_OP_NO_RENEGOTIATION */)
+        // SSL_OP_NO_RENEGOTIATION: a connection's client certificate is settled by its handshake.
+        SSL_CTX_set_options(context, UInt64(1) << 30)
         try Self.use(certificate: certificate, key: key, in: context)
         try Self.trust(clientAuthority, in: context)
         SSL_CTX_set_alpn_select_cb(
