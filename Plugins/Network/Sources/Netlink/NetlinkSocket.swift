@@ -41,7 +41,7 @@ final class NetlinkSocket: Sendable {
         if family == NetlinkFamily.NETLINK_ROUTE {
             _ = setsockopt(descriptor, NetlinkOption.SOL_NETLINK, NetlinkOption.NETLINK_GET_STRICT_CHK, &on, size)
         }
-        var bufferSize: Int32 = 1 << 20
+        var bufferSize = Self.bufferSize
         for option in [NetlinkOption.SO_RCVBUFFORCE, NetlinkOption.SO_SNDBUFFORCE] {
             _ = setsockopt(descriptor, SOL_SOCKET, option, &bufferSize, size)
         }
@@ -83,7 +83,15 @@ final class NetlinkSocket: Sendable {
         }
     }
 
+    private static let bufferSize: Int32 = 1 << 20
+
     private func send(_ batch: NetlinkBatch) throws {
+        // A transaction is one datagram, however long: the socket takes one only when its buffer could hold it.
+        var wanted = Int32(clamping: batch.bytes.count + 4096)
+        if wanted > Self.bufferSize {
+            setsockopt(
+                descriptor, SOL_SOCKET, NetlinkOption.SO_SNDBUFFORCE, &wanted, socklen_t(MemoryLayout<Int32>.size))
+        }
         while true {
             let sent = Glibc.send(descriptor, batch.bytes, batch.bytes.count, 0)
             if sent == batch.bytes.count { return }
