@@ -25,7 +25,7 @@ final class AttachCostTests: XCTestCase {
                     serviceRange: TestNetwork.serviceRange, servesHost: true), pods: [])
         }
         try router.replaceAll([])
-        let pods = PodNetwork(
+        let pods = try PodNetwork(
             settings: settings, links: network.links, store: store, routers: [router], bridge: network.bridge,
             attachments: [])
         var attach: [UInt64] = []
@@ -52,6 +52,7 @@ final class AttachCostTests: XCTestCase {
             let sorted = values.sorted()
             return "median \(sorted[20] / 1000) µs, worst \((sorted.last ?? 0) / 1000) µs"
         }
+        pods.stop()
         print("attach: \(text(attach)); again: \(text(again)); detach: \(text(detach))")
         XCTAssertEqual(try store.load().attachments, [])
         XCTAssertTrue(try network.links.ports(of: network.bridge.index).isEmpty)

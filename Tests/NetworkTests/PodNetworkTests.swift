@@ -17,7 +17,13 @@ final class PodNetworkTests: XCTestCase {
         directory = String(cString: made)
     }
 
-    override func tearDownWithError() throws { try shell("rm -rf \(directory)") }
+    private var networks: [PodNetwork] = []
+
+    override func tearDownWithError() throws {
+        for network in networks { network.stop() }
+        networks = []
+        try shell("rm -rf \(directory)")
+    }
 
     /// A network as at a start: it reads what is on disk.
     private func network(podRange: String = "10.244.0.0/24") throws -> (network: PodNetwork, quarantined: [String]) {
@@ -29,11 +35,11 @@ final class PodNetworkTests: XCTestCase {
         try store.prepare()
         let (attachments, quarantined) = try store.load()
         let bridge = Bridge(index: 5, macAddress: MACAddress(for: settings.gateway))
-        return (
-            PodNetwork(
-                settings: settings, links: links, store: store, routers: [router], bridge: bridge,
-                attachments: attachments), quarantined
-        )
+        let network = try PodNetwork(
+            settings: settings, links: links, store: store, routers: [router], bridge: bridge,
+            attachments: attachments)
+        networks.append(network)
+        return (network, quarantined)
     }
 
     private func request(_ sandbox: String, hostPort: Int? = nil, interface: String = "eth0") throws
@@ -86,6 +92,7 @@ final class PodNetworkTests: XCTestCase {
         XCTAssertEqual(address(try restarted.attach(request("c"))), "10.244.0.4/24")
         XCTAssertEqual(restarted.addressCounts.used, 3)
         try restarted.detach(sandbox: "c")
+        restarted.settle()
         XCTAssertEqual(address(try network().network.attach(request("d"))), "10.244.0.5/24")
     }
 
@@ -110,6 +117,7 @@ final class PodNetworkTests: XCTestCase {
         }
         for _ in 0..<2 { try network.detach(sandbox: "c") }
         try network.detach(sandbox: "never")
+        // The last address becomes free in time: attach waits for it.
         XCTAssertEqual(address(try network.attach(request("f"))), "10.0.0.4/29")
         XCTAssertEqual(router.state.withLock { $0.pods }, ["a", "b", "d", "e", "f"])
     }
@@ -129,6 +137,7 @@ final class PodNetworkTests: XCTestCase {
         XCTAssertThrowsError(try network.attach(request("c")))
         XCTAssertEqual(network.addressCounts.used, 1)
         XCTAssertEqual(try network.collectGarbage(keeping: [], grace: 0), ["c"])
+        network.settle()
         XCTAssertEqual(network.addressCounts.used, 0)
     }
 
@@ -154,7 +163,12 @@ final class PodNetworkTests: XCTestCase {
         links.state.withLock {
             $0.foreignPorts = [("hdorphan", "hostd sandbox lost"), ("tap0", ""), ("veth1", "somebody's")]
         }
+        links.state.withLock { $0.failures["disconnect"] = EIO }
+        XCTAssertEqual(try network.collectGarbage(keeping: ["b", "c", "lost"]), ["a"])
+        network.settle()
+        XCTAssertEqual(network.addressCounts.used, 4, "what could not be removed is still there")
         XCTAssertEqual(try network.collectGarbage(keeping: ["b"]), ["a", "c", "lost"])
+        network.settle()
         XCTAssertEqual(network.addressCounts.used, 2, "one is young: it may be missing in the list")
         XCTAssertEqual(try network.collectGarbage(keeping: ["b"], grace: 0).contains("new"), true)
         XCTAssertEqual(calls("disconnect hdorphan"), 2)

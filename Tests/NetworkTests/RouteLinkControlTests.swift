@@ -82,6 +82,22 @@ final class RouteLinkControlTests: XCTestCase {
         XCTAssertFalse(neighbours.contains("10.244.0.2 "), neighbours)
     }
 
+    func testManyGoAtOnce() throws {
+        let network = try TestNetwork(pods: 4)
+        defer { network.end() }
+        let all = network.pods.map { ($0.attachment.hostName, $0.attachment.address) }
+        try network.links.disconnect(
+            hostName: all[0].0, address: all[0].1, bridgeIndex: network.bridge.index)
+        let start = DispatchClock.now()
+        try network.links.disconnect(Array(all.prefix(3)), bridgeIndex: network.bridge.index)
+        print("remove two links: \((DispatchClock.now() - start) / 1000) µs")
+        let left = try network.links.ports(of: network.bridge.index).map(\.name)
+        XCTAssertEqual(left, [all[3].0])
+        try network.links.disconnect(all, bridgeIndex: network.bridge.index)
+        XCTAssertTrue(try network.links.ports(of: network.bridge.index).isEmpty)
+        try network.links.disconnect(all, bridgeIndex: network.bridge.index)
+    }
+
     func testRefusesTheHostsOwnNamespaceAndMissingOnes() throws {
         let network = try TestNetwork(pods: 0)
         defer { network.end() }

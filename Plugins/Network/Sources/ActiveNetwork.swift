@@ -29,9 +29,9 @@ final class ActiveNetwork: Sendable {
             log.error("an attachment's file cannot be read and was put aside", ["file": .string(name)])
         }
         let mechanisms = try RoutingMechanisms(settings: settings, links: links, attachments: attachments, log: log)
-        pods = PodNetwork(
+        pods = try PodNetwork(
             settings: settings, links: links, store: store, routers: mechanisms.routers, bridge: bridge,
-            attachments: attachments)
+            attachments: attachments, log: log)
         services = ServiceNetwork(routers: mechanisms.routers, log: log)
         packets = mechanisms.packets
         pins = mechanisms.pins
@@ -101,9 +101,13 @@ final class ActiveNetwork: Sendable {
         ]
     }
 
+    /// Finishes what is outstanding. Once, at the end.
+    func stop() { pods.stop() }
+
     /// Ends the network: all links, rules, programs and the bridge.
     func removeEverything() throws {
         _ = try pods.collectGarbage(keeping: [], grace: 0)
+        pods.settle()
         try packets?.removeTable()
         pins?.dissolve()
         try links.removeBridge(named: settings.bridge)

@@ -36,8 +36,10 @@ public final class NetworkPlugin: Plugin {
         guard case .configured(let settings) = state.withLock({ $0 }) else {
             throw PluginError.wrongState("the network plugin is not configured, or active already")
         }
+        var made: ActiveNetwork?
         do {
             let network = try ActiveNetwork(settings: settings, log: host.log)
+            made = network
             state.withLock { $0 = .active(settings, network) }
             try host.events().publish(
                 HOSTD_TOPIC_NETWORK,
@@ -47,6 +49,7 @@ public final class NetworkPlugin: Plugin {
                 ], retain: true)
         } catch {
             state.withLock { $0 = .configured(settings) }
+            made?.stop()
             throw Self.pluginError(error)
         }
     }
@@ -55,6 +58,7 @@ public final class NetworkPlugin: Plugin {
     public func deactivate() throws {
         guard case .active(let settings, let network) = state.withLock({ $0 }) else { return }
         state.withLock { $0 = .configured(settings) }
+        defer { network.stop() }
         if try host.environment().stopsWorkloads() {
             do { try network.removeEverything() } catch { throw Self.pluginError(error) }
         }

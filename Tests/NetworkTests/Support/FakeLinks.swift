@@ -62,6 +62,10 @@ final class FakeLinks: LinkControl {
         state.withLock { $0.links[hostName] = nil }
     }
 
+    func disconnect(_ links: [(hostName: String, address: IPv4Address)], bridgeIndex: Int32) throws {
+        for link in links { try disconnect(hostName: link.hostName, address: link.address, bridgeIndex: bridgeIndex) }
+    }
+
     func ports(of bridgeIndex: Int32) throws -> [(name: String, alias: String)] {
         try call("ports")
         return state.withLock { state in

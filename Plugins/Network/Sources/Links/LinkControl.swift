@@ -69,6 +69,8 @@ protocol LinkControl: Sendable {
     func inspect(_ request: PodLinkRequest) throws -> PodLinkState
     /// Removes a pod's link and the host's neighbour entry for its address; what is gone already is success.
     func disconnect(hostName: String, address: IPv4Address?, bridgeIndex: Int32) throws
+    /// Removes many pods' links in little more time than one takes, and the host's neighbour entries for their addresses.
+    func disconnect(_ links: [(hostName: String, address: IPv4Address)], bridgeIndex: Int32) throws
     /// Names and notes of the bridge's ports.
     func ports(of bridgeIndex: Int32) throws -> [(name: String, alias: String)]
     /// All IPv4 addresses of the host, loopback ones left out.

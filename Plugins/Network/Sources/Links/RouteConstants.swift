@@ -23,6 +23,7 @@ enum LinkAttribute {
     static let IFLA_MASTER: UInt16 = 10
     static let IFLA_LINKINFO: UInt16 = 18
     static let IFLA_IFALIAS: UInt16 = 20
+    static let IFLA_GROUP: UInt16 = 27
     static let IFLA_NET_NS_FD: UInt16 = 28
     static let IFLA_INFO_KIND: UInt16 = 1
     static let IFLA_INFO_DATA: UInt16 = 2

@@ -123,6 +123,21 @@ final class RouteLinkControl: LinkControl {
         try removals.transact(batch, tolerating: [ENODEV, ENOENT])
     }
 
+    /// "hostd" and a little, as a number: links in this group are about to go.
+    private static let doomed: UInt32 = 0x686f_7364
+
+    func disconnect(_ links: [(hostName: String, address: IPv4Address)], bridgeIndex: Int32) throws {
+        if links.isEmpty { return }
+        var batch = NetlinkBatch()
+        for link in links {
+            batch.setGroup(name: link.hostName, group: Self.doomed)
+            batch.deleteNeighbour(index: bridgeIndex, address: link.address)
+        }
+        batch.deleteLinks(group: Self.doomed)
+        // Some may have gone already, with their pods' namespaces.
+        try removals.transact(batch, tolerating: [ENODEV, ENOENT])
+    }
+
     func ports(of bridgeIndex: Int32) throws -> [(name: String, alias: String)] {
         var batch = NetlinkBatch()
         batch.dumpLinks(master: bridgeIndex)

@@ -83,6 +83,22 @@ extension NetlinkBatch {
         end()
     }
 
+    /// Puts a link into a group, by which many can be removed at once.
+    mutating func setGroup(name: String, group: UInt32) {
+        message(RouteMessage.RTM_NEWLINK, Self.change, label: "group link \(name)")
+        linkHead()
+        attribute(LinkAttribute.IFLA_IFNAME, text: name)
+        attribute(LinkAttribute.IFLA_GROUP, group)
+        end()
+    }
+
+    mutating func deleteLinks(group: UInt32) {
+        message(RouteMessage.RTM_DELLINK, Self.change, label: "delete links of group \(group)")
+        linkHead()
+        attribute(LinkAttribute.IFLA_GROUP, group)
+        end()
+    }
+
     mutating func getLink(name: String) {
         message(RouteMessage.RTM_GETLINK, Self.change, label: "find link \(name)")
         linkHead()

@@ -7,7 +7,7 @@ import Synchronization
 ///
 /// Every attachment is written down before anything is made for it and forgotten after everything has gone, so that a
 /// crash at any point leaves nothing that nobody knows of. Attaches follow one another, as the kernel's own lock on
-/// interfaces would have them do anyway; a detach, for which the kernel takes tens of milliseconds, holds up nobody.
+/// interfaces would have them do anyway. A detached pod's link is removed a moment later, and only then its address is free.
 final class PodNetwork: Sendable {
     private let settings: NetworkSettings
     private let links: any LinkControl
@@ -23,24 +23,35 @@ final class PodNetwork: Sendable {
         var made: [String: UInt64] = [:]
     }
     private let state: Mutex<State>
+    private let reaper = Mutex<LinkReaper?>(nil)
+    private let log: Log?
 
     /// - Parameter attachments: what the store holds.
     init(
         settings: NetworkSettings, links: any LinkControl, store: AttachmentStore, routers: [any ServiceRouter],
-        bridge: Bridge, attachments: [Attachment]
-    ) {
+        bridge: Bridge, attachments: [Attachment], log: Log? = nil
+    ) throws {
         self.settings = settings
         self.links = links
         self.store = store
         self.routers = routers
         self.bridge = bridge
+        self.log = log
         var allocator = AddressAllocator(range: settings.podRange, last: store.lastAddress())
         for attachment in attachments { _ = allocator.adopt(attachment.address) }
         state = Mutex(
             State(
                 attachments: Dictionary(attachments.map { ($0.sandbox, $0) }, uniquingKeysWith: { first, _ in first }),
                 allocator: allocator))
+        let made = try LinkReaper { [weak self] in self?.remove($0) }
+        reaper.withLock { $0 = made }
     }
+
+    /// Removes the links that still have to go and ends the thread that does so. Once, at the end.
+    func stop() { reaper.withLock { $0 }?.stop() }
+
+    /// Waits until the links of detached pods are gone.
+    func settle() { reaper.withLock { $0 }?.drain() }
 
     /// Addresses in use and in all.
     var addressCounts: (used: Int, capacity: Int) {
@@ -50,6 +61,8 @@ final class PodNetwork: Sendable {
     /// Gives a sandbox its link and address, or what it has already. About 1 ms.
     func attach(_ request: AttachmentRequest) throws -> JSON {
         guard !request.networkNamespace.isEmpty else { throw NetworkError.invalid("networkNamespace is missing") }
+        // The last addresses may be just about to become free.
+        if state.withLock({ $0.allocator.used.count >= $0.allocator.capacity && !$0.leaving.isEmpty }) { settle() }
         return try state.withLock { state in
             guard !state.leaving.contains(request.sandbox) else { throw NetworkError.leaving(request.sandbox) }
             let attachment: Attachment
@@ -121,7 +134,7 @@ final class PodNetwork: Sendable {
 
     private func checkPorts(of request: AttachmentRequest, _ state: State) throws {
         guard !request.portMappings.isEmpty else { return }
-        for other in state.attachments.values {
+        for other in state.attachments.values where !state.leaving.contains(other.sandbox) {
             for taken in other.portMappings {
                 let clash = request.portMappings.contains { wanted in
                     wanted.hostPort == taken.hostPort && wanted.transport == taken.transport
@@ -151,29 +164,45 @@ final class PodNetwork: Sendable {
         }
     }
 
-    /// Removes a sandbox's link and frees its address; an unknown sandbox may have a link without a record.
+    /// Takes a sandbox off the network; its link goes, and its address becomes free, a moment later. An unknown sandbox
+    /// may have a link without a record.
     func detach(sandbox: String) throws {
-        let attachment = try state.withLock { state -> Attachment? in
-            guard state.leaving.insert(sandbox).inserted else { throw NetworkError.leaving(sandbox) }
-            return state.attachments[sandbox]
+        let attachment = state.withLock { state -> Attachment? in
+            guard let attachment = state.attachments[sandbox] else { return nil }
+            return state.leaving.insert(sandbox).inserted ? attachment : nil
+        }
+        guard let attachment else {
+            if state.withLock({ $0.leaving.contains(sandbox) }) { return }
+            return try links.disconnect(
+                hostName: Attachment.hostName(sandbox: sandbox), address: nil, bridgeIndex: bridge.index)
         }
         do {
-            if let attachment {
-                try release(attachment)
-            } else {
-                try links.disconnect(
-                    hostName: Attachment.hostName(sandbox: sandbox), address: nil, bridgeIndex: bridge.index)
-            }
+            for router in routers { try router.remove(attachment) }
         } catch {
             state.withLock { _ = $0.leaving.remove(sandbox) }
             throw error
         }
-        state.withLock { state in
-            state.leaving.remove(sandbox)
-            state.made[sandbox] = nil
-            guard let attachment else { return }
-            state.attachments[sandbox] = nil
-            state.allocator.release(attachment.address)
+        reaper.withLock { $0 }?.add(attachment)
+    }
+
+    /// Removes links and then what is known of them. What fails keeps its record, for the next collection of garbage.
+    private func remove(_ batch: [Attachment]) {
+        do {
+            try links.disconnect(batch.map { ($0.hostName, $0.address) }, bridgeIndex: bridge.index)
+            for attachment in batch {
+                try store.remove(sandbox: attachment.sandbox)
+                state.withLock { state in
+                    state.leaving.remove(attachment.sandbox)
+                    state.made[attachment.sandbox] = nil
+                    state.attachments[attachment.sandbox] = nil
+                    state.allocator.release(attachment.address)
+                }
+            }
+        } catch {
+            log?.error("links of pods could not be removed: \(error)", ["links": JSON(batch.map(\.hostName))])
+            state.withLock { state in
+                for attachment in batch { state.leaving.remove(attachment.sandbox) }
+            }
         }
     }
 
@@ -190,7 +219,9 @@ final class PodNetwork: Sendable {
     func collectGarbage(keeping valid: Set<String>, grace: UInt64 = 60_000_000_000) throws -> [String] {
         let now = monotonicNanoseconds()
         let known = state.withLock { state in
-            state.attachments.keys.filter { state.made[$0].map { now - $0 >= grace } ?? true }.sorted()
+            state.attachments.keys.filter { sandbox in
+                state.made[sandbox].map { now - $0 >= grace } ?? true && !state.leaving.contains(sandbox)
+            }.sorted()
         }
         var removed: [String] = []
         for sandbox in known where !valid.contains(sandbox) {
