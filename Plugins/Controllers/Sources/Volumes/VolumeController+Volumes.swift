@@ -32,10 +32,13 @@ extension VolumeController {
     }
 
     private func reclaim(_ volume: JSON) throws {
-        if volume["status"]["phase"].stringValue != "Released" { try setPhase(volume, "Released") }
+        let phase = volume["status"]["phase"].stringValue
+        // Its event brings the volume back, and it is reclaimed then.
+        if phase != "Released" && phase != "Failed" { return try setPhase(volume, "Released") }
         guard volume["spec"]["persistentVolumeReclaimPolicy"].stringValue == "Delete" else { return }
         let driver = volume["spec"]["csi"]["driver"].stringValue ?? ""
         guard let provider = try drivers.provider(driver) else {
+            if phase == "Failed" { return }
             let message = driver.isEmpty ? "volume has no driver that can delete it" : "no provider of driver \(driver)"
             record(.volumes, volume, .warning, "VolumeFailedDelete", message)
             try setPhase(volume, "Failed")

@@ -40,6 +40,8 @@ final class VolumeController: Controller {
             guard change.role == HOSTD_VOLUME_1, change.isActive, let self else { return }
             queue.add("classes")
             addUnboundClaims()
+            // Volumes that no one could delete may be deleted now.
+            for volume in cluster.volumes.list() { queue.add("volume/\(volume.name)") }
         }
         roles.withLock { $0 = subscription }
     }
