@@ -217,9 +217,10 @@ final class PodNetwork: Sendable {
     /// The caller's list is a picture of a moment that has passed: a sandbox attached meanwhile is not in it. What was
     /// attached less than `grace` nanoseconds ago is therefore left to the next collection.
     func collectGarbage(keeping valid: Set<String>, grace: UInt64 = 60_000_000_000) throws -> [String] {
-        let now = monotonicNanoseconds()
         let known = state.withLock { state in
-            state.attachments.keys.filter { sandbox in
+            // Read under the lock: what was attached is then never later than now.
+            let now = monotonicNanoseconds()
+            return state.attachments.keys.filter { sandbox in
                 state.made[sandbox].map { now - $0 >= grace } ?? true && !state.leaving.contains(sandbox)
             }.sorted()
         }
