@@ -99,7 +99,7 @@ var targets: [Target] = [
 ]
 targets += plugin("API", ["ObjectSchema", "COpenSSL", "CEpoll"], tests: ["Kernel"])
 targets += plugin("Controllers")
-targets += plugin("Node", ["CEpoll"])
+targets += plugin("Node", ["CEpoll", "COpenSSL"])
 targets += plugin("Scheduler")
 targets += plugin("Runtime", ["CRuntime", "CSeccomp", "CZlib", "CZstd", "COpenSSL"])
 targets.append(.target(name: "CRuntime", path: "Plugins/Runtime/C", cSettings: strictC))

@@ -6,7 +6,9 @@ import XCTest
 final class ConfigurationTests: XCTestCase {
     func testResources() {
         let pod = TestPods.pod(template: [
-            "resources": ["requests": ["cpu": "250m", "memory": "64Mi"], "limits": ["cpu": "500m", "memory": "128Mi"]]
+            "resources": [
+                "requests": ["cpu": "250m", "memory": "64Mi"], "limits": ["cpu": "500m", "memory": "128Mi"],
+            ]
         ])
         let built = ResourceTranslation.container(pod.containers[0], quality: .burstable, nodeMemoryBytes: 1 << 30)
         XCTAssertEqual(
@@ -46,7 +48,8 @@ final class ConfigurationTests: XCTestCase {
             ],
             template: [
                 "securityContext": [
-                    "runAsUser": 5, "allowPrivilegeEscalation": false, "capabilities": ["add": ["CAP_NET_ADMIN"], "drop": ["ALL"]],
+                    "runAsUser": 5, "allowPrivilegeEscalation": false,
+                    "capabilities": ["add": ["CAP_NET_ADMIN"], "drop": ["ALL"]],
                     "readOnlyRootFilesystem": true,
                 ]
             ])
@@ -98,7 +101,8 @@ final class ConfigurationTests: XCTestCase {
     private func files(_ pod: Pod) -> NameResolutionFiles {
         NameResolutionFiles(
             pod: pod, podIPs: ["10.244.0.5"], clusterDomain: "cluster.local", clusterDNS: "10.96.0.10",
-            hostResolver: "# x\nnameserver 9.9.9.9\nsearch example.com\noptions timeout:1\n", hostHosts: "127.0.0.1 localhost")
+            hostResolver: "# x\nnameserver 9.9.9.9\nsearch example.com\noptions timeout:1\n",
+            hostHosts: "127.0.0.1 localhost")
     }
 
     func testResolver() {
@@ -118,7 +122,9 @@ final class ConfigurationTests: XCTestCase {
             (
                 [
                     "dnsPolicy": "None",
-                    "dnsConfig": ["nameservers": ["1.1.1.1"], "searches": ["a.b"], "options": [["name": "ndots", "value": "2"]]],
+                    "dnsConfig": [
+                        "nameservers": ["1.1.1.1"], "searches": ["a.b"], "options": [["name": "ndots", "value": "2"]],
+                    ],
                 ], "search a.b\nnameserver 1.1.1.1\noptions ndots:2\n"
             ),
             (

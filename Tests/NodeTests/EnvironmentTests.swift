@@ -113,7 +113,9 @@ final class EnvironmentTests: XCTestCase {
             "metadata": ["name": "my-db", "namespace": "default"],
             "spec": [
                 "clusterIP": "10.96.0.9",
-                "ports": [["name": "sql", "port": 5432, "protocol": "TCP"], ["name": "dns", "port": 53, "protocol": "UDP"]],
+                "ports": [
+                    ["name": "sql", "port": 5432, "protocol": "TCP"], ["name": "dns", "port": 53, "protocol": "UDP"],
+                ],
             ],
         ]
         let headless: JSON = ["metadata": ["name": "h"], "spec": ["clusterIP": "None", "ports": [["port": 1]]]]

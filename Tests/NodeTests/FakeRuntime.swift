@@ -77,7 +77,8 @@ final class FakeRuntime: RuntimeProvider {
             return (id, state.handler, state.containers[id] ?? .null)
         }
         handler?([
-            "type": "created", "containerID": container["id"], "sandboxID": container["sandboxID"], "container": container,
+            "type": "created", "containerID": container["id"], "sandboxID": container["sandboxID"],
+            "container": container,
         ])
         return ["id": .string(id)]
     }
@@ -109,7 +110,8 @@ final class FakeRuntime: RuntimeProvider {
             return (state.handler, state.containers[id] ?? .null)
         }
         handler?([
-            "type": "exited", "containerID": container["id"], "sandboxID": container["sandboxID"], "container": container,
+            "type": "exited", "containerID": container["id"], "sandboxID": container["sandboxID"],
+            "container": container,
         ])
     }
 
@@ -175,7 +177,10 @@ final class FakeRuntime: RuntimeProvider {
     func watchCancel(_ watch: UInt64) throws { state.withLock { $0.handler = nil } }
     func imageStatus(_ request: JSON, deadline: UInt64) throws -> JSON {
         let name = request["image"].stringValue ?? ""
-        return ["image": state.withLock { $0.images.contains(name) } ? ["id": "sha256:1", "repoTags": [.string(name)]] : .null]
+        return [
+            "image": state.withLock { $0.images.contains(name) }
+                ? ["id": "sha256:1", "repoTags": [.string(name)]] : .null
+        ]
     }
     func pullImage(_ request: JSON, completion: @escaping Completion) throws -> UInt64 {
         note("pull \(request["image"].stringValue ?? "")")
@@ -224,7 +229,9 @@ final class FakeAPI: APIProvider {
     let requests = Mutex<[Request]>([])
     let pods = Mutex<[String: JSON]>([:])
 
-    func request(method: String, path: String, body: [UInt8], deadline: UInt64) throws -> (code: Int32, body: OwnedBuffer) {
+    func request(method: String, path: String, body: [UInt8], deadline: UInt64) throws -> (
+        code: Int32, body: OwnedBuffer
+    ) {
         let json = body.isEmpty ? JSON.null : try JSON(parsing: body)
         requests.withLock { $0.append(Request(method: method, path: path, body: json)) }
         var answer: JSON = [:]

@@ -21,7 +21,8 @@ final class LogTests: XCTestCase {
     }
 
     func testFormatting() throws {
-        let log = line(1, "one") + line(2, "bad", stream: "stderr") + line(3, "par", tag: "P") + line(3, "tial") + line(4, "")
+        let log =
+            line(1, "one") + line(2, "bad", stream: "stderr") + line(3, "par", tag: "P") + line(3, "tial") + line(4, "")
         let rows: [(query: JSON, expected: String, reason: String)] = [
             ([:], "one\nbad\npartial\n\n", "everything"),
             (["stream": ["Stderr"]], "bad\n", "one stream"),
@@ -36,7 +37,9 @@ final class LogTests: XCTestCase {
             ),
         ]
         for row in rows {
-            for chunk in [1, 7, 4096] { XCTAssertEqual(try format(log, row.query, chunk: chunk), row.expected, row.reason) }
+            for chunk in [1, 7, 4096] {
+                XCTAssertEqual(try format(log, row.query, chunk: chunk), row.expected, row.reason)
+            }
         }
         XCTAssertEqual(try format("garbage\n" + line(1, "x") + "2026-01-01T00:00:01Z stdout F cut"), "x\n")
     }
@@ -44,7 +47,8 @@ final class LogTests: XCTestCase {
     func testOptionsThatAreWrong() {
         for query: JSON in [
             ["tailLines": ["-1"]], ["tailLines": ["x"]], ["limitBytes": ["0"]], ["sinceTime": ["yesterday"]],
-            ["sinceSeconds": ["0"]], ["stream": ["Both"]], ["sinceSeconds": ["1"], "sinceTime": ["2026-01-01T00:00:00Z"]],
+            ["sinceSeconds": ["0"]], ["stream": ["Both"]],
+            ["sinceSeconds": ["1"], "sinceTime": ["2026-01-01T00:00:00Z"]],
         ] { XCTAssertThrowsError(try LogOptions(query: query, now: Timestamp.now()), query.serializedString()) }
     }
 
@@ -70,16 +74,19 @@ final class LogTests: XCTestCase {
         let (empty, none) = try LogTail.offset(descriptor, size: 0, lines: 3)
         XCTAssertEqual(empty, 0)
         XCTAssertEqual(none, 0)
-        XCTAssertEqual(String(decoding: try LogTail.lastLines(path, lines: 2, limitBytes: 100), as: UTF8.self), "ab\nfour\n")
+        XCTAssertEqual(
+            String(decoding: try LogTail.lastLines(path, lines: 2, limitBytes: 100), as: UTF8.self), "ab\nfour\n")
     }
 
     func testSenderReadsRotatedFilesInOrder() throws {
         let directory = try TemporaryDirectory()
         let path = "\(directory.path)/0.log"
-        try Files.write(Array((line(1, "one") + line(2, "two")).utf8), to: "\(path).20260101-000002.000000000", mode: 0o644)
+        try Files.write(
+            Array((line(1, "one") + line(2, "two")).utf8), to: "\(path).20260101-000002.000000000", mode: 0o644)
         try Files.write(Array(line(3, "three").utf8), to: path, mode: 0o644)
         for (query, expected) in [
-            ([:] as JSON, "one\ntwo\nthree\n"), (["tailLines": ["2"]], "two\nthree\n"), (["tailLines": ["1"]], "three\n"),
+            ([:] as JSON, "one\ntwo\nthree\n"), (["tailLines": ["2"]], "two\nthree\n"),
+            (["tailLines": ["1"]], "three\n"),
         ] {
             let (client, stream) = try Self.packets()
             let sender = LogSender(

@@ -35,7 +35,8 @@ private final class Bench {
         worker = PodWorker(
             services: PodWorkerServices(
                 runtime: runtime, network: network, api: client, objects: objects, volumes: volumes,
-                devices: DeviceAllocator(), events: events, operations: operations, endings: operations, services: { _ in [] },
+                devices: DeviceAllocator(), events: events, operations: operations, endings: operations,
+                services: { _ in [] },
                 facts: { facts }, log: NodeLog { _, _, _ in }),
             runtimeState: runtimeState, probes: probes, enqueue: { uid, delay in queued.add(uid, delay) })
         watcher = RuntimeWatcher(runtime: runtime, state: runtimeState, onChange: { queued.add($0, 0) })

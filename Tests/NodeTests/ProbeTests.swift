@@ -54,12 +54,15 @@ final class ProbeTests: XCTestCase {
 
     func testHTTPRequest() {
         let action: JSON = [
-            "path": "health?x=1", "httpHeaders": [["name": "host", "value": "example"], ["name": "X", "value": "a\r\nb"]],
+            "path": "health?x=1",
+            "httpHeaders": [["name": "host", "value": "example"], ["name": "X", "value": "a\r\nb"]],
         ]
         let text = String(
             decoding: HTTPProbeRequest.build(action, host: "10.0.0.1", port: 80, agent: "probe"), as: UTF8.self)
         XCTAssertEqual(
-            text, "GET /health?x=1 HTTP/1.1\r\nUser-Agent: probe\r\nAccept: */*\r\nConnection: close\r\nhost: example\r\n\r\n")
+            text,
+            "GET /health?x=1 HTTP/1.1\r\nUser-Agent: probe\r\nAccept: */*\r\nConnection: close\r\nhost: example\r\n\r\n"
+        )
     }
 
     func testHTTPVerdicts() {

@@ -29,7 +29,9 @@ enum TestPods {
         return Pod(object: object)!
     }
 
-    static func sandbox(_ id: String = "s1", attempt: Int64 = 0, ready: Bool = true, uid: String = "u1") -> ObservedSandbox {
+    static func sandbox(_ id: String = "s1", attempt: Int64 = 0, ready: Bool = true, uid: String = "u1")
+        -> ObservedSandbox
+    {
         let json: JSON = [
             "id": .string(id), "podUID": .string(uid), "name": "web", "namespace": "default",
             "attempt": .integer(attempt), "state": ready ? "ready" : "notReady", "createdAt": "2026-01-01T00:00:00Z",

@@ -42,7 +42,11 @@ final class VolumeTests: XCTestCase {
                     "sources": [
                         ["serviceAccountToken": ["path": "token", "expirationSeconds": 3607]],
                         ["configMap": ["name": "c", "items": [["key": "a", "path": "ca.crt"]]]],
-                        ["downwardAPI": ["items": [["path": "namespace", "fieldRef": ["fieldPath": "metadata.namespace"]]]]],
+                        [
+                            "downwardAPI": [
+                                "items": [["path": "namespace", "fieldRef": ["fieldPath": "metadata.namespace"]]]
+                            ]
+                        ],
                     ],
                 ]
             ]),
@@ -103,7 +107,8 @@ final class VolumeTests: XCTestCase {
         try Files.makeDirectories("\(directory.path)/outside")
         try Files.write(Array("x".utf8), to: "\(root)/in/file", mode: 0o644)
         for (name, target) in [
-            ("good", "in/side"), ("up", "in/../in"), ("escape", "../outside"), ("absolute", "\(directory.path)/outside"),
+            ("good", "in/side"), ("up", "in/../in"), ("escape", "../outside"),
+            ("absolute", "\(directory.path)/outside"),
             ("loop", "loop"),
         ] { XCTAssertEqual(symlink(target, "\(root)/\(name)"), 0) }
         let rows: [(path: String, opens: Bool)] = [
@@ -141,7 +146,10 @@ final class VolumeTests: XCTestCase {
             specification: [
                 "volumes": [
                     ["name": "a", "configMap": ["name": "c1"]], ["name": "b", "secret": ["secretName": "s1"]],
-                    ["name": "p", "projected": ["sources": [["configMap": ["name": "c2"]], ["secret": ["name": "s2"]]]]],
+                    [
+                        "name": "p",
+                        "projected": ["sources": [["configMap": ["name": "c2"]], ["secret": ["name": "s2"]]]],
+                    ],
                 ]
             ],
             template: [

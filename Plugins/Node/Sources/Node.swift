@@ -149,28 +149,34 @@ final class Node: Sendable {
     private func startInformers() throws {
         let (worker, feed) = (worker, feed)
         let name = facts.withLock { $0.nodeName }
-        let pods = try Informer(host, resource: "pods", selector: ".spec.nodeName=\(name)", handler: { event in
-            switch event {
-            case .added(let pod): worker.podChanged(pod)
-            case .updated(_, let pod): worker.podChanged(pod)
-            case .deleted(let pod): worker.podRemoved(pod)
-            case .synchronized: break
-            }
-        })
-        let services = try Informer(host, resource: "services", handler: { event in
-            switch event {
-            case .added(let service), .updated(_, let service): feed.serviceChanged(service)
-            case .deleted(let service): feed.serviceRemoved(service)
-            case .synchronized: break
-            }
-        })
-        let slices = try Informer(host, resource: "endpointslices.discovery.k8s.io", handler: { event in
-            switch event {
-            case .added(let slice), .updated(_, let slice): feed.sliceChanged(slice)
-            case .deleted(let slice): feed.sliceRemoved(slice)
-            case .synchronized: break
-            }
-        })
+        let pods = try Informer(
+            host, resource: "pods", selector: ".spec.nodeName=\(name)",
+            handler: { event in
+                switch event {
+                case .added(let pod): worker.podChanged(pod)
+                case .updated(_, let pod): worker.podChanged(pod)
+                case .deleted(let pod): worker.podRemoved(pod)
+                case .synchronized: break
+                }
+            })
+        let services = try Informer(
+            host, resource: "services",
+            handler: { event in
+                switch event {
+                case .added(let service), .updated(_, let service): feed.serviceChanged(service)
+                case .deleted(let service): feed.serviceRemoved(service)
+                case .synchronized: break
+                }
+            })
+        let slices = try Informer(
+            host, resource: "endpointslices.discovery.k8s.io",
+            handler: { event in
+                switch event {
+                case .added(let slice), .updated(_, let slice): feed.sliceChanged(slice)
+                case .deleted(let slice): feed.sliceRemoved(slice)
+                case .synchronized: break
+                }
+            })
         // Services first: containers that start get their variables.
         for informer in [services, slices, pods] {
             active.withLock { $0.informers.append(informer) }

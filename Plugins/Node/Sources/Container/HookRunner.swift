@@ -40,7 +40,8 @@ struct HookRunner {
         }
         let host = action["host"].stringValue ?? podIP
         let status = try HTTPExchange.get(
-            host: host, port: port, request: HTTPProbeRequest.build(action, host: host, port: port, agent: "hostd-lifecycle/1"),
+            host: host, port: port,
+            request: HTTPProbeRequest.build(action, host: host, port: port, agent: "hostd-lifecycle/1"),
             timeoutSeconds: min(timeoutSeconds, 30))
         guard (200..<400).contains(status) else { throw HookError(description: "HTTP status \(status)") }
     }

@@ -51,7 +51,8 @@ struct NameResolutionFiles {
         for option in own["options"].arrayValue {
             guard let name = option["name"].stringValue else { continue }
             configuration.options.removeAll { $0 == name || $0.hasPrefix("\(name):") }
-            configuration.options.append(option["value"].stringValue.map { $0.isEmpty ? name : "\(name):\($0)" } ?? name)
+            configuration.options.append(
+                option["value"].stringValue.map { $0.isEmpty ? name : "\(name):\($0)" } ?? name)
         }
         return configuration.text
     }

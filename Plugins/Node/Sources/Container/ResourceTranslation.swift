@@ -45,7 +45,8 @@ enum ResourceTranslation {
     /// amounts where the specification sets them. A limit exists only when every container has one.
     static func pod(_ pod: Pod) -> JSON {
         let own = pod.specification["resources"]
-        let cpuRequest = ResourceQuantity.milliValue(own["requests"]["cpu"]) ?? total(pod, "requests", "cpu", milli: true).sum
+        let cpuRequest =
+            ResourceQuantity.milliValue(own["requests"]["cpu"]) ?? total(pod, "requests", "cpu", milli: true).sum
         let cpu = ResourceQuantity.milliValue(own["limits"]["cpu"]) ?? total(pod, "limits", "cpu", milli: true).complete
         let memory =
             ResourceQuantity.value(own["limits"]["memory"]) ?? total(pod, "limits", "memory", milli: false).complete

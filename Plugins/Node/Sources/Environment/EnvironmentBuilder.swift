@@ -34,7 +34,9 @@ struct EnvironmentBuilder {
                 result.set(name, "")
             }
         }
-        for variable in serviceVariables where result[variable.name] == nil { result.set(variable.name, variable.value) }
+        for variable in serviceVariables where result[variable.name] == nil {
+            result.set(variable.name, variable.value)
+        }
         return result.list
     }
 
@@ -65,7 +67,8 @@ struct EnvironmentBuilder {
         if source["resourceFieldRef"].exists {
             let reference = source["resourceFieldRef"]
             let owner = reference["containerName"].stringValue.flatMap(pod.container(named:)) ?? container
-            guard let value = ResourceFieldReference.resolve(reference, container: owner, allocatable: allocatable) else {
+            guard let value = ResourceFieldReference.resolve(reference, container: owner, allocatable: allocatable)
+            else {
                 throw ContainerConfigurationError(
                     message: "unsupported container resource: \(reference["resource"].stringValue ?? "")")
             }

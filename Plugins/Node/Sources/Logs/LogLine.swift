@@ -75,7 +75,9 @@ struct LogOptions: Sendable, Equatable {
             since = now.adding(seconds: -Int64(seconds)).formatted(fraction: .nano)
         }
         if let text = value("sinceTime") {
-            guard since == nil else { throw HookError(description: "at most one of sinceTime and sinceSeconds may be given") }
+            guard since == nil else {
+                throw HookError(description: "at most one of sinceTime and sinceSeconds may be given")
+            }
             since = try Timestamp(parsing: text).formatted(fraction: .nano)
         }
         if let name = value("stream") {

@@ -46,7 +46,9 @@ enum LogTail {
         var done = 0
         while done < count {
             let got = try block.withUnsafeMutableBytes { bytes in
-                try SystemError.check("read", "") { pread(descriptor, bytes.baseAddress! + done, count - done, off_t(offset + done)) }
+                try SystemError.check("read", "") {
+                    pread(descriptor, bytes.baseAddress! + done, count - done, off_t(offset + done))
+                }
             }
             if got == 0 { break }
             done += got

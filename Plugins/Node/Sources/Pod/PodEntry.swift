@@ -46,7 +46,8 @@ struct PodMemory: Sendable {
         let old = pod
         if newer.revision != 0, newer.revision < old.revision { return false }
         pod = newer
-        let described = old.object["metadata"]["labels"] != newer.object["metadata"]["labels"]
+        let described =
+            old.object["metadata"]["labels"] != newer.object["metadata"]["labels"]
             || old.object["metadata"]["annotations"] != newer.object["metadata"]["annotations"]
         if described { volumesAreStale = true }
         // An echo of our own status asks for nothing.
@@ -94,7 +95,8 @@ final class PodEntry: Sendable {
             PodSnapshot(
                 pod: memory.pod, sandboxes: record.sandboxes.values.sorted { $0.attempt < $1.attempt },
                 containers: Array(record.containers.values), health: memory.health, backOff: memory.backOff,
-                retryAt: memory.retryAt, stopping: memory.stopping, killing: memory.killing, sandboxRetryAt: memory.sandboxRetryAt,
+                retryAt: memory.retryAt, stopping: memory.stopping, killing: memory.killing,
+                sandboxRetryAt: memory.sandboxRetryAt,
                 isOrphan: memory.isOrphan, startedAt: memory.startedAt, now: now, attemptFloor: memory.attemptFloor,
                 isReleased: memory.isReleased)
         }

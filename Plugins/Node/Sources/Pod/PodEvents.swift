@@ -27,7 +27,9 @@ struct RecordedPodEvents: PodEvents {
         ]
         var path = ""
         if let container {
-            let list = container.kind == .regular ? "containers" : container.kind == .ephemeral ? "ephemeralContainers" : "initContainers"
+            let list =
+                container.kind == .regular
+                ? "containers" : container.kind == .ephemeral ? "ephemeralContainers" : "initContainers"
             path = "spec.\(list){\(container.name)}"
         }
         recorder.record(object, warning ? .warning : .normal, reason: reason, message: message, fieldPath: path)

@@ -53,7 +53,8 @@ enum PodPlanner {
         var plan = PodPlan()
         let live = snapshot.containers.filter { $0.state != .exited }
         let deadline = graceDeadline(snapshot, graceSeconds: graceSeconds)
-        let kinds = Dictionary(snapshot.pod.containers.map { ($0.name, $0.kind) }, uniquingKeysWith: { first, _ in first })
+        let kinds = Dictionary(
+            snapshot.pod.containers.map { ($0.name, $0.kind) }, uniquingKeysWith: { first, _ in first })
         let ordinary = live.filter { kinds[$0.name] != .sidecar }
         // Sidecars outlive the containers that they serve, and end one by one in reverse order.
         let sidecarOrder = snapshot.pod.initContainers.filter { $0.kind == .sidecar }.map(\.name)

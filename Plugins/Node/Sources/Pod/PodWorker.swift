@@ -85,7 +85,8 @@ final class PodWorker: Sendable {
         for sandbox in sandboxes where entry(sandbox.podUID) == nil {
             let object: JSON = [
                 "metadata": [
-                    "name": .string(sandbox.name), "namespace": .string(sandbox.namespace), "uid": .string(sandbox.podUID),
+                    "name": .string(sandbox.name), "namespace": .string(sandbox.namespace),
+                    "uid": .string(sandbox.podUID),
                 ]
             ]
             guard let pod = Pod(object: object) else { continue }

@@ -50,8 +50,13 @@ enum HTTPExchange {
             let count = request.withUnsafeBytes {
                 send(descriptor, $0.baseAddress! + sent, $0.count - sent, Int32(MSG_NOSIGNAL))
             }
-            if count > 0 { sent += count } else if errno == EAGAIN { try wait(descriptor, Int16(POLLOUT), until: end) }
-            else if errno != EINTR { throw SystemError("send", host) }
+            if count > 0 {
+                sent += count
+            } else if errno == EAGAIN {
+                try wait(descriptor, Int16(POLLOUT), until: end)
+            } else if errno != EINTR {
+                throw SystemError("send", host)
+            }
         }
         var received: [UInt8] = []
         var chunk = [UInt8](repeating: 0, count: 2048)

@@ -200,11 +200,12 @@ final class ProbeManager: @unchecked Sendable {
             return
         }
         do {
-            let (exchange, host, port) = try task.exchange(probe)
+            let (exchange, host, port, isTLS) = try task.exchange(probe)
             let (descriptor, _) = try PodSocket.connect(host: host, port: port)
             connections[descriptor] = ProbeConnection(
                 task: task.id, exchange: exchange, address: "\(host):\(port)",
-                deadline: ProbeTask.clock() + task.state.configuration.timeout)
+                deadline: ProbeTask.clock() + task.state.configuration.timeout,
+                transport: ProbeTransport(descriptor: descriptor, isTLS: isTLS))
             try watch(descriptor, UInt32(EPOLLOUT.rawValue), EPOLL_CTL_ADD)
         } catch {
             finish(task.id, success: false, message: "\(error)")
@@ -241,16 +242,14 @@ final class ProbeManager: @unchecked Sendable {
     /// Goes on with a connection that epoll reported.
     private func advance(_ descriptor: Int32) {
         guard var connection = connections[descriptor] else { return }
-        let progress = connection.advance(descriptor)
+        let progress = connection.advance()
         connections[descriptor] = connection
-        if progress != .needsMore {
-            end(descriptor, progress)
-        } else if connection.wantsInput {
-            do {
-                try watch(descriptor, UInt32(EPOLLIN.rawValue), EPOLL_CTL_MOD)
-            } catch {
-                end(descriptor, .failed("\(error)"))
-            }
+        if progress != .needsMore { return end(descriptor, progress) }
+        do {
+            let events = connection.wantsOutput ? EPOLLOUT : EPOLLIN
+            try watch(descriptor, UInt32(events.rawValue), EPOLL_CTL_MOD)
+        } catch {
+            end(descriptor, .failed("\(error)"))
         }
     }
 

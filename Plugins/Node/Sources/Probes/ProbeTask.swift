@@ -37,24 +37,24 @@ struct ProbeTask: Sendable {
     }
 
     /// What is said to whom.
-    func exchange(_ probe: JSON) throws -> (exchange: ProbeExchange, host: String, port: Int) {
+    func exchange(_ probe: JSON) throws -> (exchange: ProbeExchange, host: String, port: Int, isTLS: Bool) {
         for (member, isHTTP) in [("httpGet", true), ("tcpSocket", false)] where probe[member].exists {
             let action = probe[member]
             guard let port = container.port(action["port"]) else {
                 throw HookError(description: "port \(action["port"].stringValue ?? "") is not a port of the container")
             }
             let host = action["host"].stringValue.flatMap { $0.isEmpty ? nil : $0 } ?? target.podIP
-            guard isHTTP else { return (.connect, host, port) }
-            let url = "http://\(host):\(port)\(action["path"].stringValue ?? "/")"
+            guard isHTTP else { return (.connect, host, port, false) }
+            let isTLS = action["scheme"].stringValue == "HTTPS"
+            let url = "\(isTLS ? "https" : "http")://\(host):\(port)\(action["path"].stringValue ?? "/")"
             let request = HTTPProbeRequest.build(action, host: host, port: port, agent: "hostd-probe/1")
-            // A TLS endpoint answers a connection; its certificate would not be checked either way.
-            if action["scheme"].stringValue == "HTTPS" { return (.connect, host, port) }
-            return (.http(request: request, url: url), host, port)
+            return (.http(request: request, url: url), host, port, isTLS)
         }
         let port = Int(probe["grpc"]["port"].integerValue ?? 0)
         let authority = "\(target.podIP):\(port)"
         let service = probe["grpc"]["service"].stringValue ?? ""
-        return (.grpc(request: GRPCHealth.request(service: service, authority: authority)), target.podIP, port)
+        let request = GRPCHealth.request(service: service, authority: authority)
+        return (.grpc(request: request), target.podIP, port, false)
     }
 }
 
@@ -65,55 +65,69 @@ struct ProbeConnection {
     let address: String
     /// Seconds of the monotonic clock.
     let deadline: Double
-    private var isConnected = false
+    private enum Stage { case connecting, greeting, talking }
+    private var stage = Stage.connecting
+    private let transport: ProbeTransport
     private var sent = 0
     private var received: [UInt8] = []
+    /// The last step waits until the socket takes more, not until it has more.
+    private(set) var wantsOutput = true
 
     static let receiveLimit = 10 << 10
 
-    init(task: Int, exchange: ProbeExchange, address: String, deadline: Double) {
+    init(task: Int, exchange: ProbeExchange, address: String, deadline: Double, transport: ProbeTransport) {
         self.task = task
         self.exchange = exchange
         self.address = address
         self.deadline = deadline
+        self.transport = transport
     }
 
-    /// All is sent; the next event is an answer.
-    var wantsInput: Bool { isConnected && sent == exchange.request.count }
-
     /// Does what the socket allows now.
-    mutating func advance(_ descriptor: Int32) -> ProbeProgress {
-        if !isConnected {
-            let code = PodSocket.pendingError(descriptor)
-            guard code == 0 else {
-                return .failed("\(SystemError("dial tcp", address, code: code))")
-            }
-            isConnected = true
+    mutating func advance() -> ProbeProgress {
+        if stage == .connecting {
+            let code = PodSocket.pendingError(transport.descriptor)
+            guard code == 0 else { return .failed("\(SystemError("dial tcp", address, code: code))") }
             if exchange == .connect { return .succeeded }
+            stage = .greeting
+        }
+        if stage == .greeting {
+            if let pause = pause(transport.handshake(), "handshake with") { return pause }
+            stage = .talking
         }
         let request = exchange.request
         while sent < request.count {
-            let count = request.withUnsafeBytes {
-                send(descriptor, $0.baseAddress! + sent, $0.count - sent, Int32(MSG_NOSIGNAL))
-            }
-            if count > 0 { sent += count } else if errno == EAGAIN { return .needsMore }
-            else if errno != EINTR { return .failed("\(SystemError("send", address))") }
+            let outcome = transport.send(request[sent...])
+            if case .count(let count) = outcome { sent += count }
+            if let pause = pause(outcome, "send to") { return pause }
         }
-        return receive(descriptor)
+        return receive()
     }
 
-    private mutating func receive(_ descriptor: Int32) -> ProbeProgress {
+    /// What a step that cannot go on now means; nil when it can.
+    private mutating func pause(_ outcome: ProbeTransport.Outcome, _ what: String) -> ProbeProgress? {
+        switch outcome {
+        case .count: return nil
+        case .wantsRead: wantsOutput = false
+        case .wantsWrite: wantsOutput = true
+        case .end: return .failed("\(what) \(address): the connection was closed")
+        case .failed(let reason): return .failed("\(what) \(address): \(reason)")
+        }
+        return .needsMore
+    }
+
+    private mutating func receive() -> ProbeProgress {
         var chunk = [UInt8](repeating: 0, count: 2048)
         while received.count < Self.receiveLimit {
-            let count = read(descriptor, &chunk, chunk.count)
-            if count < 0 {
-                if errno == EINTR { continue }
-                if errno == EAGAIN { return exchange.judge(received, isClosed: false) }
-                return .failed("\(SystemError("read", address))")
+            let outcome = transport.receive(into: &chunk)
+            switch outcome {
+            case .count(let count):
+                received += chunk[..<count]
+                let progress = exchange.judge(received, isClosed: false)
+                if progress != .needsMore { return progress }
+            case .end: return exchange.judge(received, isClosed: true)
+            default: return pause(outcome, "read from") ?? .needsMore
             }
-            received += chunk[..<count]
-            let progress = exchange.judge(received, isClosed: count == 0)
-            if progress != .needsMore || count == 0 { return progress }
         }
         return exchange.judge(received, isClosed: true)
     }

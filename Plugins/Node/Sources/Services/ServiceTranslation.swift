@@ -32,7 +32,8 @@ enum ServiceTranslation {
         let transport = port["protocol"].stringValue ?? "TCP"
         var result: JSONObject = ["name": .string(name), "protocol": .string(transport), "port": port["port"]]
         if let nodePort = port["nodePort"].integerValue, nodePort > 0 { result["nodePort"] = .integer(nodePort) }
-        var ready: [JSON] = [], draining: [JSON] = []
+        var ready: [JSON] = []
+        var draining: [JSON] = []
         var seen: Set<String> = []
         for slice in slices where slice["addressType"].stringValue != "FQDN" {
             for target in slice["ports"].arrayValue {

@@ -74,7 +74,8 @@ struct ContainerStatusBuilder {
         let isMain = container.kind == .regular || container.kind == .ephemeral
         let hasInit = !snapshot.pod.initContainers.isEmpty
         let initializing =
-            container.kind == .regular && hasInit || !isMain && snapshot.pod.initContainers.first?.name != container.name
+            container.kind == .regular && hasInit
+            || !isMain && snapshot.pod.initContainers.first?.name != container.name
         return WaitingReason(reason: initializing ? "PodInitializing" : "ContainerCreating", message: "")
     }
 

@@ -86,7 +86,9 @@ struct PodConditions {
                 !conditions.contains { $0["type"].stringValue == gate && $0["status"].stringValue == "True" }
             }
         guard !missing.isEmpty else { return condition("Ready", true, nil, "") }
-        let text = missing.map { "corresponding condition of pod readiness gate \"\($0)\" does not exist or is not True." }
+        let text = missing.map {
+            "corresponding condition of pod readiness gate \"\($0)\" does not exist or is not True."
+        }
         return condition("Ready", false, "ReadinessGatesNotReady", text.joined(separator: ", "))
     }
 }

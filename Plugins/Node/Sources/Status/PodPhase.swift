@@ -38,7 +38,11 @@ enum PodPhase: String, Sendable {
     }
 
     private static func mainVerdict(_ snapshot: PodSnapshot, live: Bool) -> PodPhase {
-        var running = 0, waiting = 0, stopped = 0, succeeded = 0, restarting = 0
+        var running = 0
+        var waiting = 0
+        var stopped = 0
+        var succeeded = 0
+        var restarting = 0
         let ending = snapshot.pod.deletionTimestamp != nil || snapshot.isOrphan
         for container in snapshot.pod.regularContainers {
             guard let last = snapshot.newest(container.name) else {

@@ -32,8 +32,14 @@ final class PodEndpoints: APIExtensionProvider {
         let channels: JSON = ["v5.channel.k8s.io", "v4.channel.k8s.io"]
         return [
             "routes": [
-                ["methods": ["GET", "POST"], "path": .string("\(pod)/exec"), "upgrade": "websocket", "subprotocols": channels],
-                ["methods": ["GET", "POST"], "path": .string("\(pod)/attach"), "upgrade": "websocket", "subprotocols": channels],
+                [
+                    "methods": ["GET", "POST"], "path": .string("\(pod)/exec"), "upgrade": "websocket",
+                    "subprotocols": channels,
+                ],
+                [
+                    "methods": ["GET", "POST"], "path": .string("\(pod)/attach"), "upgrade": "websocket",
+                    "subprotocols": channels,
+                ],
                 ["methods": ["GET"], "path": .string("\(pod)/log"), "upgrade": "none"],
                 ["methods": ["GET"], "path": "/api/v1/nodes/{name}/proxy/{rest...}", "upgrade": "none"],
             ]
@@ -75,7 +81,8 @@ final class PodEndpoints: APIExtensionProvider {
         }
         let instance = try instance(pod, container, previous: options.previous)
         let exit = options.follow ? try exits.signal(for: instance.id, state: worker.runtimeState) : nil
-        let path = instance.logPath.isEmpty
+        let path =
+            instance.logPath.isEmpty
             ? worker.paths.logFile(pod, container: container.name, attempt: instance.attempt) : instance.logPath
         let sender = Handover((LogSender(path: path, options: options, stream: client, exit: exit), client))
         sessions.run { [worker, live] in
@@ -154,7 +161,8 @@ final class PodEndpoints: APIExtensionProvider {
         func flag(_ name: String) -> Bool { ["true", "1"].contains(query[name][0].stringValue ?? "") }
         let command = query["command"].arrayValue.compactMap(\.stringValue)
         if isExec, command.isEmpty {
-            throw EndpointError(code: 400, reason: "BadRequest", message: "you must specify at least 1 command for exec")
+            throw EndpointError(
+                code: 400, reason: "BadRequest", message: "you must specify at least 1 command for exec")
         }
         let options = ExecSession.Options(
             containerID: running.id, command: isExec ? command : nil, stdin: flag("stdin"), stdout: flag("stdout"),

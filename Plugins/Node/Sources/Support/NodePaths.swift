@@ -23,7 +23,9 @@ struct NodePaths: Sendable {
     func logFile(_ pod: Pod, container: String, attempt: Int64) -> String {
         "\(logDirectory(pod))/\(container)/\(attempt).log"
     }
-    func staging(driver: String, volumeID: String) -> String { "\(data)/volumes/\(Self.safe(driver))/\(Self.safe(volumeID))" }
+    func staging(driver: String, volumeID: String) -> String {
+        "\(data)/volumes/\(Self.safe(driver))/\(Self.safe(volumeID))"
+    }
 
     /// A file name for arbitrary text: what is not a letter, digit, "-", "_" or "." is written as %XX.
     static func safe(_ text: String) -> String {

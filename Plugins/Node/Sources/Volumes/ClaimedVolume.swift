@@ -43,7 +43,9 @@ struct ClaimedVolumes: Sendable {
         guard let claim = try objects.object("persistentvolumeclaims/\(pod.namespace)/\(name)") else {
             throw VolumeError(message: "persistentvolumeclaim \"\(name)\" not found")
         }
-        if let owner, !claim["metadata"]["ownerReferences"].arrayValue.contains(where: { $0["uid"].stringValue == owner }) {
+        if let owner,
+            !claim["metadata"]["ownerReferences"].arrayValue.contains(where: { $0["uid"].stringValue == owner })
+        {
             throw VolumeError(message: "persistentvolumeclaim \"\(name)\" was not created for this pod")
         }
         guard claim["status"]["phase"].stringValue == "Bound", let volumeName = claim["spec"]["volumeName"].stringValue
@@ -55,13 +57,16 @@ struct ClaimedVolumes: Sendable {
         for local in ["hostPath", "local"] {
             if let path = specification[local]["path"].stringValue {
                 guard try Files.status(path) != nil else {
-                    throw VolumeError(message: "persistentvolume \"\(volumeName)\": \(path) does not exist on this node")
+                    throw VolumeError(
+                        message: "persistentvolume \"\(volumeName)\": \(path) does not exist on this node")
                 }
                 return MountedVolume(hostPath: path, readOnly: readOnly)
             }
         }
         guard specification["csi"].exists else {
-            throw VolumeError(message: "persistentvolume \"\(volumeName)\" has no source that this node supports (csi, local, hostPath)")
+            throw VolumeError(
+                message:
+                    "persistentvolume \"\(volumeName)\" has no source that this node supports (csi, local, hostPath)")
         }
         return try publish(specification, volumeName: volumeName, pod: pod, readOnly: readOnly)
     }
@@ -112,7 +117,8 @@ struct ClaimedVolumes: Sendable {
         let deadline = WallClock.deadline(seconds: 120)
         for name in ["mount", "device"] where try Files.status("\(directory)/\(name)", follow: false) != nil {
             _ = try driver.unpublish(
-                ["volumeID": .string(record.volumeID), "targetPath": .string("\(directory)/\(name)")], deadline: deadline)
+                ["volumeID": .string(record.volumeID), "targetPath": .string("\(directory)/\(name)")],
+                deadline: deadline)
         }
         try FileTree.remove("\(directory)/\(PublishedVolume.fileName)")
         if try isUsed(record) { return }

@@ -78,7 +78,8 @@ struct VolumePayloadBuilder {
         return result
     }
 
-    private func keyed(_ resource: String, _ name: String, _ source: JSON, mode: Int64?) throws -> [String: PayloadFile] {
+    private func keyed(_ resource: String, _ name: String, _ source: JSON, mode: Int64?) throws -> [String: PayloadFile]
+    {
         let optional = source["optional"].boolValue == true
         guard let found = try object(resource, name) else {
             if optional { return [:] }
@@ -114,7 +115,8 @@ struct VolumePayloadBuilder {
                     continue
                 }
                 guard let data = Base64.decode(text) else {
-                    throw VolumeError(message: "key \(entry.key) of \(object["metadata"]["name"].stringValue ?? "") is not base64")
+                    throw VolumeError(
+                        message: "key \(entry.key) of \(object["metadata"]["name"].stringValue ?? "") is not base64")
                 }
                 result[entry.key] = data
             }

@@ -26,7 +26,8 @@ final class VolumeReferences: Sendable {
         let (handler, added, removed) = state.withLock { state in
             let old = state.keys[uid] ?? []
             state.keys[uid] = keys.isEmpty ? nil : keys
-            var added: Set<String> = [], removed: Set<String> = []
+            var added: Set<String> = []
+            var removed: Set<String> = []
             for key in keys.subtracting(old) {
                 if state.pods[key, default: []].isEmpty { added.insert(key) }
                 state.pods[key, default: []].insert(uid)
