@@ -37,7 +37,7 @@ private final class Bench {
                 runtime: runtime, network: network, api: client, objects: objects, volumes: volumes,
                 devices: DeviceAllocator(), events: events, operations: operations, endings: operations,
                 services: { _ in [] },
-                facts: { facts }, log: NodeLog { _, _, _ in }),
+                facts: { facts }, metrics: nil, log: NodeLog { _, _, _ in }),
             runtimeState: runtimeState, probes: probes, enqueue: { uid, delay in queued.add(uid, delay) })
         watcher = RuntimeWatcher(runtime: runtime, state: runtimeState, onChange: { queued.add($0, 0) })
         _ = try watcher.start()
@@ -316,6 +316,19 @@ final class PodWorkerTests: XCTestCase {
             XCTAssertTrue(bench.runtime.calls.contains("removeSandbox"))
             XCTAssertNil(bench.worker.entry("u1"))
             XCTAssertFalse(bench.api.requests.withLock { $0.contains { $0.method == "DELETE" } })
+        }
+    }
+
+    func testLeftoversOfForgottenPodsAreRemoved() throws {
+        try withBench { bench in
+            bench.give(TestPods.pod())
+            try bench.sync()
+            let data = bench.directory.path
+            try Files.makeDirectories("\(data)/pods/u9/volumes")
+            try Files.makeDirectories("\(data)/logs/pods/default_gone_u9")
+            try bench.worker.removeLeftovers()
+            XCTAssertEqual(try Files.list("\(data)/pods"), ["u1"])
+            XCTAssertEqual(try Files.list("\(data)/logs/pods"), ["default_web_u1"])
         }
     }
 

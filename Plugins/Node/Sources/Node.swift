@@ -27,6 +27,7 @@ final class Node: Sendable {
     private let rotator: LogRotator
     private let watcher: RuntimeWatcher
     private let registration: NodeRegistration
+    private let metrics: NodeMetrics
     let endpoints: PodEndpoints
 
     /// What exists only between start and stop.
@@ -59,6 +60,7 @@ final class Node: Sendable {
             paths: paths, mounts: SystemMounts(), objects: store, tokens: TokenCache(api: api),
             drivers: HostVolumeDrivers(host))
         let late = Late()
+        metrics = try NodeMetrics(host)
         probes = try ProbeManager(runtime: runtime, operations: operations) { late.node?.probed($0) }
         feed = ServiceFeed(network: network, nodeName: facts.withLock { $0.nodeName }) { late.node?.chore(.services) }
         let currentFacts: @Sendable () -> NodeFacts = { late.node?.facts.withLock { $0 } ?? NodeFacts(nodeName: "") }
@@ -67,7 +69,7 @@ final class Node: Sendable {
             services: PodWorkerServices(
                 runtime: runtime, network: network, api: api, objects: store, volumes: volumes, devices: devices,
                 events: RecordedPodEvents(recorder: recorder), operations: operations,
-                endings: endings, services: { feed.services(for: $0) }, facts: currentFacts, log: log),
+                endings: endings, services: { feed.services(for: $0) }, facts: currentFacts, metrics: metrics, log: log),
             runtimeState: runtimeState, probes: probes,
             enqueue: { late.node?.enqueue($0, delay: $1) })
         let worker = worker
@@ -245,6 +247,7 @@ final class Node: Sendable {
                 return
             }
             let client = try DeviceClient(host, plugin: plugin)
+            try DeviceAllocator.collectGarbage(of: client, keeping: Set(worker.allPods.map(\.uid)))
             let handle = try client.watch { [weak self] list in
                 self?.devices.update(plugin: plugin, provider: client, list: list)
                 self?.chore(.status)
@@ -259,9 +262,9 @@ final class Node: Sendable {
 
     /// Work that is not about one pod; each kind runs once at a time and is tried again when it fails.
     enum Chore: String {
-        case status, lease, services, logs, garbage, runtime
+        case status, lease, services, logs, addresses, leftovers, runtime
 
-        static let atStart: [Chore] = [.status, .lease, .services, .garbage]
+        static let atStart: [Chore] = [.status, .lease, .services, .addresses, .leftovers]
     }
 
     func chore(_ chore: Chore) { active.withLock { $0.chores }?.add(chore.rawValue) }
@@ -269,11 +272,14 @@ final class Node: Sendable {
 
     private func perform(chore: String) throws {
         switch Chore(rawValue: chore) {
-        case .status: try registration.update()
+        case .status:
+            try registration.update()
+            metrics.running(pods: worker.runningPods, containers: runtimeState.running.count)
         case .lease: try registration.renewLease()
         case .services: try feed.send()
         case .logs: rotator.rotate()
-        case .garbage:
+        case .leftovers: try worker.removeLeftovers()
+        case .addresses:
             _ = try network.collectGarbage(
                 ["validSandboxIDs": JSON(runtimeState.sandboxIDs)], deadline: WallClock.deadline(seconds: 60))
         case .runtime:

@@ -60,6 +60,15 @@ final class DeviceAllocator: Sendable {
         return edits
     }
 
+    /// Gives back what pods hold that no longer exist: they were removed while nobody looked.
+    static func collectGarbage(of provider: any DeviceProvider, keeping pods: Set<String>) throws {
+        let deadline = WallClock.deadline(seconds: 30)
+        let allocations = try provider.listAllocations([:], deadline: deadline)["allocations"].arrayValue
+        for uid in Set(allocations.compactMap { $0["podUID"].stringValue }).subtracting(pods) {
+            _ = try provider.release(["podUID": .string(uid)], deadline: deadline)
+        }
+    }
+
     func release(podUID: String) throws {
         for provider in offers.withLock({ $0.values.map(\.provider) }) {
             _ = try provider.release(["podUID": .string(podUID)], deadline: WallClock.deadline(seconds: 30))

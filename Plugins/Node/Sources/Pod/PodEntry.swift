@@ -61,10 +61,13 @@ struct PodMemory: Sendable {
 /// One pod on this node. The worker of its key is the only one to act; others leave notes under the lock.
 final class PodEntry: Sendable {
     let uid: String
+    /// When this process first saw the pod, wall-clock seconds.
+    let seenAt: Double
     private let memory: Mutex<PodMemory>
 
     init(pod: Pod, now: Double) {
         uid = pod.uid
+        seenAt = now
         let started = pod.status["startTime"].stringValue
         var memory = PodMemory(
             pod: pod, startTime: started ?? WallClock.timestamp(),

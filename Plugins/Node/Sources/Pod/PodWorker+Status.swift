@@ -152,6 +152,9 @@ extension PodWorker {
             let stored = try services.api.patch(
                 "v1", "pods", namespace: pod.namespace, name: pod.name, subresource: "status", type: .merge,
                 ["metadata": .object(metadata), "status": status])
+            if pod.phase == "Pending", status["phase"].stringValue == "Running" {
+                services.metrics?.started(seconds: WallClock.now() - entry.seenAt)
+            }
             entry.update { memory in
                 memory.lastStatus = status
                 if let newer = Pod(object: stored), newer.uid == pod.uid, newer.revision >= memory.pod.revision {

@@ -18,6 +18,7 @@ struct PodWorkerServices: Sendable {
     /// Services whose variables containers of a namespace get.
     let services: @Sendable (_ pod: Pod) -> [JSON]
     let facts: @Sendable () -> NodeFacts
+    let metrics: NodeMetrics?
     let log: NodeLog
 }
 
@@ -48,6 +49,11 @@ final class PodWorker: Sendable {
 
     /// All pods that the node knows, for statistics and look-ups.
     var allPods: [Pod] { entries.withLock { Array($0.values) }.map(\.pod) }
+
+    /// Pods whose sandbox stands.
+    var runningPods: Int {
+        allPods.count { pod in runtimeState.pod(pod.uid).sandboxes.values.contains(where: \.isReady) }
+    }
 
     func pod(namespace: String, name: String) -> Pod? {
         let all = entries.withLock { Array($0.values) }
@@ -94,6 +100,19 @@ final class PodWorker: Sendable {
             entry.update { $0.isOrphan = true }
             entries.withLock { $0[pod.uid] = $0[pod.uid] ?? entry }
             enqueue(pod.uid, 0)
+        }
+    }
+
+    /// Removes what a pod left on disk that neither the API nor the runtime knows any more.
+    func removeLeftovers() throws {
+        for uid in try Files.list(paths.pods) where entry(uid) == nil {
+            try services.volumes.tearDown(podUID: uid)
+            try services.volumes.remove(podUID: uid)
+        }
+        // NAMESPACE_NAME_UID: neither of the first two can hold an underscore.
+        for name in try Files.list(paths.logs) {
+            guard let uid = name.split(separator: "_").last, entry(String(uid)) == nil else { continue }
+            try FileTree.remove("\(paths.logs)/\(name)")
         }
     }
 
