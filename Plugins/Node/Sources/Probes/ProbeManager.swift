@@ -26,7 +26,8 @@ struct ProbeReport: Sendable, Equatable {
 final class ProbeManager: @unchecked Sendable {
     // SAFETY: what the loop's thread owns is touched by it alone; what is shared sits behind `inbox`.
     private enum Command: Sendable {
-        case add(ProbeTask)
+        /// All probes of one container, so that none is missed by the end of its startup probe.
+        case add([ProbeTask])
         case removeContainer(String)
         case removePod(String)
         case result(task: Int, success: Bool, message: String)
@@ -71,19 +72,21 @@ final class ProbeManager: @unchecked Sendable {
     func add(
         _ container: PodContainer, instance: ObservedContainer, podUID: String, startupPassed: Bool, target: ProbeTarget
     ) {
-        let kinds = ProbeKind.allCases.filter { container.object[$0.member].exists }
-        for kind in kinds where !(kind == .startup && startupPassed) {
-            let configuration = ProbeConfiguration(container.object[kind.member])
-            let healthy: Bool? = kind == .liveness ? true : nil
-            let isHeld = kind != .startup && container.hasStartupProbe && !startupPassed
-            send { inbox in
-                inbox.nextTask += 1
-                return .add(
-                    ProbeTask(
+        let kinds = ProbeKind.allCases.filter {
+            container.object[$0.member].exists && !($0 == .startup && startupPassed)
+        }
+        if kinds.isEmpty { return }
+        send { inbox in
+            .add(
+                kinds.map { kind in
+                    inbox.nextTask += 1
+                    return ProbeTask(
                         id: inbox.nextTask, podUID: podUID, containerID: instance.id, container: container,
-                        state: ProbeState(kind: kind, configuration: configuration, isHealthy: healthy),
-                        target: target, isHeld: isHeld))
-            }
+                        state: ProbeState(
+                            kind: kind, configuration: ProbeConfiguration(container.object[kind.member]),
+                            isHealthy: kind == .liveness ? true : nil),
+                        target: target, isHeld: kind != .startup && kinds.contains(.startup))
+                })
         }
     }
 
@@ -167,7 +170,7 @@ final class ProbeManager: @unchecked Sendable {
 
     private func handle(_ command: Command) {
         switch command {
-        case .add(let task): tasks[task.id] = task
+        case .add(let new): for task in new { tasks[task.id] = task }
         case .removeContainer(let id): drop { $0.containerID == id }
         case .removePod(let uid): drop { $0.podUID == uid }
         case .result(let id, let success, let message): finish(id, success: success, message: message)
