@@ -68,8 +68,12 @@ var targets: [Target] = [
     .target(name: "CInterposer", dependencies: ["CFFI", "PluginAPI"], path: "Sources/CInterposer", cSettings: strictC),
     .target(name: "CStateStore", path: "Sources/CStateStore", cSettings: strictC),
     .target(
-        name: "Kernel", dependencies: ["PluginAPI", "Objects", "CProcess", "CInterposer", "CStateStore", "CYAML"], path: "Sources/Kernel",
-        exclude: ["README.md", "Configuration/README.md", "Control/README.md", "PluginHost/README.md", "StateStore/README.md", "EventBus/README.md", "Reconcile/README.md"],
+        name: "Kernel", dependencies: ["PluginAPI", "Objects", "CProcess", "CInterposer", "CStateStore", "CYAML"],
+        path: "Sources/Kernel",
+        exclude: [
+            "README.md", "Configuration/README.md", "Control/README.md", "PluginHost/README.md", "StateStore/README.md",
+            "EventBus/README.md", "Reconcile/README.md",
+        ],
         swiftSettings: strict),
     .executableTarget(
         name: "hostd", dependencies: ["Kernel"], path: "Sources/hostd", swiftSettings: strict,
@@ -79,8 +83,10 @@ var targets: [Target] = [
         name: "ObjectsBenchmark", dependencies: ["Objects", "ObjectSchema"], path: "Benchmarks/Objects",
         swiftSettings: strict),
     .executableTarget(
-        name: "InterposerBenchmark", dependencies: ["CInterposer", "PluginAPI", "PluginKit"], path: "Benchmarks/Interposer",
-        swiftSettings: strict + [.unsafeFlags(["-parse-as-library"])], linkerSettings: [.unsafeFlags(["-Xlinker", "-rpath=$ORIGIN/../lib"])]),
+        name: "InterposerBenchmark", dependencies: ["CInterposer", "PluginAPI", "PluginKit"],
+        path: "Benchmarks/Interposer",
+        swiftSettings: strict + [.unsafeFlags(["-parse-as-library"])],
+        linkerSettings: [.unsafeFlags(["-Xlinker", "-rpath=$ORIGIN/../lib"])]),
     .executableTarget(
         name: "StoreBenchmark", dependencies: ["Kernel", "PluginAPI"], path: "Benchmarks/Store", swiftSettings: strict,
         linkerSettings: [.unsafeFlags(["-Xlinker", "-rpath=$ORIGIN/../lib"])]),
@@ -126,7 +132,9 @@ if let only = Context.environment["HOSTD_TARGETS"]?.split(separator: ",").map(St
 
 // READMEs and texts that C embeds are no sources.
 for target in targets {
-    guard let path = target.path, let files = FileManager.default.enumerator(atPath: "\(Context.packageDirectory)/\(path)") else { continue }
+    guard let path = target.path,
+        let files = FileManager.default.enumerator(atPath: "\(Context.packageDirectory)/\(path)")
+    else { continue }
     target.exclude += files.compactMap { $0 as? String }.filter { $0.hasSuffix(".md") || $0.hasSuffix(".txt") }
 }
 

@@ -41,7 +41,8 @@ func residentMemory() -> Int {
     defer { fclose(file) }
     var line = [CChar](repeating: 0, count: 128)
     guard fgets(&line, 128, file) != nil else { return 0 }
-    let words = String(decoding: line.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self).split(separator: " ")
+    let words = String(decoding: line.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self).split(
+        separator: " ")
     return words.count > 1 ? (Int(words[1]) ?? 0) * 4 : 0
 }
 
@@ -63,12 +64,16 @@ struct Table: @unchecked Sendable {  // The table is constant and its functions 
         let index: [UInt8] = Array("app\0web\0.spec.nodeName\0node-1\0".utf8)
         let status = key.withUTF8 { key in
             functions.create(
-                this, key.baseAddress!, UInt64(key.count), value, UInt64(value.count), index, UInt64(index.count), 0, &revision,
+                this, key.baseAddress!, UInt64(key.count), value, UInt64(value.count), index, UInt64(index.count), 0,
+                &revision,
                 &error)
         }
         if status != HOSTD_OK {
-            fail("create: status \(status) " + String(
-                decoding: UnsafeBufferPointer(start: error.message.data, count: Int(error.message.size)), as: UTF8.self))
+            fail(
+                "create: status \(status) "
+                    + String(
+                        decoding: UnsafeBufferPointer(start: error.message.data, count: Int(error.message.size)),
+                        as: UTF8.self))
         }
         return revision
     }
@@ -79,10 +84,12 @@ final class Thread: @unchecked Sendable {  // The closure is sendable; the ident
     private let body: @Sendable () -> Void
     init(_ body: @escaping @Sendable () -> Void) {
         self.body = body
-        let result = pthread_create(&identity, nil, { argument in
-            if let argument { Unmanaged<Thread>.fromOpaque(argument).takeUnretainedValue().body() }
-            return nil
-        }, Unmanaged.passUnretained(self).toOpaque())
+        let result = pthread_create(
+            &identity, nil,
+            { argument in
+                if let argument { Unmanaged<Thread>.fromOpaque(argument).takeUnretainedValue().body() }
+                return nil
+            }, Unmanaged.passUnretained(self).toOpaque())
         if result != 0 { fail("pthread_create failed: \(result)") }
     }
     func join() { pthread_join(identity, nil) }
@@ -127,7 +134,8 @@ func measureWatch(_ table: Table, count: Int) -> (commit: Durations, event: Dura
     let prefix = Array("watched/".utf8)
     let status = table.functions.watch(
         table.this, prefix, UInt64(prefix.count), nil, 0, 0,
-        { _, kind, _, _ in if kind == UInt32(HOSTD_SINK_DATA) { arrived.store(now(), ordering: .releasing) } }, nil, &handle,
+        { _, kind, _, _ in if kind == UInt32(HOSTD_SINK_DATA) { arrived.store(now(), ordering: .releasing) } }, nil,
+        &handle,
         &error)
     if status != HOSTD_OK { fail("watch: status \(status)") }
     let value = [UInt8](repeating: 0x61, count: valueSize)
@@ -225,14 +233,16 @@ for round in 1...2 {
     report("64 writers: \(Int(many.perSecond)) durable creates per second, \(many.latency.text)")
 }
 let watched = measureWatch(table, count: 3000)
-report("create with one watch: commit \(watched.commit.text); event \(watched.event.text); "
-    + "ratio of p50s \(rounded(watched.event.microseconds(0.5) / watched.commit.microseconds(0.5)))")
+report(
+    "create with one watch: commit \(watched.commit.text); event \(watched.event.text); "
+        + "ratio of p50s \(rounded(watched.event.microseconds(0.5) / watched.commit.microseconds(0.5)))")
 let reads = measureReads(table, keys: min(1000, singleKeys))
 report("get: \(Int(reads.gets)) ns; list of 500: \(Int(reads.list)) µs")
 let objects = objectsAndBytes(table)
 let payload = objects.keys * (valueSize + 60)
-report("resident memory: \(residentMemory() / 1024) MiB with \(objects.keys) objects; beyond their keys, labels and values "
-    + "\((residentMemory() * 1024 - startMemory * 1024 - payload) / max(1, objects.keys)) B each")
+report(
+    "resident memory: \(residentMemory() / 1024) MiB with \(objects.keys) objects; beyond their keys, labels and values "
+        + "\((residentMemory() * 1024 - startMemory * 1024 - payload) / max(1, objects.keys)) B each")
 store.close()
 let reopening = now()
 let again = openStore(name)

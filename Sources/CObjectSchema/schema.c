@@ -11,9 +11,6 @@ static const uint8_t defaults[] = {
 static const uint8_t validation[] = {
 #embed "validation.txt"
 };
-static const uint8_t columns[] = {
-#embed "columns.txt"
-};
 static const uint8_t protobuf[] = {
 #embed "protobuf.txt"
 };
@@ -21,5 +18,4 @@ static const uint8_t protobuf[] = {
 struct hostd_embedded_text hostd_schema_text(void) { return TEXT(schema); }
 struct hostd_embedded_text hostd_defaults_text(void) { return TEXT(defaults); }
 struct hostd_embedded_text hostd_validation_text(void) { return TEXT(validation); }
-struct hostd_embedded_text hostd_columns_text(void) { return TEXT(columns); }
 struct hostd_embedded_text hostd_protobuf_text(void) { return TEXT(protobuf); }

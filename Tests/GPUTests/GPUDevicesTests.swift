@@ -18,12 +18,17 @@ final class GPUDevicesTests: XCTestCase {
         try AtomicFile.makeDirectory("\(root)/dev")
         try AtomicFile.makeDirectory("\(root)/driver/usr/lib/x86_64-linux-gnu")
         try AtomicFile.makeDirectory("\(root)/driver/usr/bin")
-        for name in ["libcuda.so.550.54.15", "libcuda.so.1", "libnvidia-ml.so.550.54.15", "libcuda.so.535.1", "libc.so.6"] {
+        for name in [
+            "libcuda.so.550.54.15", "libcuda.so.1", "libnvidia-ml.so.550.54.15", "libcuda.so.535.1", "libc.so.6",
+        ] {
             try AtomicFile.write([], to: "\(root)/driver/usr/lib/x86_64-linux-gnu/\(name)")
         }
         try AtomicFile.write([], to: "\(root)/driver/usr/bin/nvidia-smi", mode: 0o755)
-        for name in ["nvidia0", "nvidia1", "nvidiactl", "nvidia-uvm"] { try AtomicFile.write([], to: "\(root)/dev/\(name)") }
-        let record = "GPU-aaaa NVIDIA-H200 0 150754820096 00000000:17:00.0\nGPU-bbbb NVIDIA-H200 1 150754820096 00000000:2A:00.0\n"
+        for name in ["nvidia0", "nvidia1", "nvidiactl", "nvidia-uvm"] {
+            try AtomicFile.write([], to: "\(root)/dev/\(name)")
+        }
+        let record =
+            "GPU-aaaa NVIDIA-H200 0 150754820096 00000000:17:00.0\nGPU-bbbb NVIDIA-H200 1 150754820096 00000000:2A:00.0\n"
         try AtomicFile.write(Array(record.utf8), to: "\(root)/gpus")
         XCTAssertEqual(mkfifo("\(root)/events", 0o600), 0)
         setenv("HOSTD_RECORDED_NVML", "\(root)/gpus", 1)
@@ -55,7 +60,9 @@ final class GPUDevicesTests: XCTestCase {
 
     override class func tearDown() { unlink("/tmp/hostd-recorded-nvml-\(getpid()).so") }
 
-    private func allocate(_ devices: GPUDevices, pod: String, container: String = "main", count: Int64 = 1) throws -> JSON {
+    private func allocate(_ devices: GPUDevices, pod: String, container: String = "main", count: Int64 = 1) throws
+        -> JSON
+    {
         try devices.allocate(
             [
                 "podUID": .string(pod), "podNamespace": "default", "podName": .string(pod),

@@ -5,7 +5,8 @@ final class IndexSelectorTests: XCTestCase {
     func testMatching() throws {
         let index = ["app": "web", "tier": "front", ".spec.nodeName": "alpha", "empty": ""]
         let rows: [(String, Bool)] = [
-            ("", true), ("app=web", true), ("app==web", true), ("app=db", false), ("app!=db", true), ("app!=web", false),
+            ("", true), ("app=web", true), ("app==web", true), ("app=db", false), ("app!=db", true),
+            ("app!=web", false),
             ("absent!=x", true), (".spec.nodeName=alpha", true), (".spec.nodeName=beta", false), ("empty=", true),
             ("app", true), ("absent", false), ("!absent", true), ("!app", false), ("app in (db,web)", true),
             ("app in (db)", false), ("app notin (db, x)", true), ("app notin (web)", false), ("absent notin (x)", true),

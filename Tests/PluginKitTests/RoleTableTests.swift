@@ -7,7 +7,9 @@ import XCTest
 /// A table made for a provider, used through the client: what goes in one end comes out of the other.
 final class RoleTableTests: XCTestCase {
     private final class Network: NetworkProvider {
-        func status(_ request: JSON, deadline: UInt64) throws -> JSON { ["ready": true, "deadline": .integer(Int64(deadline))] }
+        func status(_ request: JSON, deadline: UInt64) throws -> JSON {
+            ["ready": true, "deadline": .integer(Int64(deadline))]
+        }
         func attach(_ request: JSON, deadline: UInt64) throws -> JSON { ["echo": request] }
         func check(_ request: JSON, deadline: UInt64) throws -> JSON { throw PluginError.notFound("no link eth0") }
         func detach(_ request: JSON, deadline: UInt64) throws -> JSON {
@@ -99,7 +101,8 @@ final class RoleTableTests: XCTestCase {
             let buffer = try checkedBuffer { out, error in
                 lend("{}") { object, size in
                     lend("u1") {
-                        table.pointee.schedule(table.pointee.interface.`self`, 0, &pod, $0, $1, object, size, out, error)
+                        table.pointee.schedule(
+                            table.pointee.interface.`self`, 0, &pod, $0, $1, object, size, out, error)
                     }
                 }
             }

@@ -19,7 +19,9 @@ final class LocalVolumesTests: XCTestCase {
     override func tearDownWithError() throws { try FileTree.remove(root) }
 
     private func create(_ name: String, capacity: Int64 = 1 << 20, extra: JSONObject = [:]) throws -> JSON {
-        var request: JSON = ["name": .string(name), "capacityBytes": .integer(capacity), "accessModes": ["ReadWriteOnce"]]
+        var request: JSON = [
+            "name": .string(name), "capacityBytes": .integer(capacity), "accessModes": ["ReadWriteOnce"],
+        ]
         for (key, value) in extra { request[key] = value }
         return try volumes.createVolume(request, deadline: 0)
     }

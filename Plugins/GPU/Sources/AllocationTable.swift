@@ -23,7 +23,8 @@ struct AllocationTable: Sendable, Equatable {
         }) {
             guard existing.deviceIDs.count == count else {
                 throw PluginError.conflict(
-                    "container \(request.container) has \(existing.deviceIDs.count) of \(request.resource), not \(count)")
+                    "container \(request.container) has \(existing.deviceIDs.count) of \(request.resource), not \(count)"
+                )
             }
             return existing
         }
@@ -31,7 +32,8 @@ struct AllocationTable: Sendable, Equatable {
         let free = healthy.filter { !taken.contains($0) }
         guard free.count >= count else {
             throw PluginError.exhausted(
-                "\(count) of \(request.resource) are asked for, \(free.count) of \(healthy.count) healthy ones are free")
+                "\(count) of \(request.resource) are asked for, \(free.count) of \(healthy.count) healthy ones are free"
+            )
         }
         let made = Allocation(
             podUID: request.podUID, podNamespace: request.podNamespace, podName: request.podName,
@@ -49,7 +51,8 @@ struct AllocationTable: Sendable, Equatable {
 
     init(json: JSON) throws {
         guard json["format"].integerValue == 1 else {
-            throw PluginError.invalid("the allocations were written by another version; drain the node and remove the file")
+            throw PluginError.invalid(
+                "the allocations were written by another version; drain the node and remove the file")
         }
         allocations = json["allocations"].arrayValue.map {
             Allocation(

@@ -92,7 +92,8 @@ final class GPUDevices: DeviceProvider {
 
     private func report(_ uuid: String, _ health: GPUHealth) {
         state.withLock { $0.health[uuid] = health }
-        log?.warning("a GPU is unhealthy and gets no new pods", ["uuid": .string(uuid), "reason": .string(health.reason)])
+        log?.warning(
+            "a GPU is unhealthy and gets no new pods", ["uuid": .string(uuid), "reason": .string(health.reason)])
         publish()
     }
 
@@ -154,7 +155,8 @@ final class GPUDevices: DeviceProvider {
             }
             let devices = made.deviceIDs.compactMap { id in state.devices.first { $0.uuid == id } }
             guard devices.count == made.deviceIDs.count else {
-                throw PluginError.unavailable("a GPU of pod \(wanted.podNamespace)/\(wanted.podName) is no longer in this machine")
+                throw PluginError.unavailable(
+                    "a GPU of pod \(wanted.podNamespace)/\(wanted.podName) is no longer in this machine")
             }
             return [
                 "deviceIDs": .array(made.deviceIDs.map { .string($0) }),
@@ -168,7 +170,8 @@ final class GPUDevices: DeviceProvider {
         guard resource == Self.resource else {
             throw PluginError.invalid("this plugin offers \(Self.resource), not \"\(resource)\"")
         }
-        guard let pod = request["podUID"].stringValue, !pod.isEmpty, let container = request["container"].stringValue else {
+        guard let pod = request["podUID"].stringValue, !pod.isEmpty, let container = request["container"].stringValue
+        else {
             throw PluginError.invalid("an allocation needs podUID and container")
         }
         return AllocationTable.Allocation(

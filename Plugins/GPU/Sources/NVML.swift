@@ -77,7 +77,9 @@ final class NVML: @unchecked Sendable {
         return unsafeBitCast(address, to: Function.self)
     }
 
-    func describe(_ code: Int32) -> String { functions.errorString(code).map { String(cString: $0) } ?? "NVML error \(code)" }
+    func describe(_ code: Int32) -> String {
+        functions.errorString(code).map { String(cString: $0) } ?? "NVML error \(code)"
+    }
 
     private func check(_ code: Int32, _ action: String) throws {
         if code != Self.success { throw PluginError.unavailable("cannot \(action): \(describe(code))") }
@@ -104,10 +106,13 @@ final class NVML: @unchecked Sendable {
         try check(functions.minor(device, &minor), "read the minor number of GPU \(index)")
         // nvmlMemory_t: total, free, used.
         var memory: [UInt64] = [0, 0, 0]
-        try check(memory.withUnsafeMutableBytes { functions.memory(device, $0.baseAddress!) }, "read the memory of GPU \(index)")
+        try check(
+            memory.withUnsafeMutableBytes { functions.memory(device, $0.baseAddress!) },
+            "read the memory of GPU \(index)")
         // nvmlPciInfo_t: 16 bytes of legacy id, five uint32, 32 bytes of bus id.
         var pci = [UInt8](repeating: 0, count: 128)
-        try check(pci.withUnsafeMutableBytes { functions.pci(device, $0.baseAddress!) }, "read the bus id of GPU \(index)")
+        try check(
+            pci.withUnsafeMutableBytes { functions.pci(device, $0.baseAddress!) }, "read the bus id of GPU \(index)")
         return GPUDescription(
             uuid: try text(96, "read the UUID of GPU \(index)") { functions.uuid(device, $0, $1) },
             name: try text(96, "read the name of GPU \(index)") { functions.name(device, $0, $1) }, minor: minor,

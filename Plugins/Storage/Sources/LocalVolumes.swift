@@ -38,7 +38,8 @@ final class LocalVolumes: VolumeProvider {
         let capacity = request["capacityBytes"].integerValue ?? 0
         guard capacity >= 0 else { throw PluginError.invalid("capacityBytes is \(capacity); it must not be negative") }
         let record = try store.create(
-            name: name, capacity: capacity, limit: request["limitBytes"].integerValue, parameters: request["parameters"])
+            name: name, capacity: capacity, limit: request["limitBytes"].integerValue, parameters: request["parameters"]
+        )
         return [
             "volume": [
                 "volumeID": .string(record.id), "capacityBytes": .integer(record.capacity), "context": [:],
@@ -107,8 +108,12 @@ final class LocalVolumes: VolumeProvider {
         ["availableBytes": .integer(try FileSystemSpace(path: root).available)]
     }
 
-    func controllerPublish(_ request: JSON, deadline: UInt64) throws -> JSON { throw unsupported("attach volumes to nodes") }
-    func controllerUnpublish(_ request: JSON, deadline: UInt64) throws -> JSON { throw unsupported("attach volumes to nodes") }
+    func controllerPublish(_ request: JSON, deadline: UInt64) throws -> JSON {
+        throw unsupported("attach volumes to nodes")
+    }
+    func controllerUnpublish(_ request: JSON, deadline: UInt64) throws -> JSON {
+        throw unsupported("attach volumes to nodes")
+    }
     func stage(_ request: JSON, deadline: UInt64) throws -> JSON { throw unsupported("stage volumes") }
     func unstage(_ request: JSON, deadline: UInt64) throws -> JSON { throw unsupported("stage volumes") }
     func createSnapshot(_ request: JSON, deadline: UInt64) throws -> JSON { throw unsupported("make snapshots") }

@@ -68,7 +68,9 @@ final class VolumeStore: Sendable {
     private func make(_ record: VolumeRecord, in directory: String) throws -> VolumeRecord {
         try AtomicFile.makeDirectory("\(directory)/data", mode: 0o777)
         // The process's umask does not decide who may write into a volume.
-        if chmod("\(directory)/data", 0o777) != 0 { throw PluginError.system("set the mode of", directory, errno: errno) }
+        if chmod("\(directory)/data", 0o777) != 0 {
+            throw PluginError.system("set the mode of", directory, errno: errno)
+        }
         try AtomicFile.write(record.json.serialized(), to: "\(directory)/volume.json")
         return record
     }

@@ -19,7 +19,8 @@ func ownedBuffer<Bytes: Collection<UInt8>>(_ bytes: Bytes) -> hostd_buffer {
     let copy = UnsafeMutableRawBufferPointer(start: memory, count: bytes.count)
     copy.copyBytes(from: bytes)
     return hostd_buffer(
-        data: UnsafePointer(memory.assumingMemoryBound(to: UInt8.self)), size: UInt64(bytes.count), release: { free($0) },
+        data: UnsafePointer(memory.assumingMemoryBound(to: UInt8.self)), size: UInt64(bytes.count),
+        release: { free($0) },
         context: memory)
 }
 
@@ -55,9 +56,12 @@ final class InterfaceTable<Table>: @unchecked Sendable {  // Written once, befor
         self.id = strdup(id)!
         self.slots = strdup(slots)!
         table = .allocate(capacity: 1)
-        table.initialize(to: fill(hostd_interface(
-            struct_size: UInt32(MemoryLayout<Table>.size), reserved: 0, self: Unmanaged.passUnretained(owner).toOpaque(),
-            id: self.id, slots: self.slots)))
+        table.initialize(
+            to: fill(
+                hostd_interface(
+                    struct_size: UInt32(MemoryLayout<Table>.size), reserved: 0,
+                    self: Unmanaged.passUnretained(owner).toOpaque(),
+                    id: self.id, slots: self.slots)))
     }
 
     deinit {

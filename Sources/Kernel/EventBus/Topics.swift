@@ -27,7 +27,8 @@ public final class Topics: @unchecked Sendable {  // All state is behind `lock`;
     public func publish(_ name: String, _ message: [UInt8], retain: Bool) throws(StoreError) {
         try Self.check(name)
         guard message.count <= Self.maximumMessageSize else {
-            throw .invalid("topic \(name): a message of \(message.count) bytes is too long; at most \(Self.maximumMessageSize)")
+            throw .invalid(
+                "topic \(name): a message of \(message.count) bytes is too long; at most \(Self.maximumMessageSize)")
         }
         let shared = SharedBytes(message)
         lock.locked {
@@ -45,7 +46,9 @@ public final class Topics: @unchecked Sendable {  // All state is behind `lock`;
     ) throws(StoreError) -> UInt64 {
         try Self.check(name)
         return try lock.locked { () throws(StoreError) in
-            guard !isClosed else { throw StoreError(HOSTD_ERROR_WRONG_STATE, "the host is stopping: no subscription is possible") }
+            guard !isClosed else {
+                throw StoreError(HOSTD_ERROR_WRONG_STATE, "the host is stopping: no subscription is possible")
+            }
             let subscription = TopicSubscription(topic: name, dispatchers: dispatchers, sink: sink)
             let handle = nextHandle
             nextHandle += 1
@@ -104,7 +107,9 @@ public final class Topics: @unchecked Sendable {  // All state is behind `lock`;
     public func makeInterface() -> UnsafePointer<hostd_interface> {
         lock.locked {
             if let table { return table.interface }
-            let new = InterfaceTable(id: HOSTD_EVENTS_1, slots: HOSTD_EVENTS_1_SLOTS, owner: self) { Self.makeTable($0) }
+            let new = InterfaceTable(id: HOSTD_EVENTS_1, slots: HOSTD_EVENTS_1_SLOTS, owner: self) {
+                Self.makeTable($0)
+            }
             table = new
             return new.interface
         }
@@ -123,7 +128,8 @@ public final class Topics: @unchecked Sendable {  // All state is behind `lock`;
                 answering(error) { () throws(StoreError) in
                     let sink = try present(sink)
                     let context = CallbackContext(pointer: context)
-                    subscription.pointee = try owner(this, as: Topics.self).subscribe(text(topic, topicSize)) { kind, data in
+                    subscription.pointee = try owner(this, as: Topics.self).subscribe(text(topic, topicSize)) {
+                        kind, data in
                         sink(context.pointer, UInt32(kind), data.baseAddress, UInt64(data.count))
                     }
                 }

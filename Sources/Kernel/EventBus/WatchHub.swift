@@ -3,7 +3,8 @@ import PluginAPI
 import Synchronization
 
 /// Brings committed events to the watches that want them. See README.md.
-final class WatchHub: PoolJob, @unchecked Sendable {  // Tables are behind `tables`, what waits for routing behind `monitor`.
+final class WatchHub: PoolJob, @unchecked Sendable {
+    // SAFETY: Tables are behind `tables`, what waits for routing behind `monitor`.
     /// How long after a change watches without an event of their own learn of its revision.
     static let progressNanoseconds: UInt64 = 5_000_000_000
 
@@ -92,7 +93,8 @@ final class WatchHub: PoolJob, @unchecked Sendable {  // Tables are behind `tabl
             for event in batch.events {
                 ordinal += 1
                 for watch in everything { offer(event, to: watch, &touched) }
-                let resource = Hash.of(UnsafeRawBufferPointer(rebasing: event.record.key[..<StoreKey.resourceSize(event.record.key)]))
+                let resource = Hash.of(
+                    UnsafeRawBufferPointer(rebasing: event.record.key[..<StoreKey.resourceSize(event.record.key)]))
                 routes[resource]?.visit(event) { offer(event, to: $0, &touched) }
             }
             routed.store(batch.upTo, ordering: .releasing)
@@ -129,7 +131,9 @@ final class WatchHub: PoolJob, @unchecked Sendable {  // Tables are behind `tabl
             try from == 0 ? tree.revision : tree.readable(from)
         }
         let watch = try tables.locked { () throws(StoreError) in
-            guard !isClosed else { throw StoreError(HOSTD_ERROR_UNAVAILABLE, "the store is closing", retryable: true, retryDelay: 1000) }
+            guard !isClosed else {
+                throw StoreError(HOSTD_ERROR_UNAVAILABLE, "the store is closing", retryable: true, retryDelay: 1000)
+            }
             let watch = Watch(
                 handle: nextHandle, prefix: Array(prefix), selector: selector, from: start, hub: self, sink: sink)
             nextHandle += 1

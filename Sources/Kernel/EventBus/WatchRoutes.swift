@@ -57,7 +57,9 @@ struct WatchRoutes {
         if !byNamespace.isEmpty {
             let key = event.record.key
             let end = key.lastIndex(of: UInt8(ascii: "/")) ?? key.count - 1
-            if let list = byNamespace[Hash.of(UnsafeRawBufferPointer(rebasing: key[...end]))] { for watch in list { body(watch) } }
+            if let list = byNamespace[Hash.of(UnsafeRawBufferPointer(rebasing: key[...end]))] {
+                for watch in list { body(watch) }
+            }
         }
         guard !byPair.isEmpty else { return }
         for record in [event.record, event.previous] {

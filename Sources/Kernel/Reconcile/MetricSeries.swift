@@ -17,7 +17,9 @@ final class MetricSeries: @unchecked Sendable {  // Everything that changes is a
         0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60,
     ]
     /// Upper bounds in bytes, for names that end in `_bytes`.
-    static let byteBounds: [Double] = [64, 256, 1_024, 4_096, 16_384, 65_536, 262_144, 1_048_576, 4_194_304, 16_777_216]
+    static let byteBounds: [Double] = [
+        64, 256, 1_024, 4_096, 16_384, 65_536, 262_144, 1_048_576, 4_194_304, 16_777_216,
+    ]
 
     init(kind: Int32, name: String, labels: String) {
         self.kind = kind
@@ -68,7 +70,8 @@ final class MetricSeries: @unchecked Sendable {  // Everything that changes is a
             text += "\(name)_bucket{\(prefix)le=\"\(Self.format(bound))\"} \(total)\n"
         }
         let count = max(total, observations.load(ordering: .relaxed))
-        text += "\(name)_bucket{\(prefix)le=\"+Inf\"} \(count)\n\(name)_sum\(braces) \(number)\n\(name)_count\(braces) \(count)\n"
+        text +=
+            "\(name)_bucket{\(prefix)le=\"+Inf\"} \(count)\n\(name)_sum\(braces) \(number)\n\(name)_count\(braces) \(count)\n"
     }
 
     private static func format(_ value: Double) -> String {
@@ -81,7 +84,8 @@ final class MetricSeries: @unchecked Sendable {  // Everything that changes is a
     static func isName(_ name: String) -> Bool {
         guard let first = name.utf8.first, name.utf8.count <= 255, !(48...57).contains(first) else { return false }
         return name.utf8.allSatisfy { byte in
-            (97...122).contains(byte) || (65...90).contains(byte) || (48...57).contains(byte) || byte == 95 || byte == 58
+            (97...122).contains(byte) || (65...90).contains(byte) || (48...57).contains(byte) || byte == 95
+                || byte == 58
         }
     }
 }

@@ -3,7 +3,8 @@ import PluginAPI
 import Synchronization
 
 /// Counters, gauges and histograms: `hostd.metrics/1`. Recording takes no lock.
-public final class Metrics: @unchecked Sendable {  // `table` slots are written once under `lock`, before their handle is known.
+public final class Metrics: @unchecked Sendable {
+    // SAFETY: `table` slots are written once under `lock`, before their handle is known.
     /// Handles are positions in this table plus one.
     private static let capacity = 16_384
     private let series = UnsafeMutablePointer<Unmanaged<MetricSeries>?>.allocate(capacity: Metrics.capacity)
@@ -27,7 +28,8 @@ public final class Metrics: @unchecked Sendable {  // `table` slots are written 
             throw .invalid("metric \(name): kind \(kind) is none of 1 (counter), 2 (gauge), 3 (histogram)")
         }
         guard MetricSeries.isName(name), labels.utf8.count <= 1024, !labels.utf8.contains(10) else {
-            throw .invalid("metric \(name){\(labels)}: names are letters, digits, _ and :, labels at most 1,024 bytes on one line")
+            throw .invalid(
+                "metric \(name){\(labels)}: names are letters, digits, _ and :, labels at most 1,024 bytes on one line")
         }
         return try lock.locked { () throws(StoreError) in
             let key = "\(name){\(labels)}"
@@ -40,7 +42,8 @@ public final class Metrics: @unchecked Sendable {  // `table` slots are written 
             let position = count.load(ordering: .acquiring)
             guard position < Self.capacity else {
                 throw StoreError(
-                    HOSTD_ERROR_RESOURCE_EXHAUSTED, "metric \(key): there are \(Self.capacity) series already; use fewer labels")
+                    HOSTD_ERROR_RESOURCE_EXHAUSTED,
+                    "metric \(key): there are \(Self.capacity) series already; use fewer labels")
             }
             (series + position).initialize(to: .passRetained(MetricSeries(kind: kind, name: name, labels: labels)))
             count.store(position + 1, ordering: .releasing)
@@ -82,7 +85,9 @@ public final class Metrics: @unchecked Sendable {  // `table` slots are written 
     public func makeInterface() -> UnsafePointer<hostd_interface> {
         lock.locked {
             if let table { return table.interface }
-            let new = InterfaceTable(id: HOSTD_METRICS_1, slots: HOSTD_METRICS_1_SLOTS, owner: self) { Self.makeTable($0) }
+            let new = InterfaceTable(id: HOSTD_METRICS_1, slots: HOSTD_METRICS_1_SLOTS, owner: self) {
+                Self.makeTable($0)
+            }
             table = new
             return new.interface
         }

@@ -18,7 +18,8 @@ public final class Reconcile: @unchecked Sendable {  // All state is behind `loc
     }
 
     /// Creates a queue; see the header. `action` gets the key and may ask for another run after so many nanoseconds.
-    func create(name: String, workers limit: Int, action: @escaping ReconcileQueue.Action) throws(StoreError) -> UInt64 {
+    func create(name: String, workers limit: Int, action: @escaping ReconcileQueue.Action) throws(StoreError) -> UInt64
+    {
         guard !name.isEmpty, name.utf8.count <= 128 else {
             throw .invalid("a queue needs a name of 1 to 128 bytes")
         }
@@ -27,7 +28,9 @@ public final class Reconcile: @unchecked Sendable {  // All state is behind `loc
         }
         let numbers = try QueueMetrics(metrics: metrics, name: name)
         return try lock.locked { () throws(StoreError) in
-            guard !isClosed else { throw StoreError(HOSTD_ERROR_WRONG_STATE, "the host is stopping: no queue can be created") }
+            guard !isClosed else {
+                throw StoreError(HOSTD_ERROR_WRONG_STATE, "the host is stopping: no queue can be created")
+            }
             let handle = nextHandle
             nextHandle += 1
             queues[handle] = ReconcileQueue(
@@ -63,7 +66,9 @@ public final class Reconcile: @unchecked Sendable {  // All state is behind `loc
     public func makeInterface() -> UnsafePointer<hostd_interface> {
         lock.locked {
             if let table { return table.interface }
-            let new = InterfaceTable(id: HOSTD_RECONCILE_1, slots: HOSTD_RECONCILE_1_SLOTS, owner: self) { Self.makeTable($0) }
+            let new = InterfaceTable(id: HOSTD_RECONCILE_1, slots: HOSTD_RECONCILE_1_SLOTS, owner: self) {
+                Self.makeTable($0)
+            }
             table = new
             return new.interface
         }
@@ -90,7 +95,8 @@ public final class Reconcile: @unchecked Sendable {  // All state is behind `loc
             add: { this, queue, key, keySize, delay, error in
                 answering(error) { () throws(StoreError) in
                     guard keySize <= ReconcileQueue.maximumKeySize else {
-                        throw .invalid("a key of \(keySize) bytes is too long; at most \(ReconcileQueue.maximumKeySize)")
+                        throw .invalid(
+                            "a key of \(keySize) bytes is too long; at most \(ReconcileQueue.maximumKeySize)")
                     }
                     try owner(this, as: Reconcile.self).queue(queue).add(Array(borrowed(key, keySize)), delay: delay)
                 }

@@ -21,7 +21,9 @@ public final class Timers: @unchecked Sendable {  // All state is behind `monito
         delay: UInt64, period: UInt64, action: @escaping RunningTimer.Action
     ) throws(StoreError) -> UInt64 {
         try monitor.locked { () throws(StoreError) in
-            guard !isClosed else { throw StoreError(HOSTD_ERROR_WRONG_STATE, "the host is stopping: no timer can be started") }
+            guard !isClosed else {
+                throw StoreError(HOSTD_ERROR_WRONG_STATE, "the host is stopping: no timer can be started")
+            }
             try startThread()
             let timer = RunningTimer(handle: nextHandle, period: period, owner: self, action: action)
             nextHandle += 1
@@ -94,7 +96,9 @@ public final class Timers: @unchecked Sendable {  // All state is behind `monito
     public func makeInterface() -> UnsafePointer<hostd_interface> {
         monitor.locked {
             if let table { return table.interface }
-            let new = InterfaceTable(id: HOSTD_TIMERS_1, slots: HOSTD_TIMERS_1_SLOTS, owner: self) { Self.makeTable($0) }
+            let new = InterfaceTable(id: HOSTD_TIMERS_1, slots: HOSTD_TIMERS_1_SLOTS, owner: self) {
+                Self.makeTable($0)
+            }
             table = new
             return new.interface
         }
@@ -125,7 +129,8 @@ struct CallbackContext: @unchecked Sendable {  // The ABI says that callbacks co
 }
 
 /// One timer: a job that the pool runs at each deadline.
-final class RunningTimer: PoolJob, @unchecked Sendable {  // `deadline` is behind the owner's lock, the rest behind `monitor`.
+final class RunningTimer: PoolJob, @unchecked Sendable {
+    // SAFETY: `deadline` is behind the owner's lock, the rest behind `monitor`.
     /// Result negative = failed; the argument asks for another run after so many nanoseconds.
     typealias Action = @Sendable (inout UInt64) -> Int32
 

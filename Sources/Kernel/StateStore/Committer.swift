@@ -62,7 +62,9 @@ final class Committer: @unchecked Sendable {  // The queue is behind `monitor`; 
     }
 
     private func refusal(_ write: Write) -> StoreError? {
-        if isClosing { return StoreError(HOSTD_ERROR_UNAVAILABLE, "the store is closing", retryable: true, retryDelay: 1000) }
+        if isClosing {
+            return StoreError(HOSTD_ERROR_UNAVAILABLE, "the store is closing", retryable: true, retryDelay: 1000)
+        }
         guard queuedBytes + write.size > store.options.maximumQueuedSize, queuedBytes > 0 else { return nil }
         return StoreError(
             HOSTD_ERROR_RESOURCE_EXHAUSTED, "\(queuedBytes) bytes of writes wait for the disk already; write slower",
@@ -199,7 +201,8 @@ final class Committer: @unchecked Sendable {  // The queue is behind `monitor`; 
         default: break
         }
         if step.record.isPut && step.record.lease != 0 && !store.leases.contains(step.record.lease) {
-            return StoreError(HOSTD_ERROR_NOT_FOUND, "lease \(step.record.lease) of \(name()) does not exist or is over")
+            return StoreError(
+                HOSTD_ERROR_NOT_FOUND, "lease \(step.record.lease) of \(name()) does not exist or is over")
         }
         return nil
     }
@@ -253,7 +256,8 @@ final class Committer: @unchecked Sendable {  // The queue is behind `monitor`; 
     private func mark(_ write: Write, kind: UInt32, lease: UInt64, number: UInt64) -> Record? {
         do throws(StoreError) {
             let mark = try withUnsafeBytes(of: number.littleEndian) { bytes throws(StoreError) in
-                try Record.make(kind: kind, key: UnsafeRawBufferPointer(start: nil, count: 0), value: bytes, lease: lease)
+                try Record.make(
+                    kind: kind, key: UnsafeRawBufferPointer(start: nil, count: 0), value: bytes, lease: lease)
             }
             marks.append(mark)
             return mark
@@ -278,7 +282,9 @@ final class Committer: @unchecked Sendable {  // The queue is behind `monitor`; 
             }
             compact(now: now)
         }
-        for event in events where event.record.lease != 0 || event.previous?.lease ?? 0 != 0 { store.leases.follow(event) }
+        for event in events where event.record.lease != 0 || event.previous?.lease ?? 0 != 0 {
+            store.leases.follow(event)
+        }
         for write in batch where write.outcome.error == nil { followAction(write.action) }
         if !events.isEmpty {
             store.hub.publish(events, upTo: store.tree.revision)
@@ -299,8 +305,9 @@ final class Committer: @unchecked Sendable {  // The queue is behind `monitor`; 
     /// Gives up history beyond the bounds, a little with each batch. The write lock is held.
     private func compact(now: UInt32) {
         let options = store.options
-        guard let target = store.tree.compactionTarget(
-            bytes: options.historySize, count: options.historyCount, seconds: options.historySeconds, now: now)
+        guard
+            let target = store.tree.compactionTarget(
+                bytes: options.historySize, count: options.historyCount, seconds: options.historySeconds, now: now)
         else { return }
         store.tree.compact(to: min(target, store.pins.lowest), limit: 4096)
     }
@@ -311,7 +318,8 @@ final class Committer: @unchecked Sendable {  // The queue is behind `monitor`; 
         case .fatal(let error):
             let stopped = StoreError(
                 HOSTD_ERROR_UNAVAILABLE,
-                "the store accepts no writes: \(error.message); what was acknowledged is safe, restart hostd after the repair")
+                "the store accepts no writes: \(error.message); what was acknowledged is safe, restart hostd after the repair"
+            )
             monitor.locked { failure = stopped }
             store.options.log(HOSTD_LOG_ERROR, stopped.message, [("directory", store.directory.path)])
             refuse(stopped)
@@ -355,13 +363,17 @@ final class Committer: @unchecked Sendable {  // The queue is behind `monitor`; 
             store.lock.writing { compact(now: UInt32(truncatingIfNeeded: now / 1_000_000_000)) }
             planHousekeeping()
         }
-        if let done = monitor.locked({ () -> UInt64? in defer { snapshotDone = nil }; return snapshotDone }) {
+        if let done = monitor.locked({ () -> UInt64? in
+            defer { snapshotDone = nil }; return snapshotDone
+        }) {
             isSnapshotRunning = false
             if done == 0 { nextSnapshot = now + 10_000_000_000 }
             store.maintenance.retire(log.removeSegments(upTo: done))
         }
         let floor = store.tree.compactedRevision
-        if !isSnapshotRunning, now >= nextSnapshot, log.removableBytes(upTo: floor) >= max(store.options.snapshotThreshold, store.tree.liveBytes) {
+        if !isSnapshotRunning, now >= nextSnapshot,
+            log.removableBytes(upTo: floor) >= max(store.options.snapshotThreshold, store.tree.liveBytes)
+        {
             isSnapshotRunning = true
             store.maintenance.snapshot(at: floor)
         }

@@ -4,7 +4,9 @@ extension IndexSelector {
     /// Parses the text of a label selector: "a=b,c!=d,e in (f,g),h notin (i),j,!k,l>1,m<2". Names may begin with
     /// a dot. The grammar is that of hostd/roles/store.h.
     init(parsing bytes: UnsafeRawBufferPointer) throws(StoreError) {
-        guard bytes.count <= 64 << 10 else { throw .invalid("a selector of \(bytes.count) bytes is too long; at most 65,536") }
+        guard bytes.count <= 64 << 10 else {
+            throw .invalid("a selector of \(bytes.count) bytes is too long; at most 65,536")
+        }
         var parser = SelectorParser(bytes: bytes)
         requirements = try parser.parse()
     }

@@ -61,15 +61,19 @@ struct FileHead {
         }
         self = base.loadUnaligned(as: FileHead.self)
         guard self.magic == magic else {
-            throw StoreError(HOSTD_ERROR_DATA_LOSS, "\(path) is not a file of this kind: damaged at offset 0; restore it from a backup")
+            throw StoreError(
+                HOSTD_ERROR_DATA_LOSS,
+                "\(path) is not a file of this kind: damaged at offset 0; restore it from a backup")
         }
         guard version <= LogFormat.version else {
             throw StoreError(
                 HOSTD_ERROR_VERSION,
-                "\(path) has format version \(version), this hostd reads up to \(LogFormat.version); run the newer hostd")
+                "\(path) has format version \(version), this hostd reads up to \(LogFormat.version); run the newer hostd"
+            )
         }
         guard version > 0, checksum == store_crc32c(0, base, Self.checkedSize) else {
-            throw StoreError(HOSTD_ERROR_DATA_LOSS, "\(path) is damaged at offset 0 (its head); restore it from a backup")
+            throw StoreError(
+                HOSTD_ERROR_DATA_LOSS, "\(path) is damaged at offset 0 (its head); restore it from a backup")
         }
     }
 }
@@ -109,7 +113,8 @@ struct FrameHead {
     static func read(_ file: UnsafeRawBufferPointer, at offset: Int, salt: UInt32) -> FrameHead? {
         guard offset + size <= file.count, let base = file.baseAddress else { return nil }
         let head = (base + offset).loadUnaligned(as: FrameHead.self)
-        guard head.magic == LogFormat.frameMagic, head.size % 8 == 0, Int(head.size) <= file.count - offset - size else {
+        guard head.magic == LogFormat.frameMagic, head.size % 8 == 0, Int(head.size) <= file.count - offset - size
+        else {
             return nil
         }
         let checksum = store_crc32c(head.headChecksum(salt: salt), base + offset + size, Int(head.size))

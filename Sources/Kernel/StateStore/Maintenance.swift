@@ -43,23 +43,27 @@ final class Maintenance: @unchecked Sendable {  // `committer` is set once, befo
     /// Writes a snapshot of the state at `revision`, which the history still reaches, and tells the committer. [committer]
     func snapshot(at revision: UInt64) {
         parts.pins.add(revision)
-        background.submit(Job { [self] in
-            defer { parts.pins.remove(revision) }
-            do throws(StoreError) {
-                let started = monotonicNow()
-                let bytes = try writeSnapshot(at: revision)
-                parts.options.log(HOSTD_LOG_INFO, "store snapshot written", [
-                    ("revision", "\(revision)"), ("bytes", "\(bytes)"),
-                    ("milliseconds", "\((monotonicNow() - started) / 1_000_000)"),
-                ])
-                committer?.snapshotEnded(at: revision)
-            } catch {
-                parts.options.log(
-                    HOSTD_LOG_ERROR, "store snapshot failed, the log is kept: \(error.message)", [("revision", "\(revision)")])
-                // The committer tries again after the next batch; on a full disk the check of free space comes first.
-                committer?.snapshotEnded(at: nil)
-            }
-        })
+        background.submit(
+            Job { [self] in
+                defer { parts.pins.remove(revision) }
+                do throws(StoreError) {
+                    let started = monotonicNow()
+                    let bytes = try writeSnapshot(at: revision)
+                    parts.options.log(
+                        HOSTD_LOG_INFO, "store snapshot written",
+                        [
+                            ("revision", "\(revision)"), ("bytes", "\(bytes)"),
+                            ("milliseconds", "\((monotonicNow() - started) / 1_000_000)"),
+                        ])
+                    committer?.snapshotEnded(at: revision)
+                } catch {
+                    parts.options.log(
+                        HOSTD_LOG_ERROR, "store snapshot failed, the log is kept: \(error.message)",
+                        [("revision", "\(revision)")])
+                    // The committer tries again after the next batch; on a full disk the check of free space comes first.
+                    committer?.snapshotEnded(at: nil)
+                }
+            })
     }
 
     private func writeSnapshot(at revision: UInt64) throws(StoreError) -> Int {
@@ -76,7 +80,9 @@ final class Maintenance: @unchecked Sendable {  // `committer` is set once, befo
             let bytes = try parts.writeState(at: revision, to: file.descriptor, path: file.path)
             try directory.rename(temporary, to: name)
             for old in try directory.names() {
-                if let number = LogFormat.number(of: old, prefix: "snapshot-"), number < revision { try directory.remove(old) }
+                if let number = LogFormat.number(of: old, prefix: "snapshot-"), number < revision {
+                    try directory.remove(old)
+                }
             }
             return bytes
         } catch {
@@ -88,16 +94,17 @@ final class Maintenance: @unchecked Sendable {  // `committer` is set once, befo
     /// Removes segments, oldest first, so that a crash in between leaves no gap. [committer]
     func retire(_ segments: [SegmentLog.Segment]) {
         guard !segments.isEmpty else { return }
-        background.submit(Job { [self] in
-            for segment in segments {
-                do throws(StoreError) {
-                    try preparer.retire(number: segment.number, size: segment.size)
-                } catch {
-                    parts.options.log(HOSTD_LOG_WARNING, "an old log segment stays: \(error.message)", [])
-                    return
+        background.submit(
+            Job { [self] in
+                for segment in segments {
+                    do throws(StoreError) {
+                        try preparer.retire(number: segment.number, size: segment.size)
+                    } catch {
+                        parts.options.log(HOSTD_LOG_WARNING, "an old log segment stays: \(error.message)", [])
+                        return
+                    }
                 }
-            }
-        })
+            })
     }
 }
 

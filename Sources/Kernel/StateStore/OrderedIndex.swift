@@ -124,7 +124,8 @@ struct OrderedIndex: ~Copyable {
 
     private mutating func split(_ position: Position) -> Position {
         // Appending in order is the common case: then the old leaf stays full.
-        let keep = position.item == Self.capacity && position.leaf == leaves.count - 1 ? Self.capacity - 1 : Self.capacity / 2
+        let keep =
+            position.item == Self.capacity && position.leaf == leaves.count - 1 ? Self.capacity - 1 : Self.capacity / 2
         let old = leaves[position.leaf]
         let moved = Self.capacity - keep
         let items = UnsafeMutablePointer<Record>.allocate(capacity: Self.capacity)

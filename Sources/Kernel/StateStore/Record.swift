@@ -64,10 +64,11 @@ struct Record: @unchecked Sendable {  // The bytes do not change after the commi
         let used = headSize + key.count + index.count + value.count
         let size = (used + 7) & ~7
         let record = try allocate(size)
-        record.head.initialize(to: hostd_store_record(
-            struct_size: UInt32(headSize), record_size: UInt32(size), revision: 0, create_revision: 0, version: 0,
-            lease: lease, kind: kind, flags: 0, key_size: UInt32(key.count), index_size: UInt32(index.count),
-            value_size: UInt32(value.count), reserved: 0))
+        record.head.initialize(
+            to: hostd_store_record(
+                struct_size: UInt32(headSize), record_size: UInt32(size), revision: 0, create_revision: 0, version: 0,
+                lease: lease, kind: kind, flags: 0, key_size: UInt32(key.count), index_size: UInt32(index.count),
+                value_size: UInt32(value.count), reserved: 0))
         var end = record.bytes + headSize
         for part in [key, index, value] where !part.isEmpty {
             end.copyMemory(from: part.baseAddress.unsafelyUnwrapped, byteCount: part.count)
@@ -87,7 +88,8 @@ struct Record: @unchecked Sendable {  // The bytes do not change after the commi
     private static func allocate(_ size: Int) throws(StoreError) -> Record {
         guard let size = UInt32(exactly: size), let block = store_block_make(size) else {
             throw StoreError(
-                HOSTD_ERROR_RESOURCE_EXHAUSTED, "no memory for a record of \(size) bytes", retryable: true, retryDelay: 100)
+                HOSTD_ERROR_RESOURCE_EXHAUSTED, "no memory for a record of \(size) bytes", retryable: true,
+                retryDelay: 100)
         }
         return Record(block: block)
     }
@@ -120,7 +122,8 @@ extension UnsafeRawBufferPointer {
     @inline(__always)
     func begins(with prefix: UnsafeRawBufferPointer) -> Bool {
         count >= prefix.count
-            && (prefix.isEmpty || memcmp(baseAddress.unsafelyUnwrapped, prefix.baseAddress.unsafelyUnwrapped, prefix.count) == 0)
+            && (prefix.isEmpty
+                || memcmp(baseAddress.unsafelyUnwrapped, prefix.baseAddress.unsafelyUnwrapped, prefix.count) == 0)
     }
 
     var text: String { String(decoding: self, as: UTF8.self) }

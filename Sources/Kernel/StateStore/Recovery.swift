@@ -32,10 +32,12 @@ struct Recovery {
         try loadSnapshot(names)
         let numbers = names.compactMap { LogFormat.number(of: $0, prefix: "log-") }
         let tail = numbers.isEmpty ? try begin(number: 1) : try replay(numbers)
-        options.log(HOSTD_LOG_INFO, "store opened", [
-            ("directory", directory.path), ("revision", "\(tree.revision)"), ("keys", "\(tree.liveCount)"),
-            ("segments", "\(tail.sealed.count + 1)"), ("milliseconds", "\((monotonicNow() - started) / 1_000_000)"),
-        ])
+        options.log(
+            HOSTD_LOG_INFO, "store opened",
+            [
+                ("directory", directory.path), ("revision", "\(tree.revision)"), ("keys", "\(tree.liveCount)"),
+                ("segments", "\(tail.sealed.count + 1)"), ("milliseconds", "\((monotonicNow() - started) / 1_000_000)"),
+            ])
         return tail
     }
 
@@ -75,7 +77,8 @@ struct Recovery {
     private func begin(number: UInt64) throws(StoreError) -> SegmentLog.Tail {
         let segment = try preparer.take(number: number, size: options.firstSegmentSize)
         return SegmentLog.Tail(
-            sealed: [], active: .init(number: number, size: segment.size, lastRevision: tree.revision), file: segment.file,
+            sealed: [], active: .init(number: number, size: segment.size, lastRevision: tree.revision),
+            file: segment.file,
             salt: segment.salt, offset: LogFormat.headSize, sequence: 1)
     }
 
@@ -84,10 +87,12 @@ struct Recovery {
         let map = try MappedFile(path)
         let head = try FileHead(map.bytes, magic: LogFormat.segmentMagic, path: path)
         guard head.number == number else {
-            throw StoreError(HOSTD_ERROR_DATA_LOSS, "\(path) says that it is segment \(head.number); files were renamed, undo that")
+            throw StoreError(
+                HOSTD_ERROR_DATA_LOSS, "\(path) says that it is segment \(head.number); files were renamed, undo that")
         }
         return SegmentFile(
-            number: number, head: head, map: map, first: FrameHead.read(map.bytes, at: LogFormat.headSize, salt: head.salt))
+            number: number, head: head, map: map,
+            first: FrameHead.read(map.bytes, at: LogFormat.headSize, salt: head.salt))
     }
 
     private func replay(_ numbers: [UInt64]) throws(StoreError) -> SegmentLog.Tail {
@@ -96,7 +101,8 @@ struct Recovery {
             if let last = segments.last, last.number + 1 != number {
                 throw StoreError(
                     HOSTD_ERROR_DATA_LOSS,
-                    "segment \(directory.file(LogFormat.segmentName(last.number + 1))) is missing; restore it from a backup")
+                    "segment \(directory.file(LogFormat.segmentName(last.number + 1))) is missing; restore it from a backup"
+                )
             }
             segments.append(try open(number))
         }
@@ -155,7 +161,8 @@ struct Recovery {
 
     private func keepBounds(now: UInt64) {
         while let target = tree.compactionTarget(
-            bytes: options.historySize, count: options.historyCount, seconds: 0, now: 0) { tree.compact(to: target) }
+            bytes: options.historySize, count: options.historyCount, seconds: 0, now: 0)
+        { tree.compact(to: target) }
     }
 
     private func damage(_ segment: SegmentFile, at offset: Int) -> StoreError {
@@ -179,9 +186,11 @@ struct Recovery {
         }
         let file = try StoreFile(segment.map.path, flags: O_RDWR)
         if let torn = tornEnd(segment, from: end, sequence: sequence) {
-            options.log(HOSTD_LOG_WARNING, "the log ends in a batch that was never acknowledged; it is dropped", [
-                ("segment", segment.map.path), ("offset", "\(end)"), ("bytes", "\(torn - end)"),
-            ])
+            options.log(
+                HOSTD_LOG_WARNING, "the log ends in a batch that was never acknowledged; it is dropped",
+                [
+                    ("segment", segment.map.path), ("offset", "\(end)"), ("bytes", "\(torn - end)"),
+                ])
             try file.erase(from: end, to: torn, with: options.files)
             try file.synchronize(with: options.files)
         }

@@ -51,8 +51,10 @@ final class SegmentLog {
 
     /// Adds a frame to the batch. The records stay the caller's and must live until `commit`.
     func add(_ frame: [Record], revision: UInt64) {
-        frames.append(Frame(
-            firstRecord: records.count, count: frame.count, size: frame.reduce(0) { $0 + $1.size }, revision: revision))
+        frames.append(
+            Frame(
+                firstRecord: records.count, count: frame.count, size: frame.reduce(0) { $0 + $1.size },
+                revision: revision))
         records.append(contentsOf: frame)
     }
 

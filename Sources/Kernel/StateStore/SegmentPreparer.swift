@@ -80,7 +80,9 @@ final class SegmentPreparer: PoolJob, @unchecked Sendable {  // All state is beh
             if let reused { file = reused } else { file = try create(temporary, size: size) }
             var head = FileHead(magic: LogFormat.segmentMagic, number: number)
             head.reserved = reused != nil ? 1 : 0
-            try withUnsafeBytes(of: head) { bytes throws(StoreError) in try file.write(bytes, at: 0, with: options.files) }
+            try withUnsafeBytes(of: head) { bytes throws(StoreError) in
+                try file.write(bytes, at: 0, with: options.files)
+            }
             try file.synchronize(with: options.files)
             try directory.rename(temporary, to: LogFormat.segmentName(number))
             return PreparedSegment(number: number, salt: head.salt, size: size, file: file)
@@ -104,7 +106,8 @@ final class SegmentPreparer: PoolJob, @unchecked Sendable {  // All state is beh
     private func create(_ name: String, size: Int) throws(StoreError) -> StoreFile {
         let free = try directory.freeSpace()
         guard free >= size + options.reservedSpace else {
-            throw fileError("prepare", "\(directory.path) (\(free) bytes free, \(size + options.reservedSpace) needed)", ENOSPC)
+            throw fileError(
+                "prepare", "\(directory.path) (\(free) bytes free, \(size + options.reservedSpace) needed)", ENOSPC)
         }
         let file = try StoreFile(directory.file(name), flags: O_RDWR | O_CREAT | O_TRUNC)
         let result = options.files.allocate(file.descriptor, size)
@@ -123,7 +126,9 @@ final class SegmentPreparer: PoolJob, @unchecked Sendable {  // All state is beh
     func retire(number: UInt64, size: Int) throws(StoreError) {
         let name = LogFormat.segmentName(number)
         let spare = "recycled-\(number).tmp"
-        guard size == options.segmentSize, monitor.locked({ recycled == nil }) else { return try directory.remove(name) }
+        guard size == options.segmentSize, monitor.locked({ recycled == nil }) else {
+            return try directory.remove(name)
+        }
         try directory.rename(name, to: spare)
         monitor.locked { recycled = (spare, size) }
     }

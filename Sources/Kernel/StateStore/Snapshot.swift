@@ -39,11 +39,13 @@ struct SnapshotWriter: ~Copyable {
     private mutating func flush() throws(StoreError) {
         guard inFrame > 0 else { return }
         var frame = FrameHead(
-            size: UInt32(buffer.count - FrameHead.size), count: UInt32(inFrame), sequence: sequence, revision: head.number,
+            size: UInt32(buffer.count - FrameHead.size), count: UInt32(inFrame), sequence: sequence,
+            revision: head.number,
             batchDistance: 0)
         buffer.withUnsafeMutableBytes { buffer in
             frame.checksum = store_crc32c(
-                frame.headChecksum(salt: head.salt), buffer.baseAddress! + FrameHead.size, buffer.count - FrameHead.size)
+                frame.headChecksum(salt: head.salt), buffer.baseAddress! + FrameHead.size, buffer.count - FrameHead.size
+            )
             buffer.storeBytes(of: frame, as: FrameHead.self)
         }
         try write(buffer)
@@ -73,7 +75,9 @@ struct SnapshotWriter: ~Copyable {
     }
 
     private func synchronize() throws(StoreError) {
-        if files.synchronize(file) != 0 && errno != EINVAL && errno != EROFS { throw fileError("fdatasync", path, errno) }
+        if files.synchronize(file) != 0 && errno != EINVAL && errno != EROFS {
+            throw fileError("fdatasync", path, errno)
+        }
     }
 
     /// Writes the end record and makes the file durable (a pipe cannot be).
@@ -119,6 +123,7 @@ enum SnapshotReader {
         }
         throw StoreError(
             HOSTD_ERROR_DATA_LOSS,
-            "\(path) is damaged at offset \(offset): a frame is incomplete or its checksum is wrong; restore it from a backup")
+            "\(path) is damaged at offset \(offset): a frame is incomplete or its checksum is wrong; restore it from a backup"
+        )
     }
 }

@@ -20,8 +20,10 @@ extension Record {
 extension StateStore {
     static func makeTable(_ head: hostd_interface) -> hostd_store_1 {
         hostd_store_1(
-            interface: head, get: storeGet, list: storeList, create: storeCreate, update: storeUpdate, remove: storeRemove,
-            transaction: storeTransaction, watch: storeWatch, watch_cancel: storeWatchCancel, lease_grant: storeLeaseGrant,
+            interface: head, get: storeGet, list: storeList, create: storeCreate, update: storeUpdate,
+            remove: storeRemove,
+            transaction: storeTransaction, watch: storeWatch, watch_cancel: storeWatchCancel,
+            lease_grant: storeLeaseGrant,
             lease_keep_alive: storeLeaseKeepAlive, lease_revoke: storeLeaseRevoke, compact: storeCompact,
             status: storeStatus, backup: storeBackup)
     }
@@ -42,18 +44,21 @@ private func storeGet(
 }
 
 private func storeList(
-    _ this: This, _ prefix: Bytes?, _ prefixSize: UInt64, _ selector: Bytes?, _ selectorSize: UInt64, _ revision: UInt64, _ limit: UInt64, _ after: Bytes?, _ afterSize: UInt64, _ page: BufferOut, _ error: ErrorOut
+    _ this: This, _ prefix: Bytes?, _ prefixSize: UInt64, _ selector: Bytes?, _ selectorSize: UInt64,
+    _ revision: UInt64, _ limit: UInt64, _ after: Bytes?, _ afterSize: UInt64, _ page: BufferOut, _ error: ErrorOut
 ) -> Int32 {
     answering(error) { () throws(StoreError) in
         let store = owner(this, as: StateStore.self)
-        page.pointee = try store.encode(try store.list(
-            prefix: raw(prefix, prefixSize), selector: try IndexSelector(parsing: raw(selector, selectorSize)),
-            revision: revision, limit: limit, after: raw(after, afterSize)))
+        page.pointee = try store.encode(
+            try store.list(
+                prefix: raw(prefix, prefixSize), selector: try IndexSelector(parsing: raw(selector, selectorSize)),
+                revision: revision, limit: limit, after: raw(after, afterSize)))
     }
 }
 
 private func storeCreate(
-    _ this: This, _ key: Bytes, _ keySize: UInt64, _ value: Bytes, _ valueSize: UInt64, _ index: Bytes?, _ indexSize: UInt64, _ lease: UInt64, _ revision: NumberOut, _ error: ErrorOut
+    _ this: This, _ key: Bytes, _ keySize: UInt64, _ value: Bytes, _ valueSize: UInt64, _ index: Bytes?,
+    _ indexSize: UInt64, _ lease: UInt64, _ revision: NumberOut, _ error: ErrorOut
 ) -> Int32 {
     answering(error) { () throws(StoreError) in
         revision.pointee = try owner(this, as: StateStore.self).perform(
@@ -63,7 +68,8 @@ private func storeCreate(
 }
 
 private func storeUpdate(
-    _ this: This, _ key: Bytes, _ keySize: UInt64, _ value: Bytes, _ valueSize: UInt64, _ index: Bytes?, _ indexSize: UInt64, _ lease: UInt64, _ expected: UInt64, _ revision: NumberOut, _ error: ErrorOut
+    _ this: This, _ key: Bytes, _ keySize: UInt64, _ value: Bytes, _ valueSize: UInt64, _ index: Bytes?,
+    _ indexSize: UInt64, _ lease: UInt64, _ expected: UInt64, _ revision: NumberOut, _ error: ErrorOut
 ) -> Int32 {
     answering(error) { () throws(StoreError) in
         revision.pointee = try owner(this, as: StateStore.self).perform(
@@ -82,7 +88,8 @@ private func storeRemove(
 }
 
 private func storeTransaction(
-    _ this: This, _ operations: Bytes, _ operationsSize: UInt64, _ completion: hostd_completion, _ context: UnsafeMutableRawPointer?, _ error: ErrorOut
+    _ this: This, _ operations: Bytes, _ operationsSize: UInt64, _ completion: hostd_completion,
+    _ context: UnsafeMutableRawPointer?, _ error: ErrorOut
 ) -> Int32 {
     answering(error) { () throws(StoreError) in
         let completion = try present(completion)
@@ -112,7 +119,8 @@ private func complete(_ outcome: Outcome, _ completion: hostd_completion, _ cont
 }
 
 private func storeWatch(
-    _ this: This, _ prefix: Bytes?, _ prefixSize: UInt64, _ selector: Bytes?, _ selectorSize: UInt64, _ from: UInt64, _ sink: hostd_sink, _ context: UnsafeMutableRawPointer?, _ watch: NumberOut, _ error: ErrorOut
+    _ this: This, _ prefix: Bytes?, _ prefixSize: UInt64, _ selector: Bytes?, _ selectorSize: UInt64, _ from: UInt64,
+    _ sink: hostd_sink, _ context: UnsafeMutableRawPointer?, _ watch: NumberOut, _ error: ErrorOut
 ) -> Int32 {
     answering(error) { () throws(StoreError) in
         let sink = try present(sink)
@@ -123,7 +131,8 @@ private func storeWatch(
             prefix: prefix, selector: try IndexSelector(parsing: raw(selector, selectorSize)), from: from
         ) { kind, data in
             sink(
-                context.pointer, UInt32(kind), data.baseAddress?.assumingMemoryBound(to: UInt8.self), UInt64(data.count))
+                context.pointer, UInt32(kind), data.baseAddress?.assumingMemoryBound(to: UInt8.self), UInt64(data.count)
+            )
         }
     }
 }

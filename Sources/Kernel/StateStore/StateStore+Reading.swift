@@ -12,7 +12,9 @@ extension StateStore {
         try StoreKey.check(key)
         let found = try parts.lock.reading { () throws(StoreError) -> Record? in
             let at = try parts.tree.readable(revision)
-            guard let newest = parts.tree.newest(key), let record = StateTree.resolve(newest, at: at) else { return nil }
+            guard let newest = parts.tree.newest(key), let record = StateTree.resolve(newest, at: at) else {
+                return nil
+            }
             record.retain()
             return record
         }
@@ -91,7 +93,8 @@ extension StateStore.Parts {
         var writer = try SnapshotWriter(file: descriptor, path: path, revision: revision, files: options.files)
         try addLeases(to: &writer)
         var scan = ListScan(
-            parts: self, prefix: .init(start: nil, count: 0), selector: IndexSelector(requirements: []), revision: revision,
+            parts: self, prefix: .init(start: nil, count: 0), selector: IndexSelector(requirements: []),
+            revision: revision,
             limit: .max, after: .init(start: nil, count: 0))
         defer { for record in scan.page.records { record.release() } }
         while !scan.isDone {
@@ -164,7 +167,8 @@ struct ListScan {
     private mutating func visit(
         _ partition: Partition, after: UnsafeRawBufferPointer, _ visits: inout Int, _ takes: inout Int
     ) -> Bool {
-        let isAfterInside = partition.prefix.withUnsafeBytes { after.begins(with: $0) } && compareKeys(after, prefix) >= 0
+        let isAfterInside =
+            partition.prefix.withUnsafeBytes { after.begins(with: $0) } && compareKeys(after, prefix) >= 0
         let start = isAfterInside ? after : prefix
         var (position, found) = partition.index.lowerBound(start)
         if found && isAfterInside { position.item += 1 }

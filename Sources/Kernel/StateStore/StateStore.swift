@@ -3,8 +3,10 @@ import Glibc
 import PluginAPI
 
 /// A revisioned map from keys to bytes, durable and watchable: the embedded engine of `hostd.store/1`. See README.md.
-public final class StateStore: @unchecked Sendable {  // `state` and `table` are behind `life`; the parts guard themselves.
-    /// What the store's parts share.
+public final class StateStore: @unchecked Sendable {
+    // SAFETY: `state` and `table` are behind `life`; the parts guard themselves.
+  // / What the store's parts share.
+
     final class Parts: @unchecked Sendable {  // The late ones are set by `StateStore.init`, before any other thread starts.
         let options: StateStoreOptions
         let directory: StoreDirectory
@@ -160,7 +162,8 @@ public final class StateStore: @unchecked Sendable {  // `state` and `table` are
         let numbers = parts.lock.reading {
             (parts.tree.revision, parts.tree.compactedRevision, parts.tree.liveCount, parts.tree.liveBytes)
         }
-        return "{\"revision\":\(numbers.0),\"compactedRevision\":\(numbers.1),\"keys\":\(numbers.2),\"bytes\":\(numbers.3),"
+        return
+            "{\"revision\":\(numbers.0),\"compactedRevision\":\(numbers.1),\"keys\":\(numbers.2),\"bytes\":\(numbers.3),"
             + "\"engine\":\"embedded\",\"healthy\":\(failure == nil),\"reason\":\(quoted(failure?.message ?? ""))}"
     }
 

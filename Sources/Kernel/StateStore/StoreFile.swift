@@ -10,9 +10,11 @@ func fileError(_ call: String, _ path: String, _ number: Int32) -> StoreError {
             retryable: true, retryDelay: 1000)
     case EACCES, EPERM, EROFS:
         return StoreError(
-            HOSTD_ERROR_FORBIDDEN, "\(call) \(path): \(errorText(number)); run hostd as the owner of the data directory")
+            HOSTD_ERROR_FORBIDDEN, "\(call) \(path): \(errorText(number)); run hostd as the owner of the data directory"
+        )
     default:
-        return StoreError(HOSTD_ERROR_INTERNAL, "\(call) \(path): \(errorText(number)); check the disk and the system log")
+        return StoreError(
+            HOSTD_ERROR_INTERNAL, "\(call) \(path): \(errorText(number)); check the disk and the system log")
     }
 }
 
@@ -41,7 +43,9 @@ final class StoreFile: Sendable {
         var offset = offset
         while first < vectors.count {
             let count = Int32(min(vectors.count - first, 1024))
-            var written = vectors.withUnsafeBufferPointer { files.write(descriptor, $0.baseAddress! + first, count, offset) }
+            var written = vectors.withUnsafeBufferPointer {
+                files.write(descriptor, $0.baseAddress! + first, count, offset)
+            }
             if written < 0 {
                 if errno == EINTR { continue }
                 throw fileError("write", path, errno)
@@ -117,7 +121,8 @@ final class MappedFile {
             guard count > 0 else {
                 throw StoreError(
                     HOSTD_ERROR_DATA_LOSS,
-                    "\(file.path) cannot be read at offset \(offset): \(errorText(errno)); repair the disk or restore a backup")
+                    "\(file.path) cannot be read at offset \(offset): \(errorText(errno)); repair the disk or restore a backup"
+                )
             }
             offset += count
         }
@@ -143,7 +148,8 @@ final class StoreDirectory: Sendable {
                 "the store \(path) is in use by \(Self.holder(of: lock)); stop it or choose another data directory")
         }
         let identity = Array("\(getpid())\n".utf8)
-        guard ftruncate(lock.descriptor, 0) == 0, pwrite(lock.descriptor, identity, identity.count, 0) == identity.count else {
+        guard ftruncate(lock.descriptor, 0) == 0, pwrite(lock.descriptor, identity, identity.count, 0) == identity.count
+        else {
             // A full disk must not keep the store from being read: the number only serves a message.
             return
         }

@@ -24,7 +24,8 @@ enum StoreKey {
     static func checkPrefix(_ prefix: UnsafeRawBufferPointer) throws(StoreError) {
         if prefix.isEmpty { return }
         let slashes = prefix.count { $0 == slash }
-        guard prefix.count <= maximumSize, isText(prefix), prefix.first != slash, prefix.last == slash, slashes <= 2 else {
+        guard prefix.count <= maximumSize, isText(prefix), prefix.first != slash, prefix.last == slash, slashes <= 2
+        else {
             throw .invalid("prefix \"\(prefix.text)\" is not empty, RESOURCE/ or RESOURCE/NAMESPACE/")
         }
     }

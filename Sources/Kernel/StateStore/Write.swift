@@ -60,7 +60,8 @@ extension Write {
         operations: UnsafeRawBufferPointer, options: StateStoreOptions
     ) throws(StoreError) {
         guard operations.count <= options.maximumTransactionSize else {
-            throw .invalid("a transaction of \(operations.count) bytes is too large; at most \(options.maximumTransactionSize)")
+            throw .invalid(
+                "a transaction of \(operations.count) bytes is too large; at most \(options.maximumTransactionSize)")
         }
         var steps: [Step] = []
         do throws(StoreError) {
@@ -119,7 +120,8 @@ extension Write {
             try StoreKey.checkIndex(index)
             guard value.count <= options.maximumValueSize else {
                 throw .invalid(
-                    "the value of \(key.text) has \(value.count) bytes; at most \(options.maximumValueSize) are allowed")
+                    "the value of \(key.text) has \(value.count) bytes; at most \(options.maximumValueSize) are allowed"
+                )
             }
             return Step(
                 kind: kind, expected: expected,

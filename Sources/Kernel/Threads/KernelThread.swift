@@ -28,19 +28,22 @@ struct KernelThread: Sendable {
         var before = sigset_t()
         sigfillset(&all)
         pthread_sigmask(SIG_SETMASK, &all, &before)
-        let result = pthread_create(&thread, &attributes, { argument in
-            guard let argument else { return nil }
-            let body = Unmanaged<Body>.fromOpaque(argument).takeRetainedValue()
-            store_thread_name(String(body.name.prefix(15)))
-            body.run()
-            return nil
-        }, argument)
+        let result = pthread_create(
+            &thread, &attributes,
+            { argument in
+                guard let argument else { return nil }
+                let body = Unmanaged<Body>.fromOpaque(argument).takeRetainedValue()
+                store_thread_name(String(body.name.prefix(15)))
+                body.run()
+                return nil
+            }, argument)
         pthread_sigmask(SIG_SETMASK, &before, nil)
         guard result == 0 else {
             Unmanaged<Body>.fromOpaque(argument).release()
             throw StoreError(
                 HOSTD_ERROR_RESOURCE_EXHAUSTED,
-                "cannot start thread \(name): \(errorText(result)); raise the limit of processes and threads", retryable: true)
+                "cannot start thread \(name): \(errorText(result)); raise the limit of processes and threads",
+                retryable: true)
         }
         identity = thread
     }

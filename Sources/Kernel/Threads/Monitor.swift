@@ -26,7 +26,9 @@ final class Monitor: @unchecked Sendable {  // The two pthread objects are made 
     @inline(__always) func lock() { pthread_mutex_lock(mutex) }
     @inline(__always) func unlock() { pthread_mutex_unlock(mutex) }
 
-    @inline(__always) func locked<Result, Failure: Error>(_ body: () throws(Failure) -> Result) throws(Failure) -> Result {
+    @inline(__always) func locked<Result, Failure: Error>(_ body: () throws(Failure) -> Result) throws(Failure)
+        -> Result
+    {
         lock()
         defer { unlock() }
         return try body()

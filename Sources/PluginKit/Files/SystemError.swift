@@ -10,7 +10,8 @@ extension PluginError {
         switch code {
         case ENOENT: return .notFound(message)
         case EEXIST: return .alreadyExists(message)
-        case EACCES, EPERM: return .forbidden("\(message); run as root, or give the process the capability that this needs")
+        case EACCES, EPERM:
+            return .forbidden("\(message); run as root, or give the process the capability that this needs")
         case ENOSPC, EDQUOT: return .noSpace("\(message); free space on the file system that holds it")
         case EMFILE, ENFILE, ENOMEM: return .exhausted(message)
         default: return .internal(message)

@@ -33,16 +33,21 @@ public final class Host: @unchecked Sendable {
     ) throws(PluginError) -> UnsafePointer<Table> {
         guard found.pointee.struct_size >= UInt32(MemoryLayout<Table>.size) else {
             throw .notSupported(
-                "\(id): the table has \(found.pointee.struct_size) bytes, this plugin needs \(MemoryLayout<Table>.size)")
+                "\(id): the table has \(found.pointee.struct_size) bytes, this plugin needs \(MemoryLayout<Table>.size)"
+            )
         }
         return UnsafeRawPointer(found).assumingMemoryBound(to: Table.self)
     }
 
-    public func store() throws(PluginError) -> StoreClient { StoreClient(try table(HOSTD_STORE_1, as: hostd_store_1.self)) }
+    public func store() throws(PluginError) -> StoreClient {
+        StoreClient(try table(HOSTD_STORE_1, as: hostd_store_1.self))
+    }
     public func api() throws(PluginError) -> APIClient { APIClient(try APIRoleClient(self)) }
     public func events() throws(PluginError) -> Topics { Topics(try table(HOSTD_EVENTS_1, as: hostd_events_1.self)) }
     public func timers() throws(PluginError) -> Timers { Timers(try table(HOSTD_TIMERS_1, as: hostd_timers_1.self)) }
-    public func metrics() throws(PluginError) -> Metrics { Metrics(try table(HOSTD_METRICS_1, as: hostd_metrics_1.self)) }
+    public func metrics() throws(PluginError) -> Metrics {
+        Metrics(try table(HOSTD_METRICS_1, as: hostd_metrics_1.self))
+    }
     public func roles() throws(PluginError) -> Roles { Roles(try table(HOSTD_ROLES_1, as: hostd_roles_1.self)) }
     public func environment() throws(PluginError) -> Environment {
         Environment(try table(HOSTD_ENVIRONMENT_1, as: hostd_environment_1.self))

@@ -15,7 +15,8 @@ public enum PluginEntry {
     ) -> Int32 {
         answering(error) {
             let offered = host.pointee
-            guard offered.abi_minimum <= UInt32(HOSTD_ABI_VERSION), UInt32(HOSTD_ABI_VERSION) <= offered.abi_maximum else {
+            guard offered.abi_minimum <= UInt32(HOSTD_ABI_VERSION), UInt32(HOSTD_ABI_VERSION) <= offered.abi_maximum
+            else {
                 throw PluginError(
                     code: HOSTD_ERROR_VERSION,
                     message: "plugin \(P.description.name) speaks ABI \(HOSTD_ABI_VERSION), the host offers "

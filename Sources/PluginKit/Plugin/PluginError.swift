@@ -19,26 +19,36 @@ public struct PluginError: Error, Sendable, CustomStringConvertible {
 
     public var description: String { message.isEmpty ? "status \(code)" : message }
 
-    public static func `internal`(_ message: String) -> PluginError { .init(code: HOSTD_ERROR_INTERNAL, message: message) }
+    public static func `internal`(_ message: String) -> PluginError {
+        .init(code: HOSTD_ERROR_INTERNAL, message: message)
+    }
     public static func invalid(_ message: String) -> PluginError {
         .init(code: HOSTD_ERROR_INVALID_ARGUMENT, message: message)
     }
-    public static func notFound(_ message: String) -> PluginError { .init(code: HOSTD_ERROR_NOT_FOUND, message: message) }
+    public static func notFound(_ message: String) -> PluginError {
+        .init(code: HOSTD_ERROR_NOT_FOUND, message: message)
+    }
     public static func alreadyExists(_ message: String) -> PluginError {
         .init(code: HOSTD_ERROR_ALREADY_EXISTS, message: message)
     }
-    public static func conflict(_ message: String) -> PluginError { .init(code: HOSTD_ERROR_CONFLICT, message: message) }
+    public static func conflict(_ message: String) -> PluginError {
+        .init(code: HOSTD_ERROR_CONFLICT, message: message)
+    }
     public static func unavailable(_ message: String, retryDelay: UInt32 = 100) -> PluginError {
         .init(code: HOSTD_ERROR_UNAVAILABLE, message: message, isRetryable: true, retryDelay: retryDelay)
     }
     public static func deadlineExceeded(_ message: String) -> PluginError {
         .init(code: HOSTD_ERROR_DEADLINE_EXCEEDED, message: message, isRetryable: true)
     }
-    public static func cancelled(_ message: String) -> PluginError { .init(code: HOSTD_ERROR_CANCELLED, message: message) }
+    public static func cancelled(_ message: String) -> PluginError {
+        .init(code: HOSTD_ERROR_CANCELLED, message: message)
+    }
     public static func notSupported(_ message: String) -> PluginError {
         .init(code: HOSTD_ERROR_NOT_SUPPORTED, message: message)
     }
-    public static func forbidden(_ message: String) -> PluginError { .init(code: HOSTD_ERROR_FORBIDDEN, message: message) }
+    public static func forbidden(_ message: String) -> PluginError {
+        .init(code: HOSTD_ERROR_FORBIDDEN, message: message)
+    }
     public static func exhausted(_ message: String) -> PluginError {
         .init(code: HOSTD_ERROR_RESOURCE_EXHAUSTED, message: message)
     }

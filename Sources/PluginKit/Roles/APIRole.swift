@@ -5,7 +5,9 @@ import PluginAPI
 public protocol APIProvider: AnyObject, Sendable {
     /// Runs one request and waits until its write, if any, is durable.
     /// - Returns: the HTTP status and the JSON body.
-    func request(method: String, path: String, body: [UInt8], deadline: UInt64) throws -> (code: Int32, body: OwnedBuffer)
+    func request(method: String, path: String, body: [UInt8], deadline: UInt64) throws -> (
+        code: Int32, body: OwnedBuffer
+    )
     /// The same without waiting; `completion` runs once, from any thread.
     func requestAsync(
         method: String, path: String, body: [UInt8], deadline: UInt64,
@@ -16,7 +18,9 @@ public protocol APIProvider: AnyObject, Sendable {
 extension RoleTable {
     /// The C table of a provider of hostd.api/1. It keeps the provider alive for good.
     public static func api(_ implementation: any APIProvider) -> UnsafePointer<hostd_interface> {
-        let table = allocate(hostd_api_1.self, id: HOSTD_API_1, slots: HOSTD_API_1_SLOTS, box: ProviderBox<any APIProvider>(implementation))
+        let table = allocate(
+            hostd_api_1.self, id: HOSTD_API_1, slots: HOSTD_API_1_SLOTS,
+            box: ProviderBox<any APIProvider>(implementation))
         table.pointee.request = {
             this, deadline, method, methodSize, path, pathSize, body, bodySize, response, status, error in
             answering(error) {

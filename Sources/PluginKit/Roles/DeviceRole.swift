@@ -23,7 +23,9 @@ public protocol DeviceProvider: AnyObject, Sendable {
 extension RoleTable {
     /// The C table of a provider of hostd.device/1. It keeps the provider alive for good: make it once per plugin instance.
     public static func device(_ implementation: any DeviceProvider) -> UnsafePointer<hostd_interface> {
-        let table = allocate(hostd_device_1.self, id: HOSTD_DEVICE_1, slots: HOSTD_DEVICE_1_SLOTS, box: ProviderBox<any DeviceProvider>(implementation))
+        let table = allocate(
+            hostd_device_1.self, id: HOSTD_DEVICE_1, slots: HOSTD_DEVICE_1_SLOTS,
+            box: ProviderBox<any DeviceProvider>(implementation))
         table.pointee.status = { this, deadline, data, size, response, error in
             answerJSON(this, data, size, response, error) { (it: any DeviceProvider, request) in
                 try it.status(request, deadline: deadline)
@@ -87,9 +89,10 @@ public final class DeviceClient: DeviceProvider, @unchecked Sendable {
     }
     /// As `subscribe`, by handle: the handler stays registered until `watchCancel`.
     public func watch(_ handler: @escaping @Sendable (JSON) -> Void) throws -> UInt64 {
-        let box = Unmanaged.passRetained(SinkBox { message in
-            if case .data(let bytes) = message, let json = try? JSON(parsing: bytes) { handler(json) }
-        })
+        let box = Unmanaged.passRetained(
+            SinkBox { message in
+                if case .data(let bytes) = message, let json = try? JSON(parsing: bytes) { handler(json) }
+            })
         var handle: UInt64 = 0
         try checked { table.pointee.watch(this, SinkBox.sink, box.toOpaque(), &handle, $0) }
         return handle

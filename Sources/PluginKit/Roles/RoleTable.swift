@@ -56,10 +56,11 @@ func answerJSON<P>(
 }
 
 /// A C slot whose request and response are JSON.
-typealias JSONSlot = @convention(c) (
-    UnsafeMutableRawPointer?, UInt64, UnsafePointer<UInt8>, UInt64, UnsafeMutablePointer<hostd_buffer>,
-    UnsafeMutablePointer<hostd_error>
-) -> Int32
+typealias JSONSlot =
+    @convention(c) (
+        UnsafeMutableRawPointer?, UInt64, UnsafePointer<UInt8>, UInt64, UnsafeMutablePointer<hostd_buffer>,
+        UnsafeMutablePointer<hostd_error>
+    ) -> Int32
 
 /// Calls such a slot.
 func callJSON(_ slot: JSONSlot, _ this: UnsafeMutableRawPointer?, _ request: JSON, _ deadline: UInt64) throws -> JSON {

@@ -71,7 +71,9 @@ public protocol RuntimeProvider: AnyObject, Sendable {
 extension RoleTable {
     /// The C table of a provider of hostd.runtime/1. It keeps the provider alive for good: make it once per plugin instance.
     public static func runtime(_ implementation: any RuntimeProvider) -> UnsafePointer<hostd_interface> {
-        let table = allocate(hostd_runtime_1.self, id: HOSTD_RUNTIME_1, slots: HOSTD_RUNTIME_1_SLOTS, box: ProviderBox<any RuntimeProvider>(implementation))
+        let table = allocate(
+            hostd_runtime_1.self, id: HOSTD_RUNTIME_1, slots: HOSTD_RUNTIME_1_SLOTS,
+            box: ProviderBox<any RuntimeProvider>(implementation))
         table.pointee.status = { this, deadline, data, size, response, error in
             answerJSON(this, data, size, response, error) { (it: any RuntimeProvider, request) in
                 try it.status(request, deadline: deadline)
@@ -311,9 +313,10 @@ public final class RuntimeClient: RuntimeProvider, @unchecked Sendable {
     }
     /// As `subscribe`, by handle: the handler stays registered until `watchCancel`.
     public func watch(_ handler: @escaping @Sendable (JSON) -> Void) throws -> UInt64 {
-        let box = Unmanaged.passRetained(SinkBox { message in
-            if case .data(let bytes) = message, let json = try? JSON(parsing: bytes) { handler(json) }
-        })
+        let box = Unmanaged.passRetained(
+            SinkBox { message in
+                if case .data(let bytes) = message, let json = try? JSON(parsing: bytes) { handler(json) }
+            })
         var handle: UInt64 = 0
         try checked { table.pointee.watch(this, SinkBox.sink, box.toOpaque(), &handle, $0) }
         return handle

@@ -64,7 +64,8 @@ extension RoleTable {
     public static func scheduler(_ implementation: any SchedulerProvider) -> UnsafePointer<hostd_interface> {
         typealias Provider = any SchedulerProvider
         let table = allocate(
-            hostd_scheduler_1.self, id: HOSTD_SCHEDULER_1, slots: HOSTD_SCHEDULER_1_SLOTS, box: ProviderBox<any SchedulerProvider>(implementation))
+            hostd_scheduler_1.self, id: HOSTD_SCHEDULER_1, slots: HOSTD_SCHEDULER_1_SLOTS,
+            box: ProviderBox<any SchedulerProvider>(implementation))
         table.pointee.node_set = { this, node, name, nameSize, object, objectSize, error in
             answering(error) {
                 try provider(of: this, as: Provider.self).nodeSet(

@@ -12,7 +12,9 @@ public protocol StateProvider: AnyObject, Sendable {
 extension RoleTable {
     /// The C table of hostd.state/1. It keeps the provider alive for good.
     public static func state(_ implementation: any StateProvider) -> UnsafePointer<hostd_interface> {
-        let table = allocate(hostd_state_1.self, id: HOSTD_STATE_1, slots: HOSTD_STATE_1_SLOTS, box: ProviderBox<any StateProvider>(implementation))
+        let table = allocate(
+            hostd_state_1.self, id: HOSTD_STATE_1, slots: HOSTD_STATE_1_SLOTS,
+            box: ProviderBox<any StateProvider>(implementation))
         table.pointee.export_state = { this, state, error in
             answering(error) {
                 let bytes = try provider(of: this, as: (any StateProvider).self).exportState()

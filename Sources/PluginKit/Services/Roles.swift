@@ -52,17 +52,21 @@ public struct Roles: @unchecked Sendable {
     public func watch(_ handler: @escaping @Sendable (Change) -> Void) throws(PluginError) -> Subscription {
         let table = table
         let address = UInt(bitPattern: table)
-        return try SinkBox.subscribe(handler: { message in
-            guard case .data(let bytes) = message, let json = try? JSON(parsing: bytes) else { return }
-            handler(
-                Change(
-                    role: json["role"].stringValue ?? "", plugin: json["plugin"].stringValue ?? "",
-                    isActive: json["state"].stringValue == "active", generation: json["generation"].integerValue ?? 0))
-        }, start: { context, handle, error in
-            table.pointee.watch(table.pointee.interface.`self`, SinkBox.sink, context, handle, error)
-        }, stop: { handle in
-            guard let table = UnsafePointer<hostd_roles_1>(bitPattern: address) else { return }
-            cancelQuietly { table.pointee.unwatch(table.pointee.interface.`self`, handle, $0) }
-        })
+        return try SinkBox.subscribe(
+            handler: { message in
+                guard case .data(let bytes) = message, let json = try? JSON(parsing: bytes) else { return }
+                handler(
+                    Change(
+                        role: json["role"].stringValue ?? "", plugin: json["plugin"].stringValue ?? "",
+                        isActive: json["state"].stringValue == "active",
+                        generation: json["generation"].integerValue ?? 0))
+            },
+            start: { context, handle, error in
+                table.pointee.watch(table.pointee.interface.`self`, SinkBox.sink, context, handle, error)
+            },
+            stop: { handle in
+                guard let table = UnsafePointer<hostd_roles_1>(bitPattern: address) else { return }
+                cancelQuietly { table.pointee.unwatch(table.pointee.interface.`self`, handle, $0) }
+            })
     }
 }

@@ -10,7 +10,9 @@ public struct Timers: @unchecked Sendable {
 
     /// Runs `body` after `delay` nanoseconds, then every `period` nanoseconds unless that is 0, until the timer is
     /// cancelled. Runs do not overlap. A one-shot timer needs no cancel after it ran.
-    public func start(delay: UInt64, period: UInt64 = 0, _ body: @escaping @Sendable () -> Void) throws(PluginError) -> Timer {
+    public func start(delay: UInt64, period: UInt64 = 0, _ body: @escaping @Sendable () -> Void) throws(PluginError)
+        -> Timer
+    {
         let timer = Timer(table: table, isRepeating: period != 0, body: body)
         try timer.start(delay: delay, period: period)
         return timer

@@ -27,18 +27,21 @@ public struct Topics: @unchecked Sendable {
     ) throws(PluginError) -> Subscription {
         let table = table
         let address = UInt(bitPattern: table)
-        return try SinkBox.subscribe(handler: { message in
-            guard case .data(let bytes) = message, let json = try? JSON(parsing: bytes) else { return }
-            handler(json)
-        }, start: { context, handle, error in
-            lend(topic) { name, size in
-                table.pointee.subscribe(
-                    table.pointee.interface.`self`, name, size, SinkBox.sink, context, handle, error)
-            }
-        }, stop: { handle in
-            guard let table = UnsafePointer<hostd_events_1>(bitPattern: address) else { return }
-            cancelQuietly { table.pointee.unsubscribe(table.pointee.interface.`self`, handle, $0) }
-        })
+        return try SinkBox.subscribe(
+            handler: { message in
+                guard case .data(let bytes) = message, let json = try? JSON(parsing: bytes) else { return }
+                handler(json)
+            },
+            start: { context, handle, error in
+                lend(topic) { name, size in
+                    table.pointee.subscribe(
+                        table.pointee.interface.`self`, name, size, SinkBox.sink, context, handle, error)
+                }
+            },
+            stop: { handle in
+                guard let table = UnsafePointer<hostd_events_1>(bitPattern: address) else { return }
+                cancelQuietly { table.pointee.unsubscribe(table.pointee.interface.`self`, handle, $0) }
+            })
     }
 }
 

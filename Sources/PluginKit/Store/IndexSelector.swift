@@ -60,7 +60,9 @@ public struct IndexSelector: Sendable, Equatable {
                 ? .noneOf(String(name), [String(trimmed(value))]) : .anyOf(String(name), [String(trimmed(value))])
         }
         if text.first == "!" { return .absent(String(trimmed(text.dropFirst()))) }
-        guard !text.contains(" ") else { throw .invalid("selector: \"\(text)\" is no requirement; write a=b, a in (b,c), a or !a") }
+        guard !text.contains(" ") else {
+            throw .invalid("selector: \"\(text)\" is no requirement; write a=b, a in (b,c), a or !a")
+        }
         return .exists(String(text))
     }
 

@@ -59,24 +59,29 @@ public struct StoreClient: @unchecked Sendable {
         let address = UInt(bitPattern: table)
         let table = table
         let this = this
-        return try SinkBox.subscribe(handler: { StoreWatchMessage.deliver($0, to: handler) }, start: { context, handle, error in
-            lend(prefix) { prefixData, prefixSize in
-                lend(selector) { selectorData, selectorSize in
-                    table.pointee.watch(
-                        this, prefixData, prefixSize, selectorData, selectorSize, revision, SinkBox.sink, context,
-                        handle, error)
+        return try SinkBox.subscribe(
+            handler: { StoreWatchMessage.deliver($0, to: handler) },
+            start: { context, handle, error in
+                lend(prefix) { prefixData, prefixSize in
+                    lend(selector) { selectorData, selectorSize in
+                        table.pointee.watch(
+                            this, prefixData, prefixSize, selectorData, selectorSize, revision, SinkBox.sink, context,
+                            handle, error)
+                    }
                 }
-            }
-        }, stop: { handle in
-            guard let table = UnsafePointer<hostd_store_1>(bitPattern: address) else { return }
-            cancelQuietly { table.pointee.watch_cancel(table.pointee.interface.`self`, handle, $0) }
-        })
+            },
+            stop: { handle in
+                guard let table = UnsafePointer<hostd_store_1>(bitPattern: address) else { return }
+                cancelQuietly { table.pointee.watch_cancel(table.pointee.interface.`self`, handle, $0) }
+            })
     }
 
     /// Writes and waits until the transaction is on disk.
     /// - Returns: the revision of the commit.
     @discardableResult
-    public func create(_ key: String, value: [UInt8], index: [UInt8] = [], lease: UInt64 = 0) throws(PluginError) -> UInt64 {
+    public func create(_ key: String, value: [UInt8], index: [UInt8] = [], lease: UInt64 = 0) throws(PluginError)
+        -> UInt64
+    {
         var revision: UInt64 = 0
         try checked { error in
             lend(key) { keyData, keySize in
@@ -148,7 +153,9 @@ public struct StoreClient: @unchecked Sendable {
     public func leaseRevoke(_ lease: UInt64) throws(PluginError) {
         try checked { table.pointee.lease_revoke(this, lease, $0) }
     }
-    public func compact(_ revision: UInt64) throws(PluginError) { try checked { table.pointee.compact(this, revision, $0) } }
+    public func compact(_ revision: UInt64) throws(PluginError) {
+        try checked { table.pointee.compact(this, revision, $0) }
+    }
 
     /// {"revision","compactedRevision","keys","bytes","engine","healthy","reason"}
     public func status() throws -> JSON { try checkedBuffer { table.pointee.status(this, $0, $1) }.json() }

@@ -53,7 +53,9 @@ public struct StoreRecord: Sendable {
             let parts = indexBytes.split(separator: 0, omittingEmptySubsequences: false)
             var position = 0
             while position + 1 < parts.count {
-                if parts[position].elementsEqual(name.utf8) { return String(decoding: parts[position + 1], as: UTF8.self) }
+                if parts[position].elementsEqual(name.utf8) {
+                    return String(decoding: parts[position + 1], as: UTF8.self)
+                }
                 position += 2
             }
             return nil
@@ -81,7 +83,8 @@ public struct StoreRecord: Sendable {
         let end = owner.bytes.count
         while offset < end {
             let record = StoreRecord(owner: owner, offset: offset)
-            guard end - offset >= MemoryLayout<hostd_store_record>.size, record.size >= record.head, record.size % 8 == 0,
+            guard end - offset >= MemoryLayout<hostd_store_record>.size, record.size >= record.head,
+                record.size % 8 == 0,
                 record.head + record.keySize + record.indexSize + record.valueSize <= record.size,
                 offset + record.size <= end
             else { throw PluginError(code: HOSTD_ERROR_DATA_LOSS, message: "a store record at \(offset) is malformed") }

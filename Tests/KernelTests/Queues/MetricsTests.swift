@@ -19,7 +19,8 @@ final class MetricsTests: XCTestCase {
         for line in [
             "# TYPE calls_total counter", "calls_total{role=\"a\"} 2.5", "# TYPE depth gauge", "depth 3",
             "size_bytes_bucket{k=\"v\",le=\"64\"} 1", "size_bytes_bucket{k=\"v\",le=\"256\"} 2",
-            "size_bytes_bucket{k=\"v\",le=\"+Inf\"} 3", "size_bytes_sum{k=\"v\"} 1000000110", "size_bytes_count{k=\"v\"} 3",
+            "size_bytes_bucket{k=\"v\",le=\"+Inf\"} 3", "size_bytes_sum{k=\"v\"} 1000000110",
+            "size_bytes_count{k=\"v\"} 3",
         ] { XCTAssertTrue(text.split(separator: "\n").contains(Substring(line)), "\(line) is not in\n\(text)") }
     }
 
@@ -28,7 +29,9 @@ final class MetricsTests: XCTestCase {
         let one = try metrics.define(HOSTD_METRIC_COUNTER, "a_total")
         XCTAssertEqual(try metrics.define(HOSTD_METRIC_COUNTER, "a_total"), one)
         XCTAssertNotEqual(try metrics.define(HOSTD_METRIC_COUNTER, "a_total", labels: "x=\"1\""), one)
-        assertFails(HOSTD_ERROR_INVALID_ARGUMENT, naming: "another kind") { try metrics.define(HOSTD_METRIC_GAUGE, "a_total") }
+        assertFails(HOSTD_ERROR_INVALID_ARGUMENT, naming: "another kind") {
+            try metrics.define(HOSTD_METRIC_GAUGE, "a_total")
+        }
         for name in ["", "1a", "a-b", "ä"] {
             assertFails(HOSTD_ERROR_INVALID_ARGUMENT) { try metrics.define(HOSTD_METRIC_GAUGE, name) }
         }

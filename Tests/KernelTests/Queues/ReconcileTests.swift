@@ -32,7 +32,9 @@ final class ReconcileTests: XCTestCase {
             let deadline = monotonicNow() + 20_000_000_000
             monitor.locked {
                 while values.count < count {
-                    if !monitor.wait(until: deadline) { return XCTFail("\(values.count) of \(count)", file: file, line: line) }
+                    if !monitor.wait(until: deadline) {
+                        return XCTFail("\(values.count) of \(count)", file: file, line: line)
+                    }
                 }
             }
             return all

@@ -24,7 +24,9 @@ final class WorkerPoolTests: XCTestCase {
             let deadline = monotonicNow() + 20_000_000_000
             monitor.locked {
                 while count < wanted {
-                    if !monitor.wait(until: deadline) { return XCTFail("\(count) of \(wanted)", file: file, line: line) }
+                    if !monitor.wait(until: deadline) {
+                        return XCTFail("\(count) of \(wanted)", file: file, line: line)
+                    }
                 }
             }
         }
@@ -56,10 +58,11 @@ final class WorkerPoolTests: XCTestCase {
         let gate = Monitor()
         let isOpen = Mutex(false)
         for _ in 0..<3 {
-            pool.submit(Job {
-                gate.locked { while !isOpen.withLock({ $0 }) { gate.wait() } }
-                done.add()
-            })
+            pool.submit(
+                Job {
+                    gate.locked { while !isOpen.withLock({ $0 }) { gate.wait() } }
+                    done.add()
+                })
         }
         pool.submit(Job { done.add() })
         done.wait(1)

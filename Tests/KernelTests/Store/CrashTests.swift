@@ -31,7 +31,8 @@ final class CrashTests: XCTestCase {
 
     /// Starts the child, reads "acknowledged key revision" lines until enough came, kills it, and reads the rest.
     private func runAndKill(_ path: String, round: Int, after count: Int) throws -> [(String, UInt64)] {
-        let child = try ChildProcess(test: "KernelTests.CrashTests/testChild", environment: ["\(Self.variable)=\(round) \(path)"])
+        let child = try ChildProcess(
+            test: "KernelTests.CrashTests/testChild", environment: ["\(Self.variable)=\(round) \(path)"])
         var isKilled = false
         let (output, status) = child.finish { size in
             if !isKilled && size > count * 30 {

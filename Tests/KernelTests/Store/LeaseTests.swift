@@ -25,7 +25,9 @@ final class LeaseTests: XCTestCase {
         try store.revokeLease(long)
         XCTAssertEqual(try store.names(), [])
         assertFails(HOSTD_ERROR_NOT_FOUND) { try store.revokeLease(long) }
-        for wrong: UInt64 in [0, .max] { assertFails(HOSTD_ERROR_INVALID_ARGUMENT) { try store.grantLease(timeToLive: wrong) } }
+        for wrong: UInt64 in [0, .max] {
+            assertFails(HOSTD_ERROR_INVALID_ARGUMENT) { try store.grantLease(timeToLive: wrong) }
+        }
     }
 
     func testLeasesSurviveARestartAndStillEnd() throws {

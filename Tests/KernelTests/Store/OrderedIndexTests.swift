@@ -71,7 +71,9 @@ final class OrderedIndexTests: XCTestCase {
         for size in 0..<100 {
             let bytes = (0..<size).map { _ in UInt8.random(in: 0...255) }
             XCTAssertEqual(store_crc32c(7, bytes, size), store_crc32c_portable(7, bytes, size))
-            XCTAssertEqual(store_size_without_zeros(bytes + [0, 0, 0, 0, 0, 0, 0, 0, 0], size + 9), bytes.lastIndex { $0 != 0 }.map { $0 + 1 } ?? 0)
+            XCTAssertEqual(
+                store_size_without_zeros(bytes + [0, 0, 0, 0, 0, 0, 0, 0, 0], size + 9),
+                bytes.lastIndex { $0 != 0 }.map { $0 + 1 } ?? 0)
         }
     }
 }

@@ -73,7 +73,9 @@ final class RecoveryTests: XCTestCase {
             let again = try open(directory.path)
             XCTAssertEqual(try again.names().count, changed ? 4 : 5)
             again.close()
-            for name in directory.names("log-") where name != LogFormat.segmentName(1) { unlink(directory.path + "/" + name) }
+            for name in directory.names("log-") where name != LogFormat.segmentName(1) {
+                unlink(directory.path + "/" + name)
+            }
         }
     }
 
@@ -90,7 +92,9 @@ final class RecoveryTests: XCTestCase {
             let again = try open(directory.path)
             XCTAssertEqual(try again.names().count, 4)
             again.close()
-            for name in directory.names("log-") where name != LogFormat.segmentName(1) { unlink(directory.path + "/" + name) }
+            for name in directory.names("log-") where name != LogFormat.segmentName(1) {
+                unlink(directory.path + "/" + name)
+            }
         }
     }
 
@@ -134,13 +138,19 @@ final class RecoveryTests: XCTestCase {
         var damaged = bytes
         damaged[30_000] ^= 0x10
         directory.write(second, damaged)
-        assertFails(HOSTD_ERROR_DATA_LOSS, naming: second) { try StateStore(directory: directory.path, options: smallOptions()) }
+        assertFails(HOSTD_ERROR_DATA_LOSS, naming: second) {
+            try StateStore(directory: directory.path, options: smallOptions())
+        }
         damaged = bytes
         damaged[3] ^= 1
         directory.write(second, damaged)
-        assertFails(HOSTD_ERROR_DATA_LOSS, naming: "offset 0") { try StateStore(directory: directory.path, options: smallOptions()) }
+        assertFails(HOSTD_ERROR_DATA_LOSS, naming: "offset 0") {
+            try StateStore(directory: directory.path, options: smallOptions())
+        }
         unlink(directory.path + "/" + second)
-        assertFails(HOSTD_ERROR_DATA_LOSS, naming: second) { try StateStore(directory: directory.path, options: smallOptions()) }
+        assertFails(HOSTD_ERROR_DATA_LOSS, naming: second) {
+            try StateStore(directory: directory.path, options: smallOptions())
+        }
         directory.write(second, bytes)
         store = try open(directory.path)
         XCTAssertEqual(try store.names().count, 60)
@@ -153,7 +163,9 @@ final class RecoveryTests: XCTestCase {
         var log = directory.read(LogFormat.segmentName(1))
         log[8] = 2
         directory.write(LogFormat.segmentName(1), log)
-        assertFails(HOSTD_ERROR_VERSION, naming: "version 2") { try StateStore(directory: directory.path, options: smallOptions()) }
+        assertFails(HOSTD_ERROR_VERSION, naming: "version 2") {
+            try StateStore(directory: directory.path, options: smallOptions())
+        }
     }
 
     func testSnapshotReplacesOldLogAndSurvivesReopening() throws {
@@ -162,7 +174,8 @@ final class RecoveryTests: XCTestCase {
         let change: (inout StateStoreOptions) -> Void = { options in
             options.historyCount = 20
             options.snapshotThreshold = 128 << 10
-            options.log = { _, message, _ in if message.contains("snapshot written") { snapshots.withLock { $0 += 1 } } }
+            options.log = { _, message, _ in if message.contains("snapshot written") { snapshots.withLock { $0 += 1 } }
+            }
         }
         var store = try open(directory.path, change)
         let lease = try store.grantLease(timeToLive: 3_600_000)
@@ -196,12 +209,18 @@ final class RecoveryTests: XCTestCase {
             var damaged = bytes
             damaged[position] ^= 0x80
             directory.write(name, damaged)
-            assertFails(HOSTD_ERROR_DATA_LOSS, naming: name) { try StateStore(directory: directory.path, options: smallOptions()) }
+            assertFails(HOSTD_ERROR_DATA_LOSS, naming: name) {
+                try StateStore(directory: directory.path, options: smallOptions())
+            }
         }
         directory.write(name, Array(bytes.dropLast(30)))
-        assertFails(HOSTD_ERROR_DATA_LOSS, naming: name) { try StateStore(directory: directory.path, options: smallOptions()) }
+        assertFails(HOSTD_ERROR_DATA_LOSS, naming: name) {
+            try StateStore(directory: directory.path, options: smallOptions())
+        }
         unlink(directory.path + "/" + name)
-        assertFails(HOSTD_ERROR_DATA_LOSS, naming: "snapshot") { try StateStore(directory: directory.path, options: smallOptions()) }
+        assertFails(HOSTD_ERROR_DATA_LOSS, naming: "snapshot") {
+            try StateStore(directory: directory.path, options: smallOptions())
+        }
     }
 
     func testABackupIsAStore() throws {
@@ -291,7 +310,9 @@ final class RecoveryTests: XCTestCase {
         for round in 0..<12 {
             let store = try open(directory.path, change)
             if round > 0 { XCTAssertEqual(try store.value("pods/d/0").value, "\(round - 1) 0 \(value)") }
-            for number in stride(from: 60, through: 0, by: -1) { try store.put("pods/d/\(number)", "\(round) \(number) \(value)") }
+            for number in stride(from: 60, through: 0, by: -1) {
+                try store.put("pods/d/\(number)", "\(round) \(number) \(value)")
+            }
             XCTAssertEqual(try store.names().count, 61)
             store.close()
         }

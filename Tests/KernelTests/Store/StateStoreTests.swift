@@ -127,11 +127,13 @@ final class StateStoreTests: XCTestCase {
         try store.put("pods/d/e")
         let rows: [(String, String)] = [
             ("", "abce"), ("app=web", "ab"), ("app==web,!beta", "a"), ("app!=web", "ce"), ("app", "abc"), ("!app", "e"),
-            ("app in (web, db)", "abc"), ("app notin (web)", "ce"), ("size>11", "c"), ("size<12", ""), (".spec.nodeName=n1", "a"),
+            ("app in (web, db)", "abc"), ("app notin (web)", "ce"), ("size>11", "c"), ("size<12", ""),
+            (".spec.nodeName=n1", "a"),
             ("beta=", "b"), (" app = web , tier = front ", "a"), ("beta in ()", "b"),
         ]
         for (selector, expected) in rows {
-            XCTAssertEqual(try store.names("pods/", selector: selector).map { String($0.last!) }.joined(), expected, selector)
+            XCTAssertEqual(
+                try store.names("pods/", selector: selector).map { String($0.last!) }.joined(), expected, selector)
         }
         for bad in ["=a", "a in", "a in (b", "a b", "a,", "a>x", "!", "a=b=c"] {
             assertFails(HOSTD_ERROR_INVALID_ARGUMENT, naming: "byte") { try store.names("pods/", selector: bad) }
@@ -265,7 +267,8 @@ final class StateStoreTests: XCTestCase {
         try store.put("pods/d/b", "2")
         let text = metrics.collect()
         for line in [
-            "hostd_store_writes_total 2", "hostd_store_keys 2", "hostd_store_revision 2", "hostd_store_history_records 2",
+            "hostd_store_writes_total 2", "hostd_store_keys 2", "hostd_store_revision 2",
+            "hostd_store_history_records 2",
             "hostd_store_commit_duration_seconds_count 2", "hostd_store_watches 0",
         ] { XCTAssertTrue(text.split(separator: "\n").contains(Substring(line)), "\(line) is not in\n\(text)") }
         store.close()

@@ -21,9 +21,10 @@ final class TemporaryDirectory {
         guard let stream = opendir(path) else { return }
         var names: [String] = []
         while let entry = readdir(stream) {
-            names.append(withUnsafePointer(to: &entry.pointee.d_name) {
-                $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
-            })
+            names.append(
+                withUnsafePointer(to: &entry.pointee.d_name) {
+                    $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+                })
         }
         closedir(stream)
         for name in names where name != "." && name != ".." {
@@ -59,9 +60,10 @@ private struct StoreDirectoryListing {
     init(_ path: String) throws {
         guard let stream = opendir(path) else { throw StoreError(HOSTD_ERROR_NOT_FOUND, path) }
         while let entry = readdir(stream) {
-            names.append(withUnsafePointer(to: &entry.pointee.d_name) {
-                $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
-            })
+            names.append(
+                withUnsafePointer(to: &entry.pointee.d_name) {
+                    $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+                })
         }
         closedir(stream)
     }
@@ -121,7 +123,8 @@ extension StateStore {
     }
 
     @discardableResult
-    func create(_ key: String, _ value: String = "", index: [String: String] = [:], lease: UInt64 = 0) throws -> UInt64 {
+    func create(_ key: String, _ value: String = "", index: [String: String] = [:], lease: UInt64 = 0) throws -> UInt64
+    {
         try write(HOSTD_STORE_CREATE, key, value, index: index, lease: lease)
     }
     @discardableResult
@@ -168,7 +171,9 @@ extension StateStore {
         }
     }
 
-    func watch(_ prefix: String = "", selector: String = "", from: UInt64 = 0, _ sink: @escaping Watch.Sink) throws -> UInt64 {
+    func watch(_ prefix: String = "", selector: String = "", from: UInt64 = 0, _ sink: @escaping Watch.Sink) throws
+        -> UInt64
+    {
         let prefix = Array(prefix.utf8)
         let selector = try IndexSelector(selector)
         return try prefix.withUnsafeBytes { prefix in
@@ -187,7 +192,8 @@ func operation(
 ) -> [UInt8] {
     let size = (48 + key.utf8.count + value.utf8.count + 7) & ~7
     let head = hostd_store_operation(
-        struct_size: 48, operation_size: UInt32(size), kind: UInt32(kind), flags: 0, expected_revision: expected, lease: lease,
+        struct_size: 48, operation_size: UInt32(size), kind: UInt32(kind), flags: 0, expected_revision: expected,
+        lease: lease,
         key_size: UInt32(key.utf8.count), index_size: 0, value_size: UInt32(value.utf8.count), reserved: 0)
     var bytes = withUnsafeBytes(of: head) { Array($0) } + Array(key.utf8) + Array(value.utf8)
     bytes += [UInt8](repeating: 0, count: size - bytes.count)
@@ -228,12 +234,14 @@ final class Collector: @unchecked Sendable {  // All state is behind `monitor`.
 
     @discardableResult
     func wait(count: Int, seconds: UInt64 = 20, file: StaticString = #filePath, line: UInt = #line) -> [Stored] {
-        XCTAssertTrue(wait(seconds) { stored.count >= count }, "\(all.count) of \(count) events came", file: file, line: line)
+        XCTAssertTrue(
+            wait(seconds) { stored.count >= count }, "\(all.count) of \(count) events came", file: file, line: line)
         return all
     }
 
     func waitForProgress(_ revision: UInt64 = 0, file: StaticString = #filePath, line: UInt = #line) {
-        XCTAssertTrue(wait(20) { progressRevision.map { $0 >= revision } ?? false }, "no progress", file: file, line: line)
+        XCTAssertTrue(
+            wait(20) { progressRevision.map { $0 >= revision } ?? false }, "no progress", file: file, line: line)
     }
 
     func waitForEnd(file: StaticString = #filePath, line: UInt = #line) -> Int32? {
@@ -258,7 +266,9 @@ func assertFails<Value>(
     } catch {
         guard let error = error as? StoreError else { return nil }
         XCTAssertEqual(error.code, code, error.message, file: file, line: line)
-        XCTAssertTrue(part.isEmpty || error.message.contains(part), "\(error.message) does not name \(part)", file: file, line: line)
+        XCTAssertTrue(
+            part.isEmpty || error.message.contains(part), "\(error.message) does not name \(part)", file: file,
+            line: line)
         return error
     }
 }

@@ -20,7 +20,9 @@ final class StoreInterfaceTests: XCTestCase {
         }
     }
 
-    private func open() throws -> StateStore { try StateStore(directory: directory.path + "/store", options: smallOptions()) }
+    private func open() throws -> StateStore {
+        try StateStore(directory: directory.path + "/store", options: smallOptions())
+    }
 
     func testTheTableDescribesItself() throws {
         let store = try open()
@@ -38,14 +40,16 @@ final class StoreInterfaceTests: XCTestCase {
         let key = Array("pods/d/a".utf8)
         var revision: UInt64 = 0
         XCTAssertEqual(
-            call.table.pointee.create(call.this, key, UInt64(key.count), [1, 2, 3], 3, nil, 0, 0, &revision, &call.error), HOSTD_OK)
+            call.table.pointee.create(
+                call.this, key, UInt64(key.count), [1, 2, 3], 3, nil, 0, 0, &revision, &call.error), HOSTD_OK)
         var first = hostd_buffer()
         var second = hostd_buffer()
         XCTAssertEqual(call.table.pointee.get(call.this, key, UInt64(key.count), 0, &first, &call.error), HOSTD_OK)
         XCTAssertEqual(call.table.pointee.get(call.this, key, UInt64(key.count), 0, &second, &call.error), HOSTD_OK)
         XCTAssertEqual(first.data, second.data, "no copy is made")
         second.release?(second.context)
-        XCTAssertEqual(call.table.pointee.remove(call.this, key, UInt64(key.count), 1, &revision, &call.error), HOSTD_OK)
+        XCTAssertEqual(
+            call.table.pointee.remove(call.this, key, UInt64(key.count), 1, &revision, &call.error), HOSTD_OK)
         store.close()
         let head = UnsafeRawPointer(first.data!).loadUnaligned(as: hostd_store_record.self)
         XCTAssertEqual(head.revision, 1)
@@ -60,13 +64,15 @@ final class StoreInterfaceTests: XCTestCase {
         var call = Call(store)
         var buffer = hostd_buffer()
         let key = Array("pods/d/none".utf8)
-        XCTAssertEqual(call.table.pointee.get(call.this, key, UInt64(key.count), 0, &buffer, &call.error), HOSTD_ERROR_NOT_FOUND)
+        XCTAssertEqual(
+            call.table.pointee.get(call.this, key, UInt64(key.count), 0, &buffer, &call.error), HOSTD_ERROR_NOT_FOUND)
         XCTAssertEqual(call.error.code, HOSTD_ERROR_NOT_FOUND)
         XCTAssertEqual(text(call.error.message.data, call.error.message.size), "pods/d/none does not exist")
         call.error.message.release?(call.error.message.context)
         var small = hostd_error()
         small.struct_size = 4
-        XCTAssertEqual(call.table.pointee.get(call.this, key, UInt64(key.count), 0, &buffer, &small), HOSTD_ERROR_NOT_FOUND)
+        XCTAssertEqual(
+            call.table.pointee.get(call.this, key, UInt64(key.count), 0, &buffer, &small), HOSTD_ERROR_NOT_FOUND)
         XCTAssertEqual(small.code, 0, "a field beyond the caller's size is not touched")
     }
 
@@ -78,11 +84,13 @@ final class StoreInterfaceTests: XCTestCase {
         var page = hostd_buffer()
         let prefix = Array("pods/".utf8)
         XCTAssertEqual(
-            call.table.pointee.list(call.this, prefix, UInt64(prefix.count), nil, 0, 0, 3, nil, 0, &page, &call.error), HOSTD_OK)
+            call.table.pointee.list(call.this, prefix, UInt64(prefix.count), nil, 0, 0, 3, nil, 0, &page, &call.error),
+            HOSTD_OK)
         let head = UnsafeRawPointer(page.data!).loadUnaligned(as: hostd_store_page.self)
         XCTAssertEqual([UInt64(head.more), head.revision, head.count, head.remaining], [1, 5, 3, 2])
-        let records = Stored.all(in: UnsafeRawBufferPointer(
-            start: page.data! + Int(head.struct_size), count: Int(page.size) - Int(head.struct_size)))
+        let records = Stored.all(
+            in: UnsafeRawBufferPointer(
+                start: page.data! + Int(head.struct_size), count: Int(page.size) - Int(head.struct_size)))
         XCTAssertEqual(records.map(\.value), ["value 0", "value 1", "value 2"])
         page.release?(page.context)
     }
@@ -92,7 +100,9 @@ final class StoreInterfaceTests: XCTestCase {
         var commits: [(Int32, hostd_store_commit, String)] = []
         func wait(_ count: Int) {
             let deadline = monotonicNow() + 20_000_000_000
-            monitor.locked { while commits.count < count { if !monitor.wait(until: deadline) { return XCTFail("no completion") } } }
+            monitor.locked {
+                while commits.count < count { if !monitor.wait(until: deadline) { return XCTFail("no completion") } }
+            }
         }
     }
 
@@ -104,15 +114,22 @@ final class StoreInterfaceTests: XCTestCase {
         let context = Unmanaged.passUnretained(answer).toOpaque()
         for number in 0..<200 {
             let bytes = operation(HOSTD_STORE_CREATE, "pods/d/\(number / 2)", "x")
-            XCTAssertEqual(call.table.pointee.transaction(call.this, bytes, UInt64(bytes.count), { context, status, data, size, error in
-                let answer = Unmanaged<Answer>.fromOpaque(context!).takeUnretainedValue()
-                XCTAssertEqual(Int(size), MemoryLayout<hostd_store_commit>.size)
-                let commit = UnsafeRawPointer(data!).loadUnaligned(as: hostd_store_commit.self)
-                answer.monitor.locked {
-                    answer.commits.append((status, commit, error.map { text($0.pointee.message.data, $0.pointee.message.size) } ?? ""))
-                    answer.monitor.broadcast()
-                }
-            }, context, &call.error), HOSTD_OK)
+            XCTAssertEqual(
+                call.table.pointee.transaction(
+                    call.this, bytes, UInt64(bytes.count),
+                    { context, status, data, size, error in
+                        let answer = Unmanaged<Answer>.fromOpaque(context!).takeUnretainedValue()
+                        XCTAssertEqual(Int(size), MemoryLayout<hostd_store_commit>.size)
+                        let commit = UnsafeRawPointer(data!).loadUnaligned(as: hostd_store_commit.self)
+                        answer.monitor.locked {
+                            answer.commits.append(
+                                (
+                                    status, commit,
+                                    error.map { text($0.pointee.message.data, $0.pointee.message.size) } ?? ""
+                                ))
+                            answer.monitor.broadcast()
+                        }
+                    }, context, &call.error), HOSTD_OK)
         }
         answer.wait(200)
         for (number, commit) in answer.commits.enumerated() {
@@ -121,8 +138,10 @@ final class StoreInterfaceTests: XCTestCase {
             XCTAssertEqual(commit.1.failed_operation, number.isMultiple(of: 2) ? .max : 0)
             XCTAssertEqual(commit.2.isEmpty, number.isMultiple(of: 2))
         }
-        XCTAssertEqual(call.table.pointee.transaction(call.this, [1, 2, 3], 3, { _, _, _, _, _ in XCTFail("completed") }, nil, &call.error),
-                       HOSTD_ERROR_INVALID_ARGUMENT)
+        XCTAssertEqual(
+            call.table.pointee.transaction(
+                call.this, [1, 2, 3], 3, { _, _, _, _, _ in XCTFail("completed") }, nil, &call.error),
+            HOSTD_ERROR_INVALID_ARGUMENT)
         call.error.message.release?(call.error.message.context)
     }
 
@@ -135,7 +154,8 @@ final class StoreInterfaceTests: XCTestCase {
         XCTAssertEqual(call.table.pointee.status(call.this, &json, &call.error), HOSTD_OK)
         XCTAssertEqual(
             text(json.data, json.size),
-            "{\"revision\":1,\"compactedRevision\":0,\"keys\":1,\"bytes\":80,\"engine\":\"embedded\",\"healthy\":true,\"reason\":\"\"}")
+            "{\"revision\":1,\"compactedRevision\":0,\"keys\":1,\"bytes\":80,\"engine\":\"embedded\",\"healthy\":true,\"reason\":\"\"}"
+        )
         json.release?(json.context)
         let file = Glibc.open(directory.path + "/backup", O_CREAT | O_WRONLY, 0o600)
         XCTAssertEqual(call.table.pointee.backup(call.this, file, &json, &call.error), HOSTD_OK)

@@ -33,7 +33,8 @@ final class StoreModelTests: XCTestCase {
             var model: [String: (value: String, revision: UInt64)] = [:]
             var states: [[String: String]] = [[:]]
             for step in 0..<1500 {
-                let key = "\(["pods", "nodes", "pods.x"].randomElement(using: &random)!)/d/\(Int.random(in: 0..<40, using: &random))"
+                let key =
+                    "\(["pods", "nodes", "pods.x"].randomElement(using: &random)!)/d/\(Int.random(in: 0..<40, using: &random))"
                 let value = "\(step)" + String(repeating: "v", count: Int.random(in: 0..<900, using: &random))
                 switch Int.random(in: 0..<100, using: &random) {
                 case 0..<60:
@@ -60,7 +61,8 @@ final class StoreModelTests: XCTestCase {
     }
 
     /// Compares a list at a random revision, or the right refusal, and a watch from it.
-    private func compare(_ store: StateStore, _ states: [[String: String]], seed: UInt64, _ random: inout Random) throws {
+    private func compare(_ store: StateStore, _ states: [[String: String]], seed: UInt64, _ random: inout Random) throws
+    {
         let latest = UInt64(states.count - 1)
         let revision = Bool.random(using: &random) ? latest : UInt64.random(in: latest / 2...latest, using: &random)
         let compacted = store.parts.lock.reading { store.parts.tree.compactedRevision }
@@ -71,7 +73,8 @@ final class StoreModelTests: XCTestCase {
         let page = try store.page(at: revision)
         let found = Dictionary(uniqueKeysWithValues: zip(page.keys, page.values))
         XCTAssertEqual(found, states[Int(revision)], "seed \(seed), revision \(revision)")
-        XCTAssertEqual(page.keys, page.keys.sorted { Array($0.utf8).lexicographicallyPrecedes(Array($1.utf8)) }, "seed \(seed)")
+        XCTAssertEqual(
+            page.keys, page.keys.sorted { Array($0.utf8).lexicographicallyPrecedes(Array($1.utf8)) }, "seed \(seed)")
         let pods = try store.page("pods/", at: revision, limit: 5)
         let expected = states[Int(revision)].keys.filter { $0.hasPrefix("pods/") }.sorted()
         XCTAssertEqual(pods.keys, Array(expected.prefix(5)), "seed \(seed)")
@@ -99,7 +102,9 @@ final class StoreModelTests: XCTestCase {
         var random = Random(state: monotonicNow() | 1)
         let source = TemporaryDirectory()
         let store = try StateStore(directory: source.path, options: options)
-        for number in 0..<400 { try store.put("pods/d/\(number % 30)", "\(number)" + String(repeating: "v", count: 700)) }
+        for number in 0..<400 {
+            try store.put("pods/d/\(number % 30)", "\(number)" + String(repeating: "v", count: 700))
+        }
         let names = try store.names()
         store.close()
         let files = source.names("log-") + source.names("snapshot-")
@@ -114,7 +119,9 @@ final class StoreModelTests: XCTestCase {
             case 1: bytes.removeLast(Int.random(in: 1...bytes.count, using: &random))
             default:
                 let start = Int.random(in: 0..<bytes.count, using: &random)
-                for position in start..<min(bytes.count, start + 600) { bytes[position] = UInt8.random(in: 0...255, using: &random) }
+                for position in start..<min(bytes.count, start + 600) {
+                    bytes[position] = UInt8.random(in: 0...255, using: &random)
+                }
             }
             directory.write(files[victim], bytes)
             do {

@@ -82,10 +82,12 @@ final class WatchTests: XCTestCase {
         for collector in [live, late] {
             let all = collector.wait(count: 7)
             XCTAssertEqual(all.map(\.value), ["in", "stay", "out", "stay", "in", "", "in"])
-            XCTAssertEqual(all.map(\.flags), [
-                HOSTD_STORE_RECORD_ENTERED, 0, HOSTD_STORE_RECORD_LEFT | HOSTD_STORE_RECORD_HAS_PREVIOUS, 0, 0,
-                HOSTD_STORE_RECORD_HAS_PREVIOUS, 0,
-            ])
+            XCTAssertEqual(
+                all.map(\.flags),
+                [
+                    HOSTD_STORE_RECORD_ENTERED, 0, HOSTD_STORE_RECORD_LEFT | HOSTD_STORE_RECORD_HAS_PREVIOUS, 0, 0,
+                    HOSTD_STORE_RECORD_HAS_PREVIOUS, 0,
+                ])
         }
     }
 
