@@ -100,6 +100,7 @@ static _Noreturn void hold(void)
     standard_streams_to_null();
     close_from(3);
     setsid();
+    prctl(PR_SET_NAME, "hostd-holder");
     prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
     sigset_t all;
     sigfillset(&all);

@@ -152,7 +152,9 @@ final class RuntimeFixture {
         try built("example-image.tar") { "\(root)/script/make-example-image \($0) >/dev/null" }
     }
 
+    /// Made once for a run; HOSTD_TEST_ARTIFACTS names a directory where it lies already, for machines without a compiler.
     private static func built(_ name: String, _ command: (String) -> String) throws -> String {
+        if let artifacts = getenv("HOSTD_TEST_ARTIFACTS") { return "\(String(cString: artifacts))/\(name)" }
         let path = "/tmp/hostd-runtime-test-\(getpid())-built/\(name)"
         if access(path, F_OK) == 0 { return path }
         try AtomicFile.makeDirectory("/tmp/hostd-runtime-test-\(getpid())-built")
