@@ -50,9 +50,8 @@ static void set_limits(const struct configuration *configuration)
             setrlimit((int)record_number(&record, 0), &present);
         }
     }
-    int64_t score = (int64_t)configuration_number(configuration, TAG_OOM_SCORE, INT64_MIN);
-    if (score == INT64_MIN)
-        return;
+    // Set in any case: the monitor's own score, which would be inherited, protects it.
+    int64_t score = (int64_t)configuration_number(configuration, TAG_OOM_SCORE, 0);
     char text[16], *at = text;
     if (score < 0)
         *at++ = '-';

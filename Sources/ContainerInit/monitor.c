@@ -96,6 +96,7 @@ static void detach(const struct configuration *configuration)
     const char *directory = configuration_string(configuration, TAG_STATE_DIRECTORY);
     setsid();
     prctl(PR_SET_CHILD_SUBREAPER, 1);
+    write_file("/proc/self/oom_score_adj", "-999", 0); // Best effort: without CAP_SYS_RESOURCE it stays as it is.
     if (!directory || chdir(directory) < 0)
         fail(STEP_MONITOR, directory ? errno : EINVAL, directory);
     const char *log = configuration_string(configuration, TAG_LOG_PATH);

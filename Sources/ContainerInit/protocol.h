@@ -47,7 +47,7 @@ enum tag {
     TAG_NO_NEW_PRIVILEGES = 29, ///< u64: 1
     TAG_SECCOMP = 30,           ///< bytes: struct sock_filter[]
     TAG_RESOURCE_LIMIT = 31,    ///< *: u64 resource, soft, hard
-    TAG_OOM_SCORE = 32,         ///< u64: oom_score_adj (two's complement), best effort
+    TAG_OOM_SCORE = 32,         ///< u64: oom_score_adj (two's complement), 0 when absent; best effort
     TAG_SYSCTL = 33,            ///< *: name with slashes, value
     TAG_HOST_NAME = 34,         ///< string
     TAG_TARGET_PROCESS = 35,    ///< u64 process, start time: whose namespaces exec joins

@@ -125,12 +125,38 @@ static void mount_filesystems(const struct configuration *configuration, int roo
     }
 }
 
-static void bind(int root, const struct record *record)
+#define BIDIRECTIONAL_LIMIT 64
+
+/// Clones of the sources of bidirectional mounts, in the order of their records: taken while this namespace's mounts are
+/// still peers of the host's, so that what is mounted below them in the container appears on the host too.
+static int bidirectional[BIDIRECTIONAL_LIMIT];
+
+static void clone_bidirectional(const struct configuration *configuration)
+{
+    size_t offset = 0;
+    struct record record;
+    int count = 0;
+    while (configuration_next(configuration, TAG_BIND, &offset, &record)) {
+        uint64_t flags = record_number(&record, 0);
+        const char *source = record_string(&record, 1, 0);
+        if (!(flags & BIND_BIDIRECTIONAL))
+            continue;
+        if (count == BIDIRECTIONAL_LIMIT)
+            fail(STEP_MOUNT_SOURCE, E2BIG, source);
+        int mount = open_tree_clone(AT_FDCWD, source, flags & BIND_RECURSIVE ? AT_RECURSIVE : 0);
+        if (mount < 0)
+            fail(STEP_MOUNT_SOURCE, errno, source);
+        bidirectional[count++] = mount;
+    }
+}
+
+static void bind(int root, const struct record *record, int *next_bidirectional)
 {
     uint64_t flags = record_number(record, 0);
     const char *source = record_string(record, 1, 0), *path = record_string(record, 1, 1);
     unsigned recursive = flags & BIND_RECURSIVE ? AT_RECURSIVE : 0;
-    int mount = open_tree_clone(AT_FDCWD, source, recursive);
+    int mount = flags & BIND_BIDIRECTIONAL ? bidirectional[(*next_bidirectional)++]
+                                           : open_tree_clone(AT_FDCWD, source, recursive);
     struct stat status;
     if (mount < 0 || fstat(mount, &status) < 0)
         fail(STEP_MOUNT_SOURCE, errno, source);
@@ -149,8 +175,9 @@ static void bind_all(const struct configuration *configuration, int root)
 {
     size_t offset = 0;
     struct record record;
+    int next_bidirectional = 0;
     while (configuration_next(configuration, TAG_BIND, &offset, &record))
-        bind(root, &record);
+        bind(root, &record, &next_bidirectional);
 }
 
 static void make_devices(const struct configuration *configuration, int root)
@@ -243,6 +270,7 @@ void build_root(const struct configuration *configuration)
     const char *path = configuration_string(configuration, TAG_ROOT);
     if (!path)
         fail(STEP_ROOT, EINVAL, "");
+    clone_bidirectional(configuration);
     mount_root(configuration, path);
     int root = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (root < 0)

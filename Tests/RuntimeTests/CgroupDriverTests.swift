@@ -26,14 +26,19 @@ final class CgroupDriverTests: XCTestCase {
         XCTAssertEqual(hybrid.unified, "/sys/fs/cgroup/uni fied")
         XCTAssertEqual(hybrid.controllers["cpuacct"], "/sys/fs/cgroup/cpu,cpuacct")
         XCTAssertEqual(hybrid.controllers["memory"], "/sys/fs/cgroup/memory")
-        XCTAssertEqual(CgroupLayout(mountInformation: "30 1 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw,nsdelegate").mode, .v2)
+        XCTAssertEqual(
+            CgroupLayout(mountInformation: "30 1 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw,nsdelegate").mode, .v2)
         XCTAssertEqual(CgroupLayout(mountInformation: String(Self.hybrid.split(separator: "\n")[2])).mode, .v1)
         XCTAssertEqual(CgroupLayout(mountInformation: "garbage\n\n - \n1 2 - cgroup").controllers, [:])
     }
 
     private let unified = CgroupLayout(unified: "/u", controllers: [:])
     private let legacy = CgroupLayout(
-        unified: nil, controllers: ["memory": "/m", "cpu": "/c", "cpuacct": "/c", "pids": "/p", "devices": "/d", "freezer": "/f", "cpuset": "/s"])
+        unified: nil,
+        controllers: [
+            "memory": "/m", "cpu": "/c", "cpuacct": "/c", "pids": "/p", "devices": "/d", "freezer": "/f",
+            "cpuset": "/s",
+        ])
 
     private func driver(_ layout: CgroupLayout, _ files: RecordedFiles = RecordedFiles()) throws -> CgroupDriver {
         try CgroupDriver(layout: layout, files: files, parent: "hostd")
@@ -42,18 +47,28 @@ final class CgroupDriverTests: XCTestCase {
     func testSettings() throws {
         let rows: [(resources: JSON, unified: [String], legacy: [String])] = [
             ([:], [], []),
-            (["memoryLimitBytes": 1000], ["memory.max=1000", "memory.swap.max=0"],
-             ["memory.memsw.limit_in_bytes=1000", "memory.limit_in_bytes=1000", "memory.memsw.limit_in_bytes=1000"]),
-            (["memoryLimitBytes": 0], ["memory.max=max"],
-             ["memory.memsw.limit_in_bytes=-1", "memory.limit_in_bytes=-1", "memory.memsw.limit_in_bytes=-1"]),
+            (
+                ["memoryLimitBytes": 1000], ["memory.max=1000", "memory.swap.max=0"],
+                ["memory.memsw.limit_in_bytes=1000", "memory.limit_in_bytes=1000", "memory.memsw.limit_in_bytes=1000"]
+            ),
+            (
+                ["memoryLimitBytes": 0], ["memory.max=max"],
+                ["memory.memsw.limit_in_bytes=-1", "memory.limit_in_bytes=-1", "memory.memsw.limit_in_bytes=-1"]
+            ),
             (["cpuShares": 1024], ["cpu.weight=39"], ["cpu.shares=1024"]),
             (["cpuShares": 2], ["cpu.weight=1"], ["cpu.shares=2"]),
             (["cpuShares": 262144], ["cpu.weight=10000"], ["cpu.shares=262144"]),
             (["cpuQuota": 50000], ["cpu.max=50000 100000"], ["cpu.cfs_period_us=100000", "cpu.cfs_quota_us=50000"]),
-            (["cpuQuota": -1, "cpuPeriod": 20000], ["cpu.max=max 20000"], ["cpu.cfs_period_us=20000", "cpu.cfs_quota_us=-1"]),
+            (
+                ["cpuQuota": -1, "cpuPeriod": 20000], ["cpu.max=max 20000"],
+                ["cpu.cfs_period_us=20000", "cpu.cfs_quota_us=-1"]
+            ),
             (["pidsLimit": 5], ["pids.max=5"], ["pids.max=5"]),
             (["pidsLimit": 0], ["pids.max=max"], ["pids.max=max"]),
-            (["cpusetCPUs": "0-1", "cpusetMemoryNodes": "0"], ["cpuset.cpus=0-1", "cpuset.mems=0"], ["cpuset.cpus=0-1", "cpuset.mems=0"]),
+            (
+                ["cpusetCPUs": "0-1", "cpusetMemoryNodes": "0"], ["cpuset.cpus=0-1", "cpuset.mems=0"],
+                ["cpuset.cpus=0-1", "cpuset.mems=0"]
+            ),
         ]
         let path = CgroupPath(components: ["hostd", "x"])
         func text(_ settings: [CgroupDriver.Setting]) -> [String] {
@@ -75,11 +90,17 @@ final class CgroupDriverTests: XCTestCase {
     }
 
     func testPreparationDelegatesControllers() throws {
-        let files = RecordedFiles(["/u/cgroup.controllers": "cpu memory pids rdma\n", "/u/cgroup.subtree_control": "cpu\n"])
+        let files = RecordedFiles([
+            "/u/cgroup.controllers": "cpu memory pids rdma\n", "/u/cgroup.subtree_control": "cpu\n",
+        ])
         try driver(unified, files).prepare()
-        XCTAssertEqual(files.writes, ["/u/cgroup.subtree_control +memory +pids", "/u/hostd/cgroup.subtree_control +cpu +memory +pids"])
+        XCTAssertEqual(
+            files.writes,
+            ["/u/cgroup.subtree_control +memory +pids", "/u/hostd/cgroup.subtree_control +cpu +memory +pids"])
         let poor = RecordedFiles(["/u/cgroup.controllers": "cpu\n"])
-        XCTAssertThrowsError(try driver(unified, poor).prepare()) { XCTAssertTrue("\($0)".contains("memory and pids"), "\($0)") }
+        XCTAssertThrowsError(try driver(unified, poor).prepare()) {
+            XCTAssertTrue("\($0)".contains("memory and pids"), "\($0)")
+        }
     }
 
     func testJoining() throws {
@@ -87,7 +108,8 @@ final class CgroupDriverTests: XCTestCase {
         XCTAssertEqual(try driver(unified).joinFiles(path), [])
         XCTAssertEqual(try driver(unified).unifiedDirectory(path), "/u/hostd/podx/c")
         XCTAssertEqual(try driver(unified).oomFile(path), "/u/hostd/podx/c/memory.events")
-        XCTAssertEqual(try driver(legacy).joinFiles(path), ["/m", "/c", "/p", "/d", "/f"].map { "\($0)/hostd/podx/c/tasks" })
+        XCTAssertEqual(
+            try driver(legacy).joinFiles(path), ["/m", "/c", "/p", "/d", "/f"].map { "\($0)/hostd/podx/c/tasks" })
         XCTAssertEqual(try driver(legacy).oomFile(path), "/m/hostd/podx/c/memory.oom_control")
         let files = RecordedFiles()
         let both = CgroupLayout(unified: "/u", controllers: legacy.controllers)
@@ -107,7 +129,8 @@ final class CgroupDriverTests: XCTestCase {
     func testUsage() throws {
         let path = CgroupPath(components: ["hostd"])
         let v2 = RecordedFiles([
-            "/u/hostd/cpu.stat": "usage_usec 12\nuser_usec 1\n", "/u/hostd/memory.current": "100\n", "/u/hostd/pids.current": "3\n",
+            "/u/hostd/cpu.stat": "usage_usec 12\nuser_usec 1\n", "/u/hostd/memory.current": "100\n",
+            "/u/hostd/pids.current": "3\n",
             "/u/hostd/memory.stat": "anon 40\ninactive_file 30\n",
         ])
         XCTAssertEqual(
@@ -134,7 +157,9 @@ final class CgroupDriverTests: XCTestCase {
         XCTAssertEqual(program.count, 6 + 8 + 6 + 2)
         XCTAssertEqual(program.last?.code, 0x95)
         // Every jump of a rule lands on the first instruction of the next one.
-        let targets = program.enumerated().filter { $0.element.code == 0x55 }.map { $0.offset + Int($0.element.off) + 1 }
+        let targets = program.enumerated().filter { $0.element.code == 0x55 }.map {
+            $0.offset + Int($0.element.off) + 1
+        }
         XCTAssertEqual(targets, [14, 14, 14, 14, 20, 20])
         XCTAssertEqual(DeviceRule(.block, 8, nil, "rm").text, "b 8:* rm")
     }

@@ -147,12 +147,34 @@ final class ContainerLifeTests: XCTestCase {
         XCTAssertEqual(try fixture.output(id), ["hello", "over"])
     }
 
+    /// Whoever reads slowly slows the container down, and gets all of it.
+    func testASlowReaderLosesNothing() throws {
+        let id = try runningContainer(
+            "read x; head -c 1000000 /dev/zero | tr '\\0' y; echo; echo done", ["stdin": true])
+        let input = try DescriptorPair.pipe()
+        let output = try DescriptorPair.pipe()
+        let done = Outcome()
+        _ = try fixture.service.attach(
+            ["id": .string(id)], standardInput: dup(input.first.number), standardOutput: dup(output.second.number),
+            standardError: -1, completion: { done.set($0) })
+        dup2(open("/dev/null", O_RDWR | O_CLOEXEC), output.second.number)
+        Self.send(input.second, "\n")
+        usleep(200_000)  // The pipes fill up meanwhile; without the pause the case would hardly arise.
+        XCTAssertEqual(fixture.status(id)["state"].stringValue, "running")
+        let text = Self.read(output.first, until: "done\n")
+        XCTAssertEqual(text.utf8.count, 1_000_006)
+        XCTAssertEqual(fixture.finish(id)["exitCode"].integerValue, 0)
+        _ = try done.wait()
+        XCTAssertEqual(try fixture.output(id).reduce(0) { $0 + $1.utf8.count }, 1_000_004)
+    }
+
     func testTerminalOfAContainer() throws {
         let id = try runningContainer("read line; echo got $line; tty", ["stdin": true, "tty": true])
         let pair = try Self.streamSockets()
         let done = Outcome()
         let operation = try fixture.service.attach(
-            ["id": .string(id), "tty": true], standardInput: dup(pair.second.number), standardOutput: -1, standardError: -1,
+            ["id": .string(id), "tty": true], standardInput: dup(pair.second.number), standardOutput: -1,
+            standardError: -1,
             completion: { done.set($0) })
         try fixture.service.execResize(operation, width: 80, height: 24)
         Self.send(pair.first, "words\n")
@@ -172,7 +194,9 @@ final class ContainerLifeTests: XCTestCase {
         XCTAssertEqual(tags, ["F", "P", "F"])
         XCTAssertEqual(output[1].utf8.count, 16384)
         XCTAssertEqual(output[1].utf8.count + output[2].utf8.count, 20001)
-        for line in lines { XCTAssertNoThrow(try Timestamp(parsing: String(line.split(separator: " ")[0])), line.prefix(40).description) }
+        for line in lines {
+            XCTAssertNoThrow(try Timestamp(parsing: String(line.split(separator: " ")[0])), line.prefix(40).description)
+        }
     }
 
     func testLogIsReopened() throws {
@@ -183,26 +207,98 @@ final class ContainerLifeTests: XCTestCase {
         try fixture.service.reopenLog(["id": .string(id)])
         let input = try DescriptorPair.pipe()
         _ = try fixture.service.attach(
-            ["id": .string(id)], standardInput: dup(input.first.number), standardOutput: -1, standardError: -1, completion: { _ in })
+            ["id": .string(id)], standardInput: dup(input.first.number), standardOutput: -1, standardError: -1,
+            completion: { _ in })
         Self.send(input.second, "\n")
         try waitForOutput(id, "two")
         XCTAssertEqual(try fixture.output(id), ["two"])
+    }
+
+    func testAFullDiskLosesOutputButSaysHowMuch() throws {
+        let logs = "\(fixture.directory)/small"
+        try AtomicFile.makeDirectory(logs)
+        XCTAssertEqual(mount("tmpfs", logs, "tmpfs", 0, "size=64k"), 0)
+        defer { umount2(logs, Int32(MNT_DETACH)) }
+        let sandbox = try fixture.sandbox(["logDirectory": .string(logs)])
+        let id = try fixture.container(
+            sandbox,
+            "read x; i=0; while [ $i -lt 20 ]; do head -c 8000 /dev/zero | tr '\\0' z; echo; i=$((i+1)); done; echo full; read y; echo after",
+            ["stdin": true])
+        try fixture.start(id)
+        let input = try DescriptorPair.pipe()
+        let output = try DescriptorPair.pipe()
+        _ = try fixture.service.attach(
+            ["id": .string(id)], standardInput: dup(input.first.number), standardOutput: dup(output.second.number),
+            standardError: -1, completion: { _ in })
+        Self.send(input.second, "\n")
+        XCTAssertTrue(Self.read(output.first, until: "full\n").hasSuffix("full\n"))
+        for line in try fixture.output(id) {
+            let isWhole = line.utf8.count == 8000 || line.hasSuffix("could not be written") || line == "full"
+            XCTAssertTrue(isWhole, "a line is half written: \(line.prefix(100))")
+        }
+        XCTAssertEqual(truncate("\(logs)/main.log", 0), 0)
+        Self.send(input.second, "\n")
+        _ = fixture.finish(id)
+        XCTAssertEqual(try fixture.output(id).last, "after")
+        XCTAssertTrue(
+            try fixture.output(id).contains {
+                $0.hasSuffix("bytes of output were lost because the log could not be written")
+            })
+    }
+
+    func testMountPropagation() throws {
+        let shared = "\(fixture.directory)/shared"
+        try AtomicFile.makeDirectory("\(shared)/host")
+        try AtomicFile.makeDirectory("\(shared)/inside")
+        XCTAssertEqual(mount(shared, shared, nil, UInt(MS_BIND), nil), 0)
+        XCTAssertEqual(mount(nil, shared, nil, UInt(MS_SHARED), nil), 0)
+        defer { umount2(shared, Int32(MNT_DETACH)) }
+        let id = try runningContainer(
+            "sleep 100",
+            [
+                "security": ["privileged": true],
+                "mounts": [
+                    ["hostPath": .string(shared), "containerPath": "/both", "propagation": "bidirectional"],
+                    ["hostPath": .string(shared), "containerPath": "/down", "propagation": "hostToContainer"],
+                    ["hostPath": .string(shared), "containerPath": "/none"],
+                ],
+            ])
+        XCTAssertEqual(mount("fromhost", "\(shared)/host", "tmpfs", 0, nil), 0)
+        XCTAssertEqual(try fixture.exec(id, ["mount", "-t", "tmpfs", "frominside", "/both/inside"]).code, 0)
+        let seen = try fixture.exec(id, ["cat", "/proc/mounts"]).output
+        for (path, name, expected) in [
+            ("/both/host", "fromhost", true), ("/down/host", "fromhost", true), ("/none/host", "fromhost", false),
+            ("/down/inside", "frominside", true), ("/none/inside", "frominside", false),
+        ] { XCTAssertEqual(seen.contains("\(name) \(path) "), expected, path) }
+        let host = try XCTUnwrap(readSmallFile("/proc/self/mountinfo"))
+        XCTAssertTrue(host.contains("frominside"), "a bidirectional mount reaches the host")
+        umount2("\(shared)/inside", Int32(MNT_DETACH))
+        umount2("\(shared)/host", Int32(MNT_DETACH))
     }
 
     // MARK: Limits and figures
 
     func testStatsAndUpdate() throws {
         let id = try runningContainer("head -c 100000 /dev/urandom > /file; while :; do :; done")
-        try waitUntil { try stats(id)["cpuUsageNanoseconds"].integerValue ?? 0 > 10_000_000 }
+        try waitUntil {
+            let figures = try stats(id)
+            return figures["cpuUsageNanoseconds"].integerValue ?? 0 > 10_000_000
+                && figures["writableLayerBytes"].integerValue ?? 0 >= 100_000
+        }
         let figures = try stats(id)
         XCTAssertGreaterThan(figures["memoryUsageBytes"].integerValue ?? 0, 0)
         XCTAssertGreaterThanOrEqual(figures["pids"].integerValue ?? 0, 1)
-        XCTAssertGreaterThanOrEqual(figures["writableLayerBytes"].integerValue ?? 0, 100_000)
-        try fixture.service.updateContainer(["id": .string(id), "resources": ["memoryLimitBytes": .integer(64 << 20), "pidsLimit": 5]])
-        XCTAssertTrue(try fixture.exec(id, ["sh", "-c", "for i in 1 2 3 4 5 6; do sleep 1 & done; true"]).error.contains("can't fork"))
+        try fixture.service.updateContainer([
+            "id": .string(id), "resources": ["memoryLimitBytes": .integer(64 << 20), "pidsLimit": 5],
+        ])
+        XCTAssertTrue(
+            try fixture.exec(id, ["sh", "-c", "for i in 1 2 3 4 5 6; do sleep 1 & done; true"]).error.contains(
+                "can't fork"))
     }
 
-    private func stats(_ id: String) throws -> JSON { try fixture.service.containerStats(["id": .string(id)])["stats"][0] }
+    private func stats(_ id: String) throws -> JSON {
+        try fixture.service.containerStats(["id": .string(id)])["stats"][0]
+    }
 
     // MARK: Adoption
 
@@ -215,7 +311,8 @@ final class ContainerLifeTests: XCTestCase {
         XCTAssertEqual(try fixture.exec(id, ["echo", "in"]).output, "in\n")
         let input = try DescriptorPair.pipe()
         _ = try fixture.service.attach(
-            ["id": .string(id)], standardInput: dup(input.first.number), standardOutput: -1, standardError: -1, completion: { _ in })
+            ["id": .string(id)], standardInput: dup(input.first.number), standardOutput: -1, standardError: -1,
+            completion: { _ in })
         Self.send(input.second, "go\n")
         let end = fixture.finish(id)
         XCTAssertEqual(end["exitCode"].integerValue, 9)
@@ -296,7 +393,7 @@ final class ContainerLifeTests: XCTestCase {
         }
         let median = times.sorted()[times.count / 2]
         print("start → running: median \(median / 1000) µs, slowest \((times.max() ?? 0) / 1000) µs")
-        XCTAssertLessThan(median, 50_000_000)
+        XCTAssertLessThan(median, 500_000_000, "a bound for the slowest machine; script/bench has the figure")
     }
 
     // MARK: Parts
@@ -312,7 +409,9 @@ final class ContainerLifeTests: XCTestCase {
         }
 
         func wait() throws -> JSON {
-            guard latch.wait(until: monotonicNanoseconds() + 10_000_000_000) else { throw PluginError.deadlineExceeded("no completion") }
+            guard latch.wait(until: monotonicNanoseconds() + 10_000_000_000) else {
+                throw PluginError.deadlineExceeded("no completion")
+            }
             return try XCTUnwrap(result.withLock { $0 }).get()
         }
     }

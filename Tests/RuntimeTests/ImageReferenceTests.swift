@@ -26,7 +26,8 @@ final class ImageReferenceTests: XCTestCase {
 
     func testRefused() {
         let rows = [
-            "", "Busybox/UPPER/x y", "busybox:", "busybox:-x", "busybox:a b", "a//b", "/a", "a/", "a..b/c..d", "x@sha256:12",
+            "", "Busybox/UPPER/x y", "busybox:", "busybox:-x", "busybox:a b", "a//b", "/a", "a/", "a..b/c..d",
+            "x@sha256:12",
             "x@md5:\(String(repeating: "0", count: 32))", "localhost:99999/a", "-a", "a/-b", "a/___b/c", "../../etc",
             String(repeating: "a", count: 600), "a\u{0}b", "ä/b",
         ]

@@ -35,14 +35,20 @@ final class ImageStoreTests: XCTestCase {
             return ["mediaType": "application/x", "digest": .string(digest.description), "size": JSON(bytes.count)]
         }
         var descriptors: [JSON] = []
-        for layer in layers { descriptors.append(add(try compress.map { try Self.compressed(layer, $0, directory) } ?? layer)) }
+        for layer in layers {
+            descriptors.append(add(try compress.map { try Self.compressed(layer, $0, directory) } ?? layer))
+        }
         let digests = differences ?? layers.map { Digest.of($0) }
-        let configuration = add(JSON.object([
-            "architecture": .string(StagedArchive.architecture), "os": "linux",
-            "config": ["Cmd": ["run"], "Env": ["A=1", "broken"], "User": "web:staff", "ExposedPorts": ["80/tcp": [:]]],
-            "rootfs": ["type": "layers", "diff_ids": JSON(digests.map(\.description))],
-        ]).serialized())
-        var manifest = add(JSON.object(["schemaVersion": 2, "config": configuration, "layers": .array(descriptors)]).serialized())
+        let configuration = add(
+            JSON.object([
+                "architecture": .string(StagedArchive.architecture), "os": "linux",
+                "config": [
+                    "Cmd": ["run"], "Env": ["A=1", "broken"], "User": "web:staff", "ExposedPorts": ["80/tcp": [:]],
+                ],
+                "rootfs": ["type": "layers", "diff_ids": JSON(digests.map(\.description))],
+            ]).serialized())
+        var manifest = add(
+            JSON.object(["schemaVersion": 2, "config": configuration, "layers": .array(descriptors)]).serialized())
         if let reference { manifest["annotations"] = ["org.opencontainers.image.ref.name": .string(reference)] }
         blobs["oci-layout"] = Array("{}".utf8)
         blobs["index.json"] = JSON.object(["schemaVersion": 2, "manifests": [manifest]]).serialized()
@@ -132,7 +138,8 @@ final class ImageStoreTests: XCTestCase {
             XCTAssertEqual(getxattr("\(root)/\(path)", "trusted.overlay.opaque", &value, 4), 1, path)
         }
         XCTAssertEqual(lstat("\(root)/etc", &status), 0)
-        XCTAssertEqual(status.st_mode & 0o7777, 0o750, "a directory that the layer does not name looks as it does below")
+        XCTAssertEqual(
+            status.st_mode & 0o7777, 0o750, "a directory that the layer does not name looks as it does below")
         XCTAssertEqual(status.st_uid, 9)
         XCTAssertEqual(try AtomicFile.read("\(root)/etc/again"), [4, 2], "a link to a lower layer's file")
     }
@@ -145,21 +152,36 @@ final class ImageStoreTests: XCTestCase {
         let refused: [(name: String, tar: [UInt8], expected: String)] = [
             ("..", TarWriter.directory { $0.add("../x", content: [1]) }, "climbs out"),
             ("inner ..", TarWriter.directory { $0.add("a/../../x", content: [1]) }, "climbs out"),
-            ("hard link with ..", TarWriter.directory { $0.add("x", type: "1", link: "../../../etc/passwd") }, "climbs out"),
-            ("hard link to nothing", TarWriter.directory { $0.add("x", type: "1", link: "/etc/passwd") }, "does not have"),
-            ("hard link through a link", TarWriter.directory { tar in
-                tar.add("out", type: "2", link: outside)
-                tar.add("x", type: "1", link: "out/precious")
-            }, "does not have"),
-            ("file through a dangling link", TarWriter.directory { tar in
-                tar.add("out", type: "2", link: "\(directory)/outside")
-                tar.add("out/x", content: [1])
-            }, "leads nowhere"),
-            ("link loop", TarWriter.directory { tar in
-                tar.add("a", type: "2", link: "b")
-                tar.add("b", type: "2", link: "a")
-                tar.add("a/x", content: [1])
-            }, "loop"),
+            (
+                "hard link with ..", TarWriter.directory { $0.add("x", type: "1", link: "../../../etc/passwd") },
+                "climbs out"
+            ),
+            (
+                "hard link to nothing", TarWriter.directory { $0.add("x", type: "1", link: "/etc/passwd") },
+                "does not have"
+            ),
+            (
+                "hard link through a link",
+                TarWriter.directory { tar in
+                    tar.add("out", type: "2", link: outside)
+                    tar.add("x", type: "1", link: "out/precious")
+                }, "does not have"
+            ),
+            (
+                "file through a dangling link",
+                TarWriter.directory { tar in
+                    tar.add("out", type: "2", link: "\(directory)/outside")
+                    tar.add("out/x", content: [1])
+                }, "leads nowhere"
+            ),
+            (
+                "link loop",
+                TarWriter.directory { tar in
+                    tar.add("a", type: "2", link: "b")
+                    tar.add("b", type: "2", link: "a")
+                    tar.add("a/x", content: [1])
+                }, "loop"
+            ),
             ("root replaced", TarWriter.directory { $0.add("./", type: "2", link: outside) }, "root directory"),
         ]
         let store = try store()
@@ -187,8 +209,14 @@ final class ImageStoreTests: XCTestCase {
         let store = try store()
         let digest = Digest.of(tar)
         let rows: [(name: String, path: String, expected: String)] = [
-            ("wrong blob", try archive([tar], break: { $0["blobs/sha256/\(digest.hexadecimal)"] = [1, 2, 3] }), "has the digest"),
-            ("missing blob", try archive([tar], break: { $0["blobs/sha256/\(digest.hexadecimal)"] = nil }), "lacks sha256"),
+            (
+                "wrong blob", try archive([tar], break: { $0["blobs/sha256/\(digest.hexadecimal)"] = [1, 2, 3] }),
+                "has the digest"
+            ),
+            (
+                "missing blob", try archive([tar], break: { $0["blobs/sha256/\(digest.hexadecimal)"] = nil }),
+                "lacks sha256"
+            ),
             ("wrong diff id", try archive([tar], differences: [Digest.of([9])]), "its content has the digest"),
             ("no index", try archive([tar], break: { $0["index.json"] = nil }), "lacks index.json"),
             ("no layout", try archive([tar], break: { $0["oci-layout"] = nil }), "no image archive"),
@@ -204,7 +232,9 @@ final class ImageStoreTests: XCTestCase {
         }
         let whole = try AtomicFile.read(try archive([tar]))
         try AtomicFile.write(Array(whole[0..<whole.count / 2]), to: "\(directory)/half.tar", isDurable: false)
-        XCTAssertThrowsError(try load(store, "\(directory)/half.tar")) { XCTAssertTrue("\($0)".contains("truncated"), "\($0)") }
+        XCTAssertThrowsError(try load(store, "\(directory)/half.tar")) {
+            XCTAssertTrue("\($0)".contains("truncated"), "\($0)")
+        }
         XCTAssertEqual(store.list().count, 0)
     }
 
@@ -222,6 +252,22 @@ final class ImageStoreTests: XCTestCase {
             XCTAssertTrue("\(error)".contains("maximumLayerSize"), "\(error)")
         }
         XCTAssertEqual(try FileTree.names(in: store.stagingDirectory), [])
+    }
+
+    func testAFullDiskKeepsNothing() throws {
+        try RuntimeFixture.isolate()
+        try AtomicFile.makeDirectory("\(directory)/store")
+        XCTAssertEqual(mount("tmpfs", "\(directory)/store", "tmpfs", 0, "size=3m"), 0)
+        defer { umount2("\(directory)/store", Int32(MNT_DETACH)) }
+        let store = try store()
+        let noise = (0..<4_000_000).map { UInt8(truncatingIfNeeded: $0 &* 2_654_435_761 >> 13) }
+        XCTAssertThrowsError(try load(store, archive([TarWriter.directory { $0.add("big", content: noise) }]))) {
+            error in
+            XCTAssertEqual((error as? PluginError)?.code, PluginError.noSpace("").code, "\(error)")
+            XCTAssertTrue("\(error)".contains("free space"), "\(error)")
+        }
+        XCTAssertEqual(try FileTree.names(in: store.stagingDirectory), [])
+        XCTAssertNoThrow(try load(store, archive([TarWriter.directory { $0.add("small", content: [1]) }])))
     }
 
     func testCompressionsAndArchivesInArchives() throws {
@@ -242,16 +288,21 @@ final class ImageStoreTests: XCTestCase {
         let layer = TarWriter.directory { $0.add("file", content: [1]) }
         let configuration = JSON.object([
             "architecture": .string(StagedArchive.architecture), "os": "linux", "config": ["Entrypoint": ["e"]],
-            "rootfs": ["type": "layers", "diff_ids": [.string(Digest.of(layer).description), .string(Digest.of(layer).description)]],
+            "rootfs": [
+                "type": "layers",
+                "diff_ids": [.string(Digest.of(layer).description), .string(Digest.of(layer).description)],
+            ],
         ]).serialized()
         let name = "\(Digest.of(configuration).hexadecimal).json"
         let archive = TarWriter.directory { tar in
             tar.add(name, content: configuration)
             tar.add("aa/layer.tar", content: layer)
             tar.add("bb/layer.tar", type: "2", link: "../aa/layer.tar")
-            tar.add("manifest.json", content: JSON.array([
-                ["Config": .string(name), "RepoTags": ["team/app:2"], "Layers": ["aa/layer.tar", "bb/layer.tar"]],
-            ]).serialized())
+            tar.add(
+                "manifest.json",
+                content: JSON.array([
+                    ["Config": .string(name), "RepoTags": ["team/app:2"], "Layers": ["aa/layer.tar", "bb/layer.tar"]]
+                ]).serialized())
         }
         try AtomicFile.write(archive, to: "\(directory)/docker.tar", isDurable: false)
         let store = try store()
@@ -287,7 +338,8 @@ final class ImageStoreTests: XCTestCase {
         XCTAssertEqual(reopened.list().count, 0)
         XCTAssertEqual(warnings.count, 1)
         XCTAssertTrue(warnings[0].contains("Load the images again"), warnings[0])
-        XCTAssertEqual(try FileTree.names(in: store.layersDirectory).sorted(), ["0", "1"], "containers may still run on it")
+        XCTAssertEqual(
+            try FileTree.names(in: store.layersDirectory).sorted(), ["0", "1"], "containers may still run on it")
     }
 
     func testChainOfLayers() {

@@ -7,7 +7,9 @@ import XCTest
 
 /// What is decided before anything is made: commands, environments, capabilities, signals, and the helper's protocol.
 final class PlanTests: XCTestCase {
-    private func plan(_ container: JSON, _ change: (inout ImageConfiguration) -> Void = { _ in }) throws -> ContainerPlan {
+    private func plan(_ container: JSON, _ change: (inout ImageConfiguration) -> Void = { _ in }) throws
+        -> ContainerPlan
+    {
         var config = container
         config["name"] = "c"
         config["image"] = "i"
@@ -17,7 +19,8 @@ final class PlanTests: XCTestCase {
         return ContainerPlan(
             configuration: try ContainerConfiguration(config), image: image,
             sandbox: .init(configuration: pod, directory: "/s", holder: nil),
-            place: .init(directory: "/c", layersDirectory: "/l", lowerDirectories: "2:1", relativeDirectory: "../c", logPath: ""),
+            place: .init(
+                directory: "/c", layersDirectory: "/l", lowerDirectories: "2:1", relativeDirectory: "../c", logPath: ""),
             groups: .init(unifiedDirectory: nil, joinFiles: [], oomFile: nil, mounts: [], isUnified: true),
             capabilities: .standard, seccomp: nil, devices: [])
     }
@@ -33,12 +36,18 @@ final class PlanTests: XCTestCase {
                 image.entryPoint = row.entry
                 image.command = row.command
             }
-            if let expected = row.expected { XCTAssertEqual(try plan.arguments(), expected) } else { XCTAssertThrowsError(try plan.arguments()) }
+            if let expected = row.expected {
+                XCTAssertEqual(try plan.arguments(), expected)
+            } else {
+                XCTAssertThrowsError(try plan.arguments())
+            }
         }
     }
 
     func testEnvironment() throws {
-        let plan = try plan(["environment": [["name": "A", "value": "2"], ["name": "B", "value": "x=y"], ["name": "C"]]]) {
+        let plan = try plan([
+            "environment": [["name": "A", "value": "2"], ["name": "B", "value": "x=y"], ["name": "C"]]
+        ]) {
             $0.environment = ["A=1", "PATH=/p"]
         }
         XCTAssertEqual(plan.environment(), ["PATH=/p", "HOSTNAME=pod", "A=2", "B=x=y", "C="])
@@ -46,23 +55,29 @@ final class PlanTests: XCTestCase {
 
     func testCapabilities() throws {
         let rows: [(add: [String], drop: [String], expected: UInt64)] = [
-            ([], [], 0xa804_25fb), (["NET_ADMIN"], [], 0xa804_25fb | 1 << 12), (["cap_net_admin"], [], 0xa804_25fb | 1 << 12),
-            ([], ["ALL"], 0), (["CHOWN"], ["ALL"], 1), (["ALL"], [], 0x1ff_ffff_ffff), (["ALL"], ["CHOWN"], 0x1ff_ffff_fffe),
+            ([], [], 0xa804_25fb), (["NET_ADMIN"], [], 0xa804_25fb | 1 << 12),
+            (["cap_net_admin"], [], 0xa804_25fb | 1 << 12),
+            ([], ["ALL"], 0), (["CHOWN"], ["ALL"], 1), (["ALL"], [], 0x1ff_ffff_ffff),
+            (["ALL"], ["CHOWN"], 0x1ff_ffff_fffe),
             ([], ["KILL"], 0xa804_25fb & ~(1 << 5)),
         ]
         for row in rows {
-            XCTAssertEqual(try CapabilitySet(.standard, adding: row.add, dropping: row.drop).bits, row.expected, "\(row)")
+            XCTAssertEqual(
+                try CapabilitySet(.standard, adding: row.add, dropping: row.drop).bits, row.expected, "\(row)")
         }
         XCTAssertThrowsError(try CapabilitySet(.standard, adding: ["NO_SUCH"], dropping: []))
     }
 
     func testSignals() throws {
         let rows: [(text: String, expected: Int32?)] = [
-            ("", 15), ("SIGTERM", 15), ("quit", 3), ("9", 9), ("SIGRTMIN+3", 37), ("RTMAX-1", 63), ("RTMIN", 34), ("SIGNONE", nil),
+            ("", 15), ("SIGTERM", 15), ("quit", 3), ("9", 9), ("SIGRTMIN+3", 37), ("RTMAX-1", 63), ("RTMIN", 34),
+            ("SIGNONE", nil),
             ("0", nil), ("65", nil), ("RTMIN+40", nil), ("RTMIN+x", nil),
         ]
         for row in rows {
-            if let expected = row.expected { XCTAssertEqual(try StopSignal.number(row.text), expected, row.text) } else {
+            if let expected = row.expected {
+                XCTAssertEqual(try StopSignal.number(row.text), expected, row.text)
+            } else {
                 XCTAssertThrowsError(try StopSignal.number(row.text), row.text)
             }
         }
@@ -73,25 +88,35 @@ final class PlanTests: XCTestCase {
             [:], ["name": "c"], ["name": "c", "image": "i", "mounts": [["containerPath": "/a"]]],
             ["name": "c", "image": "i", "mounts": [["containerPath": "/../a", "hostPath": "/x"]]],
             ["name": "c", "image": "i", "mounts": [["containerPath": "/a", "hostPath": "/x", "propagation": "odd"]]],
-            ["name": "c", "image": "i", "command": ["a\u{0}b"]], ["name": "c", "image": "i", "security": ["runAsUser": -1]],
+            ["name": "c", "image": "i", "command": ["a\u{0}b"]],
+            ["name": "c", "image": "i", "security": ["runAsUser": -1]],
             ["name": "c", "image": "i", "security": ["seccomp": ["type": "Odd"]]],
             ["name": "c", "image": "i", "security": ["seccomp": ["type": "Localhost", "path": "relative"]]],
             ["name": "c", "image": "i", "devices": [["hostPath": "/dev/x", "permissions": "q"]]],
             ["name": "c", "image": "i", "edits": [["hooks": [["hookName": "createContainer"]]]]],
         ]
         for row in rows { XCTAssertThrowsError(try ContainerConfiguration(row), "\(row)") }
-        for row: JSON in [[:], ["podUID": "../x"], ["podUID": "u", "sysctls": ["net..x": "1"]], ["podUID": "u", "sysctls": ["vm.swappiness": "1"]]] {
+        for row: JSON in [
+            [:], ["podUID": "../x"], ["podUID": "u", "sysctls": ["net..x": "1"]],
+            ["podUID": "u", "sysctls": ["vm.swappiness": "1"]],
+        ] {
             XCTAssertThrowsError(try SandboxConfiguration(row), "\(row)")
         }
     }
 
     func testDeviceEdits() throws {
-        let configuration = try ContainerConfiguration(["name": "c", "image": "i", "edits": [[
-            "env": ["GPU=0"], "deviceNodes": [["path": "/dev/gpu", "hostPath": "/dev/null"]],
-            "mounts": [["hostPath": "/lib/x", "containerPath": "/lib/x", "options": ["ro", "rbind"]]],
-        ]]])
+        let configuration = try ContainerConfiguration([
+            "name": "c", "image": "i",
+            "edits": [
+                [
+                    "env": ["GPU=0"], "deviceNodes": [["path": "/dev/gpu", "hostPath": "/dev/null"]],
+                    "mounts": [["hostPath": "/lib/x", "containerPath": "/lib/x", "options": ["ro", "rbind"]]],
+                ]
+            ],
+        ])
         XCTAssertEqual(configuration.environment, ["GPU=0"])
-        XCTAssertEqual(configuration.devices, [.init(containerPath: "/dev/gpu", hostPath: "/dev/null", permissions: "rwm")])
+        XCTAssertEqual(
+            configuration.devices, [.init(containerPath: "/dev/gpu", hostPath: "/dev/null", permissions: "rwm")])
         XCTAssertEqual(configuration.mounts, [.init(containerPath: "/lib/x", hostPath: "/lib/x", isReadOnly: true)])
     }
 
@@ -99,11 +124,14 @@ final class PlanTests: XCTestCase {
 
     /// The numbers of protocol.h and those of Swift are the same, in number and in order.
     func testProtocolAgrees() throws {
-        let header = String(decoding: try AtomicFile.read("\(RuntimeFixture.root)/Sources/ContainerInit/protocol.h"), as: UTF8.self)
+        let header = String(
+            decoding: try AtomicFile.read("\(RuntimeFixture.root)/Sources/ContainerInit/protocol.h"), as: UTF8.self)
         func constants(_ prefix: String) -> [(name: String, number: UInt32)] {
             header.split(separator: "\n").compactMap { line in
                 let words = line.split(whereSeparator: { $0 == " " || $0 == "," })
-                guard words.count > 2, words[0].hasPrefix(prefix), words[1] == "=", let number = UInt32(words[2]) else { return nil }
+                guard words.count > 2, words[0].hasPrefix(prefix), words[1] == "=", let number = UInt32(words[2]) else {
+                    return nil
+                }
                 return (words[0].dropFirst(prefix.count).lowercased().filter { $0 != "_" }, number)
             }
         }
@@ -119,8 +147,10 @@ final class PlanTests: XCTestCase {
         var configuration = InitConfiguration()
         configuration.add(.logPath, "ab")
         configuration.add(.bind, [5], ["x", "y"])
-        XCTAssertEqual(configuration.bytes, [2, 0, 0, 0, 2, 0, 0, 0, 0x61, 0x62, 0]
-            + [8, 0, 0, 0, 12, 0, 0, 0, 5, 0, 0, 0, 0, 0, 0, 0, 0x78, 0, 0x79, 0, 0])
+        XCTAssertEqual(
+            configuration.bytes,
+            [2, 0, 0, 0, 2, 0, 0, 0, 0x61, 0x62, 0]
+                + [8, 0, 0, 0, 12, 0, 0, 0, 5, 0, 0, 0, 0, 0, 0, 0, 0x78, 0, 0x79, 0, 0])
     }
 
     func testProcessIdentity() {
@@ -151,9 +181,14 @@ final class PlanTests: XCTestCase {
     func testSeccompTableNamesEachCallOnce() {
         let calls = SeccompTable.always.split(separator: " ")
         XCTAssertEqual(Set(calls).count, calls.count)
-        for guarded in ["mount", "bpf", "clone", "unshare", "reboot", "init_module", "kexec_load", "add_key", "keyctl", "io_uring_setup", "userfaultfd", "open_by_handle_at"] {
+        for guarded in [
+            "mount", "bpf", "clone", "unshare", "reboot", "init_module", "kexec_load", "add_key", "keyctl",
+            "io_uring_setup", "userfaultfd", "open_by_handle_at",
+        ] {
             XCTAssertFalse(calls.contains(Substring(guarded)), guarded)
         }
-        for entry in SeccompTable.withCapability { XCTAssertTrue(CapabilitySet.names.contains(entry.capability), entry.capability) }
+        for entry in SeccompTable.withCapability {
+            XCTAssertTrue(CapabilitySet.names.contains(entry.capability), entry.capability)
+        }
     }
 }

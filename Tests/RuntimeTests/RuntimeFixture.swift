@@ -87,12 +87,15 @@ final class RuntimeFixture {
     func finish(_ id: String, file: StaticString = #filePath, line: UInt = #line) -> JSON {
         let container = service.state.withLock { $0.containers[id] }
         XCTAssertEqual(
-            container?.ended.wait(until: monotonicNanoseconds() + 10_000_000_000), true, "still running", file: file, line: line)
+            container?.ended.wait(until: monotonicNanoseconds() + 10_000_000_000), true, "still running", file: file,
+            line: line)
         return status(id)
     }
 
     /// Runs a shell command in a container of its own and returns its end and its output, one line per log line.
-    func run(_ script: String, pod: JSONObject = [:], _ changes: JSONObject = [:]) throws -> (status: JSON, output: [String]) {
+    func run(_ script: String, pod: JSONObject = [:], _ changes: JSONObject = [:]) throws -> (
+        status: JSON, output: [String]
+    ) {
         let sandbox = try sandbox(pod)
         let id = try container(sandbox, script, changes)
         try start(id)
@@ -112,7 +115,9 @@ final class RuntimeFixture {
             .map { $0.dropFirst(3).joined(separator: " ") }
     }
 
-    func exec(_ id: String, _ command: [String], _ changes: JSONObject = [:]) throws -> (code: Int64, output: String, error: String) {
+    func exec(_ id: String, _ command: [String], _ changes: JSONObject = [:]) throws -> (
+        code: Int64, output: String, error: String
+    ) {
         var request: JSON = ["id": .string(id), "command": JSON(command)]
         for (key, value) in changes { request[key] = value }
         let answer = try service.execSync(request, deadline: 0)
@@ -133,7 +138,7 @@ final class RuntimeFixture {
     }
 
     /// Mounts and interfaces of the test belong to it alone and go with its process.
-    private static func isolate() throws {
+    static func isolate() throws {
         if isIsolated { return }
         let flags: Int32 = 0x0002_0000 | 0x4000_0000  // CLONE_NEWNS | CLONE_NEWNET
         guard runtime_unshare(flags) == 0, mount(nil, "/", nil, UInt(MS_REC) | UInt(MS_PRIVATE), nil) == 0 else {

@@ -34,7 +34,9 @@ final class TarReaderTests: XCTestCase {
             tar.add("name", content: [], prefix: "some/prefix")
         }
         let found = try read(bytes)
-        XCTAssertEqual(found.map(\.entry.kind), [.directory, .file, .symbolicLink, .hardLink, .characterDevice, .blockDevice, .pipe, .directory, .file])
+        XCTAssertEqual(
+            found.map(\.entry.kind),
+            [.directory, .file, .symbolicLink, .hardLink, .characterDevice, .blockDevice, .pipe, .directory, .file])
         XCTAssertEqual(found[1].content, Array("hello".utf8))
         XCTAssertEqual(found[1].entry.mode, 0o4755)
         XCTAssertEqual([found[1].entry.user, found[1].entry.group], [12, 34])
@@ -49,7 +51,8 @@ final class TarReaderTests: XCTestCase {
         let bytes = TarWriter.directory { tar in
             tar.addExtended([("mtime", "7.25"), ("uid", "4000000000")], type: "g")
             tar.addExtended([
-                ("path", long), ("SCHILY.xattr.user.a", "v"), ("gid", "3"), ("size", "3"), ("comment", "ignored"), ("mtime", "8.5"),
+                ("path", long), ("SCHILY.xattr.user.a", "v"), ("gid", "3"), ("size", "3"), ("comment", "ignored"),
+                ("mtime", "8.5"),
             ])
             tar.add("short", content: [1, 2, 3])
             tar.add("second")
@@ -73,7 +76,8 @@ final class TarReaderTests: XCTestCase {
 
     func testNumbers() throws {
         let rows: [(field: [UInt8], expected: Int64?)] = [
-            (Array("0000644\u{0}".utf8), 0o644), (Array("   644 \u{0}".utf8), 0o644), (Array("\u{0}\u{0}\u{0}\u{0}".utf8), 0),
+            (Array("0000644\u{0}".utf8), 0o644), (Array("   644 \u{0}".utf8), 0o644),
+            (Array("\u{0}\u{0}\u{0}\u{0}".utf8), 0),
             ([0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0], 256), ([0xff, 0xff, 0xff, 0xff], -1),
             ([0x80, 0, 0, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff], Int64.max),
             ([0x80, 0, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff], nil),
@@ -106,7 +110,8 @@ final class TarReaderTests: XCTestCase {
         hugeName.add("n", type: "L", content: [UInt8](repeating: 0x61, count: 5000))
         hugeName.add("x")
         let rows: [(name: String, bytes: [UInt8])] = [
-            ("no tar at all", Array(repeating: 0x41, count: 1024)), ("sparse", sparse.bytes), ("bad record", badRecord.bytes),
+            ("no tar at all", Array(repeating: 0x41, count: 1024)), ("sparse", sparse.bytes),
+            ("bad record", badRecord.bytes),
             ("huge header", hugeHeader.bytes), ("negative size", negative.bytes), ("unknown type", unknown.bytes),
             ("huge name", hugeName.bytes),
         ]

@@ -6,7 +6,8 @@ struct TarWriter {
 
     mutating func add(
         _ path: String, type: Character = "0", content: [UInt8] = [], mode: UInt32 = 0o644, link: String = "",
-        user: UInt32 = 0, group: UInt32 = 0, modified: Int64 = 1, major: UInt32 = 0, minor: UInt32 = 0, size: Int64? = nil,
+        user: UInt32 = 0, group: UInt32 = 0, modified: Int64 = 1, major: UInt32 = 0, minor: UInt32 = 0,
+        size: Int64? = nil,
         prefix: String = ""
     ) {
         var header = [UInt8](repeating: 0, count: 512)

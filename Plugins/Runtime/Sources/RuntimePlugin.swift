@@ -51,7 +51,8 @@ public final class RuntimePlugin: Plugin {
     public func activate() throws {
         guard let options = options.withLock({ $0 }) else { throw PluginError.wrongState("runtime was not configured") }
         let host = host
-        let service = try RuntimeService(options, layout: try CgroupLayout.ofThisMachine()) { isWarning, message, fields in
+        let service = try RuntimeService(options, layout: try CgroupLayout.ofThisMachine()) {
+            isWarning, message, fields in
             if isWarning { host.log.warning(message, fields) } else { host.log.info(message, fields) }
         }
         provider.current.withLock { $0 = service }
@@ -65,5 +66,7 @@ public final class RuntimePlugin: Plugin {
         service?.close()
     }
 
-    public func interface(_ id: String) -> UnsafePointer<hostd_interface>? { id == HOSTD_RUNTIME_1 ? table.pointer : nil }
+    public func interface(_ id: String) -> UnsafePointer<hostd_interface>? {
+        id == HOSTD_RUNTIME_1 ? table.pointer : nil
+    }
 }

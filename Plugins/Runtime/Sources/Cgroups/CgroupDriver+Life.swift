@@ -73,7 +73,9 @@ extension CgroupDriver {
     /// Frozen processes cannot fork away from the list of those to kill; the signal takes effect when they thaw.
     private func killOneByOne(_ path: CgroupPath) throws(PluginError) {
         let freezer = layout.controllers["freezer"].map { "\($0)/\(path.text)" }.flatMap { files.exists($0) ? $0 : nil }
-        guard let directory = freezer ?? unifiedDirectory(path) ?? layout.controllers["pids"].map({ "\($0)/\(path.text)" })
+        guard
+            let directory = freezer ?? unifiedDirectory(path)
+                ?? layout.controllers["pids"].map({ "\($0)/\(path.text)" })
         else { return }
         if let freezer { try files.write("\(freezer)/freezer.state", "FROZEN") }
         for process in try processes(below: directory) { kill(process, SIGKILL) }
@@ -106,7 +108,8 @@ extension CgroupDriver {
             if try files.removeDirectory(directory) { return }
             if attempt > 0 { usleep(attempt < 20 ? 500 : 10_000) }
         }
-        throw .unavailable("the cgroup \(directory) still has processes: they ignore SIGKILL, as one in a hung file system does")
+        throw .unavailable(
+            "the cgroup \(directory) still has processes: they ignore SIGKILL, as one in a hung file system does")
     }
 
     /// Names of the pods that have a cgroup, in whatever hierarchy.

@@ -32,7 +32,8 @@ final class CgroupDriver: Sendable {
     /// v1 controllers that every container joins. With a v2 mount beside, CPU time is read, processes are killed and
     /// devices are guarded there.
     var joinedControllers: [String] {
-        let wanted = layout.unified == nil
+        let wanted =
+            layout.unified == nil
             ? ["memory", "cpu", "cpuacct", "pids", "devices", "freezer"] : ["memory", "cpu", "pids"]
         return wanted.filter { layout.controllers[$0] != nil }
     }
@@ -77,12 +78,15 @@ final class CgroupDriver: Sendable {
     }
 
     private func enableControllers(_ unified: String) throws(PluginError) {
-        let available = Set((try files.read("\(unified)/cgroup.controllers") ?? "").split(whereSeparator: \.isWhitespace).map(String.init))
+        let available = Set(
+            (try files.read("\(unified)/cgroup.controllers") ?? "").split(whereSeparator: \.isWhitespace).map(
+                String.init))
         let wanted = ["cpu", "memory", "pids", "cpuset", "hugetlb", "io"].filter(available.contains)
         guard wanted.contains("memory"), wanted.contains("pids") else {
             throw .unavailable(
                 "the cgroup controllers memory and pids are not available at \(unified) (there are: "
-                    + "\(available.sorted().joined(separator: ", "))): enable them in the kernel's command line or in the parent")
+                    + "\(available.sorted().joined(separator: ", "))): enable them in the kernel's command line or in the parent"
+            )
         }
         delegated.withLock { $0 = wanted }
         var directory = unified
@@ -96,7 +100,9 @@ final class CgroupDriver: Sendable {
     }
 
     private func enable(_ controllers: [String], in directory: String) throws(PluginError) {
-        let present = (try files.read("\(directory)/cgroup.subtree_control") ?? "").split(whereSeparator: \.isWhitespace).map(String.init)
+        let present = (try files.read("\(directory)/cgroup.subtree_control") ?? "").split(
+            whereSeparator: \.isWhitespace
+        ).map(String.init)
         let missing = controllers.filter { !present.contains($0) }
         if missing.isEmpty { return }
         try files.write("\(directory)/cgroup.subtree_control", missing.map { "+\($0)" }.joined(separator: " "))

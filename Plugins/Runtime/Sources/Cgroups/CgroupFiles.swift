@@ -35,7 +35,8 @@ struct KernelCgroupFiles: CgroupFiles {
         if descriptor < 0 { throw .system("open", path, errno: errno) }
         defer { close(descriptor) }
         var text = text
-        let (written, code) = text.withUTF8 { bytes in (Glibc.write(descriptor, bytes.baseAddress, bytes.count), errno) }
+        let (written, code) = text.withUTF8 { bytes in (Glibc.write(descriptor, bytes.baseAddress, bytes.count), errno)
+        }
         if written < 0 { throw .system("write \"\(text)\" to", path, errno: code) }
     }
 

@@ -35,7 +35,8 @@ struct DeviceRule: Sendable, Hashable {
         DeviceRule(.character, nil, nil, "m"), DeviceRule(.block, nil, nil, "m"),
         DeviceRule(.character, 1, 3, "rwm"), DeviceRule(.character, 1, 5, "rwm"), DeviceRule(.character, 1, 7, "rwm"),
         DeviceRule(.character, 1, 8, "rwm"), DeviceRule(.character, 1, 9, "rwm"), DeviceRule(.character, 5, 0, "rwm"),
-        DeviceRule(.character, 5, 1, "rwm"), DeviceRule(.character, 5, 2, "rwm"), DeviceRule(.character, 136, nil, "rwm"),
+        DeviceRule(.character, 5, 1, "rwm"), DeviceRule(.character, 5, 2, "rwm"),
+        DeviceRule(.character, 136, nil, "rwm"),
     ]
 }
 
@@ -54,9 +55,12 @@ enum DeviceFilter {
     static func instructions(_ rules: [DeviceRule]) -> [bpf_insn] {
         // r2 = type, r3 = access, r4 = major, r5 = minor; r1 is the context, free after the loads.
         var program = [
-            instruction(load32, destination: 2, source: 1, offset: 0), instruction(moveRegister, destination: 3, source: 2),
-            instruction(andImmediate, destination: 2, immediate: 0xffff), instruction(shiftRight, destination: 3, immediate: 16),
-            instruction(load32, destination: 4, source: 1, offset: 4), instruction(load32, destination: 5, source: 1, offset: 8),
+            instruction(load32, destination: 2, source: 1, offset: 0),
+            instruction(moveRegister, destination: 3, source: 2),
+            instruction(andImmediate, destination: 2, immediate: 0xffff),
+            instruction(shiftRight, destination: 3, immediate: 16),
+            instruction(load32, destination: 4, source: 1, offset: 4),
+            instruction(load32, destination: 5, source: 1, offset: 8),
         ]
         for rule in rules { program += check(rule) }
         program.append(instruction(moveImmediate, destination: 0, immediate: refuse))
@@ -84,8 +88,10 @@ enum DeviceFilter {
         for test in tests {
             body += test.before
             remaining -= test.before.count + 1
-            body.append(instruction(
-                jumpNotEqual, destination: test.register, offset: Int16(remaining), immediate: Int32(bitPattern: test.value)))
+            body.append(
+                instruction(
+                    jumpNotEqual, destination: test.register, offset: Int16(remaining),
+                    immediate: Int32(bitPattern: test.value)))
         }
         return body + end
     }

@@ -43,7 +43,9 @@ struct Resources: Sendable, Equatable {
             && left.memoryLimitBytes == right.memoryLimitBytes && left.cpusetCPUs == right.cpusetCPUs
             && left.cpusetMemoryNodes == right.cpusetMemoryNodes && left.pidsLimit == right.pidsLimit
             && left.oomScoreAdjust == right.oomScoreAdjust
-            && left.hugepageLimits.elementsEqual(right.hugepageLimits) { $0.pageSize == $1.pageSize && $0.limit == $1.limit }
+            && left.hugepageLimits.elementsEqual(right.hugepageLimits) {
+                $0.pageSize == $1.pageSize && $0.limit == $1.limit
+            }
     }
 
     /// The controllers in v1 that these limits need beyond those every container joins.
@@ -57,7 +59,8 @@ struct Resources: Sendable, Equatable {
         return 1 + (bounded - 2) * 9_999 / 262_142
     }
 
-    private static func integer(_ json: JSON, _ name: String, _ range: ClosedRange<Int64>) throws(PluginError) -> Int64? {
+    private static func integer(_ json: JSON, _ name: String, _ range: ClosedRange<Int64>) throws(PluginError) -> Int64?
+    {
         guard json[name].exists else { return nil }
         guard let value = json[name].integerValue, range.contains(value) else {
             throw .invalid("resources.\(name) must be a whole number from \(range.lowerBound) to \(range.upperBound)")

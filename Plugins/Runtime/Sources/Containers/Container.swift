@@ -72,7 +72,8 @@ final class Container: Sendable {
             "image": .string(configuration.image), "imageID": .string(image.description),
             "labels": configuration.labels.exists ? configuration.labels : [:],
             "annotations": configuration.annotations.exists ? configuration.annotations : [:],
-            "logPath": .string(logPath), "mounts": configurationJSON["mounts"].exists ? configurationJSON["mounts"] : [],
+            "logPath": .string(logPath),
+            "mounts": configurationJSON["mounts"].exists ? configurationJSON["mounts"] : [],
         ]
         state.withLock { state in
             json["state"] = .string(state.name)
@@ -100,7 +101,8 @@ final class Container: Sendable {
     /// - Throws: WRONG_STATE naming the state.
     func requireRunning() throws(PluginError) -> ContainerState.Running {
         guard let running else {
-            throw .wrongState("container \(configuration.name) (\(id)) is not running, it is \(state.withLock { $0.name })")
+            throw .wrongState(
+                "container \(configuration.name) (\(id)) is not running, it is \(state.withLock { $0.name })")
         }
         return running
     }
@@ -120,7 +122,9 @@ final class Container: Sendable {
             pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { connect(connection.number, $0, size) }
         }
         if result != 0 {
-            if errno == ENOENT || errno == ECONNREFUSED { throw .wrongState("container \(configuration.name) (\(id)) is not running") }
+            if errno == ENOENT || errno == ECONNREFUSED {
+                throw .wrongState("container \(configuration.name) (\(id)) is not running")
+            }
             throw .system("reach", "the monitor of container \(configuration.name)", errno: errno)
         }
         var timeout = timeval(tv_sec: 5, tv_usec: 0)

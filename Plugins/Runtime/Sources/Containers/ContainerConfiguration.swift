@@ -40,9 +40,13 @@ struct ContainerConfiguration: Sendable {
     var stopSignal: String
 
     init(_ json: JSON) throws(PluginError) {
-        guard let name = json["name"].stringValue, !name.isEmpty else { throw .invalid("config.name of the container is missing") }
+        guard let name = json["name"].stringValue, !name.isEmpty else {
+            throw .invalid("config.name of the container is missing")
+        }
         self.name = name
-        guard let image = json["image"].stringValue, !image.isEmpty else { throw .invalid("container \(name) names no image") }
+        guard let image = json["image"].stringValue, !image.isEmpty else {
+            throw .invalid("container \(name) names no image")
+        }
         self.image = image
         attempt = json["attempt"].integerValue ?? 0
         command = json["command"].arrayValue.compactMap(\.stringValue)
@@ -80,7 +84,8 @@ struct ContainerConfiguration: Sendable {
         case "hostToContainer": mount.propagation = .hostToContainer
         case "bidirectional": mount.propagation = .bidirectional
         case let other?:
-            throw .invalid("container \(name): mount propagation \"\(other)\" is not private, hostToContainer or bidirectional")
+            throw .invalid(
+                "container \(name): mount propagation \"\(other)\" is not private, hostToContainer or bidirectional")
         }
         return mount
     }
@@ -112,17 +117,20 @@ struct ContainerConfiguration: Sendable {
         environment += edit["env"].arrayValue.compactMap(\.stringValue).filter { $0.contains("=") }
         for node in edit["deviceNodes"].arrayValue {
             let inside = try Self.path(node["path"], "edits.deviceNodes.path", name)
-            devices.append(Device(
-                containerPath: inside, hostPath: node["hostPath"].stringValue ?? inside,
-                permissions: node["permissions"].stringValue ?? "rwm"))
+            devices.append(
+                Device(
+                    containerPath: inside, hostPath: node["hostPath"].stringValue ?? inside,
+                    permissions: node["permissions"].stringValue ?? "rwm"))
         }
         for mount in edit["mounts"].arrayValue {
             let options = mount["options"].arrayValue.compactMap(\.stringValue)
-            mounts.append(Mount(
-                containerPath: try Self.path(mount["containerPath"], "edits.mounts.containerPath", name),
-                hostPath: try Self.path(mount["hostPath"], "edits.mounts.hostPath", name),
-                isReadOnly: options.contains("ro"),
-                propagation: options.contains("rslave") || options.contains("slave") ? .hostToContainer : .isolated))
+            mounts.append(
+                Mount(
+                    containerPath: try Self.path(mount["containerPath"], "edits.mounts.containerPath", name),
+                    hostPath: try Self.path(mount["hostPath"], "edits.mounts.hostPath", name),
+                    isReadOnly: options.contains("ro"),
+                    propagation: options.contains("rslave") || options.contains("slave") ? .hostToContainer : .isolated)
+            )
         }
         if !edit["hooks"].isEmpty {
             throw .notSupported("container \(name): the device's CDI edits ask for hooks, which hostd does not run")
@@ -161,8 +169,12 @@ struct SecurityConfiguration: Sendable {
         runAsUser = try Self.identifier(json, "runAsUser")
         runAsGroup = try Self.identifier(json, "runAsGroup")
         runAsUsername = json["runAsUsername"].stringValue
-        supplementalGroups = json["supplementalGroups"].arrayValue.compactMap { $0.integerValue.flatMap { UInt64(exactly: $0) } }
-        guard supplementalGroups.count <= 60 else { throw .invalid("security.supplementalGroups may list at most 60 groups") }
+        supplementalGroups = json["supplementalGroups"].arrayValue.compactMap {
+            $0.integerValue.flatMap { UInt64(exactly: $0) }
+        }
+        guard supplementalGroups.count <= 60 else {
+            throw .invalid("security.supplementalGroups may list at most 60 groups")
+        }
         hasReadOnlyRoot = json["readOnlyRootFilesystem"].boolValue ?? false
         noNewPrivileges = json["noNewPrivileges"].boolValue ?? false
         mustNotBeRoot = json["runAsNonRoot"].boolValue ?? false
@@ -177,7 +189,8 @@ struct SecurityConfiguration: Sendable {
                 throw .invalid("security.seccomp of the type Localhost needs an absolute path")
             }
             seccomp = .localhost(path)
-        case let other?: throw .invalid("security.seccomp.type \"\(other)\" is not RuntimeDefault, Unconfined or Localhost")
+        case let other?:
+            throw .invalid("security.seccomp.type \"\(other)\" is not RuntimeDefault, Unconfined or Localhost")
         }
         maskedPaths = isPrivileged ? [] : Self.paths(json["maskedPaths"], Self.standardMaskedPaths)
         readOnlyPaths = isPrivileged ? [] : Self.paths(json["readonlyPaths"], Self.standardReadOnlyPaths)

@@ -55,7 +55,8 @@ struct ContainerPlan {
             arguments = image.entryPoint + (configuration.arguments.isEmpty ? image.command : configuration.arguments)
         }
         guard !arguments.isEmpty else {
-            throw .invalid("container \(configuration.name): neither it nor its image \(configuration.image) names a command")
+            throw .invalid(
+                "container \(configuration.name): neither it nor its image \(configuration.image) names a command")
         }
         return arguments
     }
@@ -161,13 +162,18 @@ struct ContainerPlan {
         for path in configuration.security.maskedPaths { result.add(.maskedPath, path) }
     }
 
-    private static func depth(_ mount: ContainerConfiguration.Mount) -> Int { mount.containerPath.split(separator: "/").count }
+    private static func depth(_ mount: ContainerConfiguration.Mount) -> Int {
+        mount.containerPath.split(separator: "/").count
+    }
 
     private func addDevices(_ result: inout InitConfiguration) {
         for device in DeviceNode.standard + devices {
             result.add(
                 .device,
-                [UInt64(device.mode), UInt64(device.major), UInt64(device.minor), UInt64(device.user), UInt64(device.group)],
+                [
+                    UInt64(device.mode), UInt64(device.major), UInt64(device.minor), UInt64(device.user),
+                    UInt64(device.group),
+                ],
                 [device.path])
         }
         for link in DeviceNode.standardLinks { result.add(.symbolicLink, [], [link.content, link.path]) }

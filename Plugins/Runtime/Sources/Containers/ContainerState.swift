@@ -110,7 +110,8 @@ func nanosecondsNow() -> Int64 {
 /// RFC 3339 with nanoseconds; "" for 0.
 func formatNanoseconds(_ nanoseconds: Int64) -> String {
     if nanoseconds == 0 { return "" }
-    return Timestamp(seconds: nanoseconds / 1_000_000_000, nanoseconds: Int32(nanoseconds % 1_000_000_000)).formatted(fraction: .nano)
+    return Timestamp(seconds: nanoseconds / 1_000_000_000, nanoseconds: Int32(nanoseconds % 1_000_000_000)).formatted(
+        fraction: .nano)
 }
 
 func parseNanoseconds(_ text: String) -> Int64 {

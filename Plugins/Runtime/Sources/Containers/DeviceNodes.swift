@@ -48,7 +48,9 @@ struct DeviceNode: Sendable, Equatable {
     private static func below(_ directory: String, as inside: String) throws(PluginError) -> [DeviceNode] {
         var nodes: [DeviceNode] = []
         for name in try FileTree.names(in: directory) {
-            if directory == "/dev", ["pts", "shm", "mqueue", "fd", ".lxc", ".udev", "hugepages"].contains(name) { continue }
+            if directory == "/dev", ["pts", "shm", "mqueue", "fd", ".lxc", ".udev", "hugepages"].contains(name) {
+                continue
+            }
             var status = stat()
             guard lstat("\(directory)/\(name)", &status) == 0 else { continue }
             switch status.st_mode & S_IFMT {

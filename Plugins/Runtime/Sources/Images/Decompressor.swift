@@ -12,7 +12,9 @@ enum Decompressor {
         case let head where head.count == 4 && head[1...] == [0x2a, 0x4d, 0x18] && head[0] & 0xf0 == 0x50:
             return try ZstdSource(peeked, name: name)
         case let head where head.starts(with: [0x42, 0x5a, 0x68]) || head.starts(with: [0xfd, 0x37, 0x7a, 0x58]):
-            throw .invalid("\(name) is compressed with bzip2 or xz; hostd reads tar, gzip and zstd: compress it again with one of these")
+            throw .invalid(
+                "\(name) is compressed with bzip2 or xz; hostd reads tar, gzip and zstd: compress it again with one of these"
+            )
         default: return peeked
         }
     }
@@ -60,7 +62,8 @@ private final class GzipSource: ByteSource {
         self.name = name
         stream.initialize(to: z_stream())
         let windowBitsWithGzipHeader: Int32 = 15 + 16
-        guard inflateInit2_(stream, windowBitsWithGzipHeader, ZLIB_VERSION, Int32(MemoryLayout<z_stream>.size)) == Z_OK else {
+        guard inflateInit2_(stream, windowBitsWithGzipHeader, ZLIB_VERSION, Int32(MemoryLayout<z_stream>.size)) == Z_OK
+        else {
             throw .exhausted("no memory to decompress \(name)")
         }
     }

@@ -14,7 +14,9 @@ struct Digest: Sendable, Hashable, CustomStringConvertible {
         let digits = text.dropFirst(7)
         guard text.hasPrefix("sha256:"), digits.utf8.count == 64,
             digits.utf8.allSatisfy({ (48...57).contains($0) || (97...102).contains($0) })
-        else { throw .invalid("\"\(text)\" is not a digest that hostd knows: sha256: and 64 lower-case hexadecimal digits") }
+        else {
+            throw .invalid("\"\(text)\" is not a digest that hostd knows: sha256: and 64 lower-case hexadecimal digits")
+        }
         hexadecimal = String(digits)
     }
 

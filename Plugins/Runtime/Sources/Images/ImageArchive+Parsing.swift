@@ -79,7 +79,9 @@ extension StagedArchive {
         var images: [ArchivedImage] = []
         for entry in manifest.arrayValue {
             var references: [ImageReference] = []
-            for tag in entry["RepoTags"].arrayValue { references.append(try ImageReference(parsing: tag.stringValue ?? "")) }
+            for tag in entry["RepoTags"].arrayValue {
+                references.append(try ImageReference(parsing: tag.stringValue ?? ""))
+            }
             let configurationName = entry["Config"].stringValue ?? ""
             let name = references.first?.description ?? configurationName
             guard let configuration = self[configurationName] else {
@@ -87,11 +89,14 @@ extension StagedArchive {
             }
             let claimed = configurationName.split(separator: "/").last.map { $0.prefix { $0 != "." } } ?? ""
             if claimed.utf8.count == 64, claimed != configuration.digest.hexadecimal {
-                throw .invalid("the image archive is damaged: \(configurationName) has the digest \(configuration.digest)")
+                throw .invalid(
+                    "the image archive is damaged: \(configurationName) has the digest \(configuration.digest)")
             }
             var files: [File] = []
             for layer in entry["Layers"].arrayValue.compactMap(\.stringValue) {
-                guard let file = self[layer] else { throw .invalid("the image archive lacks \(layer), a layer of \(name)") }
+                guard let file = self[layer] else {
+                    throw .invalid("the image archive lacks \(layer), a layer of \(name)")
+                }
                 files.append(file)
             }
             images.append(try assemble(name, configuration, files, nil, references))
@@ -104,15 +109,19 @@ extension StagedArchive {
         _ name: String, _ file: File, _ layers: [File], _ manifest: Digest?, _ references: [ImageReference]
     ) throws(PluginError) -> ArchivedImage {
         let bytes = try AtomicFile.read(file.path, limit: 8 << 20)
-        let configuration = try ImageConfiguration(parsing: try Self.json(file, "the configuration of \(name)"), name: name)
+        let configuration = try ImageConfiguration(
+            parsing: try Self.json(file, "the configuration of \(name)"), name: name)
         if !configuration.architecture.isEmpty, configuration.architecture != Self.architecture {
             throw .invalid("\(name) is made for \(configuration.architecture), this machine is \(Self.architecture)")
         }
         guard layers.count == configuration.differences.count else {
             throw .invalid(
-                "\(name) is damaged: its manifest has \(layers.count) layers, its configuration \(configuration.differences.count)")
+                "\(name) is damaged: its manifest has \(layers.count) layers, its configuration \(configuration.differences.count)"
+            )
         }
-        guard layers.count <= 400 else { throw .invalid("\(name) has \(layers.count) layers; overlayfs stacks at most 400 here") }
+        guard layers.count <= 400 else {
+            throw .invalid("\(name) has \(layers.count) layers; overlayfs stacks at most 400 here")
+        }
         return ArchivedImage(
             references: references, manifestDigest: manifest, configurationBytes: bytes, configuration: configuration,
             layers: zip(layers, configuration.differences).map { ArchivedImage.Layer(file: $0, difference: $1) })

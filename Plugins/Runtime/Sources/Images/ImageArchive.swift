@@ -31,7 +31,9 @@ struct StagedArchive {
             switch entry.kind {
             case .file:
                 total += entry.size
-                if total > limit { throw .exhausted("\(name) is larger than \(limit) bytes, the option maximumArchiveSize") }
+                if total > limit {
+                    throw .exhausted("\(name) is larger than \(limit) bytes, the option maximumArchiveSize")
+                }
                 files[path] = try Self.stage(entry, reader, to: "\(directory)/\(count)", buffer)
             case .symbolicLink: links[path] = Self.resolve(String(decoding: entry.link, as: UTF8.self), from: path)
             case .hardLink: links[path] = try LayerPath(entry.link, layer: name).display

@@ -16,9 +16,11 @@ struct StoredImage: Sendable, Equatable {
 
     /// CRI's Image message.
     var json: JSON {
-        let digests = manifestDigest.map { digest in Set(references.map(\.name)).sorted().map { "\($0)@\(digest)" } } ?? []
+        let digests =
+            manifestDigest.map { digest in Set(references.map(\.name)).sorted().map { "\($0)@\(digest)" } } ?? []
         var json: JSON = [
-            "id": .string(id.description), "repoTags": JSON(references.map(\.description)), "repoDigests": JSON(digests),
+            "id": .string(id.description), "repoTags": JSON(references.map(\.description)),
+            "repoDigests": JSON(digests),
             "size": .integer(size), "pinned": false,
         ]
         if let user = configuration.userID {
@@ -48,11 +50,15 @@ struct ImageIndex: Sendable, Equatable {
     /// - Parameter configuration: reads the configuration of an image.
     init(parsing json: JSON, configuration: (Digest) throws(PluginError) -> ImageConfiguration) throws(PluginError) {
         guard json["version"].integerValue == 1 else {
-            throw .init(code: -16, message: "the image index has the version \(json["version"].integerValue ?? 0), this hostd reads 1")
+            throw .init(
+                code: -16,
+                message: "the image index has the version \(json["version"].integerValue ?? 0), this hostd reads 1")
         }
         nextLayer = Int(json["nextLayer"].integerValue ?? 1)
         for layer in json["layers"].arrayValue {
-            guard let number = layer["number"].integerValue else { throw .invalid("a layer of the image index has no number") }
+            guard let number = layer["number"].integerValue else {
+                throw .invalid("a layer of the image index has no number")
+            }
             layers[try Digest(parsing: layer["chain"].stringValue ?? "")] = StoredLayer(
                 number: Int(number), size: layer["size"].integerValue ?? 0)
         }
@@ -77,17 +83,19 @@ struct ImageIndex: Sendable, Equatable {
         let sortedImages = images.values.sorted { $0.id.hexadecimal < $1.id.hexadecimal }
         return [
             "version": 1, "nextLayer": JSON(nextLayer),
-            "layers": .array(sortedLayers.map { chain, layer in
-                ["chain": .string(chain.description), "number": JSON(layer.number), "size": .integer(layer.size)]
-            }),
-            "images": .array(sortedImages.map { image in
-                [
-                    "id": .string(image.id.description),
-                    "manifest": image.manifestDigest.map { .string($0.description) } ?? .null,
-                    "references": JSON(image.references.map(\.description)),
-                    "layers": JSON(image.layers.map(\.description)), "size": .integer(image.size),
-                ]
-            }),
+            "layers": .array(
+                sortedLayers.map { chain, layer in
+                    ["chain": .string(chain.description), "number": JSON(layer.number), "size": .integer(layer.size)]
+                }),
+            "images": .array(
+                sortedImages.map { image in
+                    [
+                        "id": .string(image.id.description),
+                        "manifest": image.manifestDigest.map { .string($0.description) } ?? .null,
+                        "references": JSON(image.references.map(\.description)),
+                        "layers": JSON(image.layers.map(\.description)), "size": .integer(image.size),
+                    ]
+                }),
         ]
     }
 
@@ -127,7 +135,8 @@ struct ImageIndex: Sendable, Equatable {
             return images.values.first { $0.references.contains(reference) }
         }
         return images.values.first { image in
-            (image.manifestDigest == digest || image.id == digest) && image.references.contains { $0.name == reference.name }
+            (image.manifestDigest == digest || image.id == digest)
+                && image.references.contains { $0.name == reference.name }
         }
     }
 

@@ -19,7 +19,9 @@ struct ImageReference: Sendable, Hashable, CustomStringConvertible {
     }
 
     init(parsing text: String) throws(PluginError) {
-        guard !text.isEmpty, text.utf8.count <= 512 else { throw Self.invalid(text, "it is empty or longer than 512 bytes") }
+        guard !text.isEmpty, text.utf8.count <= 512 else {
+            throw Self.invalid(text, "it is empty or longer than 512 bytes")
+        }
         var rest = Substring(text)
         var digest: Digest?
         if let at = rest.firstIndex(of: "@") {
@@ -31,16 +33,21 @@ struct ImageReference: Sendable, Hashable, CustomStringConvertible {
         if let colon = rest[lastSlash...].lastIndex(of: ":") {
             tag = String(rest[rest.index(after: colon)...])
             rest = rest[..<colon]
-            guard Self.isTag(tag ?? "") else { throw Self.invalid(text, "its tag may hold letters, digits, '_', '.' and '-', up to 128") }
+            guard Self.isTag(tag ?? "") else {
+                throw Self.invalid(text, "its tag may hold letters, digits, '_', '.' and '-', up to 128")
+            }
         }
         var (registry, repository) = Self.splitRegistry(rest)
         if registry == "docker.io" || registry == "index.docker.io" {
             registry = "docker.io"
             if !repository.contains("/") { repository = "library/\(repository)" }
         }
-        guard Self.isRegistry(registry) else { throw Self.invalid(text, "\"\(registry)\" is not a registry's host name") }
+        guard Self.isRegistry(registry) else {
+            throw Self.invalid(text, "\"\(registry)\" is not a registry's host name")
+        }
         guard repository.split(separator: "/", omittingEmptySubsequences: false).allSatisfy(Self.isComponent) else {
-            throw Self.invalid(text, "a repository is written in lower-case letters and digits, separated by '.', '_', '-' or '/'")
+            throw Self.invalid(
+                text, "a repository is written in lower-case letters and digits, separated by '.', '_', '-' or '/'")
         }
         self.registry = registry
         self.repository = repository
@@ -52,7 +59,8 @@ struct ImageReference: Sendable, Hashable, CustomStringConvertible {
     private static func splitRegistry(_ rest: Substring) -> (registry: String, repository: String) {
         guard let slash = rest.firstIndex(of: "/") else { return ("docker.io", String(rest)) }
         let first = rest[..<slash]
-        let isHost = first.contains(".") || first.contains(":") || first == "localhost"
+        let isHost =
+            first.contains(".") || first.contains(":") || first == "localhost"
             || first.utf8.contains { (65...90).contains($0) }
         return isHost ? (String(first), String(rest[rest.index(after: slash)...])) : ("docker.io", String(rest))
     }

@@ -89,12 +89,14 @@ extension ImageStore {
     /// The error for a layer that grows beyond all bounds while it is decompressed.
     static func excess(_ total: Int64, compressed: Int64, _ limits: Limits, _ name: String) -> PluginError? {
         if total > limits.layerSize {
-            return .exhausted("\(name) is larger than \(limits.layerSize) bytes, the option maximumLayerSize; nothing was kept")
+            return .exhausted(
+                "\(name) is larger than \(limits.layerSize) bytes, the option maximumLayerSize; nothing was kept")
         }
         if total > limits.ratioFreeSize, total / max(compressed, 1) > limits.ratio {
             return .exhausted(
                 "\(name) grows to more than \(limits.ratio) times its compressed size of \(compressed) bytes, as a "
-                    + "decompression bomb does; nothing was kept. Raise the option maximumLayerRatio if the image is trusted")
+                    + "decompression bomb does; nothing was kept. Raise the option maximumLayerRatio if the image is trusted"
+            )
         }
         return nil
     }

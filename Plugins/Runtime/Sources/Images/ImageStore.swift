@@ -47,7 +47,9 @@ final class ImageStore: Sendable {
         for path in ["images/configurations", "layers/0", "staging"] {
             try AtomicFile.makeDirectory("\(directory)/\(path)", mode: 0o700)
         }
-        for name in try FileTree.names(in: "\(directory)/staging") { try FileTree.remove("\(directory)/staging/\(name)") }
+        for name in try FileTree.names(in: "\(directory)/staging") {
+            try FileTree.remove("\(directory)/staging/\(name)")
+        }
         var state = State()
         let path = "\(directory)/images/index.json"
         do throws(PluginError) {

@@ -47,7 +47,9 @@ final class LayerUnpacker {
     private func apply(_ entry: TarEntry, _ reader: TarReader) throws(PluginError) {
         let path = try LayerPath(entry.path, layer: name)
         if path.isRoot {
-            guard entry.kind == .directory else { throw .invalid("\(name) replaces the root directory by something else") }
+            guard entry.kind == .directory else {
+                throw .invalid("\(name) replaces the root directory by something else")
+            }
             try setAttributes(root, entry, path)
             return
         }
@@ -64,11 +66,15 @@ final class LayerUnpacker {
 
     // MARK: Entries
 
-    private func make(_ entry: TarEntry, _ path: LayerPath, in parent: Descriptor, _ reader: TarReader) throws(PluginError) {
+    private func make(_ entry: TarEntry, _ path: LayerPath, in parent: Descriptor, _ reader: TarReader)
+        throws(PluginError)
+    {
         let present = status(of: path.name, in: parent)
         let isWhiteout = present.map { $0.st_mode & S_IFMT == S_IFCHR && $0.st_rdev == 0 } ?? false
         let isDirectory = present.map { $0.st_mode & S_IFMT == S_IFDIR } ?? false
-        if present != nil, !(isDirectory && entry.kind == .directory) { try remove(path, in: parent, isDirectory: isDirectory) }
+        if present != nil, !(isDirectory && entry.kind == .directory) {
+            try remove(path, in: parent, isDirectory: isDirectory)
+        }
         switch entry.kind {
         case .directory: try makeDirectory(entry, path, in: parent, isOpaque: isWhiteout)
         case .file: try makeFile(entry, path, in: parent, reader)
@@ -81,7 +87,9 @@ final class LayerUnpacker {
             let type: UInt32 =
                 entry.kind == .characterDevice ? S_IFCHR : entry.kind == .blockDevice ? S_IFBLK : S_IFIFO
             let device = entry.kind == .pipe ? 0 : runtime_make_device(entry.major, entry.minor)
-            try check(withName(path.name) { mknodat(parent.number, $0, type | entry.mode, UInt(device)) }, "make the device", path)
+            try check(
+                withName(path.name) { mknodat(parent.number, $0, type | entry.mode, UInt(device)) }, "make the device",
+                path)
             try setOwner(entry, path, in: parent)
             try check(withName(path.name) { fchmodat(parent.number, $0, entry.mode, 0) }, "set the mode of", path)
         }
@@ -128,7 +136,8 @@ final class LayerUnpacker {
     }
 
     /// A link to a file that only lower layers have: as overlayfs would, the file comes up whole.
-    private func copyFromLowerLayer(_ target: LayerPath, to path: LayerPath, in parent: Descriptor) throws(PluginError) {
+    private func copyFromLowerLayer(_ target: LayerPath, to path: LayerPath, in parent: Descriptor) throws(PluginError)
+    {
         for layer in parents {
             guard let source = try open(target, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, in: layer) else { continue }
             var found = stat()
@@ -182,7 +191,8 @@ final class LayerUnpacker {
             let parent = try directory(path.parent)
             if let present = status(of: path.name, in: parent) {
                 if present.st_mode & S_IFMT == S_IFLNK {
-                    throw .invalid("\(name): \(path.display) is a link that leads nowhere, but the archive goes on below it")
+                    throw .invalid(
+                        "\(name): \(path.display) is a link that leads nowhere, but the archive goes on below it")
                 }
                 try remove(path, in: parent, isDirectory: false)
             }
@@ -209,7 +219,8 @@ final class LayerUnpacker {
     }
 
     /// Nil when there is nothing at the path, or a file where a directory is wanted.
-    private func open(_ path: LayerPath, _ flags: Int32, in layer: Descriptor? = nil) throws(PluginError) -> Descriptor? {
+    private func open(_ path: LayerPath, _ flags: Int32, in layer: Descriptor? = nil) throws(PluginError) -> Descriptor?
+    {
         let resolve = UInt64(RUNTIME_RESOLVE_IN_ROOT | RUNTIME_RESOLVE_NO_MAGIC_LINKS)
         let terminated = path.terminated.map { CChar(bitPattern: $0) }
         let descriptor = runtime_openat2((layer ?? root).number, terminated, UInt64(flags | O_CLOEXEC), 0, resolve)
@@ -234,7 +245,8 @@ final class LayerUnpacker {
         try check(fchown(descriptor.number, entry.user, entry.group), "set the owner of", path)
         try check(fchmod(descriptor.number, entry.mode), "set the mode of", path)
         // trusted.overlay.* would let an image write overlayfs' own bookkeeping; labels of other hosts mean nothing here.
-        for attribute in entry.attributes where attribute.name == "security.capability" || attribute.name.hasPrefix("user.") {
+        for attribute in entry.attributes
+        where attribute.name == "security.capability" || attribute.name.hasPrefix("user.") {
             let result = fsetxattr(descriptor.number, attribute.name, attribute.value, attribute.value.count, 0)
             if result != 0, errno != ENOTSUP { throw failure("set the attribute \(attribute.name) of", path) }
         }

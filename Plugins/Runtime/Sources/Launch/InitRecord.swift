@@ -88,7 +88,9 @@ struct InitReport: Sendable, Equatable {
 
     /// Nil for bytes that are no report.
     init?(_ bytes: UnsafeRawBufferPointer) {
-        guard bytes.count == Self.size, let kind = Kind(rawValue: bytes.loadUnaligned(fromByteOffset: 0, as: UInt32.self)) else {
+        guard bytes.count == Self.size,
+            let kind = Kind(rawValue: bytes.loadUnaligned(fromByteOffset: 0, as: UInt32.self))
+        else {
             return nil
         }
         self.kind = kind

@@ -23,9 +23,12 @@ final class Launcher: Sendable {
         do throws(PluginError) {
             bytes = try AtomicFile.read(path, limit: 16 << 20)
         } catch {
-            throw .unavailable("the helper program \(path) cannot be read (\(error)); build the tree again with script/build")
+            throw .unavailable(
+                "the helper program \(path) cannot be read (\(error)); build the tree again with script/build")
         }
-        let file = bytes.withUnsafeBytes { runtime_memory_file("hostd-container-init", $0.baseAddress ?? UnsafeRawPointer(bitPattern: 1)!, $0.count) }
+        let file = bytes.withUnsafeBytes {
+            runtime_memory_file("hostd-container-init", $0.baseAddress ?? UnsafeRawPointer(bitPattern: 1)!, $0.count)
+        }
         program = try Descriptor(file, "copy into memory", path)
     }
 
@@ -81,7 +84,8 @@ final class Launcher: Sendable {
         var process: pid_t = 0
         let code = withArguments(["hostd-container-init", mode.rawValue]) { arguments in
             var environment: [UnsafeMutablePointer<CChar>?] = [nil]
-            return posix_spawn(&process, "/proc/self/fd/\(program.number)", &actions, &attributes, arguments, &environment)
+            return posix_spawn(
+                &process, "/proc/self/fd/\(program.number)", &actions, &attributes, arguments, &environment)
         }
         if code != 0 { throw .system("start", "hostd-container-init", errno: code) }
         return process

@@ -86,7 +86,9 @@ final class Sandbox: Sendable {
     }
 
     /// What the helper is to make. Pure.
-    static func plan(_ configuration: SandboxConfiguration, directory: String, unifiedCgroup: String?) -> InitConfiguration {
+    static func plan(_ configuration: SandboxConfiguration, directory: String, unifiedCgroup: String?)
+        -> InitConfiguration
+    {
         var result = InitConfiguration()
         if !configuration.usesHostNetwork {
             result.add(.keepNamespace, [NamespaceKind.network.rawValue], ["\(directory)/net"])

@@ -22,7 +22,9 @@ struct SandboxConfiguration: Sendable {
     init(_ json: JSON) throws(PluginError) {
         let uid = json["podUID"].stringValue ?? ""
         guard !uid.isEmpty, uid.utf8.count <= 128,
-            uid.utf8.allSatisfy({ (48...57).contains($0) || (97...122).contains($0) || (65...90).contains($0) || $0 == 45 || $0 == 95 })
+            uid.utf8.allSatisfy({
+                (48...57).contains($0) || (97...122).contains($0) || (65...90).contains($0) || $0 == 45 || $0 == 95
+            })
         else { throw .invalid("config.podUID must be letters, digits, '-' and '_', not \"\(uid)\"") }
         podUID = uid
         name = json["name"].stringValue ?? ""
@@ -49,23 +51,34 @@ struct SandboxConfiguration: Sendable {
     /// Only parameters that belong to a namespace of the pod: anything else would change the node.
     static func checkSysctl(_ name: String, network: Bool, interProcess: Bool) throws(PluginError) {
         let parts = name.split(separator: name.contains("/") ? "/" : ".", omittingEmptySubsequences: false)
-        let isWellFormed = parts.count > 1 && parts.allSatisfy { part in
-            !part.isEmpty && part != ".." && part.utf8.allSatisfy {
-                (48...57).contains($0) || (97...122).contains($0) || (65...90).contains($0) || $0 == 95 || $0 == 45 || $0 == 46
+        let isWellFormed =
+            parts.count > 1
+            && parts.allSatisfy { part in
+                !part.isEmpty && part != ".."
+                    && part.utf8.allSatisfy {
+                        (48...57).contains($0) || (97...122).contains($0) || (65...90).contains($0) || $0 == 95
+                            || $0 == 45 || $0 == 46
+                    }
             }
-        }
         guard isWellFormed else { throw .invalid("\"\(name)\" is not the name of a sysctl") }
         let dotted = parts.joined(separator: ".")
         if dotted.hasPrefix("net.") {
-            guard network else { throw .forbidden("the sysctl \(name) would change the node: the pod uses the host's network") }
+            guard network else {
+                throw .forbidden("the sysctl \(name) would change the node: the pod uses the host's network")
+            }
             return
         }
-        let isInterProcess = dotted.hasPrefix("kernel.shm") || dotted.hasPrefix("kernel.msg") || dotted == "kernel.sem"
+        let isInterProcess =
+            dotted.hasPrefix("kernel.shm") || dotted.hasPrefix("kernel.msg") || dotted == "kernel.sem"
             || dotted.hasPrefix("fs.mqueue.")
         guard isInterProcess else {
-            throw .forbidden("the sysctl \(name) is not one of the pod's own (net.*, kernel.shm*, kernel.msg*, kernel.sem, fs.mqueue.*)")
+            throw .forbidden(
+                "the sysctl \(name) is not one of the pod's own (net.*, kernel.shm*, kernel.msg*, kernel.sem, fs.mqueue.*)"
+            )
         }
-        guard interProcess else { throw .forbidden("the sysctl \(name) would change the node: the pod uses the host's IPC") }
+        guard interProcess else {
+            throw .forbidden("the sysctl \(name) would change the node: the pod uses the host's IPC")
+        }
     }
 
     /// As the path below /proc/sys.

@@ -52,7 +52,8 @@ final class SeccompFilter: Sendable {
         } catch {
             throw .invalid("the seccomp profile \(path) cannot be read: \(error)")
         }
-        let builder = try SeccompBuilder(defaultAction: try action(profile["defaultAction"], profile["defaultErrnoRet"], path))
+        let builder = try SeccompBuilder(
+            defaultAction: try action(profile["defaultAction"], profile["defaultErrnoRet"], path))
         for rule in profile["syscalls"].arrayValue where applies(rule, capabilities) {
             let action = try action(rule["action"], rule["errnoRet"], path)
             var conditions: [SeccompBuilder.Condition] = []
@@ -67,7 +68,8 @@ final class SeccompFilter: Sendable {
 
     private static func applies(_ rule: JSON, _ capabilities: CapabilitySet) -> Bool {
         func has(_ name: JSON) -> Bool { capabilities.contains(String((name.stringValue ?? "").dropFirst(4))) }
-        return rule["includes"]["caps"].arrayValue.allSatisfy(has) && !rule["excludes"]["caps"].arrayValue.contains(where: has)
+        return rule["includes"]["caps"].arrayValue.allSatisfy(has)
+            && !rule["excludes"]["caps"].arrayValue.contains(where: has)
     }
 
     private static func action(_ json: JSON, _ code: JSON, _ path: String) throws(PluginError) -> UInt32 {
@@ -81,7 +83,9 @@ final class SeccompFilter: Sendable {
         case "SCMP_ACT_LOG": return 0x7ffc_0000
         case "SCMP_ACT_TRACE": return 0x7ff0_0000 | errno
         default:
-            throw .invalid("the seccomp profile \(path) has the action \"\(json.stringValue ?? "")\", which hostd does not support")
+            throw .invalid(
+                "the seccomp profile \(path) has the action \"\(json.stringValue ?? "")\", which hostd does not support"
+            )
         }
     }
 
@@ -108,9 +112,15 @@ final class SeccompBuilder {
         let first: UInt64
         let second: UInt64
 
-        static func equal(_ index: UInt32, _ value: UInt64) -> Condition { .init(index: index, comparison: 4, first: value, second: 0) }
-        static func less(_ index: UInt32, _ value: UInt64) -> Condition { .init(index: index, comparison: 2, first: value, second: 0) }
-        static func greater(_ index: UInt32, _ value: UInt64) -> Condition { .init(index: index, comparison: 6, first: value, second: 0) }
+        static func equal(_ index: UInt32, _ value: UInt64) -> Condition {
+            .init(index: index, comparison: 4, first: value, second: 0)
+        }
+        static func less(_ index: UInt32, _ value: UInt64) -> Condition {
+            .init(index: index, comparison: 2, first: value, second: 0)
+        }
+        static func greater(_ index: UInt32, _ value: UInt64) -> Condition {
+            .init(index: index, comparison: 6, first: value, second: 0)
+        }
         static func maskedEqual(_ index: UInt32, _ mask: UInt64, _ value: UInt64) -> Condition {
             .init(index: index, comparison: 7, first: mask, second: value)
         }
@@ -181,7 +191,10 @@ final class SeccompBuilder {
             last = UInt32(number)
         }
         if last == 0 { return [] }
-        let loadWord: UInt16 = 0x20, jumpEqual: UInt16 = 0x15, jumpGreater: UInt16 = 0x25, answer: UInt16 = 0x06
+        let loadWord: UInt16 = 0x20
+        let jumpEqual: UInt16 = 0x15
+        let jumpGreater: UInt16 = 0x25
+        let answer: UInt16 = 0x06
         // seccomp_data: the number at 0, the architecture at 4.
         return Self.instruction(loadWord, 0, 0, 4) + Self.instruction(jumpEqual, 0, 3, native)
             + Self.instruction(loadWord, 0, 0, 0) + Self.instruction(jumpGreater, 0, 1, last)

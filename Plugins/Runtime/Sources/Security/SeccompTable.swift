@@ -45,10 +45,13 @@ enum SeccompTable {
     /// With a capability that guards the call anyway.
     static let withCapability: [(capability: String, calls: String)] = [
         ("DAC_READ_SEARCH", "open_by_handle_at"),
-        ("SYS_ADMIN", """
+        (
+            "SYS_ADMIN",
+            """
             bpf clone clone3 fanotify_init fsconfig fsmount fsopen fspick lookup_dcookie mount mount_setattr move_mount \
             open_tree perf_event_open quotactl quotactl_fd setdomainname sethostname setns syslog umount umount2 unshare
-            """),
+            """
+        ),
         ("SYS_BOOT", "reboot"),
         ("SYS_CHROOT", "chroot"),
         ("SYS_MODULE", "delete_module finit_module init_module"),

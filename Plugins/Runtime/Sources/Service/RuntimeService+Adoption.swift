@@ -20,10 +20,13 @@ extension RuntimeService {
         for name in try FileTree.names(in: sandboxesDirectory) {
             let directory = "\(sandboxesDirectory)/\(name)"
             do throws(PluginError) {
-                let sandbox = try Sandbox(record: try readRecord(directory), directory: directory, isSameBoot: isSameBoot)
+                let sandbox = try Sandbox(
+                    record: try readRecord(directory), directory: directory, isSameBoot: isSameBoot)
                 state.withLock { $0.sandboxes[sandbox.id] = sandbox }
             } catch {
-                log(true, "A half-made sandbox was removed.", ["sandbox": .string(name), "reason": .string(error.message)])
+                log(
+                    true, "A half-made sandbox was removed.",
+                    ["sandbox": .string(name), "reason": .string(error.message)])
                 dismantle(directory, holder: nil)
             }
         }
@@ -41,12 +44,16 @@ extension RuntimeService {
                 do throws(PluginError) {
                     _ = try images.acquire(container.image.description)
                 } catch {
-                    log(true, "The image of a container is gone; it goes on, but nothing can be executed in it.", ["container": .string(name)])
+                    log(
+                        true, "The image of a container is gone; it goes on, but nothing can be executed in it.",
+                        ["container": .string(name)])
                 }
                 if try settle(container, isSameBoot) { adopted += 1 }
                 state.withLock { $0.containers[container.id] = container }
             } catch {
-                log(true, "A half-made container was removed.", ["container": .string(name), "reason": .string(error.message)])
+                log(
+                    true, "A half-made container was removed.",
+                    ["container": .string(name), "reason": .string(error.message)])
                 try discard(directory)
             }
         }
@@ -76,7 +83,9 @@ extension RuntimeService {
         }
         guard let start else {
             // Without a trace of a start it can still be started, now as before; a reboot changes nothing in that.
-            guard access("\(directory)/control", F_OK) == 0 || access("\(directory)/work/work", F_OK) == 0 else { return false }
+            guard access("\(directory)/control", F_OK) == 0 || access("\(directory)/work/work", F_OK) == 0 else {
+                return false
+            }
             try cgroups.killAll(container.cgroup)
             enter(container, .startFailure("hostd was ended while it started this container"), nil)
             return false
@@ -88,7 +97,9 @@ extension RuntimeService {
         // The monitor may have ended between the two looks.
         if isSameBoot { try cgroups.killAll(container.cgroup) }
         let exit = try readSmallFile("\(directory)/exit").flatMap { ContainerExit(parsing: $0) }
-        enter(container, exit ?? .unknown(isSameBoot ? "its monitor ended without a record" : "the machine was restarted"), start)
+        enter(
+            container,
+            exit ?? .unknown(isSameBoot ? "its monitor ended without a record" : "the machine was restarted"), start)
         return false
     }
 
@@ -101,7 +112,9 @@ extension RuntimeService {
     private func removeStrayGroups() {
         do throws(PluginError) {
             let known = state.withLock { Set($0.sandboxes.values.map { $0.cgroup.components.last ?? "" }) }
-            for name in try cgroups.pods() where !known.contains(name) { try cgroups.remove(cgroups.parent.child(name)) }
+            for name in try cgroups.pods() where !known.contains(name) {
+                try cgroups.remove(cgroups.parent.child(name))
+            }
         } catch {
             log(true, "A stray cgroup could not be removed.", ["error": .string(error.message)])
         }

@@ -82,7 +82,9 @@ extension RuntimeService {
         var devices: [DeviceNode] = security.isPrivileged ? try DeviceNode.all() : []
         for device in container.configuration.devices { devices += try DeviceNode.ofHost(device) }
         var joins = cgroups.joinFiles(container.cgroup)
-        if !security.isPrivileged, standardDevices.withLock({ $0 == nil }), let mount = cgroups.layout.controllers["devices"] {
+        if !security.isPrivileged, standardDevices.withLock({ $0 == nil }),
+            let mount = cgroups.layout.controllers["devices"]
+        {
             let file = "\(mount)/\(container.cgroup.text)/tasks"
             if !joins.contains(file) { joins.append(file) }
         }
@@ -90,7 +92,8 @@ extension RuntimeService {
             configuration: container.configuration, image: image.configuration, sandbox: sandbox.view,
             place: ContainerPlan.Place(
                 directory: container.directory, layersDirectory: images.layersDirectory,
-                lowerDirectories: try images.lowerDirectories(image), relativeDirectory: "../containers/\(container.id)",
+                lowerDirectories: try images.lowerDirectories(image),
+                relativeDirectory: "../containers/\(container.id)",
                 logPath: container.logPath),
             groups: ContainerPlan.Groups(
                 unifiedDirectory: cgroups.unifiedDirectory(container.cgroup), joinFiles: joins,
@@ -110,7 +113,9 @@ extension RuntimeService {
     private func start(_ container: Container) throws(PluginError) {
         try container.state.withLock { state throws(PluginError) in
             guard case .created = state else {
-                throw .wrongState("container \(container.configuration.name) (\(container.id)) cannot be started, it is \(state.name)")
+                throw .wrongState(
+                    "container \(container.configuration.name) (\(container.id)) cannot be started, it is \(state.name)"
+                )
             }
             state = .starting
         }
@@ -140,7 +145,8 @@ extension RuntimeService {
             throw .internal("\(subject): its monitor ended without a word")
         }
         if report.kind != .started { throw LaunchFailure.error(report, subject: subject) }
-        guard let text = try readSmallFile("\(container.directory)/started"), let start = ContainerStart(parsing: text) else {
+        guard let text = try readSmallFile("\(container.directory)/started"), let start = ContainerStart(parsing: text)
+        else {
             throw .internal("\(subject): its monitor left no record of the start")
         }
         try supervise(container, start, monitor: helper.descriptor)
@@ -167,7 +173,9 @@ extension RuntimeService {
         do throws(PluginError) {
             try AtomicFile.write(Array(error.message.utf8), to: "\(container.directory)/start-error", isDurable: false)
         } catch {
-            log(true, "The failure of a start could not be recorded.", ["container": .string(container.id), "error": .string(error.message)])
+            log(
+                true, "The failure of a start could not be recorded.",
+                ["container": .string(container.id), "error": .string(error.message)])
         }
         report("exited", container)
     }
@@ -184,7 +192,9 @@ extension RuntimeService {
             // Nothing of it may go on: not what shares the pod's or the host's processes, nor what lost its monitor.
             try cgroups.killAll(container.cgroup)
         } catch {
-            log(true, "Processes of an ended container could not be killed.", ["container": .string(container.id), "error": .string(error.message)])
+            log(
+                true, "Processes of an ended container could not be killed.",
+                ["container": .string(container.id), "error": .string(error.message)])
         }
         container.state.withLock { $0 = .exited(exit, startedAt: startedAt) }
         container.ended.open()
@@ -194,7 +204,9 @@ extension RuntimeService {
 
     func exitRecord(_ container: Container) -> ContainerExit {
         do throws(PluginError) {
-            if let text = try readSmallFile("\(container.directory)/exit"), let exit = ContainerExit(parsing: text) { return exit }
+            if let text = try readSmallFile("\(container.directory)/exit"), let exit = ContainerExit(parsing: text) {
+                return exit
+            }
             return .unknown("its monitor ended without a record: it was killed, or the disk is full")
         } catch {
             return .unknown(error.message)
@@ -321,7 +333,8 @@ extension RuntimeService {
             let usage = try cgroups.usage(container.cgroup)
             var written: Int64 = 0
             // A file that goes away while it is counted is no reason to give no figures.
-            try? FileTree.walk("\(container.directory)/upper") { entry in written += Int64(entry.status.st_blocks) * 512 }
+            try? FileTree.walk("\(container.directory)/upper") { entry in written += Int64(entry.status.st_blocks) * 512
+            }
             stats.append([
                 "id": .string(container.id), "timestamp": .string(formatNanoseconds(nanosecondsNow())),
                 "cpuUsageNanoseconds": JSON(usage.cpuNanoseconds), "memoryUsageBytes": JSON(usage.memoryBytes),

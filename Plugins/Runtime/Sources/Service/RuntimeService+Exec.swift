@@ -24,8 +24,11 @@ extension RuntimeService {
         for argument in command { result.add(.argument, argument) }
         let environment = plan.environment()
         for variable in environment { result.add(.environment, variable) }
-        if hasTerminal, !environment.contains(where: { $0.hasPrefix("TERM=") }) { result.add(.environment, "TERM=xterm") }
-        let directory = container.configuration.workingDirectory.isEmpty
+        if hasTerminal, !environment.contains(where: { $0.hasPrefix("TERM=") }) {
+            result.add(.environment, "TERM=xterm")
+        }
+        let directory =
+            container.configuration.workingDirectory.isEmpty
             ? image.configuration.workingDirectory : container.configuration.workingDirectory
         result.add(.workingDirectory, directory.isEmpty ? "/" : directory)
         plan.addIdentity(&result, user: request["user"].stringValue)
@@ -87,7 +90,9 @@ extension RuntimeService {
             numbers.append(stream.number)
         }
         let packet: [UInt8] = [UInt8(ascii: "A"), flags]
-        guard runtime_send_descriptors(connection.number, packet, packet.count, numbers, Int32(numbers.count)) == packet.count
+        guard
+            runtime_send_descriptors(connection.number, packet, packet.count, numbers, Int32(numbers.count))
+                == packet.count
         else { throw .system("reach", "the monitor of container \(container.configuration.name)", errno: errno) }
         var answer: Int32 = 0
         guard recv(connection.number, &answer, 4, 0) == 4 else {
@@ -117,7 +122,8 @@ extension RuntimeService {
 
     func resize(_ handle: UInt64, width: UInt32, height: UInt32) throws(PluginError) {
         guard let operation = operations[handle] else { throw .notFound("there is no exec or attach \(handle)") }
-        let columns = UInt16(clamping: width), rows = UInt16(clamping: height)
+        let columns = UInt16(clamping: width)
+        let rows = UInt16(clamping: height)
         var packet: [UInt8] = [UInt8(ascii: "R")]
         withUnsafeBytes(of: columns) { packet += $0 }
         withUnsafeBytes(of: rows) { packet += $0 }
@@ -157,7 +163,9 @@ extension RuntimeService {
         return try Self.collect(&collection, helper)
     }
 
-    private static func collect(_ collection: inout ExecCollection, _ helper: Launcher.Helper) throws(PluginError) -> JSON {
+    private static func collect(_ collection: inout ExecCollection, _ helper: Launcher.Helper) throws(PluginError)
+        -> JSON
+    {
         defer { Launcher.reap(helper.descriptor) }
         let exit = try collection.run()
         return [
@@ -227,7 +235,9 @@ struct ExecCollection {
             if isError { errorBytes += chunk[0..<count] } else { outputBytes += chunk[0..<count] }
             if outputBytes.count + errorBytes.count > RuntimeService.execOutputLimit {
                 try kill()
-                throw .exhausted("\(subject): the command wrote more than \(RuntimeService.execOutputLimit >> 20) MiB and was killed")
+                throw .exhausted(
+                    "\(subject): the command wrote more than \(RuntimeService.execOutputLimit >> 20) MiB and was killed"
+                )
             }
         }
     }

@@ -8,7 +8,8 @@ extension RuntimeService {
     /// - Returns: the token to forget it by; nil where there is no memory controller.
     func watchPressure(_ container: Container) throws(PluginError) -> UInt64? {
         guard let file = cgroups.oomFile(container.cgroup), cgroups.files.exists(file) else { return nil }
-        let descriptor = cgroups.layout.controllers["memory"] == nil
+        let descriptor =
+            cgroups.layout.controllers["memory"] == nil
             ? try inotify(file) : try eventDescriptor(file)
         let seen = SeenKills(kills(file))
         return try supervisor.watch(descriptor) { [weak self] in
@@ -28,8 +29,11 @@ extension RuntimeService {
     }
 
     private func inotify(_ file: String) throws(PluginError) -> Descriptor {
-        let descriptor = try Descriptor(inotify_init1(Int32(IN_CLOEXEC) | Int32(IN_NONBLOCK)), "make", "an inotify instance")
-        if inotify_add_watch(descriptor.number, file, UInt32(IN_MODIFY)) < 0 { throw .system("watch", file, errno: errno) }
+        let descriptor = try Descriptor(
+            inotify_init1(Int32(IN_CLOEXEC) | Int32(IN_NONBLOCK)), "make", "an inotify instance")
+        if inotify_add_watch(descriptor.number, file, UInt32(IN_MODIFY)) < 0 {
+            throw .system("watch", file, errno: errno)
+        }
         return descriptor
     }
 

@@ -8,7 +8,9 @@ extension RuntimeService: RuntimeProvider {
             "name": "hostd", "version": .string(RuntimePlugin.description.version), "ready": true, "reason": "",
             "cgroup": .string(cgroups.layout.mode.rawValue), "cgroupParent": .string(cgroups.parent.text),
             "snapshotter": "overlayfs",
-            "features": ["deviceFilter": .bool(standardDevices.withLock { $0 != nil }), "recursiveReadOnlyMounts": true],
+            "features": [
+                "deviceFilter": .bool(standardDevices.withLock { $0 != nil }), "recursiveReadOnlyMounts": true,
+            ],
         ]
     }
 
@@ -57,7 +59,8 @@ extension RuntimeService: RuntimeProvider {
         completion: @escaping Completion
     ) throws -> UInt64 {
         let streams = Self.take(standardInput, standardOutput, standardError)
-        return try exec(request, request["tty"].boolValue == true ? [streams[0], nil, nil] : streams, completion: completion)
+        return try exec(
+            request, request["tty"].boolValue == true ? [streams[0], nil, nil] : streams, completion: completion)
     }
 
     func execResize(_ operation: UInt64, width: UInt32, height: UInt32) throws {
@@ -102,9 +105,11 @@ extension RuntimeService: RuntimeProvider {
     func pullImage(_ request: JSON, completion: @escaping Completion) throws -> UInt64 {
         let image = try Self.identifier(request, "image")
         _ = try ImageReference(parsing: image)
-        completion(.failure(.notSupported(
-            "\(image) is not on this node, and this hostd does not pull from registries yet: save the image to an archive "
-                + "(docker save, podman save, skopeo copy) and put it here with `hostd image load FILE`")))
+        completion(
+            .failure(
+                .notSupported(
+                    "\(image) is not on this node, and this hostd does not pull from registries yet: save the image to an archive "
+                        + "(docker save, podman save, skopeo copy) and put it here with `hostd image load FILE`")))
         return 0
     }
 

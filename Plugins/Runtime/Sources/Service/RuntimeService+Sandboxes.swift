@@ -37,7 +37,8 @@ extension RuntimeService {
             try cgroups.create(leaf, Resources())
             group = leaf
         }
-        let plan = Sandbox.plan(configuration, directory: directory, unifiedCgroup: group.flatMap { cgroups.unifiedDirectory($0) })
+        let plan = Sandbox.plan(
+            configuration, directory: directory, unifiedCgroup: group.flatMap { cgroups.unifiedDirectory($0) })
         let helper = try launcher.start(.sandbox, plan)
         defer { Launcher.reap(helper.descriptor) }
         let subject = "sandbox of pod \(configuration.namespace)/\(configuration.name)"
@@ -79,7 +80,9 @@ extension RuntimeService {
         let id = request["id"].stringValue
         let uid = request["podUID"].stringValue
         let found = state.withLock { state in
-            state.sandboxes.values.filter { (id == nil || $0.id == id) && (uid == nil || $0.configuration.podUID == uid) }
+            state.sandboxes.values.filter {
+                (id == nil || $0.id == id) && (uid == nil || $0.configuration.podUID == uid)
+            }
         }
         return ["sandboxes": .array(found.sorted { $0.createdAt < $1.createdAt }.map(\.json))]
     }
@@ -90,9 +93,11 @@ extension RuntimeService {
         if let holder, let descriptor = try? holder.open() { runtime_pidfd_send_signal(descriptor.number, SIGKILL) }
         for name in ["net", "ipc", "uts", "shm"] {
             if umount2("\(directory)/\(name)", Int32(MNT_DETACH)) != 0, errno != EINVAL, errno != ENOENT {
-                log(true, "A part of a sandbox could not be unmounted.", [
-                    "path": .string("\(directory)/\(name)"), "error": .string(String(cString: strerror(errno))),
-                ])
+                log(
+                    true, "A part of a sandbox could not be unmounted.",
+                    [
+                        "path": .string("\(directory)/\(name)"), "error": .string(String(cString: strerror(errno))),
+                    ])
             }
         }
     }
@@ -102,7 +107,9 @@ extension RuntimeService {
         do throws(PluginError) {
             try discard(directory)
         } catch {
-            log(true, "A sandbox's directory could not be removed; the next start tries again.", ["error": .string(error.message)])
+            log(
+                true, "A sandbox's directory could not be removed; the next start tries again.",
+                ["error": .string(error.message)])
         }
     }
 

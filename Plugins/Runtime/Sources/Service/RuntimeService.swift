@@ -80,7 +80,9 @@ final class RuntimeService: Sendable {
             standardDevices.withLock { $0 = program }
         } catch {
             guard cgroups.layout.controllers["devices"] != nil else { throw error }
-            log(true, "The kernel refuses device filters (BPF); the v1 devices controller is used instead.", ["error": .string(error.message)])
+            log(
+                true, "The kernel refuses device filters (BPF); the v1 devices controller is used instead.",
+                ["error": .string(error.message)])
         }
     }
 
@@ -109,7 +111,9 @@ final class RuntimeService: Sendable {
     }
 
     static func identifier(_ request: JSON, _ member: String) throws(PluginError) -> String {
-        guard let id = request[member].stringValue, !id.isEmpty else { throw .invalid("the request lacks \"\(member)\"") }
+        guard let id = request[member].stringValue, !id.isEmpty else {
+            throw .invalid("the request lacks \"\(member)\"")
+        }
         return id
     }
 

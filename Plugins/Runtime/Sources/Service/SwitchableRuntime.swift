@@ -12,18 +12,42 @@ final class SwitchableRuntime: RuntimeProvider {
     }
 
     func status(_ request: JSON, deadline: UInt64) throws -> JSON { try service().status(request, deadline: deadline) }
-    func runSandbox(_ request: JSON, deadline: UInt64) throws -> JSON { try service().runSandbox(request, deadline: deadline) }
-    func stopSandbox(_ request: JSON, deadline: UInt64) throws -> JSON { try service().stopSandbox(request, deadline: deadline) }
-    func removeSandbox(_ request: JSON, deadline: UInt64) throws -> JSON { try service().removeSandbox(request, deadline: deadline) }
-    func listSandboxes(_ request: JSON, deadline: UInt64) throws -> JSON { try service().listSandboxes(request, deadline: deadline) }
-    func createContainer(_ request: JSON, deadline: UInt64) throws -> JSON { try service().createContainer(request, deadline: deadline) }
-    func startContainer(_ request: JSON, deadline: UInt64) throws -> JSON { try service().startContainer(request, deadline: deadline) }
-    func stopContainer(_ request: JSON, deadline: UInt64) throws -> JSON { try service().stopContainer(request, deadline: deadline) }
-    func removeContainer(_ request: JSON, deadline: UInt64) throws -> JSON { try service().removeContainer(request, deadline: deadline) }
-    func listContainers(_ request: JSON, deadline: UInt64) throws -> JSON { try service().listContainers(request, deadline: deadline) }
-    func updateContainer(_ request: JSON, deadline: UInt64) throws -> JSON { try service().updateContainer(request, deadline: deadline) }
-    func reopenLog(_ request: JSON, deadline: UInt64) throws -> JSON { try service().reopenLog(request, deadline: deadline) }
-    func execSync(_ request: JSON, deadline: UInt64) throws -> JSON { try service().execSync(request, deadline: deadline) }
+    func runSandbox(_ request: JSON, deadline: UInt64) throws -> JSON {
+        try service().runSandbox(request, deadline: deadline)
+    }
+    func stopSandbox(_ request: JSON, deadline: UInt64) throws -> JSON {
+        try service().stopSandbox(request, deadline: deadline)
+    }
+    func removeSandbox(_ request: JSON, deadline: UInt64) throws -> JSON {
+        try service().removeSandbox(request, deadline: deadline)
+    }
+    func listSandboxes(_ request: JSON, deadline: UInt64) throws -> JSON {
+        try service().listSandboxes(request, deadline: deadline)
+    }
+    func createContainer(_ request: JSON, deadline: UInt64) throws -> JSON {
+        try service().createContainer(request, deadline: deadline)
+    }
+    func startContainer(_ request: JSON, deadline: UInt64) throws -> JSON {
+        try service().startContainer(request, deadline: deadline)
+    }
+    func stopContainer(_ request: JSON, deadline: UInt64) throws -> JSON {
+        try service().stopContainer(request, deadline: deadline)
+    }
+    func removeContainer(_ request: JSON, deadline: UInt64) throws -> JSON {
+        try service().removeContainer(request, deadline: deadline)
+    }
+    func listContainers(_ request: JSON, deadline: UInt64) throws -> JSON {
+        try service().listContainers(request, deadline: deadline)
+    }
+    func updateContainer(_ request: JSON, deadline: UInt64) throws -> JSON {
+        try service().updateContainer(request, deadline: deadline)
+    }
+    func reopenLog(_ request: JSON, deadline: UInt64) throws -> JSON {
+        try service().reopenLog(request, deadline: deadline)
+    }
+    func execSync(_ request: JSON, deadline: UInt64) throws -> JSON {
+        try service().execSync(request, deadline: deadline)
+    }
 
     func exec(
         _ request: JSON, standardInput: Int32, standardOutput: Int32, standardError: Int32,
@@ -59,11 +83,17 @@ final class SwitchableRuntime: RuntimeProvider {
         }
     }
 
-    func containerStats(_ request: JSON, deadline: UInt64) throws -> JSON { try service().containerStats(request, deadline: deadline) }
+    func containerStats(_ request: JSON, deadline: UInt64) throws -> JSON {
+        try service().containerStats(request, deadline: deadline)
+    }
     func watch(_ handler: @escaping @Sendable (JSON) -> Void) throws -> UInt64 { try service().watch(handler) }
     func watchCancel(_ watch: UInt64) throws { try current.withLock { $0 }?.watchCancel(watch) }
-    func listImages(_ request: JSON, deadline: UInt64) throws -> JSON { try service().listImages(request, deadline: deadline) }
-    func imageStatus(_ request: JSON, deadline: UInt64) throws -> JSON { try service().imageStatus(request, deadline: deadline) }
+    func listImages(_ request: JSON, deadline: UInt64) throws -> JSON {
+        try service().listImages(request, deadline: deadline)
+    }
+    func imageStatus(_ request: JSON, deadline: UInt64) throws -> JSON {
+        try service().imageStatus(request, deadline: deadline)
+    }
 
     func loadImage(_ request: JSON, archive: Int32, deadline: UInt64) throws -> JSON {
         try service(closing: [archive]).loadImage(request, archive: archive, deadline: deadline)
@@ -74,6 +104,10 @@ final class SwitchableRuntime: RuntimeProvider {
     }
 
     func pullCancel(_ operation: UInt64) throws { try service().pullCancel(operation) }
-    func removeImage(_ request: JSON, deadline: UInt64) throws -> JSON { try service().removeImage(request, deadline: deadline) }
-    func imageFilesystem(_ request: JSON, deadline: UInt64) throws -> JSON { try service().imageFilesystem(request, deadline: deadline) }
+    func removeImage(_ request: JSON, deadline: UInt64) throws -> JSON {
+        try service().removeImage(request, deadline: deadline)
+    }
+    func imageFilesystem(_ request: JSON, deadline: UInt64) throws -> JSON {
+        try service().imageFilesystem(request, deadline: deadline)
+    }
 }

@@ -38,11 +38,13 @@ final class Supervisor: @unchecked Sendable {
         pthread_attr_setstacksize(&attributes, 512 << 10)
         let reference = Unmanaged.passRetained(self)
         var created = pthread_t()
-        let code = pthread_create(&created, &attributes, { argument in
-            runtime_name_thread("runtime-events")
-            if let argument { Unmanaged<Supervisor>.fromOpaque(argument).takeRetainedValue().run() }
-            return nil
-        }, reference.toOpaque())
+        let code = pthread_create(
+            &created, &attributes,
+            { argument in
+                runtime_name_thread("runtime-events")
+                if let argument { Unmanaged<Supervisor>.fromOpaque(argument).takeRetainedValue().run() }
+                return nil
+            }, reference.toOpaque())
         if code != 0 {
             reference.release()
             throw .system("start", "the runtime's event thread", errno: code)
