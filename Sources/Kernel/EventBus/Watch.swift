@@ -5,6 +5,7 @@ import PluginAPI
 /// One watch: live, when routing fills its queue, or catching up, when it reads the store's history itself.
 final class Watch: PoolJob, @unchecked Sendable {
     // SAFETY: All state is behind `monitor`; `ordinal` and `isTouched` are the router's.
+
     typealias Sink = @Sendable (_ kind: Int32, _ data: UnsafeRawBufferPointer) -> Void
 
     /// Bytes given to a sink in one call, unless one event is larger.
@@ -78,8 +79,8 @@ final class Watch: PoolJob, @unchecked Sendable {
         noted = event.record.revision
         guard isLive else { return true }
         if queuedBytes > 0 && queuedBytes + event.record.size > limit {
-            // 
-            isLive = false  // Too slow: it reads on from the history when it comes to it, and costs no memory meanwhile.
+            // Too slow: it reads on from the history when it comes to it, and costs no memory meanwhile.
+            isLive = false
             while let dropped = queue.popFirst() { dropped.release() }
             queuedBytes = 0
             return true

@@ -5,6 +5,7 @@ import Synchronization
 /// Brings committed events to the watches that want them. See README.md.
 final class WatchHub: PoolJob, @unchecked Sendable {
     // SAFETY: Tables are behind `tables`, what waits for routing behind `monitor`.
+
     /// How long after a change watches without an event of their own learn of its revision.
     static let progressNanoseconds: UInt64 = 5_000_000_000
 

@@ -5,6 +5,7 @@ import Synchronization
 /// Counters, gauges and histograms: `hostd.metrics/1`. Recording takes no lock.
 public final class Metrics: @unchecked Sendable {
     // SAFETY: `table` slots are written once under `lock`, before their handle is known.
+
     /// Handles are positions in this table plus one.
     private static let capacity = 16_384
     private let series = UnsafeMutablePointer<Unmanaged<MetricSeries>?>.allocate(capacity: Metrics.capacity)

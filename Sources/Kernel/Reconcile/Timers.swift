@@ -131,6 +131,7 @@ struct CallbackContext: @unchecked Sendable {  // The ABI says that callbacks co
 /// One timer: a job that the pool runs at each deadline.
 final class RunningTimer: PoolJob, @unchecked Sendable {
     // SAFETY: `deadline` is behind the owner's lock, the rest behind `monitor`.
+
     /// Result negative = failed; the argument asks for another run after so many nanoseconds.
     typealias Action = @Sendable (inout UInt64) -> Int32
 

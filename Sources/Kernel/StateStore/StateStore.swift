@@ -5,9 +5,10 @@ import PluginAPI
 /// A revisioned map from keys to bytes, durable and watchable: the embedded engine of `hostd.store/1`. See README.md.
 public final class StateStore: @unchecked Sendable {
     // SAFETY: `state` and `table` are behind `life`; the parts guard themselves.
-  // / What the store's parts share.
 
-    final class Parts: @unchecked Sendable {  // The late ones are set by `StateStore.init`, before any other thread starts.
+    /// What the store's parts share.
+    final class Parts: @unchecked Sendable {
+        // SAFETY: the late ones are set by `StateStore.init`, before any other thread starts.
         let options: StateStoreOptions
         let directory: StoreDirectory
         let tree = StateTree()
