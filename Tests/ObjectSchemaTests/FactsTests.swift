@@ -32,7 +32,8 @@ final class FactsTests: XCTestCase {
     }
 
     func testEveryDefinitionIsAsRecorded() throws {
-        let definitions = try XCTUnwrap(facts()["definitions"].objectValue)
+        let facts = try facts()
+        let definitions = try XCTUnwrap(facts["definitions"].objectValue)
         XCTAssertEqual(definitions.count, Schema.shared.definitionCount)
         for (name, recorded) in definitions {
             let node = try XCTUnwrap(Schema.shared.definition(named: name), name)
