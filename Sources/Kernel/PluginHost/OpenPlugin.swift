@@ -4,7 +4,7 @@ import Objects
 import PluginAPI
 
 /// A plugin's image after a successful entry. Its life-cycle functions are called from one thread at a time.
-final class OpenPlugin: @unchecked Sendable {
+final class OpenPlugin: PluginImage, @unchecked Sendable {
     // SAFETY: the table is written by the entry function alone; the life cycle is serial, and get_interface any-thread.
     static let schemaLimit = 256 << 10
     /// Room for what a plugin of a later header may write.

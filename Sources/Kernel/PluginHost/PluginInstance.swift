@@ -10,11 +10,11 @@ final class PluginInstance: Sendable {
     /// Where a plugin stands. The cases carry what is alive there.
     enum State {
         case unopened
-        case opened(OpenPlugin)
-        case configured(OpenPlugin)
-        case active(OpenPlugin)
-        case inactive(OpenPlugin)
-        case failed(OpenPlugin?, PluginFailure)
+        case opened(any PluginImage)
+        case configured(any PluginImage)
+        case active(any PluginImage)
+        case inactive(any PluginImage)
+        case failed((any PluginImage)?, PluginFailure)
         case destroyed(PluginFailure?)
 
         var name: String {
@@ -67,7 +67,7 @@ final class PluginInstance: Sendable {
     var isActive: Bool { fields.withLock { if case .active = $0.state { true } else { false } } }
 
     /// The image while the plugin can be asked for tables.
-    var open: OpenPlugin? {
+    var open: (any PluginImage)? {
         fields.withLock { fields in
             switch fields.state {
             case .opened(let plugin), .configured(let plugin), .active(let plugin), .inactive(let plugin): plugin
@@ -144,7 +144,8 @@ final class PluginInstance: Sendable {
 
     /// Releases the plugin, unless calls or operations are still inside it.
     func destroy() throws(PluginFailure) {
-        let (plugin, failure, targets) = fields.withLock { fields -> (OpenPlugin?, PluginFailure?, [RoleTarget]) in
+        let (plugin, failure, targets) = fields.withLock {
+            fields -> ((any PluginImage)?, PluginFailure?, [RoleTarget]) in
             switch fields.state {
             case .opened(let plugin), .configured(let plugin), .active(let plugin), .inactive(let plugin):
                 (plugin, nil, Array(fields.targets.values))

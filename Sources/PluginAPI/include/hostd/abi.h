@@ -109,6 +109,13 @@ typedef int32_t (*hostd_callback)(void *HOSTD_NULLABLE context, const uint8_t *H
 ///     q callback (hostd_callback, void *context)           f file descriptor, borrowed   F file descriptor, given away
 ///     e error (hostd_error *), always last
 ///
+/// Beside a descriptor an interface may declare, in the same form:
+///
+///     HOSTD_…_ENDS  "open:close;…"   which slot ends what another one began (a slot with `v` or `q` and `H`: the handle
+///                                    goes to the closing slot, letters `he`). What is not listed follows the rule
+///                                    NAME, NAME_cancel.
+///     HOSTD_…_COSTS "slot:10ms;…"    the longest that a call may take (us, ms, s); what is not listed may block.
+///
 /// Tables obtained from the host are complete: a slot that the provider left NULL answers HOSTD_ERROR_NOT_SUPPORTED.
 typedef struct hostd_interface {
     uint32_t struct_size; ///< Of the whole table, slots included; tells a reader which appended slots exist.

@@ -9,6 +9,7 @@ HOSTD_ASSUME_NONNULL_BEGIN
 
 #define HOSTD_NETWORK_1 "hostd.network/1"
 #define HOSTD_NETWORK_1_SLOTS "status:tboe;attach:tboe;check:tboe;detach:tboe;collect_garbage:tboe;services_set:tboe;policies_set:tboe"
+#define HOSTD_NETWORK_1_COSTS "status:10ms;attach:10ms;check:10ms"
 
 /// Messages:
 ///

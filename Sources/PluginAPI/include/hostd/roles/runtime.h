@@ -11,6 +11,7 @@ HOSTD_ASSUME_NONNULL_BEGIN
 
 #define HOSTD_RUNTIME_1 "hostd.runtime/1"
 #define HOSTD_RUNTIME_1_SLOTS "status:tboe;run_sandbox:tboe;stop_sandbox:tboe;remove_sandbox:tboe;list_sandboxes:tboe;create_container:tboe;start_container:tboe;stop_container:tboe;remove_container:tboe;list_containers:tboe;update_container:tboe;reopen_log:tboe;exec_sync:tboe;exec:bFFFcHe;exec_resize:huue;exec_cancel:he;attach:bFFFcHe;container_stats:tboe;watch:vHe;watch_cancel:he;list_images:tboe;image_status:tboe;load_image:tbFoe;pull_image:bcHe;pull_cancel:he;remove_image:tboe;image_filesystem:tboe"
+#define HOSTD_RUNTIME_1_COSTS "status:10ms;run_sandbox:10ms;list_sandboxes:10ms;start_container:50ms;list_containers:10ms;exec_resize:1ms"
 
 /// Messages (members not listed are ignored; "?" may be absent):
 ///

@@ -9,6 +9,7 @@ HOSTD_ASSUME_NONNULL_BEGIN
 
 #define HOSTD_SCHEDULER_1 "hostd.scheduler/1"
 #define HOSTD_SCHEDULER_1_SLOTS "node_set:sbbe;node_remove:be;pod_set:sbbbe;pod_remove:be;schedule:tsbboe;reset:e"
+#define HOSTD_SCHEDULER_1_COSTS "node_set:1ms;node_remove:1ms;pod_set:1ms;pod_remove:1ms;schedule:10ms;reset:10ms"
 
 /// Node flags.
 #define HOSTD_SCHEDULER_NODE_UNSCHEDULABLE 1u

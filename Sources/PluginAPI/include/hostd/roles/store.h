@@ -9,6 +9,7 @@ HOSTD_ASSUME_NONNULL_BEGIN
 
 #define HOSTD_STORE_1 "hostd.store/1"
 #define HOSTD_STORE_1_SLOTS "get:bwoe;list:bbwwboe;create:bbbwWe;update:bbbwwWe;remove:bwWe;transaction:bce;watch:bbwvHe;watch_cancel:he;lease_grant:wWe;lease_keep_alive:we;lease_revoke:we;compact:we;status:oe;backup:Foe"
+#define HOSTD_STORE_1_COSTS "get:1ms;watch_cancel:1s;status:10ms"
 
 /// Kinds of hostd_store_record.
 #define HOSTD_STORE_RECORD_PUT 1

@@ -9,6 +9,7 @@ HOSTD_ASSUME_NONNULL_BEGIN
 
 #define HOSTD_EVENTS_1 "hostd.events/1"
 #define HOSTD_EVENTS_1_SLOTS "publish:bbue;subscribe:bvHe;unsubscribe:he"
+#define HOSTD_EVENTS_1_ENDS "subscribe:unsubscribe"
 
 /// Topic, retained: JSON {"url":"https://127.0.0.1:6443","kubeconfig":"/path"} published by the API front when it serves.
 #define HOSTD_TOPIC_ENDPOINT "hostd.endpoint"

@@ -10,6 +10,7 @@ HOSTD_ASSUME_NONNULL_BEGIN
 
 #define HOSTD_RECONCILE_1 "hostd.reconcile/1"
 #define HOSTD_RECONCILE_1_SLOTS "create:buqHe;add:hbwe;forget:hbe;destroy:he"
+#define HOSTD_RECONCILE_1_ENDS "create:destroy"
 
 typedef struct hostd_reconcile_1 {
     hostd_interface interface;
