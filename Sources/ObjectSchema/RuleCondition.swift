@@ -72,7 +72,7 @@ struct RuleTable<Row: Sendable>: Sendable {
     private let parse: @Sendable (String) -> Row
     private var lines: [String: [Range<Int>]] = [:]
 
-    /// A type is named without the prefix "io.k8s.api." that most have.
+    /// A type is named without the prefix "io.k8s.api." that most have; hostd's own in full.
     init(_ text: EmbeddedText, _ parse: @escaping @Sendable (_ line: String) -> Row) {
         self.text = text
         self.parse = parse
@@ -80,7 +80,7 @@ struct RuleTable<Row: Sendable>: Sendable {
         text.forEachLine { offset, line in
             if line.first == UInt8(ascii: "[") {
                 section = line.dropFirst().dropLast().parts(" ").map {
-                    $0.hasPrefix("io.k8s.") ? $0 : "io.k8s.api." + $0
+                    $0.hasPrefix("io.k8s.") || $0.hasPrefix("dev.hostd.") ? $0 : "io.k8s.api." + $0
                 }
             } else {
                 for type in section { lines[type, default: []].append(offset..<(offset + line.count)) }

@@ -34,7 +34,11 @@ final class FactsTests: XCTestCase {
     func testEveryDefinitionIsAsRecorded() throws {
         let facts = try facts()
         let definitions = try XCTUnwrap(facts["definitions"].objectValue)
-        XCTAssertEqual(definitions.count, Schema.shared.definitionCount)
+        let own = (0..<Schema.shared.definitionCount).filter {
+            Schema.shared.definition(at: $0).name.hasPrefix("dev.hostd.")
+        }
+        XCTAssertFalse(own.isEmpty)
+        XCTAssertEqual(definitions.count, Schema.shared.definitionCount - own.count)
         for (name, recorded) in definitions {
             let node = try XCTUnwrap(Schema.shared.definition(named: name), name)
             let written = OpenAPISchemaText(version: .two).schema(node)
@@ -44,7 +48,7 @@ final class FactsTests: XCTestCase {
 
     func testEveryPathIsAsRecorded() throws {
         let recorded = try facts()["paths"]
-        for resource in Schema.shared.resources {
+        for resource in Schema.shared.resources where resource.group != "hostd.dev" {
             OpenAPIPaths(version: .three).forEachPath(of: resource) { path, description in
                 guard recorded[path].exists else { return XCTFail("\(path) is not recorded") }
                 for (method, operation) in description.objectValue ?? [:] where method != "parameters" {

@@ -74,6 +74,9 @@ private final class Running: Sendable {
         } else {
             host.log.info("no plugin provides \(HOSTD_SCHEDULER_1): pods are not scheduled")
         }
+        if let platform = try PluginPlatform(host) {
+            controllers.append(try PluginController(cluster, platform))
+        }
         self.controllers = controllers
     }
 

@@ -61,6 +61,7 @@ extension ResourceTable {
         "validatingwebhookconfigurations.admissionregistration.k8s.io",
         "mutatingwebhookconfigurations.admissionregistration.k8s.io",
         "validatingadmissionpolicies.admissionregistration.k8s.io", "customresourcedefinitions.apiextensions.k8s.io",
+        "plugins.hostd.dev",
     ]
 
     /// The resources of the schema table.

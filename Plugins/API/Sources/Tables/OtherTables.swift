@@ -54,8 +54,24 @@ enum OtherTables {
                     Cell.list(conditions, "Pending"),
                 ]
             }
+        case "plugins.hostd.dev": plugins
         default: nil
         }
+    }
+
+    private static let plugins = TableLayout(
+        "Name State Isolation Version Generation:integer Calls:integer Errors:integer Last-Swap Age Roles+ Library+ Reason+"
+    ) { object, now in
+        let status = object["status"]
+        let roles = status["roles"].arrayValue
+        func sum(_ key: String) -> JSON { JSON(roles.reduce(0) { $0 + ($1[key].integerValue ?? 0) }) }
+        return [
+            .string(object.name), Cell.text(status["state"]), Cell.text(object["spec"]["isolation"], "shared"),
+            Cell.text(status["version"]), Cell.integer(status["generation"]), sum("calls"), sum("errors"),
+            Cell.text(status["lastSwap"]["result"]), Cell.age(object, now),
+            Cell.list(roles.compactMap { $0["id"].stringValue }, "<none>"), Cell.text(object["spec"]["library"]),
+            Cell.text(status["reason"], ""),
+        ]
     }
 
     private static let slices = TableLayout("Name AddressType Ports Endpoints Age") { object, now in

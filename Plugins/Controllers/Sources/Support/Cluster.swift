@@ -29,6 +29,7 @@ final class Cluster: Sendable {
     let volumes: ObjectCache
     let storageClasses: ObjectCache
     let leases: ObjectCache
+    let plugins: ObjectCache
 
     init(_ host: Host, settings: JSON, dataDirectory: String) throws {
         self.host = host
@@ -56,6 +57,7 @@ final class Cluster: Sendable {
         volumes = ObjectCache(host, .volumes)
         storageClasses = ObjectCache(host, .storageClasses)
         leases = ObjectCache(host, .leases)
+        plugins = ObjectCache(host, .plugins)
     }
 
     var caches: [ObjectCache] {
@@ -63,7 +65,7 @@ final class Cluster: Sendable {
             namespaces, nodes, leases, storageClasses, volumes, volumeClaims, serviceAccounts, rootCertificates,
             services, endpoints, endpointSlices, controllerRevisions, deployments, replicaSets, statefulSets,
             daemonSets,
-            jobs, cronJobs, pods,
+            jobs, cronJobs, plugins, pods,
         ]
     }
 }

@@ -39,5 +39,7 @@ struct ResourceType: Sendable, Hashable {
     static let cronJobs = ResourceType(apiVersion: "batch/v1", plural: "cronjobs", kind: "CronJob")
     static let endpointSlices = ResourceType(
         apiVersion: "discovery.k8s.io/v1", plural: "endpointslices", kind: "EndpointSlice")
+    static let plugins = ResourceType(
+        apiVersion: "hostd.dev/v1", plural: "plugins", kind: "Plugin", isNamespaced: false)
     static let leases = ResourceType(apiVersion: "coordination.k8s.io/v1", plural: "leases", kind: "Lease")
 }
