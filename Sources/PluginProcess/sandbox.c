@@ -47,7 +47,6 @@ int sandbox_option(struct sandbox *sandbox, const char *option, char *message)
     const char *value;
     uint64_t parsed = 0;
     int status = 0;
-    sandbox->is_wanted = 1;
     if (is_key(option, "data", &value)) {
         sandbox->data = value;
     } else if (is_key(option, "directory", &value)) {
@@ -212,7 +211,7 @@ static int leave_namespaces(const struct sandbox *sandbox, char *message)
     return sandbox_hide_data(sandbox, message);
 }
 
-int sandbox_enter(const struct sandbox *sandbox, const int *keep, size_t keep_count, char *message)
+static int apply(const struct sandbox *sandbox, const int *keep, size_t keep_count, char *message)
 {
     if (close_others(keep, keep_count, message) < 0 || join_groups(sandbox, message) < 0 ||
         leave_namespaces(sandbox, message) < 0 || set_limits(sandbox, message) < 0 || become(sandbox, message) < 0 ||
@@ -221,4 +220,21 @@ int sandbox_enter(const struct sandbox *sandbox, const int *keep, size_t keep_co
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
         return sandbox_refuse(message, "cannot give up new privileges", errno);
     return sandbox_filter_calls(sandbox, message);
+}
+
+int sandbox_enter(char *settings, const int *keep, size_t keep_count, char *message)
+{
+    struct sandbox sandbox = {0};
+    int is_wanted = 0;
+    for (char *line = settings, *next; *line; line = next) {
+        next = line + strcspn(line, "\n");
+        if (*next)
+            *next++ = 0;
+        if (!*line)
+            continue;
+        is_wanted = 1;
+        if (sandbox_option(&sandbox, line, message) < 0)
+            return -1;
+    }
+    return is_wanted ? apply(&sandbox, keep, keep_count, message) : 0;
 }

@@ -11,7 +11,6 @@
 #define SANDBOX_MESSAGE_LIMIT 512 ///< Bytes of a message, terminator included.
 
 struct sandbox {
-    int is_wanted;          ///< Whether any option was given.
     pid_t parent;           ///< Process that must still be the parent; 0 = any.
     uint32_t user;          ///< User and group; used only when the process runs as root.
     uint64_t capabilities;  ///< Bits of what is kept: capabilities(7).
@@ -30,9 +29,11 @@ struct sandbox {
 /// library, group. 0, or -1 with a sentence in `message`. Keeps pointers into `option`.
 int sandbox_option(struct sandbox *sandbox, const char *option, char *message);
 
-/// Applies everything, in the one order that works. The process must have one thread. All descriptors from 3 on but those of
-/// `keep` (ascending) are closed. 0, or -1 with a sentence in `message`; the process must end then.
-int sandbox_enter(const struct sandbox *sandbox, const int *keep, size_t keep_count, char *message);
+/// Takes options of `settings`, one a line, and applies everything in the one order that works; empty settings change
+/// nothing. The process must have one thread. All descriptors from 3 on but those of `keep` (ascending) are closed. Cuts
+/// `settings` into lines in place. 0, or -1 with a sentence in `message`, which has room for SANDBOX_MESSAGE_LIMIT bytes;
+/// the process must end then.
+int sandbox_enter(char *settings, const int *keep, size_t keep_count, char *message);
 
 // MARK: Parts, for sandbox_enter
 

@@ -1,5 +1,5 @@
 // Enters the sandbox that its arguments ask for, then tries one thing after another and prints what came of it: a line
-// "NAME: ok" or "NAME: reason". Options of the sandbox go before "--", file names to open and write after it.
+// "NAME: ok" or "NAME: reason". The first argument is the sandbox's settings, the others are files to open and write.
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
@@ -105,22 +105,18 @@ static void tell_calls(void)
 
 int main(int count, char **arguments)
 {
-    struct sandbox sandbox = {0};
     char message[SANDBOX_MESSAGE_LIMIT];
-    int index = 1;
     dup2(1, 9); // A descriptor that was left open by mistake.
-    for (; index < count && strcmp(arguments[index], "--") != 0; index++)
-        if (sandbox_option(&sandbox, arguments[index], message) < 0)
-            return fprintf(stderr, "%s\n", message), 2;
-    if (sandbox_enter(&sandbox, NULL, 0, message) < 0)
+    if (count < 2)
+        return 2;
+    if (sandbox_enter(arguments[1], NULL, 0, message) < 0)
         return fprintf(stderr, "%s\n", message), 1;
     tell_identity();
     tell_calls();
-    for (index++; index < count; index++) {
+    for (int index = 2; index < count; index++) {
         char name[4200];
-        int file = open(arguments[index], O_RDONLY | O_CLOEXEC);
         snprintf(name, sizeof name, "read %s", arguments[index]);
-        tell(name, file);
+        tell(name, open(arguments[index], O_RDONLY | O_CLOEXEC));
         snprintf(name, sizeof name, "write %s", arguments[index]);
         tell(name, open(arguments[index], O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
     }
