@@ -66,9 +66,14 @@ var targets: [Target] = [
         swiftSettings: strict),
     .target(name: "CProcess", path: "Sources/CProcess", cSettings: strictC),
     .target(name: "CInterposer", dependencies: ["CFFI", "PluginAPI"], path: "Sources/CInterposer", cSettings: strictC),
+    .target(
+        name: "CIsolation", dependencies: ["CFFI", "CInterposer", "PluginAPI"], path: "Sources/CIsolation",
+        cSettings: strictC),
     .target(name: "CStateStore", path: "Sources/CStateStore", cSettings: strictC),
     .target(
-        name: "Kernel", dependencies: ["PluginAPI", "Objects", "CProcess", "CInterposer", "CStateStore", "CYAML"],
+        name: "Kernel", dependencies: [
+            "PluginAPI", "Objects", "CProcess", "CInterposer", "CIsolation", "CStateStore", "CYAML",
+        ],
         path: "Sources/Kernel",
         exclude: [
             "README.md", "Configuration/README.md", "Control/README.md", "PluginHost/README.md", "StateStore/README.md",
