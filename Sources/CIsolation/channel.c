@@ -7,6 +7,10 @@
 
 #include "layout.h"
 
+#ifndef MFD_NOEXEC_SEAL // Linux 6.3
+#define MFD_NOEXEC_SEAL 8u
+#endif
+
 /// A memory file of a fixed size: sealed, so that no side can cut it under the other and make its reads fail.
 static int32_t make_memory(uint32_t lanes, int32_t *memory) {
     int file = memfd_create("hostd-isolation", MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL);
