@@ -65,6 +65,10 @@ var targets: [Target] = [
         name: "ObjectSchema", dependencies: ["Objects", "CObjectSchema"], path: "Sources/ObjectSchema",
         swiftSettings: strict),
     .target(name: "CProcess", path: "Sources/CProcess", cSettings: strictC),
+    .target(name: "CRuntime", path: "Sources/CRuntime", cSettings: strictC),
+    .target(
+        name: "Containers", dependencies: ["PluginKit", "Objects", "CRuntime", "CZlib", "CZstd", "COpenSSL"],
+        path: "Sources/Containers", swiftSettings: strict),
     .target(name: "CInterposer", dependencies: ["CFFI", "PluginAPI"], path: "Sources/CInterposer", cSettings: strictC),
     .target(
         name: "CIsolation", dependencies: ["CFFI", "CInterposer", "PluginAPI"], path: "Sources/CIsolation",
@@ -112,8 +116,7 @@ targets += plugin("API", ["ObjectSchema", "COpenSSL", "CEpoll"], tests: ["Kernel
 targets += plugin("Controllers")
 targets += plugin("Node", ["CEpoll", "COpenSSL"])
 targets += plugin("Scheduler")
-targets += plugin("Runtime", ["CRuntime", "CSeccomp", "CZlib", "CZstd", "COpenSSL"])
-targets.append(.target(name: "CRuntime", path: "Plugins/Runtime/C", cSettings: strictC))
+targets += plugin("Runtime", ["Containers", "CRuntime", "CSeccomp"], tests: ["CZlib", "CZstd"])
 targets.append(
     .executableTarget(
         name: "SchedulerBenchmark", dependencies: ["Scheduler", "Objects"], path: "Benchmarks/Scheduler",

@@ -4,6 +4,7 @@ import PluginKit
 import Synchronization
 import XCTest
 
+@testable import Containers
 @testable import Runtime
 
 /// The cgroup logic against a recording of the kernel's files.

@@ -3,6 +3,7 @@ import Objects
 import PluginKit
 import XCTest
 
+@testable import Containers
 @testable import Runtime
 
 /// What a container sees and may do. Real containers; root only.

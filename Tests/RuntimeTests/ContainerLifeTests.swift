@@ -5,6 +5,7 @@ import PluginKit
 import Synchronization
 import XCTest
 
+@testable import Containers
 @testable import Runtime
 
 /// Stop, remove, exec, attach, logs, adoption. Real containers; root only.
@@ -358,14 +359,24 @@ final class ContainerLifeTests: XCTestCase {
         try AtomicFile.makeDirectory("\(plugin)/containers/torn/upper")
         try AtomicFile.write(Array("{\"version\":1,".utf8), to: "\(plugin)/containers/torn/record.json")
         try AtomicFile.makeDirectory("\(plugin)/sandboxes/empty")
-        try AtomicFile.makeDirectory("\(plugin)/layers/99/etc")
-        try AtomicFile.makeDirectory("\(plugin)/staging/load-1")
-        try fixture.service.cgroups.createPod(fixture.service.cgroups.pod("stray"), Resources())
+        try AtomicFile.makeDirectory("\(fixture.directory)/images/layers/99/etc")
+        try AtomicFile.makeDirectory("\(fixture.directory)/images/staging/plugin/load-1")
+        try AtomicFile.makeDirectory("\(plugin)/staging/removed-1")
+        let cgroups = fixture.service.cgroups
+        try cgroups.createPod(cgroups.pod("stray"), Resources())
+        // A pod of another runtime below the same parent is none of this one's business.
+        let foreign = cgroups.parent.child("other-pod1")
+        try cgroups.createPod(foreign, Resources())
         try fixture.restart()
-        for path in ["containers/torn", "sandboxes/empty", "layers/99", "staging/load-1"] {
-            XCTAssertNotEqual(access("\(plugin)/\(path)", F_OK), 0, path)
+        for path in [
+            "plugin/containers/torn", "plugin/sandboxes/empty", "images/layers/99", "images/staging/plugin/load-1",
+            "plugin/staging/removed-1",
+        ] {
+            XCTAssertNotEqual(access("\(fixture.directory)/\(path)", F_OK), 0, path)
         }
         XCTAssertEqual(try fixture.service.cgroups.pods(), [])
+        XCTAssertEqual(access(try XCTUnwrap(cgroups.unifiedDirectory(foreign)), F_OK), 0)
+        try cgroups.remove(foreign)
     }
 
     func testEventsAreReported() throws {

@@ -2,8 +2,10 @@ import CRuntime
 import Glibc
 import Objects
 import PluginKit
+import Synchronization
 import XCTest
 
+@testable import Containers
 @testable import Runtime
 
 /// Loads real archives into real directories: root only, for owners, devices and trusted attributes.
@@ -18,8 +20,8 @@ final class ImageStoreTests: XCTestCase {
 
     override func tearDownWithError() throws { try FileTree.remove(directory) }
 
-    private func store(_ limits: ImageStore.Limits = .init()) throws -> ImageStore {
-        try ImageStore(directory: "\(directory)/store", limits: limits) { XCTFail($0) }
+    private func store(_ limits: ImageStore.Limits = .init(), owner: String = "test") throws -> ImageStore {
+        try ImageStore(directory: "\(directory)/store", owner: owner, limits: limits) { XCTFail($0) }
     }
 
     /// An OCI archive of one image.
@@ -74,7 +76,7 @@ final class ImageStoreTests: XCTestCase {
     }
 
     private func layer(_ store: ImageStore, _ image: StoredImage, _ index: Int = 0) throws -> String {
-        let numbers = try store.lowerDirectories(image).split(separator: ":").reversed().map(String.init)
+        let numbers = Array(try store.lowerDirectories(image).reversed())
         return "\(store.layersDirectory)/\(numbers[index])"
     }
 
@@ -247,7 +249,7 @@ final class ImageStoreTests: XCTestCase {
             XCTAssertTrue("\(error)".contains("decompression bomb"), "\(error)")
         }
         limits.layerSize = 1 << 20
-        let strict = try ImageStore(directory: "\(directory)/strict", limits: limits) { XCTFail($0) }
+        let strict = try ImageStore(directory: "\(directory)/strict", owner: "test", limits: limits) { XCTFail($0) }
         XCTAssertThrowsError(try load(strict, archive([zeros]))) { error in
             XCTAssertTrue("\(error)".contains("maximumLayerSize"), "\(error)")
         }
@@ -329,12 +331,67 @@ final class ImageStoreTests: XCTestCase {
         XCTAssertEqual(try FileTree.names(in: store.layersDirectory), ["0"])
     }
 
+    /// Two runtimes stand on the same images: what one loads or removes the other sees, and neither takes away what the
+    /// other's containers use.
+    func testStoresShareADirectory() throws {
+        let first = try store(owner: "first")
+        let second = try store(owner: "second")
+        let tar = TarWriter.directory { $0.add("a", content: [1]) }
+        let image = try XCTUnwrap(load(first, archive([tar])).first)
+        XCTAssertEqual(second.list(), [image])
+        XCTAssertEqual(try second.lowerDirectories(image), try first.lowerDirectories(image))
+        XCTAssertEqual(try second.acquire("test/app:1", for: "container").id, image.id)
+        XCTAssertThrowsError(try first.remove(image.id.description)) { error in
+            XCTAssertTrue("\(error)".contains("used by 1 container"), "\(error)")
+        }
+        // After a restart as well, and before the second has come up.
+        let again = try store(owner: "first")
+        XCTAssertThrowsError(try again.remove(image.id.description))
+        try again.releaseAll(except: [])
+        XCTAssertThrowsError(try again.remove(image.id.description), "the claim is the second's")
+        try second.releaseAll(except: ["another"])
+        try again.remove(image.id.description)
+        XCTAssertEqual(first.list(), [])
+        XCTAssertThrowsError(try second.acquire("test/app:1", for: "container"))
+        let next = try XCTUnwrap(load(second, archive([tar, tar])).first)
+        XCTAssertEqual(again.list(), [next])
+        XCTAssertEqual(try again.acquire(next.id.description, for: "c").layers.count, 2)
+    }
+
+    /// Loads at the same time by two stores lose nothing: each sees the other's images and layers.
+    func testStoresLoadAtOnce() throws {
+        let stores = [try store(owner: "first"), try store(owner: "second")]
+        var archives: [[String]] = [[], []]
+        for number in 0..<6 {
+            let tar = TarWriter.directory { $0.add("file", content: [UInt8(number)]) }
+            archives[number % 2].append(try archive([tar], reference: "test/app:\(number)"))
+        }
+        let failures = Mutex<[String]>([])
+        let work = archives
+        concurrently(2) { index in
+            do {
+                for path in work[index] { _ = try stores[index].load(try Descriptor(opening: path, O_RDONLY)) }
+            } catch {
+                failures.withLock { $0.append("\(error)") }
+            }
+        }
+        XCTAssertEqual(failures.withLock { $0 }, [])
+        XCTAssertEqual(stores[0].list().count, 6)
+        XCTAssertEqual(stores[0].list(), stores[1].list())
+        let numbers = try stores[0].list().flatMap { try stores[0].lowerDirectories($0) }
+        XCTAssertEqual(Set(numbers).count, 6, "each has a layer of its own")
+        for number in numbers { XCTAssertEqual(access("\(stores[0].layersDirectory)/\(number)/file", F_OK), 0) }
+    }
+
     func testADamagedIndexIsSetAside() throws {
         let store = try store()
         try load(store, archive([TarWriter.directory { $0.add("a", content: [1]) }]))
         try AtomicFile.write(Array("{".utf8), to: store.indexPath)
-        var warnings: [String] = []
-        let reopened = try ImageStore(directory: "\(directory)/store") { warnings.append($0) }
+        let warned = Mutex<[String]>([])
+        let reopened = try ImageStore(directory: "\(directory)/store", owner: "test") { text in
+            warned.withLock { $0.append(text) }
+        }
+        let warnings = warned.withLock { $0 }
         XCTAssertEqual(reopened.list().count, 0)
         XCTAssertEqual(warnings.count, 1)
         XCTAssertTrue(warnings[0].contains("Load the images again"), warnings[0])
@@ -348,4 +405,32 @@ final class ImageStoreTests: XCTestCase {
         XCTAssertEqual(ImageIndex.chain([]), [])
         XCTAssertEqual(ImageIndex.chain([first, second]), [first, Digest.of(Array("\(first) \(second)".utf8))])
     }
+}
+
+/// Runs `body` for 0 ..< count, each on a thread of its own, and waits for all.
+private func concurrently(_ count: Int, _ body: @escaping @Sendable (Int) -> Void) {
+    final class Work: Sendable {
+        let index: Int
+        let body: @Sendable (Int) -> Void
+        init(_ index: Int, _ body: @escaping @Sendable (Int) -> Void) {
+            self.index = index
+            self.body = body
+        }
+    }
+    var threads: [pthread_t] = []
+    for index in 0..<count {
+        var thread = pthread_t()
+        let work = Unmanaged.passRetained(Work(index, body))
+        let code = pthread_create(
+            &thread, nil,
+            { argument in
+                guard let argument else { return nil }
+                let work = Unmanaged<Work>.fromOpaque(argument).takeRetainedValue()
+                work.body(work.index)
+                return nil
+            }, work.toOpaque())
+        XCTAssertEqual(code, 0)
+        threads.append(thread)
+    }
+    for thread in threads { pthread_join(thread, nil) }
 }

@@ -1,5 +1,6 @@
 import XCTest
 
+@testable import Containers
 @testable import Runtime
 
 final class LayerPathTests: XCTestCase {

@@ -3,6 +3,7 @@ import Objects
 import PluginKit
 import XCTest
 
+@testable import Containers
 @testable import Runtime
 
 /// What is decided before anything is made: commands, environments, capabilities, signals, and the helper's protocol.
@@ -20,7 +21,7 @@ final class PlanTests: XCTestCase {
             configuration: try ContainerConfiguration(config), image: image,
             sandbox: .init(configuration: pod, directory: "/s", holder: nil),
             place: .init(
-                directory: "/c", layersDirectory: "/l", lowerDirectories: "2:1", relativeDirectory: "../c", logPath: ""),
+                directory: "/c", layersDirectory: "/l", lowerDirectories: "2:1", logPath: ""),
             groups: .init(unifiedDirectory: nil, joinFiles: [], oomFile: nil, mounts: [], isUnified: true),
             capabilities: .standard, seccomp: nil, devices: [])
     }
@@ -37,9 +38,9 @@ final class PlanTests: XCTestCase {
                 image.command = row.command
             }
             if let expected = row.expected {
-                XCTAssertEqual(try plan.arguments(), expected)
+                XCTAssertEqual(try plan.configuration.arguments(plan.image), expected)
             } else {
-                XCTAssertThrowsError(try plan.arguments())
+                XCTAssertThrowsError(try plan.configuration.arguments(plan.image))
             }
         }
     }

@@ -5,6 +5,7 @@ import PluginKit
 import Synchronization
 import XCTest
 
+@testable import Containers
 @testable import Runtime
 
 /// A runtime of its own for a test: own mount and network namespace, own directory, own cgroup parent, the real helper
@@ -13,7 +14,10 @@ final class RuntimeFixture {
     let directory: String
     let cgroupParent: String
     private(set) var service: RuntimeService
+    private let engine: MakeEngine
     private let logged: Journal
+
+    typealias MakeEngine = @Sendable (EngineServices) throws(PluginError) -> any ContainerEngine
 
     /// What the runtime logged.
     final class Journal: Sendable {
@@ -28,7 +32,11 @@ final class RuntimeFixture {
         try XCTSkipUnless(geteuid() == 0, "needs root: it makes namespaces, mounts and cgroups")
     }
 
-    init(loadImage: Bool = true) throws {
+    /// The engine of the default runtime.
+    static let direct: MakeEngine = { services throws(PluginError) in try DirectEngine(services) }
+
+    init(_ engine: @escaping MakeEngine = RuntimeFixture.direct, loadImage: Bool = true) throws {
+        self.engine = engine
         try Self.requireRoot()
         try Self.isolate()
         Self.number += 1
@@ -36,14 +44,14 @@ final class RuntimeFixture {
         cgroupParent = "hostd-test-\(getpid())-\(Self.number)"
         try AtomicFile.makeDirectory("\(directory)/plugin")
         logged = Journal()
-        service = try Self.makeService(directory, cgroupParent, logged)
+        service = try Self.makeService(directory, cgroupParent, logged, engine)
         if loadImage { try load(try Self.exampleImage()) }
     }
 
     /// As a kill of hostd and a new start: the old object stops watching, a new one adopts.
     func restart() throws {
         service.close()
-        service = try Self.makeService(directory, cgroupParent, logged)
+        service = try Self.makeService(directory, cgroupParent, logged, engine)
     }
 
     func close() {
@@ -129,12 +137,16 @@ final class RuntimeFixture {
 
     // MARK: Parts
 
-    private static func makeService(_ directory: String, _ parent: String, _ logged: Journal) throws -> RuntimeService {
-        var options = RuntimeService.Options(directory: "\(directory)/plugin", program: try helperProgram())
+    private static func makeService(
+        _ directory: String, _ parent: String, _ logged: Journal, _ engine: MakeEngine
+    ) throws -> RuntimeService {
+        var options = RuntimeService.Options(
+            directory: "\(directory)/plugin", imageDirectory: "\(directory)/images", program: try helperProgram())
         options.cgroupParent = parent
-        return try RuntimeService(options, layout: try CgroupLayout.ofThisMachine()) { _, message, fields in
-            logged.add("\(message) \(JSON.object(fields).serializedString())")
-        }
+        return try RuntimeService(
+            options, layout: try CgroupLayout.ofThisMachine(),
+            log: { _, message, fields in logged.add("\(message) \(JSON.object(fields).serializedString())") },
+            makeEngine: engine)
     }
 
     /// Mounts and interfaces of the test belong to it alone and go with its process.

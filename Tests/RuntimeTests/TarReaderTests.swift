@@ -1,6 +1,7 @@
 import PluginKit
 import XCTest
 
+@testable import Containers
 @testable import Runtime
 
 final class TarReaderTests: XCTestCase {

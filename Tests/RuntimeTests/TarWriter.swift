@@ -1,3 +1,4 @@
+@testable import Containers
 @testable import Runtime
 
 /// Writes tar archives for tests, well-formed and not.

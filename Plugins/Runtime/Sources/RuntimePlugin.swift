@@ -1,3 +1,4 @@
+import Containers
 import Glibc
 import Objects
 import PluginAPI
@@ -11,13 +12,7 @@ public final class RuntimePlugin: Plugin {
         provides: ["hostd.runtime/1"])
 
     public static let optionsSchema = """
-        {"type":"object","additionalProperties":false,"properties":{
-        "maximumArchiveSize":{"type":"integer","minimum":1048576,"default":34359738368,
-        "description":"Most bytes of an image archive."},
-        "maximumLayerSize":{"type":"integer","minimum":1048576,"default":34359738368,
-        "description":"Most bytes of an image layer when unpacked."},
-        "maximumLayerRatio":{"type":"integer","minimum":2,"default":200,
-        "description":"How many times its compressed size a layer of more than 64 MiB may have when unpacked."}}}
+        {"type":"object","additionalProperties":false,"properties":{\(RuntimeService.Options.imageProperties)}}
         """
 
     private let host: Host
@@ -38,23 +33,18 @@ public final class RuntimePlugin: Plugin {
 
     public func configure(_ configuration: PluginConfiguration) throws {
         guard geteuid() == 0 else { throw PluginError.forbidden("containers need root: start hostd with sudo") }
-        var options = RuntimeService.Options(
-            directory: configuration.pluginDirectory, program: "\(configuration.libexecDirectory)/hostd-container-init")
-        options.cgroupParent = configuration.settings["cgroupParent"].stringValue ?? "hostd"
-        let given = configuration.options
-        if let size = given["maximumArchiveSize"].integerValue { options.imageLimits.archiveSize = size }
-        if let size = given["maximumLayerSize"].integerValue { options.imageLimits.layerSize = size }
-        if let ratio = given["maximumLayerRatio"].integerValue { options.imageLimits.ratio = ratio }
+        let options = RuntimeService.Options(configuration)
         self.options.withLock { $0 = options }
     }
 
     public func activate() throws {
         guard let options = options.withLock({ $0 }) else { throw PluginError.wrongState("runtime was not configured") }
         let host = host
-        let service = try RuntimeService(options, layout: try CgroupLayout.ofThisMachine()) {
-            isWarning, message, fields in
-            if isWarning { host.log.warning(message, fields) } else { host.log.info(message, fields) }
-        }
+        let service = try RuntimeService(
+            options, layout: try CgroupLayout.ofThisMachine(),
+            log: { isWarning, message, fields in
+                if isWarning { host.log.warning(message, fields) } else { host.log.info(message, fields) }
+            }, makeEngine: { services throws(PluginError) in try DirectEngine(services) })
         provider.current.withLock { $0 = service }
     }
 
