@@ -86,6 +86,7 @@ enum InterposerBenchmark {
                 slots: strdup(HOSTD_SCHEDULER_1_SLOTS)),
             node_set: { _, _, _, _, _, _, _ in HOSTD_OK }, node_remove: { _, _, _, _ in HOSTD_OK },
             pod_set: { _, _, _, _, _, _, _, _, _ in HOSTD_OK }, pod_remove: { _, _, _, _ in HOSTD_OK },
-            schedule: { _, _, _, _, _, _, _, _, _ in HOSTD_OK }, reset: { _, _ in HOSTD_OK })
+            schedule: { _, _, _, _, _, _, _, _, _ in HOSTD_OK }, reset: { _, _ in HOSTD_OK },
+            revision: { _, _, _ in HOSTD_OK })
     }
 }

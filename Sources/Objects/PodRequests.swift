@@ -66,11 +66,16 @@ public struct PodRequests: Sendable, Equatable {
         }
     }
 
+    /// Saturates: whoever asks for more than there can be gets none of it, and nobody else is hurt.
     private mutating func add(_ other: PodRequests) {
-        milliCPU += other.milliCPU
-        memory += other.memory
-        ephemeralStorage += other.ephemeralStorage
-        for (name, amount) in other.extended { extended[name, default: 0] += amount }
+        func sum(_ one: Int64, _ other: Int64) -> Int64 {
+            let (sum, overflow) = one.addingReportingOverflow(other)
+            return overflow ? .max : sum
+        }
+        milliCPU = sum(milliCPU, other.milliCPU)
+        memory = sum(memory, other.memory)
+        ephemeralStorage = sum(ephemeralStorage, other.ephemeralStorage)
+        for (name, amount) in other.extended { extended[name] = sum(extended[name] ?? 0, amount) }
     }
 
     private mutating func raise(to other: PodRequests) {

@@ -82,11 +82,32 @@ final class SchedulingTests: XCTestCase {
             SchedulingMessage.text(nodes: 5, refusals: refusals),
             "0/5 nodes are available: 2 node(s) had untolerated taint {k: v}, 3 Insufficient cpu.")
         XCTAssertEqual(SchedulingMessage.text(nodes: 0, refusals: []), "no nodes available to schedule pods")
-        let pod: JSON = ["status": ["phase": "Pending"]]
-        let patch = SchedulingMessage.condition(pod, message: "m", now: Make.now)
-        XCTAssertEqual(patch?["status"]["conditions"][0]["reason"], "Unschedulable")
-        let marked: JSON = ["status": ["conditions": patch?["status"]["conditions"] ?? .null]]
-        XCTAssertNil(SchedulingMessage.condition(marked, message: "m", now: Make.now))
+    }
+
+    func testReasonsAreWrittenOnce() {
+        let rows: [(PendingReason, String)] = [
+            (.unschedulable("m"), "Unschedulable"), (.schedulerError("m"), "SchedulerError"),
+            (.gated, "SchedulingGated"),
+        ]
+        for (reason, word) in rows {
+            let patch = reason.patch(of: ["status": ["phase": "Pending"]], now: Make.now)
+            XCTAssertEqual(patch?["status"]["conditions"][0]["reason"].stringValue, word)
+            let marked: JSON = ["status": ["conditions": patch?["status"]["conditions"] ?? .null]]
+            XCTAssertNil(reason.patch(of: marked, now: Make.now), word)
+            let other = PendingReason.unschedulable("other").patch(of: marked, now: Make.now)
+            XCTAssertEqual(other?["status"]["conditions"][0]["message"], "other", "another reason replaces it")
+        }
+    }
+
+    func testAnOutageIsToldOnceItHasLasted() {
+        var outage = SchedulerOutage()
+        XCTAssertNil(outage.reason(now: .max))
+        XCTAssertTrue(outage.began(now: 1, .unavailable("first")))
+        XCTAssertFalse(outage.began(now: 2, .unavailable("last")))
+        XCTAssertNil(outage.reason(now: SchedulerOutage.patience))
+        XCTAssertEqual(outage.reason(now: 1 + SchedulerOutage.patience), "the scheduler does not answer: last")
+        outage.ended()
+        XCTAssertNil(outage.reason(now: .max))
     }
 
     private func claim(_ phase: String, volume: String = "", storageClass: String = "local") -> JSON {

@@ -104,6 +104,20 @@ final class PlacementTests: XCTestCase {
         }
     }
 
+    func testAmountsWithoutMeasureHurtNobodyElse() throws {
+        var placement = Placement()
+        placement.setNode(node("a", cpu: .max, memory: .max, extended: ["x.io/y": .max]))
+        let most = JSON.string("9223372036854775807")
+        let boundless = try pod(requests: ["cpu": most, "memory": most, "x.io/y": most])
+        for index in 0..<100 { placement.setPod(uid: "\(index)", boundless, node: "a") }
+        XCTAssertEqual(
+            refusal(placement.schedule(uid: "b", try pod(requests: ["memory": "1"]))), ["Insufficient memory": 1])
+        for index in 0..<100 { placement.removePod(uid: "\(index)") }
+        XCTAssertEqual(placement.schedule(uid: "b", try pod(requests: ["memory": "1"])), .placed(node: "a"))
+        let two: JSON = ["resources": ["requests": ["cpu": most, "memory": most, "x.io/y": most]]]
+        XCTAssertEqual(try pod(["containers": .array([two, two])]).extended.map(\.amount), [.max])
+    }
+
     func testTolerations() throws {
         let taint = Taint(key: "k", value: "v", effect: .noExecute)
         let cases: [(Toleration, Bool, String)] = [

@@ -9,6 +9,17 @@ public struct Amounts: Sendable, Equatable {
     /// A number of pods.
     public var pods: Int64
 
+    /// What one pod or node can have of anything, so that sums over thousands of them stay numbers (2^50: 1 PiB).
+    static let limit: Int64 = 1 << 50
+
+    /// Each amount between 0 and the limit.
+    var clamped: Amounts {
+        func clamp(_ amount: Int64) -> Int64 { min(max(amount, 0), Self.limit) }
+        return Amounts(
+            milliCPU: clamp(milliCPU), memory: clamp(memory), ephemeralStorage: clamp(ephemeralStorage),
+            pods: clamp(pods))
+    }
+
     public init(milliCPU: Int64 = 0, memory: Int64 = 0, ephemeralStorage: Int64 = 0, pods: Int64 = 0) {
         self.milliCPU = milliCPU
         self.memory = memory
@@ -17,17 +28,17 @@ public struct Amounts: Sendable, Equatable {
     }
 
     static func += (left: inout Amounts, right: Amounts) {
-        left.milliCPU += right.milliCPU
-        left.memory += right.memory
-        left.ephemeralStorage += right.ephemeralStorage
-        left.pods += right.pods
+        left.milliCPU &+= right.milliCPU
+        left.memory &+= right.memory
+        left.ephemeralStorage &+= right.ephemeralStorage
+        left.pods &+= right.pods
     }
 
     static func -= (left: inout Amounts, right: Amounts) {
-        left.milliCPU -= right.milliCPU
-        left.memory -= right.memory
-        left.ephemeralStorage -= right.ephemeralStorage
-        left.pods -= right.pods
+        left.milliCPU &-= right.milliCPU
+        left.memory &-= right.memory
+        left.ephemeralStorage &-= right.ephemeralStorage
+        left.pods &-= right.pods
     }
 }
 

@@ -45,10 +45,13 @@ public struct Placement: Sendable {
 
     // MARK: State
 
+    /// Makes room for so many pods at once.
+    mutating func reservePods(_ count: Int) { pods.reserveCapacity(count) }
+
     /// Adds or replaces a node; the pods already placed there stay accounted.
     public mutating func setNode(_ description: NodeDescription) {
         var load = NodeLoad()
-        load.allocatable = description.allocatable
+        load.allocatable = description.allocatable.clamped
         load.flags = description.flags
         var node = Node(description: description)
         node.labels = description.labels.map { number(of: Label(key: $0.key, value: $0.value)) }
@@ -82,6 +85,7 @@ public struct Placement: Sendable {
     /// Accounts a pod on a node, moving it when it was accounted elsewhere.
     public mutating func setPod(uid: String, _ pod: PodDescription, node: String) {
         removePod(uid: uid)
+        let pod = pod.clamped
         pods[uid] = PlacedPod(node: node, pod: pod)
         podsByNode[node, default: []].insert(uid)
         if !pod.antiAffinity.isEmpty { antiAffinityPods.insert(uid) }
@@ -96,10 +100,10 @@ public struct Placement: Sendable {
         if podsByNode[placed.node]?.isEmpty == true { podsByNode[placed.node] = nil }
         guard let position = positions[placed.node] else { return }
         loads[position].requested -= placed.pod.amounts
-        loads[position].scoredMilliCPU -= placed.pod.scoredMilliCPU
-        loads[position].scoredMemory -= placed.pod.scoredMemory
+        loads[position].scoredMilliCPU &-= placed.pod.scoredMilliCPU
+        loads[position].scoredMemory &-= placed.pod.scoredMemory
         for (name, amount) in placed.pod.extended {
-            if let index = extendedPositions[name] { nodes[position].extendedRequested[index] -= amount }
+            if let index = extendedPositions[name] { nodes[position].extendedRequested[index] &-= amount }
         }
         for port in placed.pod.hostPorts {
             if let index = nodes[position].hostPorts.firstIndex(of: port) {
@@ -110,12 +114,12 @@ public struct Placement: Sendable {
 
     private mutating func account(_ pod: PodDescription, at position: Int) {
         loads[position].requested += pod.amounts
-        loads[position].scoredMilliCPU += pod.scoredMilliCPU
-        loads[position].scoredMemory += pod.scoredMemory
+        loads[position].scoredMilliCPU &+= pod.scoredMilliCPU
+        loads[position].scoredMemory &+= pod.scoredMemory
         for (name, amount) in pod.extended {
             let index = extendedPosition(name)
             while nodes[position].extendedRequested.count <= index { nodes[position].extendedRequested.append(0) }
-            nodes[position].extendedRequested[index] += amount
+            nodes[position].extendedRequested[index] &+= amount
         }
         nodes[position].hostPorts += pod.hostPorts
     }
@@ -139,7 +143,7 @@ public struct Placement: Sendable {
         for (name, amount) in amounts {
             let index = extendedPosition(name)
             while vector.count <= index { vector.append(0) }
-            vector[index] = amount
+            vector[index] = min(max(amount, 0), Amounts.limit)
         }
         return vector
     }
@@ -156,6 +160,7 @@ public struct Placement: Sendable {
     /// Chooses a node for a pod and accounts the pod there. A pod that was placed before is placed anew.
     public mutating func schedule(uid: String, _ pod: PodDescription) -> Decision {
         removePod(uid: uid)
+        let pod = pod.clamped
         let relations = PodRelations(pod, in: self)
         // A label that no node has ever had gets a number that none carries.
         let selector = pod.nodeSelector.map { labelNumbers[Label(key: $0.key, value: $0.value)] ?? -1 }

@@ -8,6 +8,12 @@ public struct PodAffinityTerm: Sendable {
     /// Nil means every namespace (an empty namespaceSelector).
     var namespaces: Set<String>?
 
+    init(topologyKey: String, selector: LabelSelector?, namespaces: Set<String>?) {
+        self.topologyKey = topologyKey
+        self.selector = selector
+        self.namespaces = namespaces
+    }
+
     /// - Parameter namespace: of the pod that carries the term; meant when the term names no namespace.
     /// - Throws: `PodAffinityError` for a namespaceSelector with requirements, which needs namespace labels that the
     ///   scheduler is not told, and the error of a selector that does not parse.

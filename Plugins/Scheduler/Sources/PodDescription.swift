@@ -79,9 +79,9 @@ public struct PodDescription: Sendable {
         scoredMemory = requests.memory
         for container in pod["spec"]["containers"].arrayValue {
             let resources = container["resources"]
-            if resources["requests"]["cpu"].isNull && resources["limits"]["cpu"].isNull { scoredMilliCPU += 100 }
+            if resources["requests"]["cpu"].isNull && resources["limits"]["cpu"].isNull { scoredMilliCPU &+= 100 }
             if resources["requests"]["memory"].isNull && resources["limits"]["memory"].isNull {
-                scoredMemory += 200 << 20
+                scoredMemory &+= 200 << 20
             }
         }
     }
@@ -105,6 +105,18 @@ public struct PodDescription: Sendable {
                 preferredAffinity.append((sign * (item["weight"].integerValue ?? 0), term))
             }
         }
+    }
+
+    /// With every amount within `Amounts.limit`.
+    var clamped: PodDescription {
+        var pod = self
+        pod.amounts = amounts.clamped
+        pod.scoredMilliCPU = min(max(scoredMilliCPU, 0), Amounts.limit)
+        pod.scoredMemory = min(max(scoredMemory, 0), Amounts.limit)
+        for index in extended.indices {
+            pod.extended[index].amount = min(max(extended[index].amount, 0), Amounts.limit)
+        }
+        return pod
     }
 
     /// Whether nodeSelector and required node affinity accept the node.

@@ -3,19 +3,33 @@ import PluginAPI
 import PluginKit
 import Synchronization
 
-/// The default scheduler: provides hostd.scheduler/1 over `Placement`.
-public final class SchedulerPlugin: Plugin, SchedulerProvider {
+/// The default scheduler: provides hostd.scheduler/1 over `Placement`, and hands it on in hostd.scheduler.state/1.
+public final class SchedulerPlugin: Plugin, SchedulerProvider, StateProvider {
     public static let description = PluginDescription(
         name: "scheduler", version: "0.1.0", summary: "Chooses nodes as Kubernetes' default profile does",
-        provides: [HOSTD_SCHEDULER_1])
+        provides: [HOSTD_SCHEDULER_1, HOSTD_STATE_1])
     public static let optionsSchema = ""
 
-    private let placement = Mutex(Placement())
-    private let table = Mutex(Table())
-    private struct Table: @unchecked Sendable {
-        // SAFETY: written once under the mutex; the table itself is immutable and lives as long as the image.
-        var pointer: UnsafePointer<hostd_interface>?
+    /// What was told, and the revision that counts the telling.
+    private struct Knowledge {
+        var placement = Placement()
+        /// Begins at the time, so that no two histories share a number.
+        var revision: UInt64
+
+        init() {
+            let now = Timestamp.now()
+            revision = UInt64(bitPattern: now.seconds &* 1_000_000_000 &+ Int64(now.nanoseconds))
+        }
     }
+
+    private struct Tables: @unchecked Sendable {
+        // SAFETY: written once under the mutex; the tables themselves are immutable and live as long as the image.
+        var scheduler: UnsafePointer<hostd_interface>?
+        var state: UnsafePointer<hostd_interface>?
+    }
+
+    private let knowledge = Mutex(Knowledge())
+    private let tables = Mutex(Tables())
 
     public init(host: Host) throws {}
 
@@ -23,14 +37,42 @@ public final class SchedulerPlugin: Plugin, SchedulerProvider {
 
     public func activate() throws {}
 
-    /// Forgets everything: the caller feeds a provider anew when it becomes active.
-    public func deactivate() throws { placement.withLock { $0 = Placement() } }
+    /// Forgets everything: what was told since may be more.
+    public func deactivate() throws { knowledge.withLock { $0 = Knowledge() } }
 
     public func interface(_ id: String) -> UnsafePointer<hostd_interface>? {
-        guard id == HOSTD_SCHEDULER_1 else { return nil }
-        return table.withLock { table in
-            if table.pointer == nil { table.pointer = RoleTable.scheduler(self) }
-            return table.pointer
+        tables.withLock { tables in
+            switch id {
+            case HOSTD_SCHEDULER_1:
+                if tables.scheduler == nil { tables.scheduler = RoleTable.scheduler(self) }
+                return tables.scheduler
+            case HOSTD_STATE_1:
+                if tables.state == nil { tables.state = RoleTable.state(self) }
+                return tables.state
+            default: return nil
+            }
+        }
+    }
+
+    // MARK: hostd.state/1
+
+    public func exportState() throws -> [UInt8] {
+        knowledge.withLock { $0.placement.exported(revision: $0.revision) }
+    }
+
+    public func importState(_ state: [UInt8]) throws {
+        let format = Array("\(HOSTD_SCHEDULER_STATE_1)\n".utf8)
+        guard state.starts(with: format) else {
+            throw PluginError(
+                code: HOSTD_ERROR_VERSION,
+                message: "the scheduler takes over state of format \(HOSTD_SCHEDULER_STATE_1)")
+        }
+        let (placement, revision) = try reading("the state") {
+            try state.withUnsafeBytes { try Placement.imported(UnsafeRawBufferPointer(rebasing: $0[format.count...])) }
+        }
+        knowledge.withLock {
+            $0.placement = placement
+            $0.revision = revision
         }
     }
 
@@ -47,23 +89,23 @@ public final class SchedulerPlugin: Plugin, SchedulerProvider {
                 isReady: flags & Int32(HOSTD_SCHEDULER_NODE_READY) != 0,
                 isUnschedulable: flags & Int32(HOSTD_SCHEDULER_NODE_UNSCHEDULABLE) != 0)
         }
-        placement.withLock { $0.setNode(description) }
+        told { $0.setNode(description) }
     }
 
-    public func nodeRemove(_ name: String) throws { placement.withLock { $0.removeNode(name) } }
+    public func nodeRemove(_ name: String) throws { told { $0.removeNode(name) } }
 
     public func podSet(_ pod: hostd_scheduler_pod, uid: String, node: String, object: UnsafeRawBufferPointer) throws {
         let description = try describe(pod, uid, object)
-        placement.withLock { $0.setPod(uid: uid, description, node: node) }
+        told { $0.setPod(uid: uid, description, node: node) }
     }
 
-    public func podRemove(_ uid: String) throws { placement.withLock { $0.removePod(uid: uid) } }
+    public func podRemove(_ uid: String) throws { told { $0.removePod(uid: uid) } }
 
     public func schedule(
         _ pod: hostd_scheduler_pod, uid: String, object: UnsafeRawBufferPointer, deadline: UInt64
     ) throws -> SchedulingDecision {
         let description = try describe(pod, uid, object)
-        switch placement.withLock({ $0.schedule(uid: uid, description) }) {
+        switch told({ $0.schedule(uid: uid, description) }) {
         case .placed(let node): return .place(node: node)
         case .refused(let nodes, let reasons):
             return .refuse(
@@ -71,7 +113,16 @@ public final class SchedulerPlugin: Plugin, SchedulerProvider {
         }
     }
 
-    public func reset() throws { placement.withLock { $0 = Placement() } }
+    public func reset() throws { knowledge.withLock { $0 = Knowledge() } }
+
+    public func revision() -> UInt64 { knowledge.withLock { $0.revision } }
+
+    private func told<Result: Sendable>(_ change: (inout Placement) -> Result) -> Result {
+        knowledge.withLock { knowledge in
+            knowledge.revision += 1
+            return change(&knowledge.placement)
+        }
+    }
 
     private func describe(
         _ pod: hostd_scheduler_pod, _ uid: String, _ object: UnsafeRawBufferPointer

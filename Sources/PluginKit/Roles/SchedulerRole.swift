@@ -30,6 +30,12 @@ public protocol SchedulerProvider: AnyObject, Sendable {
         _ pod: hostd_scheduler_pod, uid: String, object: UnsafeRawBufferPointer, deadline: UInt64
     ) throws -> SchedulingDecision
     func reset() throws
+    /// See `revision` in the header. Without an implementation the caller feeds anew after every change of provider.
+    func revision() throws -> UInt64
+}
+
+extension SchedulerProvider {
+    public func revision() throws -> UInt64 { throw PluginError.notSupported("this scheduler counts no revisions") }
 }
 
 extension SchedulingDecision {
@@ -100,6 +106,9 @@ extension RoleTable {
         table.pointee.reset = { this, error in
             answering(error) { try provider(of: this, as: Provider.self).reset() }
         }
+        table.pointee.revision = { this, revision, error in
+            answering(error) { revision.pointee = try provider(of: this, as: Provider.self).revision() }
+        }
         return finish(table)
     }
 }
@@ -110,9 +119,11 @@ public final class SchedulerClient: SchedulerProvider, @unchecked Sendable {
     private let table: UnsafePointer<hostd_scheduler_1>
     private var this: UnsafeMutableRawPointer? { table.pointee.interface.`self` }
 
-    public init(_ host: Host) throws(PluginError) {
-        table = try host.table(HOSTD_SCHEDULER_1, as: hostd_scheduler_1.self)
+    public convenience init(_ host: Host) throws(PluginError) {
+        self.init(try host.table(HOSTD_SCHEDULER_1, as: hostd_scheduler_1.self))
     }
+
+    public init(_ table: UnsafePointer<hostd_scheduler_1>) { self.table = table }
 
     private func bytes<Result>(
         _ object: UnsafeRawBufferPointer, _ body: (UnsafePointer<UInt8>, UInt64) -> Result
@@ -167,4 +178,10 @@ public final class SchedulerClient: SchedulerProvider, @unchecked Sendable {
     }
 
     public func reset() throws { try checked { table.pointee.reset(this, $0) } }
+
+    public func revision() throws -> UInt64 {
+        var revision: UInt64 = 0
+        try checked { table.pointee.revision(this, &revision, $0) }
+        return revision
+    }
 }

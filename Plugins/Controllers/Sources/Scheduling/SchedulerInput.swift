@@ -54,19 +54,4 @@ enum SchedulingMessage {
     }
 
     static func text(nodes: Int, blocked reason: String) -> String { "0/\(nodes) nodes are available: \(reason)." }
-
-    /// The status patch that marks a pod as not placed; nil when it is marked so already.
-    static func condition(_ pod: JSON, message: String, now: Timestamp) -> JSON? {
-        let current = PodState(pod).condition("PodScheduled")
-        let isMarked = current["status"].stringValue == "False"
-        if isMarked, current["message"].stringValue == message, current["reason"].stringValue == "Unschedulable" {
-            return nil
-        }
-        let since = isMarked ? current["lastTransitionTime"] : .null
-        let condition: JSON = [
-            "type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": .string(message),
-            "lastTransitionTime": since.exists ? since : .string(now.formatted(fraction: .none)),
-        ]
-        return ["status": ["conditions": .array([condition])]]
-    }
 }

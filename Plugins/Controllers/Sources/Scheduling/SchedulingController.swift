@@ -6,17 +6,20 @@ import Synchronization
 /// Drives the scheduler role: keeps it told of nodes and placed pods, asks it for each waiting pod, binds.
 ///
 /// Informer handlers put changes into a mailbox; one worker empties it and then tries waiting pods, so that the role's
-/// calls are serial. Bindings are written in the background, many at a time.
+/// calls are serial. Bindings are written in the background, many at a time. Where pods were placed is remembered here and
+/// not by the scheduler alone: whatever becomes of the provider, a pod on its way to a node is told again, never tried again.
 final class SchedulingController: Controller {
     static let schedulerName = "default-scheduler"
 
-    private enum Change: Sendable {
+    enum Change: Sendable {
         case node(JSON)
         case nodeGone(String)
         case pod(JSON)
         case podGone(JSON)
         case storage
-        /// Another provider took over: it knows nothing.
+        /// The caches are full, and changes are told from now on.
+        case started
+        /// Another provider took over, or the role has none at the moment.
         case providerChanged
         case bindingFailed(JSON, SchedulingQueue.Item, message: String)
     }
@@ -26,36 +29,40 @@ final class SchedulingController: Controller {
         var isStarted = false
     }
 
-    /// A pod that has a node and waits for its volumes there.
-    private struct Assumed {
+    /// A pod that was given a node and does not show it yet.
+    struct Assumed {
         var pod: JSON
         var node: String
         var item: SchedulingQueue.Item
-        /// Claims that were seen to carry the node's name; one that loses it again was given up for this node.
-        var marked: Set<String> = []
+        /// Nil when nothing keeps it from being bound. Else claims that were seen to carry the node's name; one that loses
+        /// it again was given up for this node.
+        var awaitedClaims: Set<String>?
     }
 
-    private struct State {
+    struct State {
         var queue = SchedulingQueue()
-        /// Uids of the pods that the scheduler counts as placed.
-        var placed: Set<String> = []
-        var awaitingVolumes: [String: Assumed] = [:]
-        /// Whether the provider knows the cluster.
-        var isFed = false
+        var scheduler: CountedScheduler
+        /// Uids of the pods that show their node.
+        var bound: Set<String> = []
+        var assumed: [String: Assumed] = [:]
+        var outage = SchedulerOutage()
+        /// The scheduler was not there: no pod is tried for a moment.
+        var isPaused = false
+
+        func isPlaced(_ uid: String) -> Bool { bound.contains(uid) || assumed[uid] != nil }
     }
 
-    private let cluster: Cluster
-    private let scheduler: any SchedulerProvider
-    private let drivers: VolumeDrivers
+    let cluster: Cluster
+    let drivers: VolumeDrivers
     private let mailbox = Mutex(Mailbox())
-    private let state = Mutex(State())
+    private let state: Mutex<State>
     private let queue: ControllerQueue
     private let roles = Mutex<Subscription?>(nil)
 
     init(_ cluster: Cluster, scheduler: any SchedulerProvider, _ drivers: VolumeDrivers) throws {
         self.cluster = cluster
         self.drivers = drivers
-        self.scheduler = scheduler
+        state = Mutex(State(scheduler: CountedScheduler(scheduler)))
         let box = Unowned<SchedulingController>()
         queue = try ControllerQueue(cluster.host, name: "scheduling", workers: 1) { _ in box.value?.run() ?? .done }
         box.value = self
@@ -69,12 +76,12 @@ final class SchedulingController: Controller {
     func start() throws {
         mailbox.withLock {
             $0.isStarted = true
-            $0.changes = [.providerChanged]
+            $0.changes = [.started, .providerChanged]
         }
         queue.open()
         queue.add("run")
         let subscription = try cluster.host.roles().watch { [weak self] change in
-            if change.role == HOSTD_SCHEDULER_1 && change.isActive { self?.post(.providerChanged) }
+            if change.role == HOSTD_SCHEDULER_1 { self?.post(.providerChanged) }
         }
         roles.withLock { $0 = subscription }
     }
@@ -86,7 +93,7 @@ final class SchedulingController: Controller {
 
     // MARK: Events
 
-    private func post(_ change: Change) {
+    func post(_ change: Change) {
         let isStarted = mailbox.withLock { mailbox -> Bool in
             if mailbox.isStarted { mailbox.changes.append(change) }
             return mailbox.isStarted
@@ -118,13 +125,20 @@ final class SchedulingController: Controller {
 
     private func run() -> Requeue {
         state.withLock { state in
+            state.isPaused = false
             while true {
                 takeMail(&state)
-                guard state.isFed, let item = state.queue.take(now: monotonicNanoseconds()) else { break }
+                if !state.scheduler.isFed { feed(&state) }
+                guard state.scheduler.isFed, !state.isPaused, let item = state.queue.take(now: monotonicNanoseconds())
+                else { break }
                 attempt(item, &state)
             }
-            guard state.isFed, let due = state.queue.nextDue else { return .done }
             let now = monotonicNanoseconds()
+            guard state.scheduler.isFed, !state.isPaused else {
+                explainOutage(&state, now: now)
+                return .after(nanoseconds: SchedulerOutage.retryDelay)
+            }
+            guard let due = state.queue.nextDue else { return .done }
             return .after(nanoseconds: due > now ? due - now : 1)
         }
     }
@@ -139,9 +153,8 @@ final class SchedulingController: Controller {
                 try apply(change, &state)
             } catch let failure {
                 let error = PluginError(failure)
-                if error.code == HOSTD_ERROR_UNAVAILABLE {
-                    // Without a provider nothing is lost: the next one is told everything anew.
-                    state.isFed = false
+                if error.isRetryable {
+                    outageBegan(&state, error)
                 } else {
                     cluster.host.log.error("the scheduler refused what it was told: \(error)")
                 }
@@ -151,12 +164,14 @@ final class SchedulingController: Controller {
 
     private func apply(_ change: Change, _ state: inout State) throws {
         switch change {
-        case .providerChanged: try feed(&state)
+        case .started: for pod in cluster.pods.list() { try podChanged(pod, &state) }
+        case .providerChanged:
+            // Another scheduler may see a place where the last one saw none.
+            if try state.scheduler.providerChanged() { state.queue.wake(.any) }
         case .node(let node):
-            guard state.isFed else { return }
-            try tell(node: node)
             state.queue.wake(.node)
-        case .nodeGone(let name): if state.isFed { try scheduler.nodeRemove(name) }
+            if state.scheduler.isFed { try tell(node: node, &state.scheduler) }
+        case .nodeGone(let name): if state.scheduler.isFed { try state.scheduler.tell { try $0.nodeRemove(name) } }
         case .pod(let pod): try podChanged(pod, &state)
         case .podGone(let pod): try podGone(pod, &state)
         case .storage: try storageChanged(&state)
@@ -164,28 +179,66 @@ final class SchedulingController: Controller {
         }
     }
 
-    /// Tells a provider that knows nothing of everything that the caches show.
-    private func feed(_ state: inout State) throws {
-        state.isFed = false
-        state.placed = []
-        try scheduler.reset()
-        for node in cluster.nodes.list() { try tell(node: node) }
-        state.isFed = true
-        // Pods that waited for volumes on a node start over.
-        state.awaitingVolumes = [:]
-        for pod in cluster.pods.list() { try podChanged(pod, &state) }
-        state.queue.wake(.any)
+    /// Tells a provider that does not know them of all nodes and placed pods.
+    private func feed(_ state: inout State) {
+        let began = monotonicNanoseconds()
+        do {
+            let (nodes, pods) = (cluster.nodes.list(), cluster.pods.list())
+            let assumed = state.assumed
+            try state.scheduler.feed { scheduler in
+                for node in nodes { try tell(node: node, &scheduler) }
+                for pod in pods {
+                    let facts = PodState(pod)
+                    if facts.nodeName.isEmpty || facts.isFinished { continue }
+                    try tell(pod: pod, on: facts.nodeName, &scheduler)
+                }
+                for pod in assumed.values { try tell(pod: pod.pod, on: pod.node, &scheduler) }
+            }
+            state.queue.wake(.any)
+            state.outage.ended()
+            cluster.host.log.info(
+                "the scheduler was told everything anew",
+                [
+                    "nodes": .integer(Int64(nodes.count)), "pods": .integer(Int64(pods.count)),
+                    "milliseconds": .number(Double((monotonicNanoseconds() - began) / 10_000) / 100),
+                ])
+        } catch let failure {
+            outageBegan(&state, PluginError(failure))
+        }
     }
 
-    private func tell(node: JSON) throws {
-        let input: hostd_scheduler_node
+    func outageBegan(_ state: inout State, _ error: PluginError) {
+        guard state.outage.began(now: monotonicNanoseconds(), error) else { return }
+        cluster.host.log.info("the scheduler does not answer: \(error)")
+    }
+
+    private func tell(node: JSON, _ scheduler: inout CountedScheduler) throws {
         do {
-            input = try SchedulerInput.node(node)
-        } catch {
-            cluster.host.log.warning("a node's amounts cannot be read: \(error)", ["node": .string(node.name)])
-            return
+            let input = try SchedulerInput.node(node)
+            try node.serialized().withUnsafeBytes { object in
+                try scheduler.tell { try $0.nodeSet(input, name: node.name, object: object) }
+            }
+        } catch let failure {
+            try passRetryable(failure, "a node cannot be scheduled to", node)
         }
-        try node.serialized().withUnsafeBytes { try scheduler.nodeSet(input, name: node.name, object: $0) }
+    }
+
+    private func tell(pod: JSON, on node: String, _ scheduler: inout CountedScheduler) throws {
+        do {
+            let input = try SchedulerInput.pod(pod)
+            try pod.serialized().withUnsafeBytes { object in
+                try scheduler.tell { try $0.podSet(input, uid: pod.uid, node: node, object: object) }
+            }
+        } catch let failure {
+            try passRetryable(failure, "a placed pod is not counted", pod)
+        }
+    }
+
+    /// One object that the scheduler refuses must not keep it from the others.
+    private func passRetryable(_ failure: any Error, _ consequence: String, _ object: JSON) throws {
+        let error = PluginError(failure)
+        if error.isRetryable { throw error }
+        cluster.host.log.warning("\(consequence): \(error)", ["object": .string(objectKey(object))])
     }
 
     private func podChanged(_ pod: JSON, _ state: inout State) throws {
@@ -193,187 +246,68 @@ final class SchedulingController: Controller {
         if facts.isFinished { return try podGone(pod, &state) }
         guard facts.nodeName.isEmpty else {
             state.queue.remove(uid: pod.uid)
-            state.awaitingVolumes[pod.uid] = nil
-            guard state.isFed else { return }
-            let input = try SchedulerInput.pod(pod)
-            try pod.serialized().withUnsafeBytes {
-                try scheduler.podSet(input, uid: pod.uid, node: facts.nodeName, object: $0)
-            }
-            state.placed.insert(pod.uid)
+            state.assumed[pod.uid] = nil
+            state.bound.insert(pod.uid)
             state.queue.wake(.podPlaced)
+            if state.scheduler.isFed { try tell(pod: pod, on: facts.nodeName, &state.scheduler) }
             return
         }
         let isOurs = (pod["spec"]["schedulerName"].stringValue ?? Self.schedulerName) == Self.schedulerName
         if facts.isTerminating || !isOurs { return try podGone(pod, &state) }
-        // A placed pod without a node name is on its way there.
-        if state.placed.contains(pod.uid) || !pod["spec"]["schedulingGates"].arrayValue.isEmpty { return }
+        if state.isPlaced(pod.uid) { return }
+        if !pod["spec"]["schedulingGates"].arrayValue.isEmpty {
+            explain(pod, .gated)
+            return
+        }
         state.queue.add(key: objectKey(pod), uid: pod.uid, priority: pod["spec"]["priority"].integerValue ?? 0)
     }
 
     private func podGone(_ pod: JSON, _ state: inout State) throws {
         state.queue.remove(uid: pod.uid)
-        state.awaitingVolumes[pod.uid] = nil
-        guard state.isFed, state.placed.remove(pod.uid) != nil else { return }
-        try scheduler.podRemove(pod.uid)
+        try free(pod.uid, &state)
+    }
+
+    /// Takes a pod off its node, for the scheduler too.
+    private func free(_ uid: String, _ state: inout State) throws {
+        let wasAssumed = state.assumed.removeValue(forKey: uid) != nil
+        guard state.bound.remove(uid) != nil || wasAssumed else { return }
         state.queue.wake(.podGone)
+        if state.scheduler.isFed { try state.scheduler.tell { try $0.podRemove(uid) } }
     }
 
     private func bindingFailed(
         _ pod: JSON, _ item: SchedulingQueue.Item, _ message: String, _ state: inout State
     ) throws {
-        state.awaitingVolumes[pod.uid] = nil
-        let wasPlaced = state.placed.remove(pod.uid) != nil
-        if state.isFed && wasPlaced { try scheduler.podRemove(pod.uid) }
-        state.queue.wake(.podGone)
+        // What became of the binding of a pod that shows a node by now, or was given up since, does not matter.
+        guard state.assumed[pod.uid] != nil else { return }
         record(pod, .warning, "FailedScheduling", message)
         let current = cluster.pods.get(pod.namespace, pod.name)
         if let current, current.uid == pod.uid, PodState(current).nodeName.isEmpty { state.queue.retry(item) }
-    }
-
-    // MARK: Attempts
-
-    private func attempt(_ item: SchedulingQueue.Item, _ state: inout State) {
-        let (namespace, name) = splitKey(item.key)
-        guard let pod = cluster.pods.get(namespace, name), pod.uid == item.uid, PodState(pod).nodeName.isEmpty else {
-            state.queue.remove(uid: item.uid)
-            return
-        }
-        let volumes = PodVolumes(
-            pod, claim: { self.cluster.volumeClaims.get(namespace, $0) },
-            volume: { self.cluster.volumes.get("", $0) }, storageClass: { self.cluster.storageClasses.get("", $0) })
-        switch volumes {
-        case .blocked(let reason):
-            let message = SchedulingMessage.text(nodes: cluster.nodes.list().count, blocked: reason)
-            refuse(pod, item, message, .storage, &state)
-        case .ready(let affinity, let unbound):
-            let reaches = unbound.compactMap { reach(ofClaim: namespace, $0) }
-            decide(PodVolumes.constrain(pod, to: affinity + reaches), pod, unbound: unbound, item, &state)
-        }
-    }
-
-    /// Where the volume of a claim can be made; nil when anywhere, or when only its provisioner can tell.
-    private func reach(ofClaim namespace: String, _ name: String) -> [JSON]? {
-        let className = cluster.volumeClaims.get(namespace, name)?["spec"]["storageClassName"].stringValue ?? ""
-        guard let driver = cluster.storageClasses.get("", className)?["provisioner"].stringValue else { return nil }
-        do {
-            let terms = try drivers.reach(of: driver)
-            return terms.isEmpty ? nil : terms
-        } catch {
-            cluster.host.log.warning("the reach of a volume driver is unknown: \(error)", ["driver": .string(driver)])
-            return nil
-        }
-    }
-
-    private func decide(
-        _ constrained: JSON, _ pod: JSON, unbound: [String], _ item: SchedulingQueue.Item, _ state: inout State
-    ) {
-        do {
-            let input = try SchedulerInput.pod(pod)
-            let decision = try constrained.serialized().withUnsafeBytes {
-                try scheduler.schedule(input, uid: pod.uid, object: $0, deadline: 0)
-            }
-            switch decision {
-            case .place(let node): place(pod, on: node, unbound: unbound, item, &state)
-            case .refuse(let nodes, let refusals):
-                let helping = refusals.reduce(ClusterChanges.node) { $0.union(.helping($1.reason)) }
-                refuse(pod, item, SchedulingMessage.text(nodes: nodes, refusals: refusals), helping, &state)
-            }
-        } catch let failure {
-            let error = PluginError(failure)
-            if error.code == HOSTD_ERROR_UNAVAILABLE { state.isFed = false }
-            if error.isRetryable {
-                state.queue.retry(item)
-            } else {
-                // Nothing but a change of the pod itself can help.
-                refuse(pod, item, "\(error)", [], &state)
-            }
-        }
-    }
-
-    private func refuse(
-        _ pod: JSON, _ item: SchedulingQueue.Item, _ message: String, _ helping: ClusterChanges, _ state: inout State
-    ) {
-        state.queue.park(item, helping: helping)
-        record(pod, .warning, "FailedScheduling", message)
-        guard let patch = SchedulingMessage.condition(pod, message: message, now: .now()) else { return }
-        let log = cluster.host.log
-        cluster.writer.send(
-            "PATCH application/strategic-merge-patch+json",
-            APIPath.object("v1", "pods", pod.namespace, pod.name, "status"), body: patch
-        ) { result in
-            if case .failure(let error) = result, !((error as? APIError)?.isNotFound ?? false) {
-                log.warning("a pod's condition could not be written: \(error)", ["pod": .string(objectKey(pod))])
-            }
-        }
-    }
-
-    private func place(
-        _ pod: JSON, on node: String, unbound: [String], _ item: SchedulingQueue.Item, _ state: inout State
-    ) {
-        state.queue.remove(uid: pod.uid)
-        state.placed.insert(pod.uid)
-        if unbound.isEmpty { return bind(pod, to: node, item) }
-        state.awaitingVolumes[pod.uid] = Assumed(pod: pod, node: node, item: item)
-        let patch: JSON = ["metadata": ["annotations": .object([PodVolumes.selectedNode: .string(node)])]]
-        for name in unbound {
-            cluster.writer.send(
-                "PATCH application/merge-patch+json",
-                APIPath.object("v1", "persistentvolumeclaims", pod.namespace, name), body: patch
-            ) { [weak self] result in
-                if case .failure(let error) = result {
-                    self?.post(.bindingFailed(pod, item, message: "selecting node \(node) for claim \(name): \(error)"))
-                }
-            }
-        }
+        try free(pod.uid, &state)
     }
 
     /// Looks at the pods that wait for volumes, and wakes those that waited for storage.
     private func storageChanged(_ state: inout State) throws {
-        for (uid, var assumed) in state.awaitingVolumes {
+        state.queue.wake(.storage)
+        for (uid, var assumed) in state.assumed {
+            guard var marked = assumed.awaitedClaims else { continue }
             let namespace = assumed.pod.namespace
             let claims = PodVolumes.claimNames(assumed.pod).compactMap { cluster.volumeClaims.get(namespace, $0) }
             let open = claims.filter { $0["status"]["phase"].stringValue != "Bound" }
             if open.isEmpty {
-                state.awaitingVolumes[uid] = nil
+                state.assumed[uid]?.awaitedClaims = nil
                 bind(assumed.pod, to: assumed.node, assumed.item)
                 continue
             }
-            let marked = Set(open.filter { $0.annotations[PodVolumes.selectedNode].exists }.map(\.name))
-            if let lost = open.first(where: { assumed.marked.contains($0.name) && !marked.contains($0.name) }) {
+            let carrying = Set(open.filter { $0.annotations[PodVolumes.selectedNode].exists }.map(\.name))
+            if let lost = open.first(where: { marked.contains($0.name) && !carrying.contains($0.name) }) {
                 let message = "volume for claim \"\(lost.name)\" could not be made on node \(assumed.node)"
                 try bindingFailed(assumed.pod, assumed.item, message, &state)
                 continue
             }
-            assumed.marked.formUnion(marked)
-            state.awaitingVolumes[uid] = assumed
+            marked.formUnion(carrying)
+            assumed.awaitedClaims = marked
+            state.assumed[uid] = assumed
         }
-        state.queue.wake(.storage)
-    }
-
-    private func bind(_ pod: JSON, to node: String, _ item: SchedulingQueue.Item) {
-        let body: JSON = [
-            "apiVersion": "v1", "kind": "Binding",
-            "metadata": ["name": .string(pod.name), "namespace": .string(pod.namespace), "uid": .string(pod.uid)],
-            "target": ["apiVersion": "v1", "kind": "Node", "name": .string(node)],
-        ]
-        let path = APIPath.object("v1", "pods", pod.namespace, pod.name, "binding")
-        cluster.writer.send("POST", path, body: body) { [weak self] result in
-            switch result {
-            case .success:
-                self?.record(
-                    pod, .normal, "Scheduled", "Successfully assigned \(pod.namespace)/\(pod.name) to \(node)")
-            case .failure(let error):
-                if let error = error as? APIError, error.isNotFound {
-                    self?.post(.podGone(pod))
-                } else {
-                    self?.post(.bindingFailed(pod, item, message: "binding to node \(node) failed: \(error)"))
-                }
-            }
-        }
-    }
-
-    private func record(_ pod: JSON, _ kind: EventRecorder.Kind, _ reason: String, _ message: String) {
-        cluster.recorder.record(
-            pod.typed(.pods), kind, reason: reason, message: message, component: Self.schedulerName)
     }
 }

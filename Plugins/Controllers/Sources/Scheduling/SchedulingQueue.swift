@@ -62,6 +62,8 @@ struct SchedulingQueue {
     private var changesDuringAttempt: [String: ClusterChanges] = [:]
 
     var count: Int { entries.count }
+    /// All that wait, in no order.
+    var items: [Item] { entries.values.map(\.item) }
     func contains(_ uid: String) -> Bool { entries[uid] != nil }
 
     /// Adds a pod, or makes a waiting one active again because it changed itself.
@@ -117,6 +119,15 @@ struct SchedulingQueue {
         let missed = changesDuringAttempt.removeValue(forKey: item.uid) ?? []
         entries[item.uid] = Entry(item: item, place: .parked(helping))
         if !missed.isDisjoint(with: helping) { backOff(item) }
+    }
+
+    /// Tries a pod again at once, as if it had not been tried.
+    mutating func putBack(_ item: Item) {
+        guard entries[item.uid] != nil else { return }
+        changesDuringAttempt[item.uid] = nil
+        var item = item
+        item.attempts -= 1
+        activate(item)
     }
 
     /// Tries a pod again after its back-off, also one that was removed in the meantime.

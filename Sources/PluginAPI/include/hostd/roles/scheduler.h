@@ -8,8 +8,8 @@ HOSTD_EXTERN_C_BEGIN
 HOSTD_ASSUME_NONNULL_BEGIN
 
 #define HOSTD_SCHEDULER_1 "hostd.scheduler/1"
-#define HOSTD_SCHEDULER_1_SLOTS "node_set:sbbe;node_remove:be;pod_set:sbbbe;pod_remove:be;schedule:tsbboe;reset:e"
-#define HOSTD_SCHEDULER_1_COSTS "node_set:1ms;node_remove:1ms;pod_set:1ms;pod_remove:1ms;schedule:10ms;reset:10ms"
+#define HOSTD_SCHEDULER_1_SLOTS "node_set:sbbe;node_remove:be;pod_set:sbbbe;pod_remove:be;schedule:tsbboe;reset:e;revision:We"
+#define HOSTD_SCHEDULER_1_COSTS "node_set:1ms;node_remove:1ms;pod_set:1ms;pod_remove:1ms;schedule:10ms;reset:10ms;revision:1ms"
 
 /// Node flags.
 #define HOSTD_SCHEDULER_NODE_UNSCHEDULABLE 1u
@@ -55,7 +55,38 @@ typedef struct hostd_scheduler_1 {
                         hostd_buffer *decision, hostd_error *error);
     /// Forgets all nodes and pods, before the caller feeds them anew.
     int32_t (*reset)(void *HOSTD_NULLABLE self, hostd_error *error);
+    /// Says whether the caller and the scheduler mean the same cluster. The number is new with each `reset` and for each
+    /// instance without state, unlike any before (CLOCK_REALTIME's nanoseconds do), and grows by one with each call of
+    /// node_set, node_remove, pod_set, pod_remove and schedule that returns HOSTD_OK. State carries it. A caller that counts
+    /// along knows after a swap or a crash whether the provider has everything that it was told; if not, or if the slot is
+    /// missing, it resets and feeds anew. [<=1ms]
+    int32_t (*revision)(void *HOSTD_NULLABLE self, uint64_t *revision, hostd_error *error);
 } hostd_scheduler_1;
+
+/// The state of a scheduler (hostd.state/1), by which any provider takes over from any other, with the pods that it
+/// has chosen a node for and that nobody has confirmed yet. After the first line, which is the format's id:
+///
+///     state       = revision:u64 *record
+///     record      = size:u32 kind:u8 fields           size counts what follows it
+///     node (1)    = name:text flags:u32 milli_cpu:i64 memory:i64 ephemeral_storage:i64 pods:i64
+///                   labels:list(key:text value:text)
+///                   taints:list(key:text value:text effect:u8)                 1 NoSchedule 2 PreferNoSchedule 3 NoExecute
+///                   extended:list(resource:text amount:i64)                    allocatable
+///     pod (2)     = uid:text node:text namespace:text priority:i32 milli_cpu:i64 memory:i64 ephemeral_storage:i64
+///                   scored_milli_cpu:i64 scored_memory:i64                     with 100m and 200Mi where nothing is asked for
+///                   labels:list(key:text value:text) extended:list(resource:text amount:i64)
+///                   host_ports:list(port:i32 protocol:text address:text)       empty address: all
+///                   anti_affinity:list(term)                                   the required ones
+///     term        = topology_key:text selector:u8 namespaces:list(namespace:text) requirements:list(requirement)
+///                   selector: 0 selects no pod, 1 by the requirements; no namespaces: all
+///     requirement = key:text operator:u8 values:list(value:text)     1 In 2 NotIn 3 Exists 4 DoesNotExist 5 Gt 6 Lt
+///     text        = size:u32 UTF-8                    list(x) = count:u32 *x
+///
+/// Numbers are little-endian, nothing is aligned. A reader skips records of kinds and fields at the ends of records that it
+/// does not know, and refuses what ends too early. Nodes come before pods; a pod may name a node that is not there.
+#define HOSTD_SCHEDULER_STATE_1 "hostd.scheduler.state/1"
+#define HOSTD_SCHEDULER_STATE_NODE 1
+#define HOSTD_SCHEDULER_STATE_POD 2
 
 HOSTD_ASSUME_NONNULL_END
 HOSTD_EXTERN_C_END

@@ -1,0 +1,158 @@
+import Objects
+import PluginAPI
+import PluginKit
+
+/// One pod at a time: its volumes, the scheduler's decision, and what follows from it.
+extension SchedulingController {
+    func attempt(_ item: SchedulingQueue.Item, _ state: inout State) {
+        let (namespace, name) = splitKey(item.key)
+        guard let pod = cluster.pods.get(namespace, name), pod.uid == item.uid, PodState(pod).nodeName.isEmpty else {
+            state.queue.remove(uid: item.uid)
+            return
+        }
+        let volumes = PodVolumes(
+            pod, claim: { self.cluster.volumeClaims.get(namespace, $0) },
+            volume: { self.cluster.volumes.get("", $0) }, storageClass: { self.cluster.storageClasses.get("", $0) })
+        switch volumes {
+        case .blocked(let reason):
+            let message = SchedulingMessage.text(nodes: cluster.nodes.list().count, blocked: reason)
+            refuse(pod, item, message, .storage, &state)
+        case .ready(let affinity, let unbound):
+            let reaches = unbound.compactMap { reach(ofClaim: namespace, $0) }
+            decide(PodVolumes.constrain(pod, to: affinity + reaches), pod, unbound: unbound, item, &state)
+        }
+    }
+
+    /// Where the volume of a claim can be made; nil when anywhere, or when only its provisioner can tell.
+    private func reach(ofClaim namespace: String, _ name: String) -> [JSON]? {
+        let className = cluster.volumeClaims.get(namespace, name)?["spec"]["storageClassName"].stringValue ?? ""
+        guard let driver = cluster.storageClasses.get("", className)?["provisioner"].stringValue else { return nil }
+        do {
+            let terms = try drivers.reach(of: driver)
+            return terms.isEmpty ? nil : terms
+        } catch {
+            cluster.host.log.warning("the reach of a volume driver is unknown: \(error)", ["driver": .string(driver)])
+            return nil
+        }
+    }
+
+    private func decide(
+        _ constrained: JSON, _ pod: JSON, unbound: [String], _ item: SchedulingQueue.Item, _ state: inout State
+    ) {
+        do {
+            let input = try SchedulerInput.pod(pod)
+            guard let decision = try state.scheduler.schedule(input, uid: pod.uid, object: constrained) else {
+                // It was decided by a scheduler that does not know everything; once fed it decides again.
+                return state.queue.putBack(item)
+            }
+            state.outage.ended()
+            switch decision {
+            case .place(let node): place(pod, on: node, unbound: unbound, item, &state)
+            case .refuse(let nodes, let refusals):
+                let helping = refusals.reduce(ClusterChanges.node) { $0.union(.helping($1.reason)) }
+                refuse(pod, item, SchedulingMessage.text(nodes: nodes, refusals: refusals), helping, &state)
+            }
+        } catch let failure {
+            let error = PluginError(failure)
+            if error.isRetryable {
+                outageBegan(&state, error)
+                waitForScheduler(item, error, &state)
+            } else {
+                // Nothing but a change of the pod itself, or another scheduler, can help.
+                refuse(pod, item, "\(error)", [], &state)
+            }
+        }
+    }
+
+    /// Without a provider no pod can be tried; any other trouble may be this pod's alone.
+    private func waitForScheduler(_ item: SchedulingQueue.Item, _ error: PluginError, _ state: inout State) {
+        if error.code == HOSTD_ERROR_UNAVAILABLE {
+            state.isPaused = true
+            state.queue.putBack(item)
+        } else {
+            state.queue.retry(item)
+            explainOutage(&state, now: monotonicNanoseconds())
+        }
+    }
+
+    private func refuse(
+        _ pod: JSON, _ item: SchedulingQueue.Item, _ message: String, _ helping: ClusterChanges, _ state: inout State
+    ) {
+        state.queue.park(item, helping: helping)
+        record(pod, .warning, "FailedScheduling", message)
+        explain(pod, .unschedulable(message))
+    }
+
+    /// Tells the waiting pods that the scheduler does not answer, once that has lasted.
+    func explainOutage(_ state: inout State, now: UInt64) {
+        guard let reason = state.outage.reason(now: now) else { return }
+        for item in state.queue.items {
+            let (namespace, name) = splitKey(item.key)
+            guard let pod = cluster.pods.get(namespace, name), pod.uid == item.uid else { continue }
+            if explain(pod, .schedulerError(reason)) { record(pod, .warning, "FailedScheduling", reason) }
+        }
+    }
+
+    /// Writes why a pod waits into its condition; false when it is there already.
+    @discardableResult
+    func explain(_ pod: JSON, _ reason: PendingReason) -> Bool {
+        guard let patch = reason.patch(of: pod, now: .now()) else { return false }
+        let log = cluster.host.log
+        cluster.writer.send(
+            "PATCH application/strategic-merge-patch+json",
+            APIPath.object("v1", "pods", pod.namespace, pod.name, "status"), body: patch
+        ) { result in
+            if case .failure(let error) = result, !((error as? APIError)?.isNotFound ?? false) {
+                log.warning("a pod's condition could not be written: \(error)", ["pod": .string(objectKey(pod))])
+            }
+        }
+        return true
+    }
+
+    private func place(
+        _ pod: JSON, on node: String, unbound: [String], _ item: SchedulingQueue.Item, _ state: inout State
+    ) {
+        state.queue.remove(uid: pod.uid)
+        state.assumed[pod.uid] = Assumed(
+            pod: pod, node: node, item: item, awaitedClaims: unbound.isEmpty ? nil : [])
+        if unbound.isEmpty { return bind(pod, to: node, item) }
+        let patch: JSON = ["metadata": ["annotations": .object([PodVolumes.selectedNode: .string(node)])]]
+        for name in unbound {
+            cluster.writer.send(
+                "PATCH application/merge-patch+json",
+                APIPath.object("v1", "persistentvolumeclaims", pod.namespace, name), body: patch
+            ) { [weak self] result in
+                if case .failure(let error) = result {
+                    self?.post(.bindingFailed(pod, item, message: "selecting node \(node) for claim \(name): \(error)"))
+                }
+            }
+        }
+    }
+
+    func bind(_ pod: JSON, to node: String, _ item: SchedulingQueue.Item) {
+        let body: JSON = [
+            "apiVersion": "v1", "kind": "Binding",
+            "metadata": ["name": .string(pod.name), "namespace": .string(pod.namespace), "uid": .string(pod.uid)],
+            "target": ["apiVersion": "v1", "kind": "Node", "name": .string(node)],
+        ]
+        let path = APIPath.object("v1", "pods", pod.namespace, pod.name, "binding")
+        cluster.writer.send("POST", path, body: body) { [weak self] result in
+            switch result {
+            case .success:
+                self?.record(
+                    pod, .normal, "Scheduled", "Successfully assigned \(pod.namespace)/\(pod.name) to \(node)")
+            case .failure(let error):
+                if let error = error as? APIError, error.isNotFound {
+                    self?.post(.podGone(pod))
+                } else {
+                    self?.post(.bindingFailed(pod, item, message: "binding to node \(node) failed: \(error)"))
+                }
+            }
+        }
+    }
+
+    func record(_ pod: JSON, _ kind: EventRecorder.Kind, _ reason: String, _ message: String) {
+        cluster.recorder.record(
+            pod.typed(.pods), kind, reason: reason, message: message, component: Self.schedulerName)
+    }
+}
