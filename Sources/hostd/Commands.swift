@@ -50,7 +50,25 @@ enum Commands {
             words: ["plugin", "list"], summary: "Shows each plugin, its state, and the calls to its roles.",
             details:
                 "Calls, errors and latencies are counted per role since the plugin was opened. * marks the selected provider.",
-            options: [data, output], run: PluginCommands.list)
+            options: [data, output], run: PluginCommands.list),
+        CommandSpecification(
+            words: ["plugin", "new"], arguments: ["DIR"], summary: "Writes a project that builds into a plugin.",
+            details: """
+                DIR is made, or is empty. Then:
+                  DIR/build                      makes DIR/NAME.so
+                  hostd plugin check DIR/NAME.so
+                docs/plugin-author-guide.md goes on from there.
+                """,
+            options: [
+                .init(
+                    name: "--role", value: "ROLE",
+                    help: "What it provides: scheduler, runtime, network, volume, device, store, api-extension, or a "
+                        + "role of your own such as com.example.thing/1."),
+                .init(
+                    name: "--language", value: "LANGUAGE", help: "What it is written in.",
+                    choices: PluginTemplates.languages),
+                .init(name: "--name", value: "NAME", help: "Its name: a-z, 0-9 and -."),
+            ], run: PluginNewCommand.run),
     ]
 
     private static let stores = [

@@ -142,7 +142,7 @@ extension HostConfiguration {
 }
 
 /// "hostd.scheduler/1": lower-case labels with dots, a slash, a version from 1; at most 128 bytes.
-func isRoleIdentifier(_ text: String) -> Bool {
+public func isRoleIdentifier(_ text: String) -> Bool {
     let parts = text.split(separator: "/", omittingEmptySubsequences: false)
     guard text.utf8.count <= 128, parts.count == 2, let version = UInt16(parts[1]), version > 0,
         String(version) == parts[1]
