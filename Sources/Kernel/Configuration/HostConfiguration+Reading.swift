@@ -67,7 +67,7 @@ extension HostConfiguration {
         for (index, node) in try (root.elements("plugins") ?? []).enumerated() {
             let scope = try ConfigurationScope(
                 file: root.file, keyPath: "plugins[\(index)]", node: node,
-                allowed: ["name", "library", "isolation", "optional", "options"])
+                allowed: ["name", "library", "optional", "options"] + IsolationSettings.keys)
             guard let name = try scope.text("name") else {
                 throw ConfigurationError(
                     file: root.file, mark: node.mark, keyPath: scope.keyPath, message: "the key name is missing")
@@ -78,7 +78,6 @@ extension HostConfiguration {
             guard name != "embedded", name != "host", !plugins.contains(where: { $0.name == name }) else {
                 throw scope.failure("name", "\"\(name)\" is taken: every plugin needs a name of its own")
             }
-            _ = try scope.choice("isolation", of: ["shared"], default: "shared")
             let library = try scope.text("library") ?? name
             guard !library.isEmpty, library.utf8.count <= 1024 else {
                 throw scope.failure("library", "expected a name or a path of at most 1024 bytes")
@@ -86,6 +85,7 @@ extension HostConfiguration {
             plugins.append(
                 PluginSettings(
                     name: name, library: library, isOptional: try scope.flag("optional") ?? false,
+                    isolation: try IsolationSettings(scope),
                     options: scope.entry("options")?.value ?? .emptyMapping(at: node.mark), keyPath: scope.keyPath,
                     mark: node.mark))
         }

@@ -24,6 +24,7 @@ public struct HostConfiguration: Sendable {
         /// A name to look for beside the executable, or a path.
         public var library: String
         public var isOptional: Bool
+        public var isolation: IsolationSettings
         /// As written, to be checked against the plugin's schema.
         public var options: YAMLNode
         /// Such as "plugins[2]".

@@ -93,8 +93,8 @@ final class ConfigurationTests: XCTestCase {
                 "plugins[0].optional: expected true or false, found the text \"yes\""
             ),
             (
-                "plugins: [{name: a, isolation: process}]",
-                "plugins[0].isolation: \"process\" is not possible; allowed: shared"
+                "plugins: [{name: a, isolation: thread}]",
+                "plugins[0].isolation: \"thread\" is not possible; allowed: shared and process"
             ),
             ("plugins: [{name: a, path: x}]", "plugins[0].path: unknown key"),
             ("roles: {scheduler: []}", "roles.scheduler: \"scheduler\" is not the id of a role"),
