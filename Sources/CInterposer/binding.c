@@ -35,18 +35,6 @@ static int32_t answer(const closure_slot *slot, void **arguments, int32_t status
     return status;
 }
 
-/// The current target with a pin on it; NULL when there is none.
-static inline interposer_target *pin_current(interposer_binding *binding) {
-    for (;;) {
-        interposer_target *target = atomic_load(&binding->current);
-        if (target == NULL) return NULL;
-        atomic_fetch_add(&target->calls, 1);
-        // A target that is not current any more may have been drained before the pin: try the next one.
-        if (__builtin_expect(atomic_load(&binding->current) == target, 1)) return target;
-        target_unpin(target, &target->calls);
-    }
-}
-
 /// Forwards a call whose slot has a completion: the provider gets a checked token in place of the caller's context.
 static int32_t forward_operation(const closure_slot *slot, interposer_target *target, void **arguments, uint64_t start) {
     const signature *signature = slot->signature;
@@ -80,6 +68,7 @@ static void forward(ffi_cif *cif, void *result, void **arguments, void *user) {
     (void)cif;
     const closure_slot *slot = user;
     interposer_target *target = pin_current(slot->binding);
+    if (__builtin_expect(target == HELD, 0)) target = await_target(slot, arguments);
     if (target == NULL) {
         *(ffi_sarg *)result = answer(slot, arguments, HOSTD_ERROR_UNAVAILABLE, slot->binding->unavailable);
         return;
@@ -156,10 +145,6 @@ interposer_binding *interposer_binding_create(const char *id, interposer_descrip
 }
 
 const hostd_interface *interposer_binding_table(const interposer_binding *binding) { return binding->table; }
-
-interposer_target *interposer_binding_set(interposer_binding *binding, interposer_target *target) {
-    return atomic_exchange(&binding->current, target);
-}
 
 void interposer_binding_destroy(interposer_binding *binding) {
     for (uint32_t i = 0; i < binding->descriptor->count; i++) {

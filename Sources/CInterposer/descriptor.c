@@ -46,6 +46,7 @@ static int parse_slot(const char *text, size_t size, uint32_t number, signature 
         return -1;
     }
     slot->completion = -1;
+    slot->deadline = -1;
     slot->is_integral = 1;
     slot->types[slot->argument_count++] = &ffi_type_pointer;
     for (size_t i = 0; i < count; i++) {
@@ -68,6 +69,7 @@ static int parse_slot(const char *text, size_t size, uint32_t number, signature 
             return -1;
         }
         if (letters[i] == 'c') slot->completion = (int32_t)slot->argument_count;
+        if (letters[i] == 't' && slot->deadline < 0) slot->deadline = (int32_t)slot->argument_count;
         if (letters[i] == 'd') slot->is_integral = 0;
         if (letters[i] == 'F') slot->given |= UINT64_C(1) << slot->argument_count;
         for (int j = 0; j < machine; j++) slot->types[slot->argument_count++] = types[j];

@@ -19,6 +19,7 @@ typedef struct signature {
     char letters[INTERPOSER_LETTER_LIMIT + 1];
     uint32_t argument_count;
     int32_t completion; ///< Position of the completion's function pointer, -1 = none.
+    int32_t deadline;   ///< Position of the first deadline, -1 = none.
     uint64_t given;     ///< Bit n: argument n is a descriptor that is given away.
     int32_t is_integral; ///< 1: every argument travels in an integer register or a stack word of its own.
     ffi_cif cif;
@@ -62,8 +63,14 @@ typedef struct closure_slot {
     ffi_closure *HOSTD_NULLABLE closure;
 } closure_slot;
 
+/// In place of a target: calls wait for the next one.
+#define HELD ((interposer_target *)1)
+
 struct interposer_binding {
-    _Atomic(interposer_target *) current;
+    _Atomic(interposer_target *) current; ///< NULL = nobody, HELD = wait, else where calls go.
+    _Atomic(uint32_t) turn;               ///< Counts the ends of holds; a futex word.
+    _Atomic(uint32_t) held;               ///< Calls that wait.
+    _Atomic(uint64_t) hold_limit_ns;      ///< The longest that a call waits.
     interposer_descriptor *descriptor;
     char *id;
     char *unavailable;
@@ -72,8 +79,25 @@ struct interposer_binding {
     closure_slot slots[];
 };
 
+/// The current target with a pin on it; NULL and HELD as they are.
+static inline interposer_target *HOSTD_NULLABLE pin_current(struct interposer_binding *binding);
+/// Waits until the binding is held no longer, at most as long as its limit or the call's deadline allow: the target with a
+/// pin on it, or NULL.
+interposer_target *HOSTD_NULLABLE await_target(const closure_slot *slot, void *HOSTD_NONNULL *HOSTD_NONNULL arguments);
 /// Takes a pin off `pins`, a counter of `target`, and wakes who drains it.
 void target_unpin(interposer_target *target, _Atomic(uint32_t) *pins);
+
+static inline interposer_target *pin_current(struct interposer_binding *binding) {
+    for (;;) {
+        interposer_target *target = atomic_load(&binding->current);
+        if (__builtin_expect((uintptr_t)target <= (uintptr_t)HELD, 0)) return target;
+        atomic_fetch_add(&target->calls, 1);
+        // A target that is not current any more may have been drained before the pin: try the next one.
+        if (__builtin_expect(atomic_load(&binding->current) == target, 1)) return target;
+        target_unpin(target, &target->calls);
+    }
+}
+
 void target_record(interposer_target *target, uint32_t slot, uint64_t ticks, int32_t status);
 void report_violation(interposer_target *HOSTD_NULLABLE target, const char *role, uint32_t slot, const char *what);
 

@@ -78,7 +78,13 @@ typedef struct interposer_binding interposer_binding;
 interposer_binding *HOSTD_NULLABLE interposer_binding_create(const char *id, interposer_descriptor *descriptor);
 /// The table that callers use; its address never changes.
 const hostd_interface *interposer_binding_table(const interposer_binding *binding);
-/// Forwards from now on to `target`; NULL = calls answer HOSTD_ERROR_UNAVAILABLE. Returns the previous target.
+/// Lets new calls wait from now on until the next `set`, at most `limit_ns` each and never past their own deadline (the
+/// first letter `t`); those that waited in vain answer HOSTD_ERROR_UNAVAILABLE. Calls inside the target go on: drain it.
+void interposer_binding_hold(interposer_binding *binding, uint64_t limit_ns);
+/// Calls that wait now.
+uint32_t interposer_binding_held(const interposer_binding *binding);
+/// Forwards from now on to `target`, calls that were held too; NULL = calls answer HOSTD_ERROR_UNAVAILABLE. Returns
+/// the previous target, NULL after a hold.
 interposer_target *HOSTD_NULLABLE interposer_binding_set(interposer_binding *binding,
                                                          interposer_target *HOSTD_NULLABLE target);
 /// Frees a binding. No caller may hold its table any more.

@@ -40,6 +40,19 @@ public struct YAMLNode: Sendable {
         }
     }
 
+    /// A value that came from elsewhere than a file.
+    init(_ json: JSON) {
+        mark = .none
+        switch json {
+        case .object(let members):
+            content = .mapping(
+                members.map { Entry(key: $0.0, mark: .none, value: YAMLNode($0.1)) })
+        case .array(let elements): content = .sequence(elements.map { YAMLNode($0) })
+        case .string(let text): content = .scalar(text: text, isPlain: false)
+        default: content = .scalar(text: json.serializedString(), isPlain: true)
+        }
+    }
+
     /// How messages name what stands here: "the text \"x\"", "a list", ….
     var description: String {
         switch content {

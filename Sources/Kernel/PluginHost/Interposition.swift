@@ -87,10 +87,15 @@ final class RoleTarget: @unchecked Sendable {
 
 /// A table that callers keep, whatever provider stands behind it. Lives as long as the process: a plugin may hold it.
 final class RoleBinding: @unchecked Sendable {
-    // SAFETY: the C object is made for use from any thread; `current` is only for reports.
+    // SAFETY: the C object is made for use from any thread; its changes are ordered by `fields`.
+    private struct Fields {
+        var target: RoleTarget?
+        var isHeld = false
+    }
+
     private let handle: OpaquePointer
     let descriptor: SlotDescriptor
-    private let current = Mutex<RoleTarget?>(nil)
+    private let fields = Mutex(Fields())
 
     init?(id: String, descriptor: SlotDescriptor) {
         guard let handle = interposer_binding_create(id, descriptor.handle) else { return nil }
@@ -99,13 +104,34 @@ final class RoleBinding: @unchecked Sendable {
     }
 
     var table: UnsafePointer<hostd_interface> { interposer_binding_table(handle) }
-    var target: RoleTarget? { current.withLock { $0 } }
+    /// Where calls go, or would go if they were not held.
+    var target: RoleTarget? { fields.withLock { $0.target } }
+    /// Calls that wait for the end of a hold.
+    var waitingCalls: UInt32 { interposer_binding_held(handle) }
 
-    /// Sends new calls to `target` from now on, atomically; nil makes them answer UNAVAILABLE.
+    /// Sends new calls to `target` from now on, atomically; nil makes them answer UNAVAILABLE. During a hold, from its
+    /// end on.
     func bind(_ target: RoleTarget?) {
-        current.withLock { current in
-            current = target
-            _ = interposer_binding_set(handle, target?.handle)
+        fields.withLock { fields in
+            fields.target = target
+            if !fields.isHeld { _ = interposer_binding_set(handle, target?.handle) }
+        }
+    }
+
+    /// Lets new calls wait, each for so many nanoseconds at most and then UNAVAILABLE. What is inside goes on.
+    func hold(limit: UInt64) {
+        fields.withLock { fields in
+            fields.isHeld = true
+            interposer_binding_hold(handle, limit)
+        }
+    }
+
+    /// Ends a hold, if there is one.
+    func release() {
+        fields.withLock { fields in
+            guard fields.isHeld else { return }
+            fields.isHeld = false
+            _ = interposer_binding_set(handle, fields.target?.handle)
         }
     }
 }

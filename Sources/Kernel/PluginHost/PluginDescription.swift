@@ -8,6 +8,15 @@ public struct PluginDescription: Sendable, Equatable {
     public var provides: [String]
     public var requires: [String]
     public var optional: [String]
+    /// How the next generation takes over from this one.
+    public var handover = Handover.overlap
+
+    public enum Handover: String, Sendable, CaseIterable {
+        /// The new one is activated beside the old one.
+        case overlap
+        /// The old one is deactivated first: there is something that only one can have, such as a port.
+        case exclusive
+    }
 
     /// Bytes of the JSON that `describe` may return.
     static let sizeLimit = 64 << 10
@@ -28,6 +37,14 @@ public struct PluginDescription: Sendable, Equatable {
         provides = try Self.roles(json, "provides")
         requires = try Self.roles(json, "requires")
         optional = try Self.roles(json, "optional")
+        if !json["handover"].isNull {
+            let words = Handover.allCases.map(\.rawValue)
+            guard let handover = Handover(rawValue: try Self.text(json, "handover", limit: 64)) else {
+                throw PluginFailure(
+                    .describe, "\"handover\" is \(json["handover"].serializedString()); allowed: \(list(words))")
+            }
+            self.handover = handover
+        }
     }
 
     private static func text(_ json: JSON, _ key: String, limit: Int) throws(PluginFailure) -> String {

@@ -3,7 +3,12 @@ import PluginAPI
 /// Why a plugin is not (or no longer) in use: the step of its life that failed, and a sentence with the remedy.
 public struct PluginFailure: Error, Sendable, Equatable, CustomStringConvertible {
     public enum Step: String, Sendable, CaseIterable {
-        case find, open, entry, describe, schema, interface, configure, require, activate, drain, deactivate
+        case find, probe, open, entry, describe, schema, options, interface, configure, require, activate, drain
+        case exportState = "export"
+        case importState = "import"
+        case deactivate
+        /// The request itself: what it names, what it would leave without a provider.
+        case request
     }
 
     public let step: Step

@@ -14,33 +14,39 @@ extension PluginHost {
     public func start(
         services: Services, environment: HostEnvironment, paths: Paths, isCancelled: () -> Bool = { false }
     ) throws(StartFailure) {
-        attach(services, environment)
+        attach(services, environment, paths)
         try checkFailures()
-        let plan = ActivationOrder.plan(
-            instances.compactMap { instance in
-                guard instance.failure == nil, let description = instance.description else { return nil }
-                return ActivationOrder.Node(
-                    name: instance.name, provides: description.provides, requires: description.requires,
-                    optional: description.optional)
-            }, available: available)
-        for (name, reason) in plan.refused.sorted(by: { $0.key < $1.key }) {
-            if let instance = instance(name) {
-                record(PluginFailure(.require, code: HOSTD_ERROR_UNAVAILABLE, reason), of: instance)
-            }
-        }
+        let order = order(of: instances.filter { !$0.isStandby })
         try checkFailures()
-        let order = plan.order.compactMap { instance($0) }
         for instance in order {
-            do { try configure(instance, paths) } catch { record(error, of: instance) }
+            do { try configure(instance) } catch { record(error, of: instance) }
             try checkFailures()
         }
         for instance in order where instance.failure == nil && !isCancelled() {
             do { try activate(instance) } catch { record(error, of: instance) }
             try checkFailures()
         }
+        lifecycle.open()
     }
 
-    private func attach(_ services: Services, _ environment: HostEnvironment) {
+    /// The order in which these are activated; those that can never be fail with the reason.
+    func order(of instances: [PluginInstance]) -> [PluginInstance] {
+        let present = self.instances.filter { other in other.isActive && !instances.contains { $0 === other } }
+        let plan = ActivationOrder.plan(
+            instances.compactMap { instance in
+                guard instance.failure == nil, let description = instance.description else { return nil }
+                return ActivationOrder.Node(
+                    name: instance.name, provides: description.provides, requires: description.requires,
+                    optional: description.optional)
+            }, available: available.union(present.flatMap { $0.description?.provides ?? [] }))
+        for instance in instances {
+            guard let reason = plan.refused[instance.name] else { continue }
+            record(PluginFailure(.require, code: HOSTD_ERROR_UNAVAILABLE, reason), of: instance)
+        }
+        return plan.order.compactMap { name in instances.first { $0.name == name } }
+    }
+
+    private func attach(_ services: Services, _ environment: HostEnvironment, _ paths: Paths) {
         let roles = RolesService(self)
         var store: RoleTarget?
         if let table = services.store, let descriptor = try? SlotDescriptor(HOSTD_STORE_1_SLOTS) {
@@ -49,6 +55,7 @@ extension PluginHost {
         state.withLock { state in
             state.services = services
             state.environment = environment
+            state.paths = paths
             state.rolesService = roles
             state.embeddedStore = store
         }
@@ -56,14 +63,15 @@ extension PluginHost {
     }
 
     /// Roles and services that need no plugin.
-    private var available: Set<String> {
+    var available: Set<String> {
         var ids = Set(RoleCatalog.services.keys)
         if configuration.store.engine == "embedded" { ids.insert(HOSTD_STORE_1) }
         return ids
     }
 
-    private func configure(_ instance: PluginInstance, _ paths: Paths) throws(PluginFailure) {
+    func configure(_ instance: PluginInstance) throws(PluginFailure) {
         try requireProviders(of: instance) { $0.failure == nil }
+        let (configuration, paths) = state.withLock { ($0.configuration, $0.paths) }
         let directory = "\(paths.data)/plugins/\(instance.name)"
         guard mkdir(directory, 0o700) == 0 || errno == EEXIST else {
             throw PluginFailure(.configure, "cannot make the directory \(directory): \(errorText(errno))")
@@ -76,15 +84,31 @@ extension PluginHost {
         try steps.during(.configure, of: instance.name) { () throws(PluginFailure) in
             try instance.configure(settings: settings, paths: places)
         }
-        for role in instance.description?.provides ?? [] where role != HOSTD_STATE_1 { _ = binding(of: role) }
+        for (role, target) in instance.targets where role != HOSTD_STATE_1 {
+            if let binding = binding(of: role), let reason = binding.descriptor.disagreement(of: target.descriptor) {
+                throw PluginFailure(.interface, "\(role): \(reason)")
+            }
+        }
     }
 
-    private func activate(_ instance: PluginInstance) throws(PluginFailure) {
+    /// Activates, and lets callers reach it.
+    func activate(_ instance: PluginInstance) throws(PluginFailure) {
         try requireProviders(of: instance) { $0.isActive }
+        try begin(instance)
+        rebind(Set(instance.targets.keys), of: [instance.name])
+        watchers.announce(changes(of: instance, isActive: true))
+        state.withLock { state in
+            if !state.activated.contains(instance.name) { state.activated.append(instance.name) }
+        }
+    }
+
+    /// Activates one generation; nobody reaches it yet.
+    func begin(_ instance: PluginInstance) throws(PluginFailure) {
+        guard let generation = entry(instance.name)?.nextGeneration() else { return }
         let start = monotonicNow()
-        try steps.during(.activate, of: instance.name) { () throws(PluginFailure) in try instance.activate() }
-        bindRoles(of: instance)
-        state.withLock { $0.activated.append(instance.name) }
+        try steps.during(.activate, of: instance.name) { () throws(PluginFailure) in
+            try instance.activate(generation: generation)
+        }
         let milliseconds = Double((monotonicNow() - start) / 10_000) / 100
         log.info(
             "plugin \(instance.name) is active",
@@ -95,7 +119,7 @@ extension PluginHost {
     }
 
     /// A provider that failed after the order was made takes those with it who require it.
-    private func requireProviders(
+    func requireProviders(
         of instance: PluginInstance, _ isUsable: (PluginInstance) -> Bool
     ) throws(PluginFailure) {
         let missing = (instance.description?.requires ?? []).filter { role in
@@ -110,18 +134,10 @@ extension PluginHost {
         }
     }
 
-    private func bindRoles(of instance: PluginInstance) {
-        for (role, target) in instance.targets {
-            state.withLock { $0.providerBindings["\(role) \(instance.name)"] }?.bind(instance.isActive ? target : nil)
-            select(role)
-        }
-        watchers.announce(changes(of: instance, isActive: instance.isActive))
-    }
-
     /// Throws when a failure means that hostd cannot do what its configuration says.
     private func checkFailures() throws(StartFailure) {
         let fatal = instances.filter { instance in
-            guard instance.failure != nil, !instance.settings.isOptional else { return false }
+            guard instance.failure != nil, !instance.isStandby, !instance.settings.isOptional else { return false }
             guard let description = instance.description, !description.provides.isEmpty else { return true }
             return description.provides.contains { candidates(for: $0).isEmpty }
         }
@@ -136,6 +152,7 @@ extension PluginHost {
 
     /// Deactivates in reverse order of activation, then destroys. Afterwards no plugin code runs.
     public func stop() {
+        lifecycle.close()
         let activated = state.withLock { state in
             defer { state.activated = [] }
             return state.activated
@@ -143,45 +160,60 @@ extension PluginHost {
         for name in activated.reversed() {
             if let instance = instance(name) { deactivate(instance) }
         }
-        for instance in instances.reversed() {
-            do { try instance.destroy() } catch {
-                log.warning("plugin \(instance.name) cannot be released", ["reason": .string(error.message)])
-            }
+        for entry in entries.reversed() {
+            for instance in entry.takeLeftovers() + [entry.current] { release(instance) }
+        }
+    }
+
+    private func release(_ instance: PluginInstance) {
+        do { try instance.destroy() } catch {
+            log.warning("plugin \(instance.name) cannot be released", ["reason": .string(error.message)])
         }
     }
 
     /// Takes the plugin's roles away from callers, waits for calls to leave, and ends its work.
-    private func deactivate(_ instance: PluginInstance) {
-        let targets = instance.targets
-        let start = monotonicNow()
-        for (role, target) in targets {
+    func deactivate(_ instance: PluginInstance) {
+        for (role, target) in instance.targets {
             state.withLock { $0.providerBindings["\(role) \(instance.name)"] }?.bind(nil)
             unbind(role, from: target)
         }
-        for (role, target) in targets where !target.drainCalls(deadline: start + Self.drainLimit) {
+        _ = drainCalls(of: instance, deadline: monotonicNow() + Self.drainLimit)
+        do throws(PluginFailure) { try end(instance) } catch { record(error, of: instance) }
+        watchers.announce(changes(of: instance, isActive: false))
+        _ = drainOperations(of: instance, deadline: monotonicNow() + Self.drainLimit)
+        log.debug("plugin \(instance.name) is deactivated")
+    }
+
+    /// Deactivates one generation, which nobody reaches any more.
+    func end(_ instance: PluginInstance) throws(PluginFailure) {
+        try steps.during(.deactivate, of: instance.name) { () throws(PluginFailure) in try instance.deactivate() }
+    }
+
+    /// Waits for the calls inside; false, with a warning, when the deadline (monotonic nanoseconds) passed first.
+    func drainCalls(of instance: PluginInstance, deadline: UInt64) -> Bool {
+        instance.targets.reduce(true) { isDrained, entry in
+            let (role, target) = entry
+            if target.drainCalls(deadline: deadline) { return isDrained }
             log.warning(
                 "calls are still inside a plugin that ends",
                 ["plugin": .string(instance.name), "role": .string(role), "calls": .integer(Int64(target.calls))])
+            return false
         }
-        do throws(PluginFailure) {
-            try steps.during(.deactivate, of: instance.name) { () throws(PluginFailure) in try instance.deactivate() }
-        } catch {
-            record(error, of: instance)
+    }
+
+    /// In the same way for the operations that it owes a completion, after it was deactivated.
+    func drainOperations(of instance: PluginInstance, deadline: UInt64) -> Bool {
+        instance.targets.reduce(true) { isDrained, entry in
+            let (role, target) = entry
+            if target.drainOperations(deadline: deadline), target.drainCalls(deadline: deadline) { return isDrained }
+            log.warning(
+                "a plugin ended without finishing its operations",
+                [
+                    "plugin": .string(instance.name), "role": .string(role),
+                    "operations": .integer(Int64(target.operations)),
+                ])
+            return false
         }
-        watchers.announce(changes(of: instance, isActive: false))
-        let deadline = monotonicNow() + Self.drainLimit
-        for (role, target) in targets {
-            let isDrained = target.drainOperations(deadline: deadline) && target.drainCalls(deadline: deadline)
-            if !isDrained {
-                log.warning(
-                    "a plugin ended without finishing its operations",
-                    [
-                        "plugin": .string(instance.name), "role": .string(role),
-                        "operations": .integer(Int64(target.operations)),
-                    ])
-            }
-        }
-        log.debug("plugin \(instance.name) is deactivated")
     }
 
     /// Gives a role to the next active provider, or to nobody.

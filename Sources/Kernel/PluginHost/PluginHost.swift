@@ -3,8 +3,8 @@ import Objects
 import PluginAPI
 import Synchronization
 
-/// Opens, configures, activates, binds and ends plugins. The life cycle (`open` … `stop`) runs on one thread; everything
-/// else may be used from any.
+/// Opens, configures, activates, binds, swaps and ends plugins. `open` … `start` and `stop` are called by one thread; in
+/// between, all changes happen on the thread of `lifecycle`. Everything else may be used from any.
 public final class PluginHost: Sendable {
     /// What the kernel itself offers to plugins, by id.
     public struct Services: @unchecked Sendable {
@@ -33,6 +33,11 @@ public final class PluginHost: Sendable {
     }
 
     struct State {
+        var configuration: HostConfiguration
+        var entries: [PluginEntry]
+        /// Providers that a swap chose in place of the order of `roles:`: role → plugin.
+        var selections: [String: String] = [:]
+        var paths = Paths(data: "", libexec: "")
         var services = Services()
         var embeddedStore: RoleTarget?
         var bindings: [String: RoleBinding] = [:]
@@ -41,84 +46,45 @@ public final class PluginHost: Sendable {
         /// Names in the order in which they were activated.
         var activated: [String] = []
         var rolesService: RolesService?
+        /// Gets the last figures of a provider that goes.
+        var onRetire: (@Sendable (_ plugin: String, _ role: String, _ target: RoleTarget) -> Void)?
         var environment: HostEnvironment?
     }
 
-    public let configuration: HostConfiguration
     let log: Log
     let search: PluginSearch
-    let instances: [PluginInstance]
+    let lifecycle = LifecycleThread()
     let watchers = RoleWatchers()
     let steps: StepWatch
     let state: Mutex<State>
+    /// Held while bindings get another target, or are held or released.
+    let switching = Mutex<Void>(())
 
     /// How long calls and operations may take to leave a plugin that ends. Nanoseconds.
     static let drainLimit: UInt64 = 5_000_000_000
+    /// How long a call waits for the end of a swap. Nanoseconds.
+    static let holdLimit: UInt64 = 5_000_000_000
 
     public init(configuration: HostConfiguration, search: PluginSearch, log: Log) {
-        self.configuration = configuration
         self.search = search
         self.log = log
-        instances = configuration.plugins.map { PluginInstance(settings: $0) }
-        state = Mutex(State())
+        let entries = configuration.plugins.map { PluginEntry(settings: $0, current: PluginInstance(settings: $0)) }
+        state = Mutex(State(configuration: configuration, entries: entries))
         steps = StepWatch(log: log)
         ViolationReports.send(to: log)
     }
+
+    public var configuration: HostConfiguration { state.withLock { $0.configuration } }
+    var entries: [PluginEntry] { state.withLock { $0.entries } }
+    /// The generations in charge, in the order of the configuration.
+    var instances: [PluginInstance] { entries.map(\.current) }
+    func entry(_ name: String) -> PluginEntry? { entries.first { $0.name == name } }
+    func instance(_ name: String) -> PluginInstance? { entry(name)?.current }
 
     /// Every provider that has a table, by plugin and role.
     var allTargets: [(plugin: String, role: String, target: RoleTarget)] {
         let store = state.withLock { $0.embeddedStore }.map { [("embedded", HOSTD_STORE_1, $0)] } ?? []
         return store + instances.flatMap { instance in instance.targets.map { (instance.name, $0.key, $0.value) } }
-    }
-
-    func instance(_ name: String) -> PluginInstance? { instances.first { $0.name == name } }
-
-    // MARK: Opening
-
-    /// Opens and describes every plugin. Failures stay with their plugins.
-    public func open() {
-        for instance in instances {
-            let context = HostContext(name: instance.name, log: log) { [unowned self] id in self.interface(id) }
-            do throws(PluginFailure) {
-                try steps.during(.open, of: instance.name) { () throws(PluginFailure) in
-                    try instance.openImage(
-                        search, configurationFile: configuration.file, host: UnsafePointer(context.host))
-                }
-                log.debug("opened a plugin", ["plugin": .string(instance.name), "path": .string(instance.path)])
-            } catch {
-                record(error, of: instance)
-            }
-        }
-    }
-
-    /// Checks the options of every plugin that could be opened: all mistakes, in the order of the file.
-    public func optionMistakes() -> [ConfigurationError] {
-        instances.filter { $0.open != nil }.compactMap { instance -> ConfigurationError? in
-            do throws(ConfigurationError) {
-                try instance.checkOptions(file: configuration.file)
-                return nil
-            } catch {
-                return error
-            }
-        }
-    }
-
-    /// Checks that plugins which `roles:` prefers for a role provide it, and that the store's plugin provides the store.
-    public func preferenceMistakes() -> [ConfigurationError] {
-        var wanted = configuration.preferences
-        if configuration.store.engine != "embedded" {
-            wanted[HOSTD_STORE_1, default: []].append(configuration.store.engine)
-        }
-        return wanted.sorted { $0.key < $1.key }.flatMap { role, names in
-            names.compactMap { name -> ConfigurationError? in
-                guard let description = instance(name)?.description, !description.provides.contains(role) else {
-                    return nil
-                }
-                return ConfigurationError(
-                    file: configuration.file, mark: .none, keyPath: "roles.\(role)",
-                    message: "the plugin \(name) does not provide this role; it provides \(list(description.provides))")
-            }
-        }
     }
 
     func record(_ failure: PluginFailure, of instance: PluginInstance) {
@@ -181,60 +147,14 @@ public final class PluginHost: Sendable {
         let key = "\(role) \(plugin)"
         if let known = state.withLock({ $0.providerBindings[key] }) { return known.table }
         guard let made = RoleBinding(id: role, descriptor: target.descriptor) else { return nil }
-        if instance.isActive { made.bind(target) }
-        return state.withLock { state in
-            if let known = state.providerBindings[key] { return known.table }
-            state.providerBindings[key] = made
-            return made.table
-        }
-    }
-
-    // MARK: Selection
-
-    /// Plugins that provide a role and have not failed, most preferred first.
-    func candidates(for role: String) -> [PluginInstance] {
-        let preferred = configuration.preferences[role] ?? []
-        let providers = instances.filter { $0.provides(role) && $0.failure == nil }
-        return preferred.compactMap { name in providers.first { $0.name == name } }
-            + providers.filter { !preferred.contains($0.name) }
-    }
-
-    /// Points a role's binding, if there is one, at its most preferred provider, once that one is active.
-    func select(_ role: String) {
-        let target: RoleTarget?
-        if role == HOSTD_STORE_1 {
-            let engine = configuration.store.engine
-            target =
-                engine == "embedded"
-                ? state.withLock { $0.embeddedStore }
-                : instance(engine).flatMap { $0.isActive ? $0.targets[role] : nil }
-        } else {
-            let candidates = candidates(for: role)
-            // One who is still on its way to active keeps its place; one who ended or failed does not.
-            let chosen = candidates.first { $0.isActive || $0.stateName == "opened" || $0.stateName == "configured" }
-            target = chosen.flatMap { $0.isActive ? $0.targets[role] : nil }
-        }
-        state.withLock { $0.bindings[role] }?.bind(target)
-    }
-
-    public func activeProviders(of role: String) -> [String] {
-        if role == HOSTD_STORE_1, configuration.store.engine == "embedded" {
-            return state.withLock { $0.embeddedStore != nil } ? ["embedded"] : []
-        }
-        return candidates(for: role).filter(\.isActive).map(\.name)
-    }
-
-    func watchRoles(_ sink: @escaping hostd_sink, _ context: UnsafeMutableRawPointer?) throws(StoreError) -> UInt64 {
-        try watchers.add(sink, context) {
-            instances.filter(\.isActive).flatMap { instance in changes(of: instance, isActive: true) }
-        }
-    }
-
-    func unwatchRoles(_ watch: UInt64) { watchers.remove(watch) }
-
-    func changes(of instance: PluginInstance, isActive: Bool) -> [RoleWatchers.Change] {
-        (instance.description?.provides ?? []).map { role in
-            RoleWatchers.Change(role: role, plugin: instance.name, isActive: isActive, generation: instance.generation)
+        return switching.withLock { _ in
+            let (binding, isNew) = state.withLock { state -> (RoleBinding, Bool) in
+                if let known = state.providerBindings[key] { return (known, false) }
+                state.providerBindings[key] = made
+                return (made, true)
+            }
+            if isNew { bindProvider(role, plugin) }
+            return binding.table
         }
     }
 }

@@ -2,7 +2,7 @@ import Objects
 import PluginAPI
 import Synchronization
 
-/// One plugin of the configuration, from its file to its end.
+/// One generation of a plugin, from its file to its end. `PluginEntry` has one in charge, and for a while two.
 ///
 ///     unopened ─► opened ─► configured ─► active ⇄ inactive ─► destroyed
 ///         └──────────┴───────────┴──────────┴─────► failed ───────┘
@@ -31,6 +31,7 @@ final class PluginInstance: Sendable {
     }
 
     private struct Fields {
+        var settings: HostConfiguration.PluginSettings
         var state = State.unopened
         var path = ""
         var description: PluginDescription?
@@ -38,17 +39,39 @@ final class PluginInstance: Sendable {
         var options = JSON.object([:])
         var targets: [String: RoleTarget] = [:]
         var generation: Int64 = 0
+        var startedAt: Timestamp?
+        var isHeld = false
+        var isStandby = false
     }
 
-    let settings: HostConfiguration.PluginSettings
-    private let fields = Mutex(Fields())
+    let name: String
+    private let fields: Mutex<Fields>
 
-    init(settings: HostConfiguration.PluginSettings) { self.settings = settings }
+    init(settings: HostConfiguration.PluginSettings) {
+        name = settings.name
+        fields = Mutex(Fields(settings: settings))
+    }
 
-    var name: String { settings.name }
+    var settings: HostConfiguration.PluginSettings { fields.withLock { $0.settings } }
+    /// Before the options are checked.
+    func setOptions(_ options: YAMLNode) { fields.withLock { $0.settings.options = options } }
     var description: PluginDescription? { fields.withLock { $0.description } }
     var path: String { fields.withLock { $0.path } }
+    /// Number of the activation, counted over all generations of the entry; 0 before the first.
     var generation: Int64 { fields.withLock { $0.generation } }
+    var startedAt: Timestamp? { fields.withLock { $0.startedAt } }
+    /// Options with their defaults.
+    var options: JSON { fields.withLock { $0.options } }
+    /// Opened and checked, to be activated by a swap only.
+    var isStandby: Bool {
+        get { fields.withLock { $0.isStandby } }
+        set { fields.withLock { $0.isStandby = newValue } }
+    }
+    /// New calls to it wait: a swap is under way.
+    var isHeld: Bool {
+        get { fields.withLock { $0.isHeld } }
+        set { fields.withLock { $0.isHeld = newValue } }
+    }
     var stateName: String { fields.withLock { $0.state.name } }
     var targets: [String: RoleTarget] { fields.withLock { $0.targets } }
 
@@ -76,6 +99,17 @@ final class PluginInstance: Sendable {
         }
     }
 
+    /// The image, also after a failure.
+    var image: (any PluginImage)? {
+        fields.withLock { fields in
+            switch fields.state {
+            case .opened(let plugin), .configured(let plugin), .active(let plugin), .inactive(let plugin): plugin
+            case .failed(let plugin, _): plugin
+            case .unopened, .destroyed: nil
+            }
+        }
+    }
+
     // MARK: Steps, on the life-cycle thread
 
     func fail(_ failure: PluginFailure) {
@@ -89,23 +123,24 @@ final class PluginInstance: Sendable {
         }
     }
 
-    /// Finds, opens and describes.
-    func openImage(
-        _ search: PluginSearch, configurationFile: String, host: UnsafePointer<hostd_host>
-    ) throws(PluginFailure) {
-        let path = try search.resolve(settings.library, configurationFile: configurationFile)
-        fields.withLock { $0.path = path }
-        let plugin = try OpenPlugin(path: path, host: host)
-        fields.withLock { $0.state = .opened(plugin) }
+    /// Takes the opened image, and what it says of itself.
+    func adopt(_ plugin: any PluginImage) throws(PluginFailure) {
+        fields.withLock { fields in
+            fields.path = plugin.path
+            fields.state = .opened(plugin)
+        }
         let description = try plugin.describe()
         fields.withLock { $0.description = description }
         let schema = try plugin.schema()
         fields.withLock { $0.schema = schema }
     }
 
+    /// Where the file was found, before it is opened.
+    func setPath(_ path: String) { fields.withLock { $0.path = path } }
+
     /// Checks the options of the configuration and keeps them with their defaults.
     func checkOptions(file: String) throws(ConfigurationError) {
-        let schema = fields.withLock { $0.schema }
+        let (schema, settings) = fields.withLock { ($0.schema, $0.settings) }
         let options = try schema.check(settings.options, file: file, keyPath: "\(settings.keyPath).options")
         fields.withLock { $0.options = options }
     }
@@ -126,20 +161,30 @@ final class PluginInstance: Sendable {
         }
     }
 
-    func activate() throws(PluginFailure) {
+    func activate(generation: Int64) throws(PluginFailure) {
         guard let plugin = open else { return }
         try plugin.activate()
         fields.withLock { fields in
             fields.state = .active(plugin)
-            fields.generation += 1
+            fields.generation = generation
+            fields.startedAt = .now()
         }
     }
 
-    /// Ends the plugin's work. Its roles are unbound already.
+    /// Ends the plugin's work. Its roles are unbound or held already.
     func deactivate() throws(PluginFailure) {
         guard let plugin = open, isActive else { return }
         fields.withLock { $0.state = .inactive(plugin) }
         try plugin.deactivate()
+    }
+
+    /// The table of hostd.state/1, if the plugin offers it.
+    var stateTable: UnsafePointer<hostd_state_1>? {
+        get throws(PluginFailure) {
+            guard provides(HOSTD_STATE_1), let plugin = open else { return nil }
+            let (table, _) = try plugin.interface(HOSTD_STATE_1)
+            return UnsafeRawPointer(table).assumingMemoryBound(to: hostd_state_1.self)
+        }
     }
 
     /// Releases the plugin, unless calls or operations are still inside it.

@@ -18,6 +18,8 @@ final class RoleWatchers: @unchecked Sendable {
     private var order: [UInt64] = []
     private var nextHandle: UInt64 = 1
     private var hasDeliverer = false
+    /// What a new watch is told first: the providers that were announced as active, in that order.
+    private var present: [Change] = []
     /// Identity of the delivering thread while it is inside a sink.
     private var insideSink: UInt?
 
@@ -26,20 +28,28 @@ final class RoleWatchers: @unchecked Sendable {
         let plugin: String
         let isActive: Bool
         let generation: Int64
+        /// The provider knows what callers told the generation before it.
+        var hasState = false
+
+        /// A watch that begins later has told the generation before nothing.
+        var forNewWatch: Change {
+            var change = self
+            change.hasState = false
+            return change
+        }
 
         var bytes: [UInt8] {
-            let json: JSON = [
+            var json: JSON = [
                 "role": .string(role), "plugin": .string(plugin), "state": .string(isActive ? "active" : "inactive"),
                 "generation": .integer(generation),
             ]
+            if hasState { json["hasState"] = true }
             return json.serialized()
         }
     }
 
-    /// Adds a watch; `present` reads the providers of now, with changes held off, so that none is missed or doubled.
-    func add(
-        _ sink: @escaping hostd_sink, _ context: UnsafeMutableRawPointer?, present: () -> [Change]
-    ) throws(StoreError) -> UInt64 {
+    /// Adds a watch, which gets the providers of now and then every change, none missed and none doubled.
+    func add(_ sink: @escaping hostd_sink, _ context: UnsafeMutableRawPointer?) throws(StoreError) -> UInt64 {
         monitor.lock()
         defer { monitor.unlock() }
         if !hasDeliverer {
@@ -48,7 +58,7 @@ final class RoleWatchers: @unchecked Sendable {
         }
         let handle = nextHandle
         nextHandle += 1
-        watches[handle] = Watch(sink: sink, context: context, queue: present().map(\.bytes))
+        watches[handle] = Watch(sink: sink, context: context, queue: present.map(\.bytes))
         order.append(handle)
         monitor.broadcast()
         return handle
@@ -65,12 +75,20 @@ final class RoleWatchers: @unchecked Sendable {
         monitor.broadcast()
     }
 
-    /// Makes a change and queues it for every watch; new watches are held off meanwhile.
-    func announce(_ changes: [Change], while apply: () -> Void = {}) {
+    /// Tells every watch, in order. A provider that is announced as active once more has been replaced.
+    func announce(_ changes: [Change]) {
         monitor.lock()
         defer { monitor.unlock() }
-        apply()
-        for handle in order { watches[handle]?.queue += changes.map(\.bytes) }
+        for change in changes {
+            let place = present.firstIndex { $0.role == change.role && $0.plugin == change.plugin }
+            switch (place, change.isActive) {
+            case (let place?, true): present[place] = change.forNewWatch
+            case (let place?, false): present.remove(at: place)
+            case (nil, true): present.append(change.forNewWatch)
+            case (nil, false): continue  // Nobody was told that it was there.
+            }
+            for handle in order { watches[handle]?.queue.append(change.bytes) }
+        }
         monitor.broadcast()
     }
 

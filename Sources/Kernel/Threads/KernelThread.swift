@@ -15,12 +15,12 @@ struct KernelThread: Sendable {
         }
     }
 
-    /// Starts `body`. `name` is cut to 15 bytes, as the system shows it. Stack 512 KiB, touched as it is used. All signals
+    /// Starts `body`. `name` is cut to 15 bytes, as the system shows it. The stack is touched as it is used. All signals
     /// stay with the threads that the process chose for them: they are blocked here.
-    init(name: String, _ body: @escaping @Sendable () -> Void) throws(StoreError) {
+    init(name: String, stackSize: Int = 512 << 10, _ body: @escaping @Sendable () -> Void) throws(StoreError) {
         var attributes = pthread_attr_t()
         pthread_attr_init(&attributes)
-        pthread_attr_setstacksize(&attributes, 512 << 10)
+        pthread_attr_setstacksize(&attributes, stackSize)
         defer { pthread_attr_destroy(&attributes) }
         let argument = Unmanaged.passRetained(Body(name: name, run: body)).toOpaque()
         var thread = pthread_t()
