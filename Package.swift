@@ -69,6 +69,9 @@ var targets: [Target] = [
     .target(
         name: "Containers", dependencies: ["PluginKit", "Objects", "CRuntime", "CZlib", "CZstd", "COpenSSL"],
         path: "Sources/Containers", swiftSettings: strict),
+    .target(
+        name: "PodNetworking", dependencies: ["PluginAPI", "PluginKit", "Objects", "CProcess"],
+        path: "Sources/PodNetworking", swiftSettings: strict),
     .target(name: "CInterposer", dependencies: ["CFFI", "PluginAPI"], path: "Sources/CInterposer", cSettings: strictC),
     .target(
         name: "CIsolation", dependencies: ["CFFI", "CInterposer", "PluginAPI"], path: "Sources/CIsolation",
@@ -121,7 +124,7 @@ targets.append(
     .executableTarget(
         name: "SchedulerBenchmark", dependencies: ["Scheduler", "Objects"], path: "Benchmarks/Scheduler",
         swiftSettings: strict))
-targets += plugin("Network", ["CBPF"])
+targets += plugin("Network", ["CBPF", "PodNetworking"])
 targets += plugin("DNS", ["CEpoll"])
 targets += plugin("Storage")
 targets += plugin("GPU")

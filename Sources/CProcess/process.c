@@ -2,8 +2,10 @@
 #include "process.h"
 
 #include <malloc.h>
+#include <sched.h>
 #include <stddef.h>
 #include <sys/socket.h>
+#include <sys/vfs.h>
 
 int process_accept(int socket) { return accept4(socket, NULL, NULL, SOCK_CLOEXEC); }
 
@@ -19,4 +21,11 @@ int process_peer(int connection, uint32_t *user_id, int32_t *process_id) {
 void process_limit_allocator(void) {
     mallopt(M_ARENA_MAX, 2);
     mallopt(M_TRIM_THRESHOLD, 256 << 10);
+}
+
+int process_enter_network_namespace(int descriptor) { return setns(descriptor, CLONE_NEWNET); }
+
+uint64_t process_file_system_magic(const char *path) {
+    struct statfs status;
+    return statfs(path, &status) == 0 ? (uint32_t)status.f_type : 0;
 }

@@ -1,6 +1,7 @@
 import XCTest
 
 @testable import Network
+@testable import PodNetworking
 
 final class AddressTests: XCTestCase {
     func testAddresses() {

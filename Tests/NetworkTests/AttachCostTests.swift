@@ -4,6 +4,7 @@ import PluginKit
 import XCTest
 
 @testable import Network
+@testable import PodNetworking
 
 /// What a whole attach costs: record on disk, link, packet filter. Needs root.
 final class AttachCostTests: XCTestCase {

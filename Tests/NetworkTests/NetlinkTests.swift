@@ -2,6 +2,7 @@ import Glibc
 import XCTest
 
 @testable import Network
+@testable import PodNetworking
 
 /// Building and reading netlink messages.
 final class NetlinkTests: XCTestCase {

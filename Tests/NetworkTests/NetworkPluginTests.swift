@@ -5,6 +5,7 @@ import PluginKit
 import XCTest
 
 @testable import Network
+@testable import PodNetworking
 
 /// The plugin's life, from configuration to removal, as a host leads it.
 final class NetworkPluginTests: XCTestCase {

@@ -4,6 +4,7 @@ import PluginKit
 import XCTest
 
 @testable import Network
+@testable import PodNetworking
 
 /// Attach, check, detach and garbage, over links that are only recorded.
 final class PodNetworkTests: XCTestCase {

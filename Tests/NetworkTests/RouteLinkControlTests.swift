@@ -2,6 +2,7 @@ import Glibc
 import XCTest
 
 @testable import Network
+@testable import PodNetworking
 
 /// The kernel's own behaviour behind `LinkControl`. Needs root.
 final class RouteLinkControlTests: XCTestCase {

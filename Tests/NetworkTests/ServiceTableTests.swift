@@ -2,6 +2,7 @@ import Objects
 import XCTest
 
 @testable import Network
+@testable import PodNetworking
 
 final class ServiceTableTests: XCTestCase {
     private func service(

@@ -2,6 +2,7 @@ import Glibc
 import XCTest
 
 @testable import Network
+@testable import PodNetworking
 
 /// Service routing by eBPF: the programs, loaded into the kernel and attached to a control group of the test's own,
 /// with sockets in namespaces. Needs root, clang and a cgroup v2 hierarchy.

@@ -1,6 +1,7 @@
 import Glibc
 import Objects
 import PluginKit
+import PodNetworking
 
 /// Everything that the plugin holds while it is active.
 final class ActiveNetwork: Sendable {
@@ -8,41 +9,72 @@ final class ActiveNetwork: Sendable {
     let services: ServiceNetwork
     private let settings: NetworkSettings
     private let links: any LinkControl
+    private let log: Log
     private let packets: PacketRouter?
     private let pins: PinDirectory?
+    private let takeover: Takeover
     /// Why a mechanism is not in use; empty when all are.
     private let limitations: [String]
 
-    /// Finds or makes the bridge and takes over what an earlier run left: attachments, programs, rules.
-    init(settings: NetworkSettings, log: Log) throws {
-        self.settings = settings
+    /// Finds or makes the bridge and takes over what an earlier run left: attachments, programs, rules; and in a swap
+    /// what the other provider hands over.
+    init(settings: NetworkSettings, imported: NetworkState?, log: Log) throws {
         let links = try Self.links()
         let bridge = try links.ensureBridge(
             BridgeRequest(
                 name: settings.bridge, address: settings.gateway, podRange: settings.podRange,
                 serviceRange: settings.serviceRange, macAddress: MACAddress(for: settings.gateway), mtu: settings.mtu))
-        try Self.enableForwarding(bridge: settings.bridge, log: log)
-        let store = AttachmentStore(directory: settings.pluginDirectory)
+        try HostSettings.enableForwarding(bridge: settings.bridge, log: log)
+        let store = AttachmentStore(dataDirectory: settings.dataDirectory)
         try store.prepare()
+        if let imported { try store.replace(by: imported.attachments, lastAddress: imported.lastAddress) }
         let (attachments, quarantined) = try store.load()
         for name in quarantined {
             log.error("an attachment's file cannot be read and was put aside", ["file": .string(name)])
         }
-        let mechanisms = try RoutingMechanisms(settings: settings, links: links, attachments: attachments, log: log)
-        pods = try PodNetwork(
-            settings: settings, links: links, store: store, routers: mechanisms.routers, bridge: bridge,
-            attachments: attachments, log: log)
-        services = ServiceNetwork(routers: mechanisms.routers, log: log)
-        packets = mechanisms.packets
-        pins = mechanisms.pins
-        limitations = mechanisms.limitations
+        let takeover = try Takeover(
+            ledger: RoutingLedger(dataDirectory: settings.dataDirectory), table: settings.table,
+            imported: imported?.routing ?? [])
+        do {
+            let mechanisms = try RoutingMechanisms(
+                settings: settings, links: links, attachments: attachments, takeover: takeover, log: log)
+            let services = ServiceNetwork(routers: mechanisms.routers, log: log)
+            if let known = imported?.services { try services.update(known, removed: [], full: true) }
+            pods = try PodNetwork(
+                settings: settings, links: links, store: store, routers: mechanisms.routers, bridge: bridge,
+                attachments: attachments, log: log)
+            self.services = services
+            packets = mechanisms.packets
+            pins = mechanisms.pins
+            limitations = mechanisms.limitations
+        } catch {
+            try takeover.end()
+            throw error
+        }
+        self.settings = settings
         self.links = links
+        self.log = log
+        self.takeover = takeover
         log.info(
             "the pod network is up",
             [
                 "bridge": .string(settings.bridge), "podRange": .string(settings.podRange.description),
-                "routing": .string(mechanisms.pins == nil ? "nftables" : "ebpf"), "pods": JSON(attachments.count),
+                "routing": .string(pins == nil ? "nftables" : "ebpf"), "pods": JSON(attachments.count),
             ])
+    }
+
+    /// What the next provider takes over. No calls run meanwhile.
+    func state() -> NetworkState {
+        pods.settle()
+        return NetworkState(
+            attachments: pods.attachments, lastAddress: pods.lastAddress, services: services.services,
+            routing: [takeover.own])
+    }
+
+    /// services_set. The first that succeeds shows that this provider is in charge.
+    func setServices(_ services: [Service], removed: [String], full: Bool) throws {
+        try self.services.update(services, removed: removed, full: full)
+        if takeover.isPending && self.services.isComplete { takeover.complete(log: log) }
     }
 
     private static func links() throws -> RouteLinkControl {
@@ -51,36 +83,6 @@ final class ActiveNetwork: Sendable {
         } catch let error as NetlinkError where error.code == EPERM || error.code == EACCES {
             throw NetworkError.missing("the pod network needs CAP_NET_ADMIN and CAP_SYS_ADMIN: run hostd as root")
         }
-    }
-
-    /// Lets the kernel forward between pods and to the outside, and lets node ports at 127.0.0.1 reach pods.
-    private static func enableForwarding(bridge: String, log: Log) throws {
-        let forwarding = "/proc/sys/net/ipv4/ip_forward"
-        if read(forwarding) != "1" {
-            guard write("1", to: forwarding) else {
-                throw NetworkError.file(
-                    path: forwarding,
-                    reason:
-                        "forwarding cannot be enabled: \(String(cString: strerror(errno))); set net.ipv4.ip_forward=1")
-            }
-        }
-        if !write("1", to: "/proc/sys/net/ipv4/conf/\(bridge)/route_localnet") {
-            log.warning("node ports will not answer at 127.0.0.1: \(String(cString: strerror(errno)))")
-        }
-    }
-
-    private static func read(_ path: String) -> String? {
-        guard let file = fopen(path, "re") else { return nil }
-        defer { fclose(file) }
-        let character = getc(file)
-        return character < 0 ? nil : String(UnicodeScalar(UInt8(truncatingIfNeeded: character)))
-    }
-
-    private static func write(_ text: String, to path: String) -> Bool {
-        let descriptor = open(path, O_WRONLY | O_CLOEXEC)
-        guard descriptor >= 0 else { return false }
-        defer { close(descriptor) }
-        return Glibc.write(descriptor, text, text.utf8.count) == text.utf8.count
     }
 
     /// The role's status.
@@ -101,8 +103,11 @@ final class ActiveNetwork: Sendable {
         ]
     }
 
-    /// Finishes what is outstanding. Once, at the end.
-    func stop() { pods.stop() }
+    /// Removes the links that still have to go and ends the thread that does so. Once, at the end.
+    func stopPods() { pods.stop() }
+
+    /// Leaves everything to the pods that go on, unless another provider goes on serving them.
+    func end() throws { try takeover.end() }
 
     /// Ends the network: all links, rules, programs and the bridge.
     func removeEverything() throws {
@@ -110,6 +115,7 @@ final class ActiveNetwork: Sendable {
         pods.settle()
         try packets?.removeTable()
         pins?.dissolve()
+        try takeover.forget()
         try links.removeBridge(named: settings.bridge)
     }
 }
@@ -121,13 +127,15 @@ struct RoutingMechanisms {
     private(set) var pins: PinDirectory?
     private(set) var limitations: [String] = []
 
-    init(settings: NetworkSettings, links: any LinkControl, attachments: [Attachment], log: Log) throws {
-        let suffix = settings.bridge == "hostd0" ? "" : "-\(settings.bridge)"
+    init(
+        settings: NetworkSettings, links: any LinkControl, attachments: [Attachment], takeover: Takeover, log: Log
+    ) throws {
         do {
             let table = FilterTable(
-                name: "hostd\(suffix)", bridge: settings.bridge, podRange: settings.podRange,
+                name: settings.table, bridge: settings.bridge, podRange: settings.podRange,
                 serviceRange: settings.serviceRange, servesHost: settings.hostRouting != .off)
-            let router = try PacketRouter(table: table, pods: attachments)
+            let router = try PacketRouter(
+                table: table, pods: attachments, waitsForServices: takeover.isPending)
             packets = router
             routers.append(router)
         } catch let error as NetlinkError {
@@ -137,7 +145,7 @@ struct RoutingMechanisms {
             limitations.append(reason)
             log.warning(reason)
         }
-        if settings.podRouting != .nftables { try addSockets(settings, links, attachments, log) }
+        if settings.podRouting != .nftables { try addSockets(settings, links, attachments, takeover, log) }
         if routers.isEmpty {
             throw NetworkError.missing(
                 "neither eBPF nor nf_tables is usable for service routing: \(limitations.joined(separator: "; "))")
@@ -145,7 +153,8 @@ struct RoutingMechanisms {
     }
 
     private mutating func addSockets(
-        _ settings: NetworkSettings, _ links: any LinkControl, _ attachments: [Attachment], _ log: Log
+        _ settings: NetworkSettings, _ links: any LinkControl, _ attachments: [Attachment], _ takeover: Takeover,
+        _ log: Log
     ) throws {
         do {
             guard links.namespaceCookie != 0 else {
@@ -154,8 +163,9 @@ struct RoutingMechanisms {
             let pins = try PinDirectory.prepare(
                 identity: settings.identity, ownMount: "\(settings.pluginDirectory)/bpf",
                 versionPath: "\(settings.pluginDirectory)/bpf-version")
-            let programs = try ServicePrograms(
-                object: settings.programs, pins: pins, cgroups: try ControlGroups.directories(for: settings))
+            let cgroups = try ControlGroups.directories(for: settings)
+            try takeover.record(pins: ServicePrograms.forwardPins(pins, cgroups: cgroups))
+            let programs = try ServicePrograms(object: settings.programs, pins: pins, cgroups: cgroups)
             let servesHost = settings.hostRouting == .cgroup || settings.hostRouting == .root
             let router = try SocketRouter(
                 programs: programs, hostCookie: servesHost ? links.namespaceCookie : nil,

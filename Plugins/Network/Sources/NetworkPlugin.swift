@@ -2,6 +2,7 @@ import Glibc
 import Objects
 import PluginAPI
 import PluginKit
+import PodNetworking
 import Synchronization
 
 /// Provider of hostd.network/1: a bridge with virtual Ethernet pairs, addresses from one range, and the routing of
@@ -16,60 +17,74 @@ public final class NetworkPlugin: Plugin {
     private let host: Host
     private enum State {
         case new
-        case configured(NetworkSettings)
+        /// With the state of the provider before, in a swap.
+        case configured(NetworkSettings, NetworkState?)
         case active(NetworkSettings, ActiveNetwork)
     }
     private let state = Mutex(State.new)
-    private let table = Mutex<RoleTableAddress?>(nil)
+    private let tables = Mutex<[String: RoleTableAddress]>([:])
 
-    /// SAFETY: the table is immutable once made and lives as long as the image.
+    /// SAFETY: a table is immutable once made and lives as long as the image.
     private struct RoleTableAddress: @unchecked Sendable { let pointer: UnsafePointer<hostd_interface> }
 
     public init(host: Host) throws { self.host = host }
 
     public func configure(_ configuration: PluginConfiguration) throws {
         let settings = try NetworkSettings(configuration)
-        state.withLock { $0 = .configured(settings) }
+        state.withLock { $0 = .configured(settings, nil) }
     }
 
     public func activate() throws {
-        guard case .configured(let settings) = state.withLock({ $0 }) else {
+        guard case .configured(let settings, let imported) = state.withLock({ $0 }) else {
             throw PluginError.wrongState("the network plugin is not configured, or active already")
         }
-        var made: ActiveNetwork?
         do {
-            let network = try ActiveNetwork(settings: settings, log: host.log)
-            made = network
+            let network = try ActiveNetwork(settings: settings, imported: imported, log: host.log)
             state.withLock { $0 = .active(settings, network) }
-            try host.events().publish(
-                HOSTD_TOPIC_NETWORK,
-                [
-                    "addresses": [.string(settings.gateway.description)], "bridge": .string(settings.bridge),
-                    "podRange": .string(settings.podRange.description),
-                ], retain: true)
+            do { try announce(settings) } catch {
+                state.withLock { $0 = .configured(settings, nil) }
+                network.stopPods()
+                try network.end()
+                throw error
+            }
         } catch {
-            state.withLock { $0 = .configured(settings) }
-            made?.stop()
             throw Self.pluginError(error)
         }
+    }
+
+    private func announce(_ settings: NetworkSettings) throws {
+        try host.events().publish(
+            HOSTD_TOPIC_NETWORK,
+            [
+                "addresses": [.string(settings.gateway.description)], "bridge": .string(settings.bridge),
+                "podRange": .string(settings.podRange.description),
+            ], retain: true)
     }
 
     /// Links and routing stay for the pods that go on running, unless workloads are to end with the host.
     public func deactivate() throws {
         guard case .active(let settings, let network) = state.withLock({ $0 }) else { return }
-        state.withLock { $0 = .configured(settings) }
-        defer { network.stop() }
-        if try host.environment().stopsWorkloads() {
-            do { try network.removeEverything() } catch { throw Self.pluginError(error) }
-        }
+        state.withLock { $0 = .configured(settings, nil) }
+        do {
+            defer { network.stopPods() }
+            if try host.environment().stopsWorkloads() {
+                try network.removeEverything()
+            } else {
+                try network.end()
+            }
+        } catch { throw Self.pluginError(error) }
     }
 
     public func interface(_ id: String) -> UnsafePointer<hostd_interface>? {
-        guard id == HOSTD_NETWORK_1 else { return nil }
-        return table.withLock { table in
-            if let table { return table.pointer }
-            let made = RoleTable.network(self)
-            table = RoleTableAddress(pointer: made)
+        tables.withLock { tables in
+            if let table = tables[id] { return table.pointer }
+            let made: UnsafePointer<hostd_interface>
+            switch id {
+            case HOSTD_NETWORK_1: made = RoleTable.network(self)
+            case HOSTD_STATE_1: made = RoleTable.state(self)
+            default: return nil
+            }
+            tables[id] = RoleTableAddress(pointer: made)
             return made
         }
     }
@@ -174,7 +189,7 @@ extension NetworkPlugin: NetworkProvider {
             }
             var removed: [String] = []
             for entry in request["removed"].arrayValue { removed.append(try Service.key(entry)) }
-            try network.services.update(services, removed: removed, full: request["full"].boolValue ?? false)
+            try network.setServices(services, removed: removed, full: request["full"].boolValue ?? false)
             return rejected.isEmpty ? [:] : ["rejected": .array(rejected)]
         }
     }
@@ -185,5 +200,19 @@ extension NetworkPlugin: NetworkProvider {
 
     private func answer(_ body: (ActiveNetwork) throws -> JSON) throws -> JSON {
         do { return try body(try active()) } catch { throw Self.pluginError(error) }
+    }
+}
+
+extension NetworkPlugin: StateProvider {
+    public func exportState() throws -> [UInt8] { try active().state().serialized }
+
+    public func importState(_ bytes: [UInt8]) throws {
+        let imported = try NetworkState(parsing: bytes)
+        try state.withLock { state in
+            guard case .configured(let settings, _) = state else {
+                throw PluginError.wrongState("the network plugin takes a state over before it is activated")
+            }
+            state = .configured(settings, imported)
+        }
     }
 }

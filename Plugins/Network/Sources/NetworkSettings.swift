@@ -1,3 +1,4 @@
+import PodNetworking
 import Objects
 import PluginKit
 
@@ -34,9 +35,14 @@ struct NetworkSettings: Sendable {
     let hostCgroups: [String]
     let cgroupParent: String
     let pluginDirectory: String
+    /// Where attachments and routing paths are written down, for whichever plugin provides the network.
+    let dataDirectory: String
     let programs: String
     /// Tells instances on one machine apart.
     let identity: String
+
+    /// The table of nf_tables.
+    var table: String { bridge == "hostd0" ? "hostd" : "hostd-\(bridge)" }
 
     /// The host's address on the bridge: the first of the pods' range.
     var gateway: IPv4Address { podRange.address(at: 1) }
@@ -83,6 +89,7 @@ struct NetworkSettings: Sendable {
                 "settings.cgroupParent: \"\(cgroupParent)\" must name a control group below the root")
         }
         pluginDirectory = configuration.pluginDirectory
+        dataDirectory = configuration.dataDirectory
         programs = "\(configuration.libexecDirectory)/service.bpf.o"
         var hash: UInt64 = 0xcbf2_9ce4_8422_2325
         for byte in configuration.pluginDirectory.utf8 { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3 }

@@ -2,6 +2,7 @@ import Glibc
 import Synchronization
 
 @testable import Network
+@testable import PodNetworking
 
 /// `LinkControl` without a kernel: keeps links in memory, records the calls, and fails where it is told to.
 final class FakeLinks: LinkControl {
@@ -44,6 +45,14 @@ final class FakeLinks: LinkControl {
             state.cookies[request.networkNamespace] = cookie
             state.nextCookie += 1
             return cookie
+        }
+    }
+
+    func adopt(_ request: PodLinkRequest) throws -> UInt64 {
+        try call("adopt", "\(request.hostName) \(request.address)")
+        return state.withLock { state in
+            state.links[request.hostName] = request
+            return state.cookies[request.networkNamespace] ?? 0
         }
     }
 

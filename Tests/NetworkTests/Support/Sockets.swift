@@ -2,6 +2,7 @@ import Glibc
 import XCTest
 
 @testable import Network
+@testable import PodNetworking
 
 /// Sockets for tests, in the calling thread's network namespace.
 enum Sockets {

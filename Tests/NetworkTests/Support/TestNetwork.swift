@@ -3,6 +3,7 @@ import Glibc
 import XCTest
 
 @testable import Network
+@testable import PodNetworking
 
 /// A host in a namespace of its own, with a bridge and pods, as the plugin makes them.
 final class TestNetwork {

@@ -1,3 +1,5 @@
+import PodNetworking
+
 /// Which pod addresses of a range are given away. A pure value: `AttachmentStore` keeps the truth on disk.
 ///
 /// The search for a free address starts behind the last one given, so that an address rests as long as possible before
@@ -40,8 +42,8 @@ struct AddressAllocator: Sendable {
         throw .exhausted(range: range, used: used.count)
     }
 
-    /// Marks an address that a pod has already; false when another one has it.
-    mutating func adopt(_ address: IPv4Address) -> Bool { used.insert(address).inserted }
+    /// Marks an address that a pod has already; false when another one has it, or when it is none of this range.
+    mutating func adopt(_ address: IPv4Address) -> Bool { isAssignable(address) && used.insert(address).inserted }
 
     /// Takes an address back. Unknown ones are ignored.
     mutating func release(_ address: IPv4Address) { used.remove(address) }

@@ -1,3 +1,5 @@
+import PodNetworking
+
 // Keys and values of the maps in Plugins/Network/BPF/service.h, byte for byte; sizes are checked against the loaded
 // maps. Addresses and ports are in network byte order.
 

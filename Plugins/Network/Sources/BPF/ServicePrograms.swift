@@ -1,3 +1,4 @@
+import PodNetworking
 import CBPF
 import Glibc
 
@@ -48,6 +49,16 @@ final class ServicePrograms: Sendable {
             if count == 0 { return String(hash, radix: 16) }
             for byte in buffer[..<count] { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3 }
         }
+    }
+
+    /// The pins by which connections are sent to endpoints, in the order in which another provider removes them. The
+    /// programs that show a client the service's address stay, with what they remember: sockets that have been sent to
+    /// an endpoint before live on.
+    static func forwardPins(_ pins: PinDirectory, cgroups: [String]) -> [String] {
+        let links = cgroups.indices.flatMap { number in
+            ["hostd_connect4", "hostd_sendmsg4"].map { pins.linkPath(program: $0, attachment: "cgroup\(number)") }
+        }
+        return links + mapNames.filter { $0 != "reverse" }.map { pins.path($0) }
     }
 
     private typealias Attachment = (name: String, path: String)

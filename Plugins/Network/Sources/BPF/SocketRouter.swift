@@ -1,3 +1,4 @@
+import PodNetworking
 import Glibc
 import Synchronization
 

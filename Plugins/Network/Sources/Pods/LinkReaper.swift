@@ -1,3 +1,4 @@
+import PodNetworking
 import Glibc
 
 /// Removes the links of detached pods, on a thread of its own and many at a time.

@@ -1,3 +1,4 @@
+import PodNetworking
 import Glibc
 import Objects
 import PluginKit
@@ -52,6 +53,20 @@ final class PodNetwork: Sendable {
 
     /// Waits until the links of detached pods are gone.
     func settle() { reaper.withLock { $0 }?.drain() }
+
+    /// All attachments with everything that another provider has to know of them.
+    var attachments: [Attachment] {
+        state.withLock { state in
+            state.attachments.values.sorted { $0.sandbox < $1.sandbox }.map { attachment in
+                var attachment = attachment
+                attachment.prefixLength = attachment.prefixLength ?? settings.podRange.prefixLength
+                attachment.gateway = attachment.gateway ?? settings.gateway
+                return attachment
+            }
+        }
+    }
+
+    var lastAddress: IPv4Address { state.withLock { $0.allocator.last } }
 
     /// Addresses in use and in all.
     var addressCounts: (used: Int, capacity: Int) {
@@ -113,11 +128,15 @@ final class PodNetwork: Sendable {
             throw NetworkError.attachedDifferently(
                 sandbox: request.sandbox, reason: "its interface is \(existing.interfaceName)")
         }
-        var attachment = Attachment(request, address: existing.address)
-        attachment.namespaceCookie = existing.namespaceCookie
+        var attachment = existing.requested(by: request)
         let link = linkRequest(for: attachment)
         let found = try links.inspect(link)
         if !found.isConnected || !found.addresses.contains(attachment.address) {
+            guard !isForeign(attachment) else {
+                throw NetworkError.damaged(
+                    sandbox: attachment.sandbox,
+                    reason: "another network made its link, which is gone; make the sandbox anew")
+            }
             try links.disconnect(hostName: attachment.hostName, address: attachment.address, bridgeIndex: bridge.index)
             attachment.namespaceCookie = try links.connect(link)
         } else {
@@ -240,33 +259,22 @@ final class PodNetwork: Sendable {
     }
 
     private func linkRequest(for attachment: Attachment) -> PodLinkRequest {
-        PodLinkRequest(
+        let gateway = attachment.gateway ?? settings.gateway
+        let range = attachment.prefixLength.map { IPv4Range(around: attachment.address, prefixLength: $0) }
+        return PodLinkRequest(
             hostName: attachment.hostName, alias: Attachment.alias(sandbox: attachment.sandbox),
             podName: attachment.interfaceName, networkNamespace: attachment.networkNamespace,
-            address: attachment.address, podRange: settings.podRange, gateway: settings.gateway,
-            gatewayMAC: bridge.macAddress, macAddress: attachment.macAddress, bridgeIndex: bridge.index,
-            mtu: settings.mtu)
+            address: attachment.address, podRange: range ?? settings.podRange, gateway: gateway,
+            gatewayMAC: bridge.macAddress, macAddress: attachment.macAddress,
+            bridgeIndex: isForeign(attachment) ? 0 : bridge.index, mtu: settings.mtu)
     }
 
-    /// CNI's result.
+    /// Whether another provider has put the pod into a network of its own, apart from the bridge.
+    private func isForeign(_ attachment: Attachment) -> Bool {
+        attachment.gateway.map { $0 != settings.gateway } ?? false
+    }
+
     private func result(of attachment: Attachment) -> JSON {
-        let gateway = JSON.string(settings.gateway.description)
-        return [
-            "interfaces": [
-                ["name": .string(attachment.hostName), "sandbox": ""],
-                [
-                    "name": .string(attachment.interfaceName), "mac": .string(attachment.macAddress.description),
-                    "sandbox": .string(attachment.networkNamespace),
-                ],
-            ],
-            "ips": [
-                [
-                    "address": .string("\(attachment.address)/\(settings.podRange.prefixLength)"), "gateway": gateway,
-                    "interface": 1,
-                ]
-            ],
-            "routes": [["dst": "0.0.0.0/0", "gw": gateway]],
-            "dns": [:],
-        ]
+        attachment.result(range: settings.podRange, gateway: settings.gateway)
     }
 }

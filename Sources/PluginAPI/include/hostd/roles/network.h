@@ -21,6 +21,21 @@ HOSTD_ASSUME_NONNULL_BEGIN
 ///   affinityTimeoutSeconds?, internalTrafficPolicy?, externalTrafficPolicy?, ports: [{name, protocol: "TCP"|"UDP"|"SCTP",
 ///   port, nodePort?, endpoints: [{address, port, node?, local: bool}]}]}
 
+/// The state that one provider hands to the next in a swap (hostd/roles/state.h), JSON after the line with its id:
+///
+/// {attachments: [{sandboxID, address ("10.244.0.5/24"), gateway, mac, hostName (the host's end of the link),
+///   interfaceName, networkNamespace, namespaceCookie ("4711"; 0 = unknown), podNamespace, podName, portMappings,
+///   answersDirectly?: bool (the pod answers its neighbours past the host), mapsPortsItself?: bool (the host ports are
+///   mapped by what made the link)}],
+///  lastAddress?, services?: [Service], routing: [{table, pins: [path]}]}
+///
+/// The new provider takes the attachments over as they are: links, addresses and MACs stay, and no address is given away
+/// that one of them has. It routes the services from the moment that it is active, beside the old provider. What the old
+/// one has put into the kernel (a table of nf_tables, family ip, whose name begins with "hostd"; pins in a bpffs) the new
+/// one removes with the first services_set that succeeds: that call proves that it is in charge. Deactivated before, it
+/// removes its own instead.
+#define HOSTD_NETWORK_STATE_1 "hostd.network.state/1"
+
 typedef struct hostd_network_1 {
     hostd_interface interface;
     /// {} → {name, version, ready, reason, podRange, nodeAddresses: […], bridge, routing: "ebpf"|…, features}

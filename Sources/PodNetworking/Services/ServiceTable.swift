@@ -1,5 +1,7 @@
 /// All services and the routes that follow from them. A pure value: it says what has to change, routers do it.
 struct ServiceTable: Sendable {
+    /// As they were given, for whoever takes over.
+    private(set) var services: [String: Service] = [:]
     private var routesByService: [String: [ServiceRoute]] = [:]
     private var owners: [Frontend: UInt32] = [:]
     private var nextID: UInt32 = 1
@@ -16,7 +18,7 @@ struct ServiceTable: Sendable {
         var gone = removed
         if full {
             let given = Set(services.map(\.key))
-            gone += routesByService.keys.filter { !given.contains($0) }
+            gone += self.services.keys.filter { !given.contains($0) }
         }
         for key in gone { remove(key, &changes) }
         for service in services { set(service, &changes) }
@@ -24,6 +26,7 @@ struct ServiceTable: Sendable {
     }
 
     private mutating func remove(_ key: String, _ changes: inout RouteChanges) {
+        services[key] = nil
         for route in routesByService.removeValue(forKey: key) ?? [] { drop(route, &changes) }
     }
 
@@ -33,6 +36,7 @@ struct ServiceTable: Sendable {
     }
 
     private mutating func set(_ service: Service, _ changes: inout RouteChanges) {
+        services[service.key] = service
         let old = Dictionary(
             (routesByService[service.key] ?? []).map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
         var wanted = Self.routes(of: service)

@@ -18,11 +18,18 @@ struct NetlinkAttributes {
     private var values: [UInt16: ArraySlice<UInt8>] = [:]
 
     init(_ bytes: ArraySlice<UInt8>) {
+        var values: [UInt16: ArraySlice<UInt8>] = [:]
+        Self.each(in: bytes) { values[$0] = $1 }
+        self.values = values
+    }
+
+    /// Calls `body` with type and content of each attribute: for lists, whose entries are all of one type.
+    static func each(in bytes: ArraySlice<UInt8>, _ body: (UInt16, ArraySlice<UInt8>) -> Void) {
         var rest = bytes
         while let length = rest.number(as: UInt16.self), let type = rest.dropFirst(2).number(as: UInt16.self),
             length >= 4, Int(length) <= rest.count
         {
-            values[type & NetlinkAttributeBit.NLA_TYPE_MASK] = rest.dropFirst(4).prefix(Int(length) - 4)
+            body(type & NetlinkAttributeBit.NLA_TYPE_MASK, rest.dropFirst(4).prefix(Int(length) - 4))
             rest = rest.dropFirst((Int(length) + 3) & ~3)
         }
     }

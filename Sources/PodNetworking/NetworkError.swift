@@ -1,5 +1,5 @@
 /// What goes wrong in the network plugin besides the kernel's refusals (`NetlinkError`, `BPFError`).
-enum NetworkError: Error, CustomStringConvertible, Equatable {
+package enum NetworkError: Error, CustomStringConvertible, Equatable {
     /// A request that can never be right: the member and why.
     case invalid(String)
     /// All addresses of the range are given away.
@@ -23,7 +23,7 @@ enum NetworkError: Error, CustomStringConvertible, Equatable {
     /// A file of the plugin's own that cannot be read or written.
     case file(path: String, reason: String)
 
-    var description: String {
+    package var description: String {
         switch self {
         case .invalid(let reason): reason
         case .exhausted(let range, let used):

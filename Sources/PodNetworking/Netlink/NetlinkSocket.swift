@@ -2,15 +2,21 @@ import Glibc
 import Synchronization
 
 /// A failed netlink request, or a socket that cannot be used.
-struct NetlinkError: Error, CustomStringConvertible {
+package struct NetlinkError: Error, CustomStringConvertible {
     /// The errno value.
-    let code: Int32
+    package let code: Int32
     /// What was asked ("create link veth1234").
-    let request: String
+    package let request: String
     /// The kernel's own words, often empty.
-    let explanation: String
+    package let explanation: String
 
-    var description: String {
+    package init(code: Int32, request: String, explanation: String = "") {
+        self.code = code
+        self.request = request
+        self.explanation = explanation
+    }
+
+    package var description: String {
         let reason = String(cString: strerror(code))
         return "\(request): \(reason)" + (explanation.isEmpty ? "" : " (\(explanation))")
     }

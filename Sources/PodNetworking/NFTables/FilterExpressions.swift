@@ -56,6 +56,20 @@ struct FilterExpressions {
         }
     }
 
+    enum Original: UInt32 {
+        /// NFT_CT_DST_IP, NFT_CT_PROTO_DST
+        case originalDestinationAddress = 20, originalDestinationPort = 12
+    }
+
+    /// Loads what the connection's first packet was sent to, before any translation.
+    func load(_ original: Original, to register: Int) -> FilterExpressions {
+        adding("ct") { data in
+            data.attribute(1, networkOrder: Self.number(register))  // NFTA_CT_DREG
+            data.attribute(2, networkOrder: original.rawValue)  // NFTA_CT_KEY
+            data.attribute(3, UInt8(0))  // NFTA_CT_DIRECTION = IP_CT_DIR_ORIGINAL
+        }
+    }
+
     /// Goes on only when the packet's destination is an address of this machine.
     func destinationIsLocal(using register: Int) -> FilterExpressions {
         adding("fib") { data in
@@ -102,19 +116,18 @@ struct FilterExpressions {
     }
 
     /// Goes on only when the registers from `key` on are in the set; a map's data goes to `data`.
-    func look(up set: String, id: UInt32? = nil, key: Int, data register: Int? = nil) -> FilterExpressions {
-        lookup(set, id, key, register.map(Self.number))
+    func look(up set: String, key: Int, data register: Int? = nil) -> FilterExpressions {
+        lookup(set, key, register.map(Self.number))
     }
 
     /// Goes where the map says for the key in the registers from `key` on; goes on when it says nothing.
-    func dispatch(by map: String, key: Int) -> FilterExpressions { lookup(map, nil, key, NFT.NFT_REG_VERDICT) }
+    func dispatch(by map: String, key: Int) -> FilterExpressions { lookup(map, key, NFT.NFT_REG_VERDICT) }
 
-    private func lookup(_ set: String, _ id: UInt32?, _ key: Int, _ destination: UInt32?) -> FilterExpressions {
+    private func lookup(_ set: String, _ key: Int, _ destination: UInt32?) -> FilterExpressions {
         adding("lookup") { data in
             data.attribute(1, text: set)  // NFTA_LOOKUP_SET
             data.attribute(2, networkOrder: Self.number(key))  // NFTA_LOOKUP_SREG
             if let destination { data.attribute(3, networkOrder: destination) }  // NFTA_LOOKUP_DREG
-            if let id { data.attribute(4, networkOrder: id) }  // NFTA_LOOKUP_SET_ID
         }
     }
 
@@ -129,12 +142,12 @@ struct FilterExpressions {
         }
     }
 
-    /// Loads 0, 1, … count - 1 in turn.
-    func turn(of count: Int, to register: Int) -> FilterExpressions {
+    /// Loads a random number from 0 to count - 1.
+    func random(below count: Int, to register: Int) -> FilterExpressions {
         adding("numgen") { data in
             data.attribute(1, networkOrder: Self.number(register))  // NFTA_NG_DREG
             data.attribute(2, networkOrder: UInt32(count))  // NFTA_NG_MODULUS
-            data.attribute(3, networkOrder: 0)  // NFTA_NG_TYPE = NFT_NG_INCREMENTAL
+            data.attribute(3, networkOrder: 1)  // NFTA_NG_TYPE = NFT_NG_RANDOM
         }
     }
 

@@ -9,12 +9,10 @@ enum NFT {
     static let NFT_MSG_GETTABLE: UInt16 = 1
     static let NFT_MSG_DELTABLE: UInt16 = 2
     static let NFT_MSG_NEWCHAIN: UInt16 = 3
-    static let NFT_MSG_DELCHAIN: UInt16 = 5
     static let NFT_MSG_NEWRULE: UInt16 = 6
-    static let NFT_MSG_DELRULE: UInt16 = 8
     static let NFT_MSG_NEWSET: UInt16 = 9
-    static let NFT_MSG_DELSET: UInt16 = 11
     static let NFT_MSG_NEWSETELEM: UInt16 = 12
+    static let NFT_MSG_GETSETELEM: UInt16 = 13
     static let NFT_MSG_DELSETELEM: UInt16 = 14
 
     static let NFTA_TABLE_NAME: UInt16 = 1
@@ -51,8 +49,6 @@ enum NFT {
     static let NFTA_SET_ID: UInt16 = 10
     static let NFTA_SET_TIMEOUT: UInt16 = 11
     static let NFTA_SET_DESC_SIZE: UInt16 = 1
-    static let NFT_SET_ANONYMOUS: UInt32 = 0x1
-    static let NFT_SET_CONSTANT: UInt32 = 0x2
     static let NFT_SET_MAP: UInt32 = 0x8
     static let NFT_SET_TIMEOUT: UInt32 = 0x10
     static let NFT_SET_EVAL: UInt32 = 0x20
@@ -60,7 +56,6 @@ enum NFT {
     static let NFTA_SET_ELEM_LIST_TABLE: UInt16 = 1
     static let NFTA_SET_ELEM_LIST_SET: UInt16 = 2
     static let NFTA_SET_ELEM_LIST_ELEMENTS: UInt16 = 3
-    static let NFTA_SET_ELEM_LIST_SET_ID: UInt16 = 4
     static let NFTA_SET_ELEM_KEY: UInt16 = 1
     static let NFTA_SET_ELEM_DATA: UInt16 = 2
     static let NFTA_DATA_VALUE: UInt16 = 1
@@ -83,8 +78,8 @@ enum NFT {
     static let TYPE_IPADDR: UInt32 = 7
     static let TYPE_INET_PROTOCOL: UInt32 = 12
     static let TYPE_INET_SERVICE: UInt32 = 13
-    static let TYPE_INTEGER: UInt32 = 4
+    static let TYPE_MARK: UInt32 = 19
 
     /// The type of a concatenation, as the nft tool numbers it: six bits a part.
-    static func concatenation(_ types: UInt32...) -> UInt32 { types.reduce(0) { $0 << 6 | $1 } }
+    static func concatenation(_ types: [UInt32]) -> UInt32 { types.reduce(0) { $0 << 6 | $1 } }
 }

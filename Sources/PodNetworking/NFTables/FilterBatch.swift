@@ -69,24 +69,6 @@ struct FilterBatch {
         }
     }
 
-    /// Deletes a chain that is empty and that nothing leads to.
-    mutating func deleteChain(_ name: String) {
-        let table = table
-        message(NFT.NFT_MSG_DELCHAIN, 0, label: "delete chain \(name)") {
-            $0.attribute(NFT.NFTA_CHAIN_TABLE, text: table)
-            $0.attribute(NFT.NFTA_CHAIN_NAME, text: name)
-        }
-    }
-
-    /// Deletes all rules of a chain, and the anonymous sets in them.
-    mutating func flushChain(_ name: String) {
-        let table = table
-        message(NFT.NFT_MSG_DELRULE, 0, label: "flush chain \(name)") {
-            $0.attribute(NFT.NFTA_RULE_TABLE, text: table)
-            $0.attribute(NFT.NFTA_RULE_CHAIN, text: name)
-        }
-    }
-
     /// Adds a rule at the end of a chain.
     mutating func addRule(_ chain: String, _ expressions: FilterExpressions) {
         let table = table
@@ -104,26 +86,18 @@ struct FilterBatch {
         var keySize: UInt32
         /// Data of a map: its type and size; nil for a set.
         var data: (type: UInt32, size: UInt32)?
-        /// Entries go after so many milliseconds without use; nil = never. Rules add entries themselves then.
+        /// Rules add entries themselves, which go after so many milliseconds unless a rule says otherwise; nil = neither.
         var timeout: UInt64?
+        /// The most entries that rules may add.
+        var limit: UInt32?
     }
 
-    /// Adds a set or map by name.
-    mutating func addSet(_ name: String, _ layout: SetLayout) { _ = newSet(name, layout, flags: 0, size: nil) }
-
-    /// Adds a map that belongs to the next rule alone, with its elements, and returns its number for that rule.
-    mutating func addAnonymousMap(_ layout: SetLayout, _ elements: [FilterElement]) -> UInt32 {
-        let flags = NFT.NFT_SET_ANONYMOUS | NFT.NFT_SET_CONSTANT
-        let id = newSet("__map%d", layout, flags: flags, size: UInt32(elements.count))
-        addElements("__map%d", elements, setID: id)
-        return id
-    }
-
-    private mutating func newSet(_ name: String, _ layout: SetLayout, flags: UInt32, size: UInt32?) -> UInt32 {
+    /// Adds a set or map.
+    mutating func addSet(_ name: String, _ layout: SetLayout) {
         let table = table
         let id = nextSetID
         nextSetID += 1
-        var flags = flags
+        var flags: UInt32 = 0
         if layout.data != nil { flags |= NFT.NFT_SET_MAP }
         if layout.timeout != nil { flags |= NFT.NFT_SET_TIMEOUT | NFT.NFT_SET_EVAL }
         message(NFT.NFT_MSG_NEWSET, NetlinkFlag.NLM_F_CREATE, label: "add set \(name)") { message in
@@ -136,39 +110,27 @@ struct FilterBatch {
                 message.attribute(NFT.NFTA_SET_DATA_TYPE, networkOrder: data.type)
                 message.attribute(NFT.NFTA_SET_DATA_LEN, networkOrder: data.size)
             }
-            if let size {
-                message.nested(NFT.NFTA_SET_DESC) { $0.attribute(NFT.NFTA_SET_DESC_SIZE, networkOrder: size) }
-            } else if layout.timeout != nil {
-                message.nested(NFT.NFTA_SET_DESC) { $0.attribute(NFT.NFTA_SET_DESC_SIZE, networkOrder: 65536) }
+            if let limit = layout.limit {
+                message.nested(NFT.NFTA_SET_DESC) { $0.attribute(NFT.NFTA_SET_DESC_SIZE, networkOrder: limit) }
             }
             message.attribute(NFT.NFTA_SET_ID, networkOrder: id)
             if let timeout = layout.timeout { message.attribute(NFT.NFTA_SET_TIMEOUT, timeout.bigEndian) }
         }
-        return id
-    }
-
-    /// Deletes a set that no rule uses.
-    mutating func deleteSet(_ name: String) {
-        let table = table
-        message(NFT.NFT_MSG_DELSET, 0, label: "delete set \(name)") {
-            $0.attribute(NFT.NFTA_SET_TABLE, text: table)
-            $0.attribute(NFT.NFTA_SET_NAME, text: name)
-        }
     }
 
     /// Adds elements; one that is there already with the same data is fine, one with other data fails.
-    mutating func addElements(_ set: String, _ elements: [FilterElement], setID: UInt32? = nil) {
-        change(NFT.NFT_MSG_NEWSETELEM, NetlinkFlag.NLM_F_CREATE, set, elements, setID, label: "add elements to \(set)")
+    mutating func addElements(_ set: String, _ elements: [FilterElement]) {
+        change(NFT.NFT_MSG_NEWSETELEM, NetlinkFlag.NLM_F_CREATE, set, elements, label: "add elements to \(set)")
     }
 
     /// Deletes elements, all of which must be there.
     mutating func deleteElements(_ set: String, _ elements: [FilterElement]) {
-        change(NFT.NFT_MSG_DELSETELEM, 0, set, elements, nil, label: "delete elements from \(set)")
+        change(NFT.NFT_MSG_DELSETELEM, 0, set, elements, label: "delete elements from \(set)")
     }
 
     /// Elements go in portions: one attribute holds 64 KiB.
     private mutating func change(
-        _ type: UInt16, _ flags: UInt16, _ set: String, _ elements: [FilterElement], _ setID: UInt32?, label: String
+        _ type: UInt16, _ flags: UInt16, _ set: String, _ elements: [FilterElement], label: String
     ) {
         let table = table
         var rest = elements[...]
@@ -178,7 +140,6 @@ struct FilterBatch {
             message(type, flags, label: label) { message in
                 message.attribute(NFT.NFTA_SET_ELEM_LIST_TABLE, text: table)
                 message.attribute(NFT.NFTA_SET_ELEM_LIST_SET, text: set)
-                if let setID { message.attribute(NFT.NFTA_SET_ELEM_LIST_SET_ID, networkOrder: setID) }
                 message.nested(NFT.NFTA_SET_ELEM_LIST_ELEMENTS) { list in
                     for element in portion { list.nested(NFT.NFTA_LIST_ELEM) { element.write(into: &$0) } }
                 }

@@ -1,20 +1,20 @@
 import Glibc
 
 /// `LinkControl` over rtnetlink: a few datagrams per call and never another program.
-final class RouteLinkControl: LinkControl {
+package final class RouteLinkControl: LinkControl {
     private let host: NetlinkSocket
     /// For what takes the kernel long, so that nothing else waits for it.
     private let removals: NetlinkSocket
 
     /// Works in the calling thread's network namespace from now on, whichever thread calls later.
-    init() throws {
+    package init() throws {
         host = try NetlinkSocket(family: NetlinkFamily.NETLINK_ROUTE)
         removals = try NetlinkSocket(family: NetlinkFamily.NETLINK_ROUTE)
     }
 
-    var namespaceCookie: UInt64 { host.namespaceCookie }
+    package var namespaceCookie: UInt64 { host.namespaceCookie }
 
-    func ensureBridge(_ request: BridgeRequest) throws -> Bridge {
+    package func ensureBridge(_ request: BridgeRequest) throws -> Bridge {
         if try link(named: request.name, at: host) == nil {
             var creation = NetlinkBatch()
             creation.createBridge(request)
@@ -32,13 +32,13 @@ final class RouteLinkControl: LinkControl {
         return Bridge(index: link.index, macAddress: request.macAddress)
     }
 
-    func removeBridge(named name: String) throws {
+    package func removeBridge(named name: String) throws {
         var batch = NetlinkBatch()
         batch.deleteLink(name: name)
         try host.transact(batch, tolerating: [ENODEV])
     }
 
-    func connect(_ request: PodLinkRequest) throws -> UInt64 {
+    package func connect(_ request: PodLinkRequest) throws -> UInt64 {
         let path = request.networkNamespace
         let descriptor = open(path, O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else {
@@ -104,9 +104,35 @@ final class RouteLinkControl: LinkControl {
         try pod.transact(batch)
     }
 
-    func inspect(_ request: PodLinkRequest) throws -> PodLinkState {
+    package func adopt(_ request: PodLinkRequest) throws -> UInt64 {
+        let pod = try NetworkNamespace.routeSocket(path: request.networkNamespace)
+        guard let link = try link(named: request.podName, at: pod) else {
+            throw NetlinkError(code: ENODEV, request: "find link \(request.podName) in the pod", explanation: "")
+        }
+        var outside = NetlinkBatch()
+        outside.completePort(name: request.hostName, alias: request.alias)
+        outside.addNeighbour(index: request.bridgeIndex, address: request.address, macAddress: request.macAddress)
+        try host.transact(outside)
+        let gateway = IPv4Range(around: request.gateway, prefixLength: 32)
+        let everywhere = IPv4Range(around: IPv4Address(0), prefixLength: 0)
+        var inside = NetlinkBatch()
+        inside.setUp(index: 1)
+        inside.addRoute(to: gateway, index: link.index, source: request.address)
+        // The pod's own block stays a route, as those who check a CNI plugin's work expect, but no direct one.
+        inside.addRoute(to: request.podRange, index: link.index, gateway: request.gateway, source: request.address)
+        inside.addRoute(to: everywhere, index: link.index, gateway: request.gateway, source: request.address)
+        inside.addNeighbour(index: link.index, address: request.gateway, macAddress: request.gatewayMAC)
+        try pod.transact(inside)
+        try settle(request)
+        return pod.namespaceCookie
+    }
+
+    package func inspect(_ request: PodLinkRequest) throws -> PodLinkState {
         let outside = try link(named: request.hostName, at: host)
-        let isConnected = outside.map { $0.isUp && $0.master == request.bridgeIndex } ?? false
+        let isConnected =
+            outside.map {
+                $0.isUp && (request.bridgeIndex == 0 || $0.master == request.bridgeIndex)
+            } ?? false
         let pod = try NetworkNamespace.routeSocket(path: request.networkNamespace)
         guard let inside = try link(named: request.podName, at: pod) else {
             return PodLinkState(isConnected: false, addresses: [], namespaceCookie: pod.namespaceCookie)
@@ -116,7 +142,7 @@ final class RouteLinkControl: LinkControl {
             isConnected: isConnected && inside.isUp, addresses: addresses, namespaceCookie: pod.namespaceCookie)
     }
 
-    func disconnect(hostName: String, address: IPv4Address?, bridgeIndex: Int32) throws {
+    package func disconnect(hostName: String, address: IPv4Address?, bridgeIndex: Int32) throws {
         var batch = NetlinkBatch()
         batch.deleteLink(name: hostName)
         if let address { batch.deleteNeighbour(index: bridgeIndex, address: address) }
@@ -126,7 +152,7 @@ final class RouteLinkControl: LinkControl {
     /// "hostd" and a little, as a number: links in this group are about to go.
     private static let doomed: UInt32 = 0x686f_7364
 
-    func disconnect(_ links: [(hostName: String, address: IPv4Address)], bridgeIndex: Int32) throws {
+    package func disconnect(_ links: [(hostName: String, address: IPv4Address)], bridgeIndex: Int32) throws {
         if links.isEmpty { return }
         var batch = NetlinkBatch()
         for link in links {
@@ -138,18 +164,18 @@ final class RouteLinkControl: LinkControl {
         try removals.transact(batch, tolerating: [ENODEV, ENOENT])
     }
 
-    func ports(of bridgeIndex: Int32) throws -> [(name: String, alias: String)] {
+    package func ports(of bridgeIndex: Int32) throws -> [(name: String, alias: String)] {
         var batch = NetlinkBatch()
         batch.dumpLinks(master: bridgeIndex)
         return try host.transact(batch).compactMap(Link.init).filter { $0.master == bridgeIndex }
             .map { ($0.name, $0.alias) }
     }
 
-    func hostAddresses() throws -> [IPv4Address] {
+    package func hostAddresses() throws -> [IPv4Address] {
         try addresses(at: host).map(\.address).filter { !$0.isLoopback }
     }
 
-    func primaryAddress() throws -> IPv4Address? {
+    package func primaryAddress() throws -> IPv4Address? {
         var batch = NetlinkBatch()
         batch.dumpRoutes()
         let routes = try host.transact(batch).compactMap(DefaultRoute.init)

@@ -1,4 +1,4 @@
-import CBPF
+import CProcess
 import Glibc
 import Synchronization
 
@@ -22,7 +22,7 @@ enum NetworkNamespace {
         let outcome = Mutex<Result<NetlinkSocket, any Error>?>(nil)
         try runOnThread {
             let result = Result<NetlinkSocket, any Error> {
-                guard hostd_enter_network_namespace(descriptor) == 0 else {
+                guard process_enter_network_namespace(descriptor) == 0 else {
                     throw NetlinkError(code: errno, request: "enter the network namespace \(path)", explanation: "")
                 }
                 return try NetlinkSocket(family: NetlinkFamily.NETLINK_ROUTE)

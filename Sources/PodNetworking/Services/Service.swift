@@ -1,26 +1,26 @@
 import Objects
 
 /// A service as the role's message services_set describes it, checked.
-struct Service: Sendable, Hashable {
-    struct Port: Sendable, Hashable {
-        let name: String
-        let transport: Transport
-        let port: UInt16
-        let nodePort: UInt16?
-        let endpoints: [Endpoint]
-        let localEndpoints: [Endpoint]
+package struct Service: Sendable, Hashable {
+    package struct Port: Sendable, Hashable {
+        package let name: String
+        package let transport: Transport
+        package let port: UInt16
+        package let nodePort: UInt16?
+        package let endpoints: [Endpoint]
+        package let localEndpoints: [Endpoint]
     }
 
     /// "namespace/name".
-    let key: String
-    let clusterAddresses: [IPv4Address]
-    let externalAddresses: [IPv4Address]
-    let affinitySeconds: UInt32?
-    let clusterIsLocal: Bool
-    let outsideIsLocal: Bool
-    let ports: [Port]
+    package let key: String
+    package let clusterAddresses: [IPv4Address]
+    package let externalAddresses: [IPv4Address]
+    package let affinitySeconds: UInt32?
+    package let clusterIsLocal: Bool
+    package let outsideIsLocal: Bool
+    package let ports: [Port]
 
-    init(_ json: JSON) throws(NetworkError) {
+    package init(_ json: JSON) throws(NetworkError) {
         key = try Self.key(json)
         clusterAddresses = Self.addresses(json["clusterIPs"])
         externalAddresses = Self.addresses(json["externalIPs"])
@@ -36,8 +36,25 @@ struct Service: Sendable, Hashable {
         self.ports = ports
     }
 
+    /// The message that says the same.
+    package var json: JSON {
+        let parts = key.split(separator: "/", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
+        var json: JSONObject = [
+            "namespace": .string(parts[0]), "name": .string(parts[1]),
+            "clusterIPs": JSON(clusterAddresses.map(\.description)),
+            "externalIPs": JSON(externalAddresses.map(\.description)),
+            "internalTrafficPolicy": clusterIsLocal ? "Local" : "Cluster",
+            "externalTrafficPolicy": outsideIsLocal ? "Local" : "Cluster", "ports": .array(ports.map(\.json)),
+        ]
+        if let affinitySeconds {
+            json["sessionAffinity"] = "ClientIP"
+            json["affinityTimeoutSeconds"] = JSON(affinitySeconds)
+        }
+        return .object(json)
+    }
+
     /// "namespace/name" of anything that has both members.
-    static func key(_ json: JSON) throws(NetworkError) -> String {
+    package static func key(_ json: JSON) throws(NetworkError) -> String {
         guard let namespace = json["namespace"].stringValue, let name = json["name"].stringValue, !name.isEmpty else {
             throw .invalid("a service needs namespace and name")
         }
@@ -51,7 +68,7 @@ struct Service: Sendable, Hashable {
 }
 
 extension Service.Port {
-    init(_ json: JSON, service: String) throws(NetworkError) {
+    package init(_ json: JSON, service: String) throws(NetworkError) {
         name = json["name"].stringValue ?? ""
         let transportName = json["protocol"].stringValue ?? "TCP"
         guard let transport = Transport(name: transportName) else {
@@ -81,5 +98,21 @@ extension Service.Port {
         }
         self.endpoints = endpoints
         localEndpoints = local
+    }
+
+    var json: JSON {
+        let local = Set(localEndpoints)
+        var json: JSONObject = [
+            "name": .string(name), "protocol": .string(transport.name), "port": JSON(port),
+            "endpoints": .array(
+                endpoints.map { endpoint in
+                    [
+                        "address": .string(endpoint.address.description), "port": JSON(endpoint.port),
+                        "local": .bool(local.contains(endpoint)),
+                    ]
+                }),
+        ]
+        if let nodePort { json["nodePort"] = JSON(nodePort) }
+        return .object(json)
     }
 }

@@ -1,55 +1,55 @@
 /// What a client dials: an address and port of a service.
-struct Frontend: Hashable, Sendable, CustomStringConvertible {
+package struct Frontend: Hashable, Sendable, CustomStringConvertible {
     /// Nil: a node port, at every address of the node.
-    let address: IPv4Address?
-    let port: UInt16
-    let transport: Transport
+    package let address: IPv4Address?
+    package let port: UInt16
+    package let transport: Transport
 
-    var description: String { "\(address.map(\.description) ?? "node"):\(port)/\(transport.name)" }
+    package var description: String { "\(address.map(\.description) ?? "node"):\(port)/\(transport.name)" }
 }
 
 /// Where traffic ends: a pod's address and port.
-struct Endpoint: Hashable, Sendable, CustomStringConvertible {
-    let address: IPv4Address
-    let port: UInt16
+package struct Endpoint: Hashable, Sendable, CustomStringConvertible {
+    package let address: IPv4Address
+    package let port: UInt16
 
-    var description: String { "\(address):\(port)" }
+    package var description: String { "\(address):\(port)" }
 }
 
 /// Frontends that lead to one set of endpoints: the unit that routers work with.
-struct ServiceRoute: Hashable, Sendable {
+package struct ServiceRoute: Hashable, Sendable {
     /// Stable while the service exists.
-    let id: UInt32
+    package let id: UInt32
     /// For people: "default/web:http".
-    let name: String
-    let transport: Transport
-    var frontends: [Frontend]
+    package let name: String
+    package let transport: Transport
+    package var frontends: [Frontend]
     /// In the order given; empty refuses.
-    let endpoints: [Endpoint]
+    package let endpoints: [Endpoint]
     /// For clients outside of the cluster where they differ: those on this node, under externalTrafficPolicy Local.
-    let outsideEndpoints: [Endpoint]?
+    package let outsideEndpoints: [Endpoint]?
     /// How long a client stays with an endpoint; nil = no affinity.
-    let affinitySeconds: UInt32?
+    package let affinitySeconds: UInt32?
 }
 
 /// A change of routes, in the order in which it must happen.
-struct RouteChanges: Equatable, Sendable {
-    var removed: [ServiceRoute] = []
-    var changed: [Replacement] = []
+package struct RouteChanges: Equatable, Sendable {
+    package var removed: [ServiceRoute] = []
+    package var changed: [Replacement] = []
     /// Frontends that another service has already and that were left out.
-    var conflicts: [String] = []
+    package var conflicts: [String] = []
 
-    struct Replacement: Equatable, Sendable {
+    package struct Replacement: Equatable, Sendable {
         /// Nil when the route is new.
-        let old: ServiceRoute?
-        let new: ServiceRoute
+        package let old: ServiceRoute?
+        package let new: ServiceRoute
     }
 
-    var isEmpty: Bool { removed.isEmpty && changed.isEmpty }
+    package var isEmpty: Bool { removed.isEmpty && changed.isEmpty }
 }
 
 /// Brings services' addresses to their endpoints by one mechanism of the kernel. Calls do not overlap.
-protocol ServiceRouter: Sendable {
+package protocol ServiceRouter: Sendable {
     /// Makes exactly these routes, whatever there was before; what stays the same works on without a gap.
     func replaceAll(_ routes: [ServiceRoute]) throws
     /// Carries out a change. Cost grows with the change.
