@@ -25,6 +25,13 @@ enum Client {
         }
     }
 
+    /// A path as it is seen from anywhere.
+    static func absolute(_ path: String) -> String {
+        guard !path.hasPrefix("/"), let directory = getcwd(nil, 0) else { return path }
+        defer { free(directory) }
+        return String(cString: directory) + "/" + path
+    }
+
     static func isJSON(_ command: ParsedCommand) -> Bool { command["--output"] == "json" }
 
     /// "12.3 MiB".

@@ -2,12 +2,12 @@ import Kernel
 
 /// Every command of `hostd`.
 enum Commands {
-    private static let data = CommandSpecification.Option(
+    static let data = CommandSpecification.Option(
         name: "--data", value: "DIR", help: "The data directory. Default: $HOSTD_DATA.")
-    private static let output = CommandSpecification.Option(
+    static let output = CommandSpecification.Option(
         name: "--output", value: "FORMAT", help: "How to print. Default: text.", choices: ["text", "json"])
 
-    static let all: [CommandSpecification] = [run] + images + plugins + stores + others
+    static let all: [CommandSpecification] = [run] + images + plugins + swaps + stores + others
 
     private static let run = CommandSpecification(
         words: ["run"], summary: "Runs hostd in the foreground.",
@@ -85,7 +85,10 @@ enum Commands {
     private static let others = [
         CommandSpecification(
             words: ["reload"], summary: "Reads the configuration again.",
-            details: "Checks the whole file, and says which changes take effect at the next start.",
+            details: """
+                Checks the whole file, then takes its changes into use: plugins that are new, changed or gone, and the order
+                of roles. What fails leaves its plugin as it was. Settings and the store change at the next start.
+                """,
             options: [data, output], run: OtherCommands.reload),
         CommandSpecification(
             words: ["stop"], summary: "Stops the running hostd in good order.",

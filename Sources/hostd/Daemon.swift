@@ -23,7 +23,8 @@ final class Daemon {
     /// Runs to the end; the exit code of the process.
     func run() -> Int32 {
         let search = PluginSearch.beside()
-        let host = PluginHost(configuration: configuration, search: search, log: log)
+        let host = PluginHost(
+            configuration: configuration, search: search, swaps: SwapStore(directory: requestedDirectory), log: log)
         host.open()
         let mistakes = host.preferenceMistakes() + host.optionMistakes()
         guard mistakes.isEmpty else {
@@ -53,9 +54,9 @@ final class Daemon {
         let environment = HostEnvironment(
             dataDirectory: directory.path, listen: listen ?? configuration.settings.listen, stopWorkloads: stopWorkloads
         ) { exitCode, reason in request.ask(exitCode: exitCode, reason: reason) }
-        let (configuration, log) = (configuration, log)
+        let log = log
         let commands = ControlCommands(host: host) { () throws(ControlFailure) in
-            try Self.reload(configuration, log)
+            try Self.reload(host, log)
         } stop: { stopWorkloads in
             if stopWorkloads { environment.stopWorkloads() }
             request.ask(exitCode: ExitCode.success, reason: "asked for over the control socket")
@@ -91,7 +92,7 @@ final class Daemon {
             log.error("\(error)")
             return ExitCode.plugin
         }
-        if ProcessSetup.isStopPending { return waitForSignals() }
+        if ProcessSetup.isStopPending { return waitForSignals(host) }
         if host.activeProviders(of: "hostd.api/1").isEmpty {
             Output.line("hostd ready")
         } else {
@@ -103,16 +104,16 @@ final class Daemon {
                 return ExitCode.failure
             }
         }
-        return waitForSignals()
+        return waitForSignals(host)
     }
 
-    private func waitForSignals() -> Int32 {
+    private func waitForSignals(_ host: PluginHost) -> Int32 {
         var set = ProcessSetup.waitedSignals
         while true {
             var signal: Int32 = 0
             guard sigwait(&set, &signal) == 0 else { continue }
             if signal == SIGHUP {
-                do throws(ControlFailure) { _ = try Self.reload(configuration, log) } catch {
+                do throws(ControlFailure) { _ = try Self.reload(host, log) } catch {
                     log.error("the configuration was not taken", ["reason": .string(error.message)])
                 }
                 continue
@@ -123,15 +124,17 @@ final class Daemon {
         }
     }
 
-    /// Reads and checks the file again and says what would change at the next start.
-    private static func reload(_ configuration: HostConfiguration, _ log: Log) throws(ControlFailure) -> JSON {
-        let changes: [String]
-        do throws(ConfigurationError) {
-            changes = try HostConfiguration(file: configuration.file).differences(from: configuration)
+    /// Reads and checks the file again, and takes what changed into use.
+    private static func reload(_ host: PluginHost, _ log: Log) throws(ControlFailure) -> JSON {
+        let outcome: PluginHost.ReloadOutcome
+        do {
+            outcome = try host.reload(try HostConfiguration(file: host.configuration.file))
+        } catch let error as PluginFailure {
+            throw ControlFailure(code: error.code, error.message)
         } catch {
             throw ControlFailure(code: -2, "\(error)")
         }
-        log.info("read the configuration again", ["atNextStart": JSON(changes.joined(separator: "; "))])
-        return ["atNextStart": .array(changes.map { .string($0) })]
+        log.info("took the configuration again", outcome.json.objectValue ?? [:])
+        return outcome.json
     }
 }

@@ -8,15 +8,26 @@ enum OtherCommands {
     }
 
     static func reload(_ command: ParsedCommand) -> Int32 {
-        Client.with(command) { client throws(ControlFailure) in
+        var hasFailed = false
+        let status = Client.with(command) { client throws(ControlFailure) in
             let answer = try client.request(["command": "reload"])
-            if Client.isJSON(command) { return Output.line(answer.serializedString()) }
-            let pending = answer["atNextStart"].arrayValue.compactMap(\.stringValue)
-            Output.line(
-                pending.isEmpty
-                    ? "The configuration is valid and unchanged." : "The configuration is valid. At the next start:")
-            for change in pending { Output.line("  \(change)") }
+            hasFailed = !answer["failed"].arrayValue.isEmpty
+            Output.line(Client.isJSON(command) ? answer.serializedString() : text(ofReload: answer))
         }
+        return hasFailed ? ExitCode.failure : status
+    }
+
+    private static func text(ofReload answer: JSON) -> String {
+        let failures = answer["failed"].arrayValue.map { failure in
+            "\(failure["plugin"].stringValue ?? ""): \(failure["reason"].stringValue ?? "")"
+        }
+        let parts = [
+            ("Applied:", answer["applied"].arrayValue.compactMap(\.stringValue)),
+            ("Failed, and left as it was:", failures),
+            ("At the next start:", answer["atNextStart"].arrayValue.compactMap(\.stringValue)),
+        ]
+        let lines = parts.filter { !$0.1.isEmpty }.flatMap { [$0.0] + $0.1.map { "  \($0)" } }
+        return lines.isEmpty ? "The configuration is valid and unchanged." : lines.joined(separator: "\n")
     }
 
     static func stop(_ command: ParsedCommand) -> Int32 {

@@ -67,7 +67,7 @@ extension HostConfiguration {
         for (index, node) in try (root.elements("plugins") ?? []).enumerated() {
             let scope = try ConfigurationScope(
                 file: root.file, keyPath: "plugins[\(index)]", node: node,
-                allowed: ["name", "library", "optional", "options"] + IsolationSettings.keys)
+                allowed: ["name", "library", "optional", "standby", "options"] + IsolationSettings.keys)
             guard let name = try scope.text("name") else {
                 throw ConfigurationError(
                     file: root.file, mark: node.mark, keyPath: scope.keyPath, message: "the key name is missing")
@@ -85,7 +85,7 @@ extension HostConfiguration {
             plugins.append(
                 PluginSettings(
                     name: name, library: library, isOptional: try scope.flag("optional") ?? false,
-                    isolation: try IsolationSettings(scope),
+                    isStandby: try scope.flag("standby") ?? false, isolation: try IsolationSettings(scope),
                     options: scope.entry("options")?.value ?? .emptyMapping(at: node.mark), keyPath: scope.keyPath,
                     mark: node.mark))
         }

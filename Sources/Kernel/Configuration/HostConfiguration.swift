@@ -24,6 +24,8 @@ public struct HostConfiguration: Sendable {
         /// A name to look for beside the executable, or a path.
         public var library: String
         public var isOptional: Bool
+        /// Opened and checked at the start, and activated by a swap only.
+        public var isStandby: Bool
         public var isolation: IsolationSettings
         /// As written, to be checked against the plugin's schema.
         public var options: YAMLNode

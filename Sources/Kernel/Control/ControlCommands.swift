@@ -24,14 +24,22 @@ public struct ControlCommands: Sendable {
         case "plugins": return host.describe()
         case "call": return try call(request, &message.files)
         case "reload": return try reload()
+        case "swap": return try swap(request["request"])
         case "stop":
             stop(request["stopWorkloads"].boolValue ?? false)
             return [:]
         default:
             throw ControlFailure(
                 code: HOSTD_ERROR_NOT_SUPPORTED,
-                "unknown command \(request["command"].serializedString()); there are call, plugins, reload, stop and version"
+                "unknown command \(request["command"].serializedString()); there are call, plugins, reload, stop, swap and version"
             )
+        }
+    }
+
+    /// A request of hostd.plugins/1, carried out before the answer.
+    private func swap(_ request: JSON) throws(ControlFailure) -> JSON {
+        do throws(PluginFailure) { return try host.perform(try SwapRequest(request)) } catch {
+            throw ControlFailure(code: error.code, error.description)
         }
     }
 

@@ -15,9 +15,10 @@ final class PluginEntry: Sendable {
     }
 
     /// What `rollback` returns to.
-    struct Previous {
-        var settings: HostConfiguration.PluginSettings
-        var version: String
+    enum Previous {
+        case generation(HostConfiguration.PluginSettings, version: String)
+        /// Another plugin of the configuration, which this one took over from.
+        case plugin(String)
     }
 
     let name: String

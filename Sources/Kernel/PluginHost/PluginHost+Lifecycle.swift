@@ -47,7 +47,7 @@ extension PluginHost {
     }
 
     private func attach(_ services: Services, _ environment: HostEnvironment, _ paths: Paths) {
-        let roles = RolesService(self)
+        let (roles, plugins) = (RolesService(self), PluginsService(self))
         var store: RoleTarget?
         if let table = services.store, let descriptor = try? SlotDescriptor(HOSTD_STORE_1_SLOTS) {
             store = RoleTarget(descriptor: descriptor, table: table)
@@ -57,6 +57,7 @@ extension PluginHost {
             state.environment = environment
             state.paths = paths
             state.rolesService = roles
+            state.pluginsService = plugins
             state.embeddedStore = store
         }
         select(HOSTD_STORE_1)
@@ -97,6 +98,7 @@ extension PluginHost {
         try begin(instance)
         rebind(Set(instance.targets.keys), of: [instance.name])
         watchers.announce(changes(of: instance, isActive: true))
+        changed(instance.name)
         state.withLock { state in
             if !state.activated.contains(instance.name) { state.activated.append(instance.name) }
         }

@@ -5,8 +5,26 @@ extension PluginHost {
     /// Opens and describes every plugin. Failures stay with their plugins.
     public func open() {
         for entry in entries {
-            do throws(PluginFailure) { try open(entry.current) } catch { record(error, of: entry.current) }
+            do throws(PluginFailure) { try open(entry.current) } catch {
+                if !fallBack(entry, after: error) { record(error, of: entry.current) }
+            }
         }
+    }
+
+    /// What a swap of earlier put in place may be gone or broken: then the configuration counts again. False when it
+    /// was what counted already, or fails as well.
+    private func fallBack(_ entry: PluginEntry, after failure: PluginFailure) -> Bool {
+        let settings = entry.fileSettings
+        guard settings.json != entry.current.settings.json else { return false }
+        log.warning(
+            "a swap of earlier cannot be repeated; the configuration counts",
+            ["plugin": .string(entry.name), "reason": .string(failure.description)])
+        let instance = PluginInstance(settings: settings)
+        instance.isStandby = entry.current.isStandby
+        discard(entry.current)
+        entry.replaceCurrent(by: instance)
+        do throws(PluginFailure) { try open(instance) } catch { record(error, of: instance) }
+        return true
     }
 
     /// Finds, opens and describes one generation.
@@ -29,13 +47,19 @@ extension PluginHost {
 
     /// Checks the options of every plugin that could be opened: all mistakes, in the order of the file.
     public func optionMistakes() -> [ConfigurationError] {
-        instances.filter { $0.open != nil }.compactMap { instance -> ConfigurationError? in
-            do throws(ConfigurationError) {
-                try instance.checkOptions(file: configuration.file)
-                return nil
-            } catch {
-                return error
-            }
+        entries.filter { $0.current.open != nil }.compactMap { entry -> ConfigurationError? in
+            guard let mistake = mistake(of: entry.current) else { return nil }
+            guard fallBack(entry, after: PluginFailure(.options, mistake.message)) else { return mistake }
+            return entry.current.open == nil ? nil : self.mistake(of: entry.current)
+        }
+    }
+
+    private func mistake(of instance: PluginInstance) -> ConfigurationError? {
+        do throws(ConfigurationError) {
+            try instance.checkOptions(file: configuration.file)
+            return nil
+        } catch {
+            return error
         }
     }
 

@@ -23,11 +23,20 @@ extension PluginHost {
         let generation = entry.current.generation
         try lifecycle.enqueue { [self] refusal in
             guard refusal == nil else { return }
-            do throws(PluginFailure) { try carryOut(request, on: entry) } catch {
-                log.debug("a request failed", ["plugin": .string(entry.name), "reason": .string(error.description)])
-            }
+            do throws(PluginFailure) { try carryOut(request, on: entry) } catch { keep(error, of: request, on: entry) }
         }
         return ["plugin": .string(entry.name), "generation": .integer(generation)]
+    }
+
+    /// Lets `lastSwap` tell of a request that failed before its swap began.
+    private func keep(_ failure: PluginFailure, of request: SwapRequest, on entry: PluginEntry) {
+        guard entry.lastSwap?.failure != failure else { return }
+        let (current, version) = (entry.current.settings, entry.current.description?.version ?? "")
+        entry.lastSwap = SwapRecord(
+            time: .now(), failure: failure, from: .init(library: current.library, version: version),
+            to: .init(library: request.library ?? current.library, version: ""), trigger: request.trigger,
+            nanoseconds: 0, gapNanoseconds: 0)
+        changed(entry.name)
     }
 
     /// The plugin that a request means: by name, or by a role that it is selected for or, failing that, provides.
@@ -60,13 +69,32 @@ extension PluginHost {
                     .request, code: HOSTD_ERROR_WRONG_STATE,
                     "plugin \(entry.name) has not been swapped: there is nothing to return to")
             }
-            try swap(entry, to: previous.settings, options)
+            switch previous {
+            case .generation(let settings, _): try swap(entry, to: settings, options)
+            case .plugin(let name): try handOver(entry, to: try known(name), role: request.role, options)
+            }
         case .swap:
-            var settings = entry.current.settings
-            if let library = request.library { settings.library = library }
-            if let given = request.options { settings.options = YAMLNode(given) }
-            options.keepsOptions = request.options != nil
+            if let library = request.library, library != entry.name, let other = self.entry(library) {
+                return try handOver(entry, to: other, role: request.role, options)
+            }
+            guard !entry.current.isStandby else {
+                throw PluginFailure(
+                    .request, code: HOSTD_ERROR_WRONG_STATE,
+                    "plugin \(entry.name) is on standby: name a role, and --to \(entry.name) to let it take over")
+            }
+            options.keepsOptions = request.changes["options"].exists
+            let settings: HostConfiguration.PluginSettings
+            do throws(ConfigurationError) { settings = try entry.current.settings.applying(request.changes) } catch {
+                throw PluginFailure(
+                    .request, code: HOSTD_ERROR_INVALID_ARGUMENT, "\(error.keyPath): \(error.message)")
+            }
             try swap(entry, to: settings, options)
         }
+    }
+
+    private func known(_ name: String) throws(PluginFailure) -> PluginEntry {
+        if let entry = entry(name) { return entry }
+        throw PluginFailure(
+            .request, code: HOSTD_ERROR_NOT_FOUND, "plugin \(name), which was there before, is not configured any more")
     }
 }

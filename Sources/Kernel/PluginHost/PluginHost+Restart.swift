@@ -40,9 +40,7 @@ extension PluginHost {
         try recorded(entry, from: old, to: new, .restart) { () throws(PluginFailure) in
             do throws(PluginFailure) {
                 try open(new)
-                do throws(ConfigurationError) { try new.checkOptions(file: configuration.file) } catch {
-                    throw PluginFailure(.options, code: HOSTD_ERROR_INVALID_ARGUMENT, error.description)
-                }
+                try checkOptions(of: new)
                 try configure(new)
                 let hasState = try restore(checkpoint, in: new)
                 try begin(new)

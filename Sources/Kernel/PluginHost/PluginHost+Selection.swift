@@ -36,7 +36,7 @@ extension PluginHost {
     }
 
     private func point(_ binding: RoleBinding, to instance: PluginInstance?, _ role: String) {
-        guard let instance, instance.isActive || instance.isHeld else {
+        guard let instance, instance.isActive && !instance.isStandby || instance.isHeld else {
             binding.bind(nil)
             return binding.release()
         }

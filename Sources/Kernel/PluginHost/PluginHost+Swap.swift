@@ -31,7 +31,7 @@ extension PluginHost {
                 discard(new)
                 throw error
             }
-            entry.previous = .init(settings: old.settings, version: old.description?.version ?? "")
+            entry.previous = .generation(old.settings, version: old.description?.version ?? "")
             retire(old, of: entry, drainLimit: options.drainLimit)
             return outcome
         }
@@ -50,10 +50,7 @@ extension PluginHost {
         if !options.keepsOptions, new.description?.name != old.description?.name {
             new.setOptions(.emptyMapping(at: .none))
         }
-        do throws(ConfigurationError) { try new.checkOptions(file: configuration.file) } catch {
-            throw PluginFailure(
-                .options, code: HOSTD_ERROR_INVALID_ARGUMENT, "\(error.keyPath): \(error.message)")
-        }
+        try checkOptions(of: new)
         try requireRoles(of: new, replacing: old)
         try configure(new)
     }
@@ -140,6 +137,8 @@ extension PluginHost {
             time: .now(), failure: failure, from: side(of: old), to: side(of: new), trigger: trigger,
             nanoseconds: monotonicNow() - start, gapNanoseconds: outcome.gap)
         entry.lastSwap = record
+        if record.failure == nil { saveSwaps() }
+        changed(entry.name)
         report(record, of: entry)
         if let failure { throw failure }
     }

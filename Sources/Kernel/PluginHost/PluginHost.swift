@@ -37,6 +37,8 @@ public final class PluginHost: Sendable {
         var entries: [PluginEntry]
         /// Providers that a swap chose in place of the order of `roles:`: role → plugin.
         var selections: [String: String] = [:]
+        /// Where swaps are kept; nil = they end with the process.
+        var swaps: SwapStore?
         var paths = Paths(data: "", libexec: "")
         var services = Services()
         var embeddedStore: RoleTarget?
@@ -46,6 +48,7 @@ public final class PluginHost: Sendable {
         /// Names in the order in which they were activated.
         var activated: [String] = []
         var rolesService: RolesService?
+        var pluginsService: PluginsService?
         /// Gets the last figures of a provider that goes.
         var onRetire: (@Sendable (_ plugin: String, _ role: String, _ target: RoleTarget) -> Void)?
         var environment: HostEnvironment?
@@ -55,6 +58,7 @@ public final class PluginHost: Sendable {
     let search: PluginSearch
     let lifecycle = LifecycleThread()
     let watchers = RoleWatchers()
+    let pluginWatchers = MessageWatchers(threadName: "plugins")
     let steps: StepWatch
     let state: Mutex<State>
     /// Held while bindings get another target, or are held or released.
@@ -65,11 +69,15 @@ public final class PluginHost: Sendable {
     /// How long a call waits for the end of a swap. Nanoseconds.
     static let holdLimit: UInt64 = 5_000_000_000
 
-    public init(configuration: HostConfiguration, search: PluginSearch, log: Log) {
+    /// `swaps`: those of earlier, which go on to count.
+    public init(configuration: HostConfiguration, search: PluginSearch, swaps: SwapStore? = nil, log: Log) {
         self.search = search
         self.log = log
-        let entries = configuration.plugins.map { PluginEntry(settings: $0, current: PluginInstance(settings: $0)) }
-        state = Mutex(State(configuration: configuration, entries: entries))
+        let kept = swaps ?? SwapStore()
+        state = Mutex(
+            State(
+                configuration: configuration, entries: Self.entries(of: configuration, kept, log),
+                selections: Self.selections(of: configuration, kept), swaps: swaps))
         steps = StepWatch(log: log)
         ViolationReports.send(to: log)
     }
@@ -91,6 +99,7 @@ public final class PluginHost: Sendable {
         instance.fail(failure)
         // The next one in order may be active already.
         for role in instance.description?.provides ?? [] { select(role) }
+        changed(instance.name)
         log.write(
             instance.settings.isOptional ? .warning : .error, "host", "plugin \(instance.name) failed",
             [
@@ -106,6 +115,7 @@ public final class PluginHost: Sendable {
         let native = state.withLock { state -> UnsafePointer<hostd_interface>? in
             switch id {
             case HOSTD_ROLES_1: state.rolesService?.table
+            case HOSTD_PLUGINS_1: state.pluginsService?.table
             case HOSTD_ENVIRONMENT_1: state.environment?.table
             default: state.services.tables[id]
             }

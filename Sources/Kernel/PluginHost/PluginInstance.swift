@@ -53,6 +53,7 @@ final class PluginInstance: Sendable {
     }
 
     var settings: HostConfiguration.PluginSettings { fields.withLock { $0.settings } }
+    func setOptional(_ isOptional: Bool) { fields.withLock { $0.settings.isOptional = isOptional } }
     /// Before the options are checked.
     func setOptions(_ options: YAMLNode) { fields.withLock { $0.settings.options = options } }
     var description: PluginDescription? { fields.withLock { $0.description } }

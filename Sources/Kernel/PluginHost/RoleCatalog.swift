@@ -20,10 +20,14 @@ enum RoleCatalog {
         HOSTD_EVENTS_1: HOSTD_EVENTS_1_SLOTS,
         HOSTD_LOG_1: HOSTD_LOG_1_SLOTS,
         HOSTD_METRICS_1: HOSTD_METRICS_1_SLOTS,
+        HOSTD_PLUGINS_1: HOSTD_PLUGINS_1_SLOTS,
         HOSTD_RECONCILE_1: HOSTD_RECONCILE_1_SLOTS,
         HOSTD_ROLES_1: HOSTD_ROLES_1_SLOTS,
         HOSTD_TIMERS_1: HOSTD_TIMERS_1_SLOTS,
     ]
+
+    /// Roles whose providers keep what they started when another one is selected: callers go on to reach them by name.
+    static let retaining: Set<String> = [HOSTD_RUNTIME_1]
 
     /// Interfaces that plugins offer to the host alone.
     static let state: [String: String] = [HOSTD_STATE_1: HOSTD_STATE_1_SLOTS]

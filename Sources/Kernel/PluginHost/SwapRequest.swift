@@ -10,8 +10,9 @@ public struct SwapRequest: Sendable {
     public var subject: String
     /// The path or the name of a library, or the name of another plugin of the configuration; nil = as it is.
     public var library: String?
-    /// nil = the plugin's own, or the defaults of another plugin.
-    public var options: JSON?
+    /// The settings that are to differ: library, options, isolation, grants, limits, callTimeout. Without options the
+    /// plugin's own are kept, unless the library is another plugin.
+    public var changes: JSON
     public var discardsState = false
     /// Nanoseconds for calls to leave the old generation.
     public var drainLimit = PluginHost.drainLimit
@@ -20,10 +21,14 @@ public struct SwapRequest: Sendable {
     private static let keys = [
         "action", "role", "plugin", "library", "options", "discardState", "timeoutMilliseconds", "trigger",
     ]
+    private static let settingKeys = ["library", "options"] + IsolationSettings.keys
+
+    /// The role, when the request names one.
+    var role: String? { subject.contains("/") ? subject : nil }
 
     /// Request of draft/plugins.h.
     init(_ json: JSON) throws(PluginFailure) {
-        for key in json.objectValue?.keys ?? [] where !Self.keys.contains(key) {
+        for key in json.objectValue?.keys ?? [] where !(Self.keys + IsolationSettings.keys).contains(key) {
             throw Self.failure("unknown member \"\(key)\"\(suggestion(for: key, among: Self.keys))")
         }
         guard let action = Action(rawValue: json["action"].stringValue ?? "swap") else {
@@ -43,7 +48,8 @@ public struct SwapRequest: Sendable {
         self.subject = subject
         self.trigger = action == .rollback ? .rollback : trigger
         library = json["library"].stringValue
-        if !json["options"].isNull { options = json["options"] }
+        changes = [:]
+        for key in Self.settingKeys where json[key].exists && json[key] != .null { changes[key] = json[key] }
         discardsState = json["discardState"].boolValue ?? false
         if let milliseconds = json["timeoutMilliseconds"].integerValue {
             guard (1...3_600_000).contains(milliseconds) else { throw Self.failure("the timeout is 1 ms to 1 hour") }

@@ -52,7 +52,8 @@ final class CommandLineTests: XCTestCase {
         let commands = [
             ["run"], ["image", "load"], ["image", "list"], ["image", "remove"], ["plugin", "list"],
             ["store", "status"],
-            ["store", "backup"], ["reload"], ["stop"], ["call"], ["version"],
+            ["store", "backup"], ["plugin", "swap"], ["plugin", "rollback"], ["reload"], ["stop"], ["call"],
+            ["version"],
         ]
         for command in commands {
             let help = try hostd(command + ["--help"])
@@ -149,6 +150,15 @@ final class CommandLineTests: XCTestCase {
         let refused = try hostd(["call", "hostd.scheduler/1", "node_remove", "error"], environment: environment)
         XCTAssertEqual(refused.status, 1)
         XCTAssertEqual(refused.errors, "hostd: hostd.scheduler/1 node_remove: NOT_FOUND: no such node\n")
+        let swapped = try hostd(["plugin", "swap", "hostd.scheduler/1", "--to", library], environment: environment)
+        XCTAssertEqual(swapped.status, 0, swapped.errors)
+        XCTAssertTrue(swapped.output.hasPrefix("bad: generation 2, \(library) 1 → \(library) 1 in "), swapped.output)
+        let lost = try hostd(["plugin", "swap", "bad", "--to", "absent", "--timeout", "3"], environment: environment)
+        XCTAssertEqual(lost.status, 1)
+        XCTAssertTrue(lost.errors.contains("hostd: find: there is no file "), lost.errors)
+        XCTAssertEqual(try hostd(["plugin", "rollback", "bad"], environment: environment).status, 0)
+        let generation = try hostd(["plugin", "list"], environment: environment).output
+        XCTAssertTrue(generation.contains("active  3           succeeded 20"), generation)
         let image = try hostd(["image", "load", config], environment: environment)
         XCTAssertEqual(image.status, 1)
         XCTAssertTrue(image.errors.contains("No plugin provides hostd.runtime/1 at the moment."), image.errors)

@@ -135,15 +135,31 @@ final class ConfigurationTests: XCTestCase {
         }
     }
 
-    func testDifferencesAreNamed() throws {
-        let old = try read("plugins: [{name: a}, {name: b, options: {x: 1}}]")
-        let new = try read("settings: {listen: \"127.0.0.1:7000\"}\nplugins: [{name: b, options: {x: 2}}, {name: c}]")
+    func testDifferencesThatWaitAreNamed() throws {
+        let old = try read("plugins: [{name: a}]")
+        let new = try read(
+            "settings: {listen: \"127.0.0.1:7000\"}\nstore: {options: {historySeconds: 5}}\nplugins: [{name: b}]")
         XCTAssertEqual(
-            new.differences(from: old),
-            [
-                "settings.listen: 127.0.0.1:6443 becomes 127.0.0.1:7000", "plugins.a: removed",
-                "plugins.b.options: changed", "plugins.c: added",
-            ])
-        XCTAssertEqual(old.differences(from: old), [])
+            new.differencesForNextStart(from: old),
+            ["settings.listen: 127.0.0.1:6443 becomes 127.0.0.1:7000", "store.options: changed"])
+        XCTAssertEqual(old.differencesForNextStart(from: old), [])
+    }
+
+    func testSettingsOfAPluginSurviveAsJSON() throws {
+        let settings = try read(
+            """
+            plugins:
+              - name: a
+                isolation: process
+                grants: [store.read]
+                limits: {memory: 64Mi}
+                options: {text: "1", number: 2, list: [true, null]}
+            """
+        ).plugins[0]
+        let plain = try read("plugins: [{name: a}]").plugins[0]
+        XCTAssertEqual(try plain.applying(settings.json).json, settings.json)
+        XCTAssertEqual(try settings.applying(["isolation": "shared"]).json["grants"].exists, false)
+        XCTAssertEqual(try settings.applying(["library": "b"]).json["grants"], ["store.read"])
+        XCTAssertThrowsError(try settings.applying(["grants": ["store.raed"]]))
     }
 }

@@ -13,8 +13,12 @@ final class SwapFixture {
     static let role = "com.example.count/1"
     static let format = "-DFORMAT=\"com.example.count.state/1\""
 
-    /// `defines` of the plugin that runs first, `counter`; its library is counter.so. `yaml` replaces the configuration.
-    init(_ defines: [String] = [], yaml: String? = nil, directory: ScratchDirectory? = nil, log: Log? = nil) throws {
+    /// `defines` of the plugin that runs first, `counter`; its library is counter.so. `yaml` replaces the configuration;
+    /// with `swaps` they are kept in the directory.
+    init(
+        _ defines: [String] = [], yaml: String? = nil, directory: ScratchDirectory? = nil, log: Log? = nil,
+        swaps: Bool = false
+    ) throws {
         let scratch = try directory ?? ScratchDirectory()
         self.directory = scratch
         try Self.build("counter", defines, in: scratch)
@@ -22,6 +26,7 @@ final class SwapFixture {
         host = PluginHost(
             configuration: try HostConfiguration(text: Array(text.utf8), file: "\(scratch.path)/h.yaml"),
             search: PluginSearch(executableDirectory: "\(scratch.path)/bin"),
+            swaps: swaps ? SwapStore(directory: scratch.path) : nil,
             log: log ?? Log(level: .error, descriptor: open("/dev/null", O_WRONLY | O_CLOEXEC)))
     }
 
