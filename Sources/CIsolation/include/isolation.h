@@ -36,6 +36,8 @@ int32_t isolation_channel_create(isolation_channel *channel, uint32_t lanes);
 
 // MARK: Peers
 
+#define ISOLATION_ID_LIMIT 128 ///< Bytes of an interface's id.
+
 typedef struct isolation_peer isolation_peer;
 
 /// The answer to the other side's question for an interface: a table, or a refusal that every call of it gets.
