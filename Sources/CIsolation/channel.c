@@ -1,6 +1,7 @@
 #define _GNU_SOURCE // memfd_create
 #include <errno.h>
 #include <fcntl.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -41,4 +42,13 @@ int32_t isolation_channel_create(isolation_channel *channel, uint32_t lanes) {
     channel->host_socket = sockets[0];
     channel->child_socket = sockets[1];
     return 0;
+}
+
+void isolation_child_failed(int32_t socket, const char *sentence) {
+    struct layout_notice notice = {.kind = LAYOUT_NOTICE_FAILED};
+    struct iovec parts[] = {{.iov_base = &notice, .iov_len = sizeof notice},
+                            {.iov_base = (void *)sentence, .iov_len = strnlen(sentence, LAYOUT_TEXT_LIMIT)}};
+    struct msghdr message = {.msg_iov = parts, .msg_iovlen = 2};
+    // Where this fails the host sees the end of the process all the same.
+    while (sendmsg(socket, &message, MSG_NOSIGNAL) < 0 && errno == EINTR) {}
 }

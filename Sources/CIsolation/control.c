@@ -7,14 +7,13 @@
 
 #include "internal.h"
 
-#define TEXT_LIMIT 512
 #define FILES_WAIT_NS UINT64_C(5000000000)
 #define SEND_SLICE_MS 50
 
 /// A packet of the socket.
 struct packet {
     struct layout_notice notice;
-    char text[TEXT_LIMIT];
+    char text[LAYOUT_TEXT_LIMIT];
     size_t size;
     uint32_t file_count;
     int32_t files[INTERPOSER_LETTER_LIMIT];

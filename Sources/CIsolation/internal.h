@@ -64,7 +64,7 @@ struct lane {
     uint32_t is_server;
     uint32_t is_open;   ///< A client's: the other side was told. A server's: the thread was started.
     uint32_t has_arrived; ///< A message is there that lane_send came upon.
-    uint32_t spin_ns;   ///< How long a wait looks before it sleeps; learnt.
+    uint32_t spin_skip, spin_pause; ///< Waits that sleep at once: still to come, and after the next look in vain.
     enum lane_class used_for;
     uint8_t *scratch;   ///< LAYOUT_PART_LIMIT bytes of this side's own.
     struct lane *next;  ///< In the list of free or abandoned lanes.

@@ -8,9 +8,10 @@
 
 #include "internal.h"
 
-/// Longest look before a sleep: what a wake-up costs, so that a wait is never much worse than the better of the two.
+/// Longest look before a sleep: about what two wake-ups cost.
 #define SPIN_LIMIT_NS 25000u
-#define SPIN_LEAST_NS 500u
+/// Most waits that go to sleep at once after looks in vain.
+#define SPIN_PAUSE_LIMIT 63u
 
 static uint32_t spin_limit;
 
@@ -75,32 +76,37 @@ static int sleep_for_turn(struct lane *lane, uint64_t deadline_ns) {
     return result == 1 ? 0 : result;
 }
 
-/// Waits for this side's turn: looks for a while, when that has paid before in this lane, and then sleeps.
-static int await_turn(struct lane *lane, uint64_t deadline_ns) {
-    uint64_t start = now_ns(), now = start;
+/// Looks for this side's turn for up to `limit` nanoseconds. As look.
+static int spin(struct lane *lane, uint32_t limit) {
+    uint64_t start = 0;
     for (;;) {
         for (int i = 0; i < 16; i++) {
             int result = look(lane);
-            if (result != 0) {
-                lane->spin_ns = spin_limit;
-                return result == 1 ? 0 : result;
-            }
+            if (result != 0) return result;
             pause_processor();
         }
-        now = now_ns();
-        if (now - start >= lane->spin_ns || peer_has_ended(lane->peer)) break;
+        uint64_t now = limit == 0 ? 0 : now_ns();
+        if (start == 0) start = now;
+        if (now - start >= limit || peer_has_ended(lane->peer)) return 0;
         // The other side has come back with a question: its answer is far, and the question needs a processor.
         int is_host = !lane->is_server && lane->peer->configuration.is_host != 0;
-        if (is_host && atomic_load_explicit(&lane->peer->calls_in_now, memory_order_relaxed) != 0) break;
+        if (is_host && atomic_load_explicit(&lane->peer->calls_in_now, memory_order_relaxed) != 0) return 0;
     }
-    int result = sleep_for_turn(lane, deadline_ns);
-    if (now_ns() - start < spin_limit) {
-        lane->spin_ns = spin_limit;
-    } else {
-        lane->spin_ns /= 2;
-        if (lane->spin_ns < SPIN_LEAST_NS) lane->spin_ns = SPIN_LEAST_NS < spin_limit ? SPIN_LEAST_NS : spin_limit;
+}
+
+/// Waits for this side's turn: looks for a while, and then sleeps. A look in vain makes the next waits, more and more of
+/// them, sleep at once: the other side takes its time, or has no processor because this one looks.
+static int await_turn(struct lane *lane, uint64_t deadline_ns) {
+    int is_trial = lane->spin_skip == 0 && spin_limit != 0;
+    int result = spin(lane, is_trial ? spin_limit : 0);
+    if (!is_trial && lane->spin_skip != 0) lane->spin_skip--;
+    if (is_trial) {
+        lane->spin_pause = result != 0 ? 0 : lane->spin_pause * 2 + 1;
+        if (lane->spin_pause > SPIN_PAUSE_LIMIT) lane->spin_pause = SPIN_PAUSE_LIMIT;
+        lane->spin_skip = lane->spin_pause;
     }
-    return result;
+    if (result == 0) return sleep_for_turn(lane, deadline_ns);
+    return result == 1 ? 0 : result;
 }
 
 static void publish(struct lane *lane, uint32_t kind, uint32_t size, uint64_t total) {

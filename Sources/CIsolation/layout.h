@@ -79,6 +79,7 @@ struct layout_notice {
     uint32_t turn;  ///< The turn that the call with these descriptors will have.
     uint32_t count; ///< Of descriptors.
 };
+#define LAYOUT_TEXT_LIMIT 512 ///< Bytes of a sentence after a notice.
 #define LAYOUT_NOTICE_LANE 1   ///< The sender begins to use a lane as its client.
 #define LAYOUT_NOTICE_FILES 2  ///< Descriptors for the next call in a lane.
 #define LAYOUT_NOTICE_FAILED 3 ///< The child gives up before it serves; a sentence follows.

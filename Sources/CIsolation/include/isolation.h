@@ -34,6 +34,9 @@ typedef struct isolation_channel {
 /// 0, or -errno and nothing is open. `lanes` is the most calls at once in each direction, 4 to 64; 0 means 32.
 int32_t isolation_channel_create(isolation_channel *channel, uint32_t lanes);
 
+/// In the child, before it has a peer: tells the host why there will be none. The host's `died` gets the sentence.
+void isolation_child_failed(int32_t socket, const char *sentence);
+
 // MARK: Peers
 
 #define ISOLATION_ID_LIMIT 128 ///< Bytes of an interface's id.
