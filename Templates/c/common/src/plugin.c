@@ -51,6 +51,8 @@ uint64_t monotonic_nanoseconds(void) {
 
 int32_t answer_json(json_handler *handler, void *self, uint64_t deadline, const uint8_t *request, uint64_t size,
                     hostd_buffer *response, hostd_error *error) {
+    int32_t status = check_active(self, error);
+    if (status < 0) return status;
     if (deadline != 0 && monotonic_nanoseconds() > deadline)
         return fail(error, HOSTD_ERROR_DEADLINE_EXCEEDED, "the deadline had passed when the call came in");
     json *parsed = json_parse(request, size);
@@ -59,7 +61,7 @@ int32_t answer_json(json_handler *handler, void *self, uint64_t deadline, const 
         return fail(error, HOSTD_ERROR_INVALID_ARGUMENT, "the request is not a JSON object");
     }
     text answer = {0};
-    int32_t status = handler(self, parsed, &answer, error);
+    status = handler(self, parsed, &answer, error);
     json_free(parsed);
     if (status < 0) {
         text_free(&answer);
@@ -68,6 +70,11 @@ int32_t answer_json(json_handler *handler, void *self, uint64_t deadline, const 
     if (answer.size == 0) text_add(&answer, "{}");
     *response = text_buffer(&answer);
     return HOSTD_OK;
+}
+
+int32_t check_active(const void *self, hostd_error *error) {
+    if (((const plugin_base *)self)->state == PLUGIN_ACTIVE) return HOSTD_OK;
+    return fail(error, HOSTD_ERROR_WRONG_STATE, "@NAME@ is not active");
 }
 
 static int32_t describe(void *self, hostd_buffer *description, hostd_error *error) {
@@ -83,6 +90,8 @@ static int32_t schema(void *self, hostd_buffer *schema, hostd_error *error) {
 }
 
 static int32_t configure(void *self, const uint8_t *configuration, uint64_t size, hostd_error *error) {
+    plugin_base *base = self;
+    if (base->state == PLUGIN_ACTIVE) return fail(error, HOSTD_ERROR_WRONG_STATE, "@NAME@ is active: deactivate it first");
     json *parsed = json_parse(configuration, size);
     if (json_kind_of(parsed) != JSON_OBJECT) {
         json_free(parsed);
@@ -91,11 +100,26 @@ static int32_t configure(void *self, const uint8_t *configuration, uint64_t size
     const char *directory = json_string(json_get(json_get(parsed, "paths"), "plugin"), "");
     int32_t status = plugin_configure(self, json_get(parsed, "options"), directory, error);
     json_free(parsed);
+    if (status == HOSTD_OK) base->state = PLUGIN_CONFIGURED;
     return status;
 }
 
-static int32_t activate(void *self, hostd_error *error) { return plugin_activate(self, error); }
-static int32_t deactivate(void *self, hostd_error *error) { return plugin_deactivate(self, error); }
+static int32_t activate(void *self, hostd_error *error) {
+    plugin_base *base = self;
+    if (base->state != PLUGIN_CONFIGURED)
+        return fail(error, HOSTD_ERROR_WRONG_STATE, base->state == PLUGIN_ACTIVE ? "@NAME@ is active" : "@NAME@ is not configured");
+    int32_t status = plugin_activate(self, error);
+    if (status == HOSTD_OK) base->state = PLUGIN_ACTIVE;
+    return status;
+}
+
+static int32_t deactivate(void *self, hostd_error *error) {
+    plugin_base *base = self;
+    if (base->state != PLUGIN_ACTIVE) return HOSTD_OK;
+    base->state = PLUGIN_CONFIGURED; // From here on, slots refuse.
+    return plugin_deactivate(self, error);
+}
+
 static void destroy(void *self) { plugin_destroy(self); }
 static const hostd_interface *get_interface(void *self, const char *id) { return plugin_interface(self, id); }
 
@@ -109,8 +133,9 @@ __attribute__((visibility("default"))) int32_t hostd_plugin_entry(const hostd_ho
                     out->struct_size, sizeof *out);
     const hostd_log_1 *log = (const hostd_log_1 *)host->get_interface(host->self, HOSTD_LOG_1);
     if (log == NULL) return fail(error, HOSTD_ERROR_NOT_SUPPORTED, "the host lacks " HOSTD_LOG_1);
-    plugin *self = plugin_create(host, log);
-    if (self == NULL) return fail(error, HOSTD_ERROR_RESOURCE_EXHAUSTED, "there is no memory for @NAME@");
+    plugin *self = plugin_create();
+    plugin_base *base = (plugin_base *)self;
+    base->host = host, base->log = log, base->state = PLUGIN_NEW;
     *out = (hostd_plugin){sizeof *out, HOSTD_ABI_VERSION, self,    describe, schema, configure,
                           activate,    deactivate,        destroy, get_interface};
     return HOSTD_OK;

@@ -20,8 +20,8 @@ static const char route_table[] = "{\"routes\":[{\"methods\":[\"GET\"],\"path\":
                                   "{\"methods\":[\"GET\"],\"path\":\"/@NAME@/count\",\"upgrade\":\"none\"}]}";
 
 struct plugin {
+    plugin_base base;
     hostd_api_extension_1 table;
-    const hostd_log_1 *log;
     char *greeting;
     pthread_mutex_t lock;
     pthread_cond_t ended; // A stream has.
@@ -77,7 +77,7 @@ static int32_t start_stream(plugin *self, int stream, hostd_error *error) {
 }
 
 static int32_t routes(void *self, hostd_buffer *json, hostd_error *error) {
-    (void)self, (void)error;
+    if (check_active(self, error) < 0) return HOSTD_ERROR_WRONG_STATE;
     *json = constant_buffer(route_table);
     return HOSTD_OK;
 }
@@ -90,8 +90,10 @@ static int32_t serve(void *context, uint64_t deadline, const uint8_t *request, u
     const char *path = json_string(json_get(parsed, "path"), "");
     const char *user = json_string(json_get(json_get(parsed, "user"), "name"), "stranger");
     text answer = {0}, greeting = {0};
-    int32_t status = HOSTD_OK;
-    if (json_kind_of(parsed) == JSON_OBJECT && strcmp(path, "/@NAME@/count") == 0) {
+    int32_t status = check_active(self, error);
+    if (status < 0) {
+        // Nothing begins.
+    } else if (json_kind_of(parsed) == JSON_OBJECT && strcmp(path, "/@NAME@/count") == 0) {
         status = start_stream(self, stream, error);
         stream = -1; // Given away, whatever became of it.
         if (status == HOSTD_OK)
@@ -100,7 +102,7 @@ static int32_t serve(void *context, uint64_t deadline, const uint8_t *request, u
         text_add(&greeting, "%s, %s.\n", self->greeting, user);
         text_add_bytes(&greeting, "", 1);
         text_add(&answer, "{\"status\":200,\"headers\":{\"Content-Type\":\"text/plain\"},\"body\":%q}", greeting.bytes);
-        write_log(self->log, HOSTD_LOG_INFO, "greeted %.64s", user);
+        write_log(self->base.log, HOSTD_LOG_INFO, "greeted %.64s", user);
     } else {
         status = fail(error, HOSTD_ERROR_INVALID_ARGUMENT, "the request is not a JSON object");
     }
@@ -111,10 +113,9 @@ static int32_t serve(void *context, uint64_t deadline, const uint8_t *request, u
     return status;
 }
 
-plugin *plugin_create(const hostd_host *host, const hostd_log_1 *log) {
-    (void)host;
+plugin *plugin_create(void) {
     plugin *self = allocate(sizeof *self);
-    *self = (plugin){.log = log, .lock = PTHREAD_MUTEX_INITIALIZER, .ended = PTHREAD_COND_INITIALIZER, .stopping = true};
+    *self = (plugin){.lock = PTHREAD_MUTEX_INITIALIZER, .ended = PTHREAD_COND_INITIALIZER, .stopping = true};
     self->table = (hostd_api_extension_1){
         .interface = {sizeof self->table, 0, self, HOSTD_API_EXTENSION_1, HOSTD_API_EXTENSION_1_SLOTS},
         .routes = routes, .serve = serve,

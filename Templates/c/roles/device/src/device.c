@@ -25,8 +25,8 @@ typedef struct {
 } subscriber;
 
 struct plugin {
+    plugin_base base;
     hostd_device_1 table;
-    const hostd_log_1 *log;
     char directory[3072];
     json *options; // {resource, devices}
     pthread_mutex_t lock;
@@ -208,6 +208,7 @@ static void report(plugin *self, const subscriber *to) {
 
 static int32_t watch(void *context, hostd_sink sink, void *sink_context, uint64_t *handle, hostd_error *error) {
     plugin *self = context;
+    if (check_active(self, error) < 0) return HOSTD_ERROR_WRONG_STATE;
     if (sink == NULL || handle == NULL) return fail(error, HOSTD_ERROR_INVALID_ARGUMENT, "a watch needs a sink and room for its handle");
     subscriber *made = allocate(sizeof *made);
     *made = (subscriber){sink, sink_context};
@@ -230,10 +231,9 @@ static int32_t watch_cancel(void *context, uint64_t handle, hostd_error *error) 
     return HOSTD_OK;
 }
 
-plugin *plugin_create(const hostd_host *host, const hostd_log_1 *log) {
-    (void)host;
+plugin *plugin_create(void) {
     plugin *self = allocate(sizeof *self);
-    *self = (plugin){.log = log};
+    *self = (plugin){0};
     pthread_mutexattr_t recursive; // A sink may cancel its own watch.
     pthread_mutexattr_init(&recursive);
     pthread_mutexattr_settype(&recursive, PTHREAD_MUTEX_RECURSIVE);

@@ -19,8 +19,8 @@ const char plugin_schema[] =
 static const char book_name[] = "addresses.json";
 
 struct plugin {
+    plugin_base base;
     hostd_network_1 table;
-    const hostd_log_1 *log;
     char directory[3072];
     uint32_t first, size; // The range: its network address, in the host's byte order, and its number of addresses.
     int prefix;
@@ -181,10 +181,9 @@ JSON_SLOT(check)
 JSON_SLOT(detach)
 JSON_SLOT(collect_garbage)
 
-plugin *plugin_create(const hostd_host *host, const hostd_log_1 *log) {
-    (void)host;
+plugin *plugin_create(void) {
     plugin *self = allocate(sizeof *self);
-    *self = (plugin){.log = log, .lock = PTHREAD_MUTEX_INITIALIZER};
+    *self = (plugin){.lock = PTHREAD_MUTEX_INITIALIZER};
     // services_set and policies_set stay NULL: the host answers NOT_SUPPORTED in their place.
     self->table = (hostd_network_1){
         .interface = {sizeof self->table, 0, self, HOSTD_NETWORK_1, HOSTD_NETWORK_1_SLOTS},

@@ -12,8 +12,8 @@ const char plugin_schema[] = "{\"type\":\"object\",\"properties\":{\"limit\":{\"
                              "\"maximum\":1000000,\"default\":1000,\"description\":\"The most names that are kept.\"}}}";
 
 struct plugin {
+    plugin_base base;
     role_table table;
-    const hostd_log_1 *log;
     size_t limit;
     pthread_mutex_t lock; // Slots are called from any thread.
     map values;           // name → text *
@@ -27,6 +27,7 @@ static void free_value(void *value) {
 static int32_t put(void *context, const uint8_t *name, uint64_t name_size, const uint8_t *value, uint64_t value_size,
                    hostd_error *error) {
     plugin *self = context;
+    if (check_active(self, error) < 0) return HOSTD_ERROR_WRONG_STATE;
     if (name == NULL || name_size < 1 || name_size > 256 || !is_utf8(name, name_size))
         return fail(error, HOSTD_ERROR_INVALID_ARGUMENT, "a name is 1 to 256 bytes of text");
     int32_t status = HOSTD_OK;
@@ -45,6 +46,7 @@ static int32_t put(void *context, const uint8_t *name, uint64_t name_size, const
 
 static int32_t get(void *context, const uint8_t *name, uint64_t name_size, hostd_buffer *value, hostd_error *error) {
     plugin *self = context;
+    if (check_active(self, error) < 0) return HOSTD_ERROR_WRONG_STATE;
     text copy = {0};
     pthread_mutex_lock(&self->lock);
     const text *found = name == NULL ? NULL : map_get(&self->values, name, name_size);
@@ -56,18 +58,17 @@ static int32_t get(void *context, const uint8_t *name, uint64_t name_size, hostd
 }
 
 static int32_t count(void *context, uint64_t *names, hostd_error *error) {
-    (void)error;
     plugin *self = context;
+    if (check_active(self, error) < 0) return HOSTD_ERROR_WRONG_STATE;
     pthread_mutex_lock(&self->lock);
     *names = self->values.count;
     pthread_mutex_unlock(&self->lock);
     return HOSTD_OK;
 }
 
-plugin *plugin_create(const hostd_host *host, const hostd_log_1 *log) {
-    (void)host;
+plugin *plugin_create(void) {
     plugin *self = allocate(sizeof *self);
-    *self = (plugin){.log = log, .limit = 1000, .lock = PTHREAD_MUTEX_INITIALIZER};
+    *self = (plugin){.limit = 1000, .lock = PTHREAD_MUTEX_INITIALIZER};
     self->table = (role_table){{sizeof self->table, 0, self, ROLE_ID, ROLE_SLOTS}, put, get, count};
     return self;
 }
@@ -80,7 +81,7 @@ int32_t plugin_configure(plugin *self, const json *options, const char *director
 
 int32_t plugin_activate(plugin *self, hostd_error *error) {
     (void)error;
-    write_log(self->log, HOSTD_LOG_INFO, "keeps up to %zu names", self->limit);
+    write_log(self->base.log, HOSTD_LOG_INFO, "keeps up to %zu names", self->limit);
     return HOSTD_OK;
 }
 

@@ -3,6 +3,7 @@
 // To make it yours, change `score`. `refusal` decides which nodes are asked at all.
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "plugin.h"
 
@@ -30,11 +31,12 @@ typedef struct {
 
 // The host calls a scheduler's slots one at a time, so there is no lock.
 struct plugin {
+    plugin_base base;
     hostd_scheduler_1 table;
-    const hostd_log_1 *log;
     double cpu_weight; // 0 to 1
     map nodes;         // name → node
     map placements;    // pod uid → placement
+    uint64_t revision; // See hostd_scheduler_1.revision: by it the caller knows that nothing it told was lost.
 };
 
 // The greater, the better: 1 for an empty node, 0 for a full one. `after` is what would be in use with the pod there.
@@ -128,6 +130,7 @@ static void free_placement(void *value) {
 static int32_t node_set(void *context, const hostd_scheduler_node *description, const uint8_t *name, uint64_t size,
                         const uint8_t *object, uint64_t object_size, hostd_error *error) {
     plugin *self = context;
+    if (check_active(self, error) < 0) return HOSTD_ERROR_WRONG_STATE;
     if (description == NULL || description->struct_size < sizeof *description)
         return fail(error, HOSTD_ERROR_INVALID_ARGUMENT, "the node's struct is shorter than %zu bytes", sizeof *description);
     if (!is_name(name, size)) return fail(error, HOSTD_ERROR_INVALID_ARGUMENT, "the node's name is empty or not text");
@@ -142,12 +145,15 @@ static int32_t node_set(void *context, const hostd_scheduler_node *description, 
             made->used = sum(&made->used, &placed->uses, 1);
     }
     free_node(map_put(&self->nodes, name, size, made));
+    self->revision++;
     return HOSTD_OK;
 }
 
 static int32_t node_remove(void *context, const uint8_t *name, uint64_t size, hostd_error *error) {
-    (void)error;
-    free_node(map_remove(&((plugin *)context)->nodes, name, size));
+    plugin *self = context;
+    if (check_active(self, error) < 0) return HOSTD_ERROR_WRONG_STATE;
+    free_node(map_remove(&self->nodes, name, size));
+    self->revision++;
     return HOSTD_OK;
 }
 
@@ -172,18 +178,22 @@ static int32_t pod_set(void *context, const hostd_scheduler_pod *pod, const uint
                        const uint8_t *name, uint64_t name_size, const uint8_t *object, uint64_t object_size,
                        hostd_error *error) {
     (void)object, (void)object_size;
-    int32_t status;
+    plugin *self = context;
+    int32_t status = check_active(self, error);
     amounts uses;
-    if (!read_pod(pod, &uses, error, &status)) return status;
+    if (status < 0 || !read_pod(pod, &uses, error, &status)) return status;
     if (!is_name(uid, uid_size) || !is_name(name, name_size))
         return fail(error, HOSTD_ERROR_INVALID_ARGUMENT, "the pod's uid or its node's name is empty or not text");
-    place(context, uid, uid_size, (const char *)name, name_size, &uses);
+    place(self, uid, uid_size, (const char *)name, name_size, &uses);
+    self->revision++;
     return HOSTD_OK;
 }
 
 static int32_t pod_remove(void *context, const uint8_t *uid, uint64_t size, hostd_error *error) {
-    (void)error;
-    forget(context, uid, size);
+    plugin *self = context;
+    if (check_active(self, error) < 0) return HOSTD_ERROR_WRONG_STATE;
+    forget(self, uid, size);
+    self->revision++;
     return HOSTD_OK;
 }
 
@@ -228,13 +238,15 @@ static int32_t schedule(void *context, uint64_t deadline, const hostd_scheduler_
                         uint64_t uid_size, const uint8_t *object, uint64_t object_size, hostd_buffer *decision,
                         hostd_error *error) {
     plugin *self = context;
-    int32_t status;
+    int32_t status = check_active(self, error);
     amounts uses;
+    if (status < 0) return status;
     if (deadline != 0 && monotonic_nanoseconds() > deadline)
         return fail(error, HOSTD_ERROR_DEADLINE_EXCEEDED, "the deadline had passed when the call came in");
     if (!read_pod(pod, &uses, error, &status)) return status;
     if (!is_name(uid, uid_size)) return fail(error, HOSTD_ERROR_INVALID_ARGUMENT, "the pod's uid is empty or not text");
     text answer = {0};
+    self->revision++;
     placement *before = map_get(&self->placements, uid, uid_size);
     if (before != NULL) { // Asked again: a pod is placed once.
         text_add(&answer, "{\"node\":%q}", before->node);
@@ -256,21 +268,33 @@ static int32_t schedule(void *context, uint64_t deadline, const hostd_scheduler_
     return HOSTD_OK;
 }
 
+static void clear(plugin *self) {
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    map_free(&self->nodes, free_node);
+    map_free(&self->placements, free_placement);
+    self->revision = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec; // Unlike any before.
+}
+
 static int32_t reset(void *context, hostd_error *error) {
-    (void)error;
-    map_free(&((plugin *)context)->nodes, free_node);
-    map_free(&((plugin *)context)->placements, free_placement);
+    if (check_active(context, error) < 0) return HOSTD_ERROR_WRONG_STATE;
+    clear(context);
     return HOSTD_OK;
 }
 
-plugin *plugin_create(const hostd_host *host, const hostd_log_1 *log) {
-    (void)host;
+static int32_t revision(void *context, uint64_t *number, hostd_error *error) {
+    if (check_active(context, error) < 0) return HOSTD_ERROR_WRONG_STATE;
+    *number = ((plugin *)context)->revision;
+    return HOSTD_OK;
+}
+
+plugin *plugin_create(void) {
     plugin *self = allocate(sizeof *self);
-    *self = (plugin){.log = log, .cpu_weight = 0.5};
+    *self = (plugin){.cpu_weight = 0.5};
     self->table = (hostd_scheduler_1){
         .interface = {sizeof self->table, 0, self, HOSTD_SCHEDULER_1, HOSTD_SCHEDULER_1_SLOTS},
         .node_set = node_set, .node_remove = node_remove, .pod_set = pod_set,
-        .pod_remove = pod_remove, .schedule = schedule, .reset = reset,
+        .pod_remove = pod_remove, .schedule = schedule, .reset = reset, .revision = revision,
     };
     return self;
 }
@@ -283,15 +307,20 @@ int32_t plugin_configure(plugin *self, const json *options, const char *director
 
 int32_t plugin_activate(plugin *self, hostd_error *error) {
     (void)error;
-    write_log(self->log, HOSTD_LOG_INFO, "cores count %d of 100 against memory", (int)(self->cpu_weight * 100));
+    clear(self);
+    write_log(self->base.log, HOSTD_LOG_INFO, "cores count %d of 100 against memory", (int)(self->cpu_weight * 100));
     return HOSTD_OK;
 }
 
 // Whoever activates the scheduler again feeds it anew.
-int32_t plugin_deactivate(plugin *self, hostd_error *error) { return reset(self, error); }
+int32_t plugin_deactivate(plugin *self, hostd_error *error) {
+    (void)error;
+    clear(self);
+    return HOSTD_OK;
+}
 
 void plugin_destroy(plugin *self) {
-    reset(self, NULL);
+    clear(self);
     free(self);
 }
 

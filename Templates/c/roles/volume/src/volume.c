@@ -19,8 +19,8 @@ const char plugin_schema[] = ""; // No options.
 static const char book_name[] = "volumes.json";
 
 struct plugin {
+    plugin_base base;
     hostd_volume_1 table;
-    const hostd_log_1 *log;
     char directory[3072];
     pthread_mutex_t lock; // Slots are called from any thread.
     map volumes;          // volume id, which is its name → int64_t *, the capacity
@@ -228,10 +228,9 @@ LOCKED_SLOT(expand)
 JSON_SLOT(capacity)
 JSON_SLOT(status)
 
-plugin *plugin_create(const hostd_host *host, const hostd_log_1 *log) {
-    (void)host;
+plugin *plugin_create(void) {
     plugin *self = allocate(sizeof *self);
-    *self = (plugin){.log = log, .lock = PTHREAD_MUTEX_INITIALIZER};
+    *self = (plugin){.lock = PTHREAD_MUTEX_INITIALIZER};
     // Slots that stay NULL answer NOT_SUPPORTED: attaching to nodes, staging, statistics, snapshots.
     self->table = (hostd_volume_1){
         .interface = {sizeof self->table, 0, self, HOSTD_VOLUME_1, HOSTD_VOLUME_1_SLOTS},
