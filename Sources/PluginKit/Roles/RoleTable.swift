@@ -1,5 +1,6 @@
 import Objects
 import PluginAPI
+import Synchronization
 
 /// Builds C tables over Swift providers.
 public enum RoleTable {
@@ -28,6 +29,17 @@ public enum RoleTable {
         UnsafeRawPointer(table).assumingMemoryBound(to: hostd_interface.self)
     }
 
+    /// The table of a role that PluginKit has no file for, such as one of the plugin's own: `fill` sets the slots, which
+    /// find `implementation` again with `provider(of:as:)`, given the same type. Keeps the implementation alive for good.
+    public static func make<Table, P>(
+        _ type: Table.Type, id: String, slots: String, provider implementation: P,
+        fill: (UnsafeMutablePointer<Table>) -> Void
+    ) -> UnsafePointer<hostd_interface> {
+        let table = allocate(type, id: id, slots: slots, box: ProviderBox<P>(implementation))
+        fill(table)
+        return finish(table)
+    }
+
     private static func permanent(_ text: String) -> UnsafePointer<CChar> {
         let characters = text.utf8CString
         let memory = UnsafeMutablePointer<CChar>.allocate(capacity: characters.count)
@@ -36,9 +48,9 @@ public enum RoleTable {
     }
 }
 
-/// The provider behind `self` of a call.
+/// The provider behind `self` of a call; `type` is the one that the table was built with.
 @inline(__always)
-func provider<P>(of this: UnsafeMutableRawPointer?, as type: P.Type) -> P {
+public func provider<P>(of this: UnsafeMutableRawPointer?, as type: P.Type) -> P {
     // SAFETY: tables hand out their own box, whose type is named where the table is built, lines away.
     (Unmanaged<AnyObject>.fromOpaque(this!).takeUnretainedValue() as! RoleTable.ProviderBox<P>).provider
 }
@@ -72,5 +84,20 @@ func callJSON(_ slot: JSONSlot, _ this: UnsafeMutableRawPointer?, _ request: JSO
         return try buffer.json()
     } catch {
         throw PluginError.internal("a role's response is not JSON: \(error)")
+    }
+}
+
+/// A plugin's table for one role, made when it is first asked for: the host gets the same address at every call.
+public final class ProvidedTable: Sendable {
+    /// Its address, 0 before.
+    private let table = Mutex<Int>(0)
+
+    public init() {}
+
+    public func once(_ make: () -> UnsafePointer<hostd_interface>) -> UnsafePointer<hostd_interface>? {
+        table.withLock { address in
+            if address == 0 { address = Int(bitPattern: make()) }
+            return UnsafePointer(bitPattern: address)
+        }
     }
 }

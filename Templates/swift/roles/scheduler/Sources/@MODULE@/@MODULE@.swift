@@ -17,7 +17,7 @@ final class @MODULE@: Plugin, SchedulerProvider {
     private let host: Host
     // The host calls a scheduler's slots one at a time; the lock makes that known to the compiler, for a few nanoseconds.
     private let cluster = Mutex(Cluster())
-    private let table = RoleTableBox()
+    private let table = ProvidedTable()
 
     init(host: Host) { self.host = host }
 
@@ -35,7 +35,7 @@ final class @MODULE@: Plugin, SchedulerProvider {
     func deactivate() { reset() }
 
     func interface(_ id: String) -> UnsafePointer<hostd_interface>? {
-        id == HOSTD_SCHEDULER_1 ? table.made { RoleTable.scheduler(self) } : nil
+        id == HOSTD_SCHEDULER_1 ? table.once { RoleTable.scheduler(self) } : nil
     }
 }
 

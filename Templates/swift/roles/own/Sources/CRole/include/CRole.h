@@ -1,0 +1,2 @@
+// The role's header, where Swift finds it.
+#include "../../../role.h"

@@ -1,0 +1,2 @@
+// A target needs a source; the role is all in the header.
+#include "CRole.h"
