@@ -1,5 +1,6 @@
 import Glibc
 import Objects
+import PluginAPI
 import PluginKit
 
 /// A JSON file that is whole or not there: what a plugin keeps across restarts.
