@@ -201,6 +201,7 @@ extension RequestPipeline {
             throw .unavailable("\(error)")
         }
         for budget in budgets {
+            // As in Kubernetes, a selector that says nothing valid covers no pod; validation lets none be stored.
             guard let selector = try? LabelSelector(object: budget["spec"]["selector"]),
                 selector.matches(labels: pod.labels)
             else { continue }
@@ -338,7 +339,10 @@ extension RequestPipeline {
         }
         subject.bound = (kind, name, object.uid)
         if kind == "Pod", let node = object["spec"]["nodeName"].stringValue, !node.isEmpty {
-            subject.node = (node, (try? store.object("nodes//\(node)"))?.uid ?? "")
+            // A node that is gone leaves its name alone in the token, as in Kubernetes.
+            do { subject.node = (node, try store.object("nodes//\(node)")?.uid ?? "") } catch {
+                throw .unavailable("\(error)")
+            }
         }
     }
 }
