@@ -41,7 +41,7 @@ func plugin(
     ]
 }
 
-let plugins = ["API", "Controllers", "Node", "Scheduler", "Runtime", "Network", "DNS", "Storage", "GPU"]
+let plugins = ["API", "Controllers", "Node", "Scheduler", "Runtime", "Network", "DNS", "Storage", "GPU", "Etcd"]
 
 var products: [Product] = [.executable(name: "hostd", targets: ["hostd"])]
 products += plugins.map { .library(name: "hostd-plugin-\($0)", type: .dynamic, targets: ["\($0)Entry"]) }
@@ -54,6 +54,7 @@ var targets: [Target] = [
     systemLibrary("COpenSSL", pkgConfig: "openssl", package: "libssl-dev"),
     systemLibrary("CSeccomp", pkgConfig: "libseccomp", package: "libseccomp-dev"),
     systemLibrary("CZlib", pkgConfig: "zlib", package: "zlib1g-dev"),
+    systemLibrary("CNGHTTP2", pkgConfig: "libnghttp2", package: "libnghttp2-dev"),
     systemLibrary("CZstd", pkgConfig: "libzstd", package: "libzstd-dev"),
 
     .target(name: "PluginAPI", path: "Sources/PluginAPI", cSettings: strictC),
@@ -78,7 +79,8 @@ var targets: [Target] = [
         cSettings: strictC),
     .target(name: "CStateStore", path: "Sources/CStateStore", cSettings: strictC),
     .target(
-        name: "Kernel", dependencies: [
+        name: "Kernel",
+        dependencies: [
             "PluginAPI", "Objects", "CProcess", "CInterposer", "CIsolation", "CStateStore", "CYAML",
         ],
         path: "Sources/Kernel",
@@ -127,6 +129,7 @@ targets.append(
 targets += plugin("Network", ["CBPF", "PodNetworking"])
 targets += plugin("DNS", ["CEpoll"])
 targets += plugin("Storage")
+targets += plugin("Etcd", ["CEpoll", "COpenSSL", "CNGHTTP2"], tests: ["Kernel"])
 targets += plugin("GPU")
 
 if let only = Context.environment["HOSTD_TARGETS"]?.split(separator: ",").map(String.init), !only.isEmpty {

@@ -1,7 +1,7 @@
 import PluginAPI
 
 /// A selector over a record's index, in the text form that the store takes: comma-separated requirements `a=b`, `a!=b`,
-/// `a in (b,c)`, `a notin (b,c)`, `a`, `!a`, where names of fields begin with a dot. An absent name satisfies `!=` and
+/// `a in (b,c)`, `a notin (b,c)`, `a`, `!a`, `a>1`, `a<1`, where names of fields begin with a dot. An absent name satisfies `!=` and
 /// `notin`, as in Kubernetes.
 public struct IndexSelector: Sendable, Equatable {
     enum Requirement: Sendable, Equatable {
@@ -9,6 +9,8 @@ public struct IndexSelector: Sendable, Equatable {
         case absent(String)
         case anyOf(String, [String])
         case noneOf(String, [String])
+        case above(String, Int64)
+        case below(String, Int64)
     }
     let requirements: [Requirement]
 
@@ -19,6 +21,9 @@ public struct IndexSelector: Sendable, Equatable {
         self.requirements = requirements
     }
 
+    /// The empty selector matches everything.
+    public var isEmpty: Bool { requirements.isEmpty }
+
     public func matches(_ value: (String) -> String?) -> Bool {
         requirements.allSatisfy { requirement in
             switch requirement {
@@ -26,6 +31,8 @@ public struct IndexSelector: Sendable, Equatable {
             case .absent(let name): value(name) == nil
             case .anyOf(let name, let values): value(name).map(values.contains) ?? false
             case .noneOf(let name, let values): !(value(name).map(values.contains) ?? false)
+            case .above(let name, let bound): value(name).flatMap { Int64($0) }.map { $0 > bound } ?? false
+            case .below(let name, let bound): value(name).flatMap { Int64($0) }.map { $0 < bound } ?? false
             }
         }
     }
@@ -51,6 +58,7 @@ public struct IndexSelector: Sendable, Equatable {
 
     private static func requirement(_ text: Substring) throws(PluginError) -> Requirement {
         if let set = try setRequirement(text) { return set }
+        if let comparison = try comparison(text) { return comparison }
         if let equals = text.firstIndex(of: "=") {
             let isNegated = equals > text.startIndex && text[text.index(before: equals)] == "!"
             let name = trimmed(text[..<(isNegated ? text.index(before: equals) : equals)])
@@ -75,6 +83,15 @@ public struct IndexSelector: Sendable, Equatable {
         let values = text[text.index(after: open)...].dropLast().split(separator: ",", omittingEmptySubsequences: false)
             .map { String(trimmed($0)) }
         return words[1] == "in" ? .anyOf(String(words[0]), values) : .noneOf(String(words[0]), values)
+    }
+
+    private static func comparison(_ text: Substring) throws(PluginError) -> Requirement? {
+        guard let sign = text.firstIndex(where: { $0 == ">" || $0 == "<" }) else { return nil }
+        let name = String(trimmed(text[..<sign]))
+        guard !name.isEmpty, let bound = Int64(trimmed(text[text.index(after: sign)...])) else {
+            throw .invalid("selector: \"\(text)\" is no requirement; write a>1 or a<1 with a whole number")
+        }
+        return text[sign] == ">" ? .above(name, bound) : .below(name, bound)
     }
 
     private static func trimmed(_ text: Substring) -> Substring {

@@ -52,4 +52,10 @@ public struct StoreCommit: Sendable {
     /// Position of the step whose precondition failed.
     public let failedOperation: Int?
     public let error: PluginError?
+
+    public init(revision: UInt64, failedOperation: Int?, error: PluginError?) {
+        self.revision = revision
+        self.failedOperation = failedOperation
+        self.error = error
+    }
 }
