@@ -19,4 +19,17 @@ int process_enter_network_namespace(int descriptor);
 /// The magic number of the file system that a path is on (linux/magic.h); 0 when it cannot be told.
 uint64_t process_file_system_magic(const char *path);
 
+/// pidfd_open(2): a descriptor of a process, readable when that has ended, or -1 with errno.
+int process_descriptor(int32_t process_id);
+
+/// Sends SIGKILL through the descriptor of a process: 0, or -1 with errno (ESRCH: it has been waited for).
+int process_kill(int descriptor);
+
+/// eventfd(2): a counter that poll can wait for, or -1 with errno.
+int process_event(void);
+
+/// Waits for the end of a child and takes its remains: 0, or -1 with errno. `*was_signal` says what `*status` is, a signal or
+/// an exit code.
+int process_wait(int descriptor, int32_t *was_signal, int32_t *status);
+
 #endif
