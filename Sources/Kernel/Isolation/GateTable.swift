@@ -2,7 +2,7 @@ import PluginAPI
 import Synchronization
 
 /// A table that stands before a host service for one plugin, checks what its grants say, and forwards the rest. Lives as long
-/// as the plugin's entry: what the plugin began stays its own over restarts of its process.
+/// as calls of the plugin's generation may come.
 class Gate<Table>: @unchecked Sendable {
     // SAFETY: everything is written once, before the table is shared; `owned` has a lock of its own.
     let plugin: String

@@ -1,24 +1,26 @@
 import PluginAPI
 import Synchronization
 
-/// The interfaces of the host as one plugin of the configuration gets them: open, behind a gate, or refused. Lives as long as
-/// hostd, so that a plugin that was started again has the same gates.
+/// The interfaces of the host as one generation of a plugin gets them: open, behind a gate, or refused.
 final class PluginGates: Sendable {
     /// What becomes of a question for an interface.
     enum Answer: Equatable {
         case table(UnsafePointer<hostd_interface>)
-        /// Every call is answered with FORBIDDEN and this sentence.
-        case refused(String)
+        /// Every call is answered with FORBIDDEN and this sentence. `slots`: the descriptor of what is refused.
+        case refused(String, slots: UnsafePointer<CChar>)
         case unknown
     }
 
     let plugin: String
     let policy: GrantPolicy
+    /// Leases of the store, which outlive a generation.
+    private let leases: OwnedHandles
     private let gates = Mutex<[String: any Sendable & InterfaceOwner]>([:])
 
-    init(plugin: String, policy: GrantPolicy) {
+    init(plugin: String, policy: GrantPolicy, leases: OwnedHandles = OwnedHandles()) {
         self.plugin = plugin
         self.policy = policy
+        self.leases = leases
     }
 
     /// `base`: the interface as plugins in the host's own process get it; nil when nobody knows it.
@@ -26,7 +28,7 @@ final class PluginGates: Sendable {
         guard let base else { return .unknown }
         switch policy.offer(of: id) {
         case .open: return .table(base)
-        case .refused(let refusal): return .refused(refusal.message(plugin: plugin))
+        case .refused(let refusal): return .refused(refusal.message(plugin: plugin), slots: base.pointee.slots)
         case .gated:
             let gate = gates.withLock { gates in
                 if let known = gates[id] { return known as (any InterfaceOwner)? }
@@ -40,7 +42,7 @@ final class PluginGates: Sendable {
 
     private func make(_ id: String, _ base: UnsafePointer<hostd_interface>) -> (any Sendable & InterfaceOwner)? {
         switch id {
-        case HOSTD_STORE_1: StoreGate(plugin: plugin, policy: policy, base: base)
+        case HOSTD_STORE_1: StoreGate(plugin: plugin, policy: policy, base: base, leases: leases)
         case HOSTD_API_1: APIGate(plugin: plugin, policy: policy, base: base)
         case HOSTD_EVENTS_1: EventsGate(plugin: plugin, policy: policy, base: base)
         case HOSTD_TIMERS_1: TimersGate(plugin: plugin, policy: policy, base: base)

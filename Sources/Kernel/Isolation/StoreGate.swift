@@ -3,9 +3,10 @@ import PluginAPI
 
 /// hostd.store/1 for one plugin with grants of the store: by resource, by member, and to watches and leases of its own.
 final class StoreGate: Gate<hostd_store_1>, @unchecked Sendable {
-    let leases = OwnedHandles()
+    let leases: OwnedHandles
 
-    override init(plugin: String, policy: GrantPolicy, base: UnsafePointer<hostd_interface>) {
+    init(plugin: String, policy: GrantPolicy, base: UnsafePointer<hostd_interface>, leases: OwnedHandles) {
+        self.leases = leases
         super.init(plugin: plugin, policy: policy, base: base)
         publish(HOSTD_STORE_1, HOSTD_STORE_1_SLOTS) { head in
             hostd_store_1(

@@ -41,7 +41,11 @@ final class HostContext: @unchecked Sendable {
     }
 
     private func interface(_ id: UnsafePointer<CChar>) -> UnsafePointer<hostd_interface>? {
-        let id = String(cString: id)
+        table(String(cString: id))
+    }
+
+    /// An interface as the plugin gets it.
+    func table(_ id: String) -> UnsafePointer<hostd_interface>? {
         if id == HOSTD_LOG_1 { return UnsafeRawPointer(logTable).assumingMemoryBound(to: hostd_interface.self) }
         return find(id)
     }

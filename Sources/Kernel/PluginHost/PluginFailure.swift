@@ -7,6 +7,8 @@ public struct PluginFailure: Error, Sendable, Equatable, CustomStringConvertible
         case exportState = "export"
         case importState = "import"
         case deactivate
+        /// Its process came to an end by itself, or was ended.
+        case process
         /// The request itself: what it names, what it would leave without a provider.
         case request
     }

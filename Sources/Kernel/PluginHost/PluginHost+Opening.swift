@@ -42,7 +42,10 @@ extension PluginHost {
     private func openImage(
         _ path: String, _ settings: HostConfiguration.PluginSettings, _ context: HostContext
     ) throws(PluginFailure) -> any PluginImage {
-        try OpenPlugin(path: path, host: UnsafePointer(context.host))
+        switch settings.isolation.mode {
+        case .shared: try OpenPlugin(path: path, host: UnsafePointer(context.host))
+        case .process: try openIsolated(path, settings, context)
+        }
     }
 
     /// Checks the options of every plugin that could be opened: all mistakes, in the order of the file.

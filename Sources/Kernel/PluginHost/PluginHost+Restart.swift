@@ -30,11 +30,7 @@ extension PluginHost {
         _ entry: PluginEntry, after failure: PluginFailure, _ checkpoint: [UInt8]?
     ) throws(PluginFailure) {
         let old = entry.current
-        if old.failure == nil {
-            record(failure, of: old)
-            rebind(Set(old.targets.keys), of: [entry.name])
-            watchers.announce(changes(of: old, isActive: false))
-        }
+        fall(entry, after: failure)
         entry.countRestart()
         let new = PluginInstance(settings: old.settings)
         try recorded(entry, from: old, to: new, .restart) { () throws(PluginFailure) in
@@ -52,6 +48,15 @@ extension PluginHost {
             retire(old, of: entry)
             return Handover.Outcome()
         }
+    }
+
+    /// Takes the roles of a generation that has failed from it.
+    func fall(_ entry: PluginEntry, after failure: PluginFailure) {
+        let old = entry.current
+        guard old.failure == nil else { return }
+        record(failure, of: old)
+        rebind(Set(old.targets.keys), of: [entry.name])
+        watchers.announce(changes(of: old, isActive: false))
     }
 
     /// Hands the checkpoint to the new generation; one that it does not know is left out.

@@ -60,6 +60,7 @@ public final class PluginHost: Sendable {
     let watchers = RoleWatchers()
     let pluginWatchers = MessageWatchers(threadName: "plugins")
     let steps: StepWatch
+    let supervisors = PluginSupervisors()
     let state: Mutex<State>
     /// Held while bindings get another target, or are held or released.
     let switching = Mutex<Void>(())
