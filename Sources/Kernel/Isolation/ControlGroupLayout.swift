@@ -15,7 +15,9 @@ struct ControlGroupLayout: Sendable, Equatable {
     init(mountInformation text: String) {
         for line in text.split(separator: "\n") {
             let fields = line.split(separator: " ")
-            guard let separator = fields.firstIndex(of: "-"), separator > 4, fields.count > separator + 3 else { continue }
+            guard let separator = fields.firstIndex(of: "-"), separator > 4, fields.count > separator + 3 else {
+                continue
+            }
             let mountPoint = Self.unescape(fields[4])
             switch fields[separator + 1] {
             case "cgroup2": unified = unified ?? mountPoint

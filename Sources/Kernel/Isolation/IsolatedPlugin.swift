@@ -20,7 +20,8 @@ final class IsolatedPlugin: PluginImage, @unchecked Sendable {
 
     /// Starts the process, and opens and enters the plugin there.
     init(
-        path: String, supervisor: PluginSupervisor, find: @escaping @Sendable (String) -> UnsafePointer<hostd_interface>?
+        path: String, supervisor: PluginSupervisor,
+        find: @escaping @Sendable (String) -> UnsafePointer<hostd_interface>?
     ) throws(PluginFailure) {
         self.path = path
         self.find = find
@@ -84,7 +85,10 @@ final class IsolatedPlugin: PluginImage, @unchecked Sendable {
 
     private func bytes(
         _ step: PluginFailure.Step, limit: Int,
-        _ body: (isolation_plugin, UnsafeMutableRawPointer?, UnsafeMutablePointer<hostd_buffer>, UnsafeMutablePointer<hostd_error>)
+        _ body: (
+            isolation_plugin, UnsafeMutableRawPointer?, UnsafeMutablePointer<hostd_buffer>,
+            UnsafeMutablePointer<hostd_error>
+        )
             -> Int32
     ) throws(PluginFailure) -> [UInt8] {
         var buffer = hostd_buffer()

@@ -84,7 +84,9 @@ struct PluginGroup: Sendable {
                 Setting(file: "\(directory)/memory.swap.max", value: "0", isOptional: true),
                 Setting(file: "\(directory)/pids.max", value: "\(limits.processes)"),
             ]
-            if limits.milliCPU > 0 { settings.append(Setting(file: "\(directory)/cpu.max", value: "\(quota) \(Self.period)")) }
+            if limits.milliCPU > 0 {
+                settings.append(Setting(file: "\(directory)/cpu.max", value: "\(quota) \(Self.period)"))
+            }
             return settings
         }
         func file(_ controller: String, _ name: String) -> String? {
@@ -98,7 +100,9 @@ struct PluginGroup: Sendable {
             settings.append(Setting(file: file, value: "\(limits.memory)", isOptional: true))
         }
         if let file = file("pids", "pids.max") { settings.append(Setting(file: file, value: "\(limits.processes)")) }
-        if limits.milliCPU > 0, let period = file("cpu", "cpu.cfs_period_us"), let file = file("cpu", "cpu.cfs_quota_us") {
+        if limits.milliCPU > 0, let period = file("cpu", "cpu.cfs_period_us"),
+            let file = file("cpu", "cpu.cfs_quota_us")
+        {
             settings.append(Setting(file: period, value: "\(Self.period)"))
             settings.append(Setting(file: file, value: "\(quota)"))
         }
@@ -153,7 +157,9 @@ struct PluginGroup: Sendable {
         var numbers: Set<UInt64> = []
         for root in layout.roots {
             for name in files.directories(in: "\(root)/\(parent)") where name.hasPrefix("\(prefix)\(plugin)-") {
-                if let number = UInt64(name.dropFirst(prefix.utf8.count + plugin.utf8.count + 1)) { numbers.insert(number) }
+                if let number = UInt64(name.dropFirst(prefix.utf8.count + plugin.utf8.count + 1)) {
+                    numbers.insert(number)
+                }
             }
         }
         for number in numbers {

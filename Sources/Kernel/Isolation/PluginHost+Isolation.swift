@@ -5,6 +5,15 @@ import Synchronization
 /// The supervisors of a host's isolated plugins, by entry.
 final class PluginSupervisors: Sendable {
     private let byName = Mutex<[String: PluginSupervisor]>([:])
+    private let pauses = Mutex(RestartBackOff())
+
+    /// How entries are started again that are isolated from now on.
+    var backOff: RestartBackOff {
+        get { pauses.withLock { $0 } }
+        set { pauses.withLock { $0 = newValue } }
+    }
+
+    func known(_ name: String) -> PluginSupervisor? { byName.withLock { $0[name] } }
 
     /// The supervisor of an entry, with its settings of now.
     func supervisor(_ setting: PluginSupervisor.Setting, of host: PluginHost) -> PluginSupervisor {
@@ -13,7 +22,7 @@ final class PluginSupervisors: Sendable {
                 known.update(setting)
                 return known
             }
-            let made = PluginSupervisor(setting, host: host)
+            let made = PluginSupervisor(setting, backOff: backOff, host: host)
             byName[setting.name] = made
             return made
         }
@@ -30,7 +39,8 @@ extension PluginHost {
         let setting = PluginSupervisor.Setting(
             name: settings.name, isolation: settings.isolation,
             user: PluginUsers.user(of: settings.name, among: names),
-            program: search.libexecDirectory + "/hostd-plugin-process", groupParent: configuration.settings.cgroupParent)
+            program: search.libexecDirectory + "/hostd-plugin-process", groupParent: configuration.settings.cgroupParent
+        )
         return try IsolatedPlugin(
             path: path, supervisor: supervisors.supervisor(setting, of: self)
         ) { id in context.table(id) }
@@ -61,7 +71,8 @@ extension PluginHost {
     func takeCheckpoint(_ name: String, of image: any PluginImage, _ done: @escaping @Sendable ([UInt8]?) -> Void) {
         do throws(PluginFailure) {
             try lifecycle.enqueue { [self] refusal in
-                guard refusal == nil, let instance = entry(name)?.current, instance.image === image, instance.isActive else {
+                guard refusal == nil, let instance = entry(name)?.current, instance.image === image, instance.isActive
+                else {
                     return done(nil)
                 }
                 done(exportState(of: instance))

@@ -115,7 +115,8 @@ final class PluginProcess: @unchecked Sendable {
         let uptime = monotonicNow() - startedAt
         if order.group?.remove() == false {
             log.warning(
-                "a control group of a plugin cannot be removed", ["plugin": .string(order.plugin), "group": .string(order.group?.path ?? "")])
+                "a control group of a plugin cannot be removed",
+                ["plugin": .string(order.plugin), "group": .string(order.group?.path ?? "")])
         }
         set(.ended(end))
         onEnd(end, uptime)
@@ -131,7 +132,8 @@ final class PluginProcess: @unchecked Sendable {
     /// Returns when the process has ended.
     private func watch() {
         var polled = [
-            pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0), pollfd(fd: wake, events: Int16(POLLIN), revents: 0),
+            pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0),
+            pollfd(fd: wake, events: Int16(POLLIN), revents: 0),
         ]
         while true {
             let tick = monitor.locked { self.tick }
@@ -214,7 +216,9 @@ final class PluginProcess: @unchecked Sendable {
 
     /// Variables that a plugin's process inherits.
     private static var environment: [String] {
-        ["PATH", "LANG", "LC_ALL", "TZ"].compactMap { (name: String) in getenv(name).map { "\(name)=\(String(cString: $0))" } }
+        ["PATH", "LANG", "LC_ALL", "TZ"].compactMap { (name: String) in
+            getenv(name).map { "\(name)=\(String(cString: $0))" }
+        }
     }
 
     private static func withStrings(
@@ -238,7 +242,8 @@ extension PluginProcess.End: CustomStringConvertible {
 
     private static func name(_ signal: Int32) -> String {
         let names = [
-            SIGSEGV: "SIGSEGV", SIGABRT: "SIGABRT", SIGBUS: "SIGBUS", SIGILL: "SIGILL", SIGFPE: "SIGFPE", SIGKILL: "SIGKILL",
+            SIGSEGV: "SIGSEGV", SIGABRT: "SIGABRT", SIGBUS: "SIGBUS", SIGILL: "SIGILL", SIGFPE: "SIGFPE",
+            SIGKILL: "SIGKILL",
             SIGTERM: "SIGTERM", SIGSYS: "SIGSYS", SIGTRAP: "SIGTRAP", SIGPIPE: "SIGPIPE", SIGINT: "SIGINT",
         ]
         return names[signal].map { " (\($0))" } ?? ""

@@ -29,7 +29,8 @@ final class PluginSupervisor: @unchecked Sendable {
     private let monitor = Monitor()
     private var setting: Setting
     private var knownPlaces: Places?
-    private var backOff = RestartBackOff()
+    private var backOff: RestartBackOff
+    private var failure: PluginFailure?
     private var checkpoint: [UInt8]?
     private var checkpointPath = ""
     private var callsAtCheckpoint: UInt64 = .max
@@ -43,13 +44,15 @@ final class PluginSupervisor: @unchecked Sendable {
     /// How long gates are kept. Nanoseconds.
     private static let retention: UInt64 = 120_000_000_000
 
-    init(_ setting: Setting, host: PluginHost) {
+    init(_ setting: Setting, backOff: RestartBackOff, host: PluginHost) {
         self.setting = setting
+        self.backOff = backOff
         self.host = host
         log = host.log
         if geteuid() == 0 {
             PluginGroup.removeStale(
-                layout: Self.groups, files: KernelControlGroupFiles(), parent: setting.groupParent, plugin: setting.name)
+                layout: Self.groups, files: KernelControlGroupFiles(), parent: setting.groupParent, plugin: setting.name
+            )
         } else {
             warn("the plugin has hostd's own user and no limits", "hostd does not run as root")
         }
@@ -62,6 +65,11 @@ final class PluginSupervisor: @unchecked Sendable {
         get { monitor.locked { knownPlaces } }
         set { monitor.locked { knownPlaces = newValue } }
     }
+
+    /// The state that the next process would get.
+    var lastCheckpoint: [UInt8]? { monitor.locked { checkpoint } }
+    /// Why the last process ended that was in charge; nil when none has.
+    var lastFailure: PluginFailure? { monitor.locked { failure } }
 
     func makeGates() -> PluginGates {
         let setting = monitor.locked { self.setting }
@@ -98,7 +106,8 @@ final class PluginSupervisor: @unchecked Sendable {
         let user = setting.isolation.grants.contains(.userRoot) ? 0 : setting.user
         do throws(PluginFailure) {
             if isRoot, let places { try FileOwner.give(places.directory, to: user) }
-            let settings = try Self.sandbox(setting, user: user, library: library, places: places, hasGroup: group != nil)
+            let settings = try Self.sandbox(
+                setting, user: user, library: library, places: places, hasGroup: group != nil)
             return try IsolatedSession(
                 order: PluginProcess.Order(
                     plugin: setting.name, program: setting.program, settings: settings, memory: -1, socket: -1,
@@ -160,13 +169,15 @@ final class PluginSupervisor: @unchecked Sendable {
         var (failure, uptime) = (failure, uptime)
         while true {
             let (name, state, delay) = monitor.locked {
+                self.failure = failure
                 let delay = backOff.delay(afterUptime: uptime, chance: .random(in: 0..<1))
                 return (setting.name, checkpointPath == image.path ? checkpoint : nil, delay)
             }
             log.error(
                 "the process of plugin \(name) has ended and is started again",
                 [
-                    "plugin": .string(name), "reason": .string(failure.message), "uptimeMilliseconds": JSON(uptime / 1_000_000),
+                    "plugin": .string(name), "reason": .string(failure.message),
+                    "uptimeMilliseconds": JSON(uptime / 1_000_000),
                     "delayMilliseconds": JSON(delay / 1_000_000),
                 ])
             guard let host else { return }
