@@ -114,17 +114,4 @@ final class StateTests: XCTestCase {
             _ = try? imported(damaged)
         }
     }
-
-    func testTenThousandPodsAreHandedOverQuickly() throws {
-        var placement = Placement()
-        placement.setNode(NodeDescription(name: "n", allocatable: Amounts(pods: 100_000)))
-        var pod = PodDescription()
-        pod.labels = ["app": "web", "pod-template-hash": "5d4f8c7b9d"]
-        for index in 0..<10_000 {
-            placement.setPod(uid: "00000000-0000-0000-0000-\(index)", pod, node: "n")
-        }
-        let state = placement.exported(revision: 1)
-        XCTAssertEqual(try imported(state).placement.podCount, 10_000)
-        measure { _ = try? imported(placement.exported(revision: 1)) }
-    }
 }

@@ -22,6 +22,8 @@ public struct Placement: Sendable {
     struct PlacedPod: Sendable {
         var node: String
         var pod: PodDescription
+        /// The order in which pods came.
+        var sequence: UInt64
     }
 
     /// Parallel to `nodes`: the flat part that the filter runs over.
@@ -34,6 +36,7 @@ public struct Placement: Sendable {
     var antiAffinityPods: Set<String> = []
     private var extendedPositions: [String: Int] = [:]
     private var labelNumbers: [Label: Int32] = [:]
+    private var podSequence: UInt64 = 0
     private var nextStart = 0
     private var random: UInt64
 
@@ -86,7 +89,8 @@ public struct Placement: Sendable {
     public mutating func setPod(uid: String, _ pod: PodDescription, node: String) {
         removePod(uid: uid)
         let pod = pod.clamped
-        pods[uid] = PlacedPod(node: node, pod: pod)
+        podSequence += 1
+        pods[uid] = PlacedPod(node: node, pod: pod, sequence: podSequence)
         podsByNode[node, default: []].insert(uid)
         if !pod.antiAffinity.isEmpty { antiAffinityPods.insert(uid) }
         if let position = positions[node] { account(pod, at: position) }
@@ -157,14 +161,21 @@ public struct Placement: Sendable {
         return max(100, nodes * max(5, 50 - nodes / 125) / 100)
     }
 
-    /// Chooses a node for a pod and accounts the pod there. A pod that was placed before is placed anew.
+    /// Chooses a node for a pod and accounts the pod there. A pod that was placed before stays where it is as long as it can.
     public mutating func schedule(uid: String, _ pod: PodDescription) -> Decision {
+        let former = pods[uid]?.node
         removePod(uid: uid)
         let pod = pod.clamped
         let relations = PodRelations(pod, in: self)
         // A label that no node has ever had gets a number that none carries.
         let selector = pod.nodeSelector.map { labelNumbers[Label(key: $0.key, value: $0.value)] ?? -1 }
         let extended = pod.extended.map { (index: extendedPosition($0.name), name: $0.name, amount: $0.amount) }
+        if let former, let position = positions[former],
+            refusal(of: pod, selector, extended, relations, at: position) == nil
+        {
+            setPod(uid: uid, pod, node: former)
+            return .placed(node: former)
+        }
         let goal = Placement.searchGoal(nodes: nodes.count)
         var fitting: [Int] = []
         fitting.reserveCapacity(goal)
@@ -207,7 +218,7 @@ public struct Placement: Sendable {
         let flags = loads[position].flags
         if flags.contains(.unschedulable) && !pod.tolerations.tolerate(.unschedulable) { return .unschedulable }
         if !pod.nodeName.isEmpty && pod.nodeName != nodes[position].description.name { return .nodeName }
-        if let taint = untoleratedTaint(of: pod, flags: flags, at: position) { return .taint(taint) }
+        if let taint = untoleratedTaint(of: pod, at: position) { return .taint(taint) }
         for label in selector where !nodes[position].labels.contains(label) { return .nodeSelector }
         if let terms = pod.requiredNodeTerms, !terms.contains(where: { $0.matches(nodes[position].description) }) {
             return .nodeSelector
@@ -226,7 +237,8 @@ public struct Placement: Sendable {
         return relations?.refusal(of: nodes[position].description)
     }
 
-    private func untoleratedTaint(of pod: PodDescription, flags: NodeFlags, at position: Int) -> Taint? {
+    func untoleratedTaint(of pod: PodDescription, at position: Int) -> Taint? {
+        let flags = loads[position].flags
         if flags.contains(.hardTaints) {
             for taint in nodes[position].description.taints where taint.effect != .preferNoSchedule {
                 // The unschedulable mark was tested above under its own reason.

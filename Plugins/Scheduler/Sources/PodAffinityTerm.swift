@@ -59,14 +59,23 @@ public struct SpreadConstraint: Sendable {
     var selector: LabelSelector?
     /// Whether nodes that the pod's node selector refuses take no part (nodeAffinityPolicy Honor).
     var honorsNodeAffinity: Bool
+    /// Whether nodes with taints that the pod does not tolerate take no part (nodeTaintsPolicy Honor).
+    var honorsTaints: Bool
 
-    public init(_ object: JSON) throws {
+    /// - Parameter labels: of the pod; those named by matchLabelKeys narrow the selector.
+    public init(_ object: JSON, labels: [String: String]) throws {
         topologyKey = object["topologyKey"].stringValue ?? ""
         maximumSkew = object["maxSkew"].integerValue ?? 1
         minimumDomains = object["minDomains"].integerValue ?? 1
         isRequired = object["whenUnsatisfiable"].stringValue != "ScheduleAnyway"
-        selector = object["labelSelector"].exists ? try LabelSelector(object: object["labelSelector"]) : nil
         honorsNodeAffinity = object["nodeAffinityPolicy"].stringValue != "Ignore"
+        honorsTaints = object["nodeTaintsPolicy"].stringValue == "Honor"
+        guard object["labelSelector"].exists else { return }
+        var requirements = try LabelSelector(object: object["labelSelector"]).requirements
+        for key in object["matchLabelKeys"].arrayValue.compactMap(\.stringValue) {
+            if let value = labels[key] { requirements.append(try LabelSelector.Requirement(key, .equals, [value])) }
+        }
+        selector = LabelSelector(requirements: requirements)
     }
 
     func selects(_ pod: PodDescription) -> Bool { selector?.matches { pod.labels[$0] } ?? false }

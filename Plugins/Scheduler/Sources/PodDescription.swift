@@ -67,7 +67,7 @@ public struct PodDescription: Sendable {
             }
         }
         try readAffinity(spec["affinity"])
-        spread = try spec["topologySpreadConstraints"].arrayValue.map(SpreadConstraint.init)
+        spread = try spec["topologySpreadConstraints"].arrayValue.map { try SpreadConstraint($0, labels: labels) }
     }
 
     private mutating func readRequests(_ pod: JSON) throws {

@@ -79,6 +79,7 @@ struct PodRelations: Sendable {
         func domain(_ position: Int) -> String? {
             let node = placement.nodes[position].description
             if constraint.honorsNodeAffinity && !pod.selects(node) { return nil }
+            if constraint.honorsTaints && placement.untoleratedTaint(of: pod, at: position) != nil { return nil }
             return node.labels[constraint.topologyKey]
         }
         for position in placement.nodes.indices {

@@ -12,7 +12,8 @@ extension Placement {
         for position in nodes.indices {
             writer.record(UInt8(HOSTD_SCHEDULER_STATE_NODE)) { $0.node(nodes[position].description) }
         }
-        for (uid, placed) in pods {
+        // In the order in which they came, and labels by name: a copy exports the same.
+        for (uid, placed) in pods.sorted(by: { $0.value.sequence < $1.value.sequence }) {
             writer.record(UInt8(HOSTD_SCHEDULER_STATE_POD)) { $0.pod(uid, placed.node, placed.pod) }
         }
         return writer.bytes
@@ -41,7 +42,7 @@ extension Placement {
 
 extension StateWriter {
     fileprivate mutating func pairs(_ pairs: [String: String]) {
-        list(pairs) {
+        list(pairs.sorted { $0.key < $1.key }) {
             $0.text($1.key)
             $0.text($1.value)
         }
@@ -62,7 +63,7 @@ extension StateWriter {
             $0.text($1.value)
             $0.byte($1.effect.stateNumber)
         }
-        list(node.extended) {
+        list(node.extended.sorted { $0.key < $1.key }) {
             $0.text($1.key)
             $0.number($1.value)
         }
