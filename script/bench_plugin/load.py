@@ -1,0 +1,270 @@
+"""A steady stream of pods for a scheduler: nodes without a kubelet, pods that arrive at a fixed rate and go again once they
+were bound, and a watch that sees every binding. Each part is a process of its own, so that none waits for another.
+"""
+import json
+import multiprocessing
+import socket
+import sys
+import threading
+import time
+
+PODS_PER_NODE = 200
+NODES = 10
+CONNECTIONS = 8
+# So many bound pods stay; older ones are deleted.
+LIVE = 1000
+
+
+class Connection:
+    """Requests over one TLS connection, as cheap as Python can make them."""
+
+    def __init__(self, context):
+        plain = socket.create_connection(("127.0.0.1", 6443))
+        plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.socket = context.wrap_socket(plain, server_hostname="127.0.0.1")
+        self.rest = b""
+
+    def request(self, method, path, body=b""):
+        head = (f"{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+                f"Content-Length: {len(body)}\r\n\r\n").encode()
+        self.socket.sendall(head + body)
+        while b"\r\n\r\n" not in self.rest:
+            self.receive()
+        head, self.rest = self.rest.split(b"\r\n\r\n", 1)
+        fields = dict(line.split(b": ", 1) for line in head.lower().split(b"\r\n")[1:])
+        size = int(fields.get(b"content-length", b"0"))
+        while len(self.rest) < size:
+            self.receive()
+        body, self.rest = self.rest[:size], self.rest[size:]
+        return int(head.split(b" ", 2)[1]), body
+
+    def receive(self):
+        data = self.socket.recv(65536)
+        if not data:
+            raise ConnectionError("hostd closed the connection")
+        self.rest += data
+
+
+def node(index):
+    amounts = {"cpu": str(PODS_PER_NODE * 10) + "m", "memory": "64Gi", "pods": str(PODS_PER_NODE + 50),
+               "ephemeral-storage": "100Gi"}
+    name = f"node-{index}"
+    return {"apiVersion": "v1", "kind": "Node", "metadata": {"name": name, "labels": {"kubernetes.io/hostname": name}},
+            "status": {"capacity": amounts, "allocatable": amounts,
+                       "conditions": [{"type": "Ready", "status": "True", "reason": "Bench", "message": "",
+                                       "lastHeartbeatTime": now(), "lastTransitionTime": now()}]}}
+
+
+def pod(name):
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "namespace": "default", "labels": {"app": "load"}},
+            "spec": {"terminationGracePeriodSeconds": 0,
+                     "containers": [{"name": "main", "image": "example", "resources": {"requests": {"cpu": "10m"}}}]}}
+
+
+def now():
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+
+
+def micro_now():
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime()) + ".000000Z"
+
+
+class Nodes:
+    """Nodes that are ready, kept so by their leases."""
+
+    def __init__(self, context):
+        self.context = context
+        self.stopped = threading.Event()
+        self.connection = Connection(context)
+        for index in range(NODES):
+            self.must("POST", "/api/v1/nodes", node(index))
+            self.must("PUT", f"/api/v1/nodes/node-{index}/status", node(index))
+            self.must("POST", "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases", self.lease(index))
+        self.thread = threading.Thread(target=self.renew, daemon=True)
+        self.thread.start()
+
+    def lease(self, index):
+        return {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
+                "metadata": {"name": f"node-{index}", "namespace": "kube-node-lease"},
+                "spec": {"holderIdentity": f"node-{index}", "leaseDurationSeconds": 40, "renewTime": micro_now()}}
+
+    def must(self, method, path, body):
+        code, answer = self.connection.request(method, path, json.dumps(body).encode())
+        if code >= 300:
+            sys.exit(f"{method} {path}: {code} {answer[:300]}")
+
+    def renew(self):
+        while not self.stopped.wait(10):
+            for index in range(NODES):
+                self.must("PUT", f"/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases/node-{index}",
+                          self.lease(index))
+
+    def stop(self):
+        self.stopped.set()
+        self.thread.join()
+
+
+def create(context, rate, stop, created):
+    """Process: creates pods at a rate until told to stop; then says how many."""
+    connections = [Connection(context) for _ in range(CONNECTIONS)]
+    counts = [0] * CONNECTIONS
+    began = time.monotonic() + 0.1
+    # All threads stop before the same pod: names have no holes.
+    last = threading.Event()
+
+    def run(lane):
+        index = lane
+        while not stop.is_set():
+            wait = began + index / rate - time.monotonic()
+            if wait > 0:
+                time.sleep(wait)
+            code, answer = connections[lane].request("POST", "/api/v1/namespaces/default/pods",
+                                                     json.dumps(pod(f"load-{index}")).encode())
+            if code != 201:
+                sys.exit(f"create: {code} {answer[:300]}")
+            counts[lane] += 1
+            index += CONNECTIONS
+
+    threads = [threading.Thread(target=run, args=(lane,)) for lane in range(CONNECTIONS)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    last.set()
+    created.put([f"load-{lane + CONNECTIONS * step}" for lane in range(CONNECTIONS) for step in range(counts[lane])])
+
+
+def delete(context, names):
+    """Process: deletes the pods that it is told of; None ends it."""
+    def run():
+        connection = Connection(context)
+        while (name := names.get()) is not None:
+            code, answer = connection.request("DELETE", f"/api/v1/namespaces/default/pods/{name}",
+                                              b'{"kind":"DeleteOptions","apiVersion":"v1","gracePeriodSeconds":0}')
+            if code >= 300:
+                sys.exit(f"delete: {code} {answer[:300]}")
+        names.put(None)
+
+    threads = [threading.Thread(target=run) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+class Sight:
+    """What a watch of pods shows: who was bound when and how often, and how full nodes were."""
+
+    def __init__(self):
+        self.node, self.live = {}, {}
+        self.times, self.bound = [], set()
+        self.twice, self.overfull = [], []
+
+    def see(self, event, at):
+        """Returns the pod's name when it was bound just now."""
+        pod = event["object"]
+        name, uid, place = pod["metadata"]["name"], pod["metadata"]["uid"], pod["spec"].get("nodeName", "")
+        before = self.node.get(uid, "")
+        if event["type"] == "DELETED":
+            if self.node.pop(uid, ""):
+                self.live[before] -= 1
+            return None
+        if place == before:
+            return None
+        if before:
+            self.twice.append(name)
+        self.node[uid] = place
+        self.live[place] = self.live.get(place, 0) + 1
+        if self.live[place] > PODS_PER_NODE:
+            self.overfull.append(place)
+        if name in self.bound:
+            self.twice.append(name)
+        self.bound.add(name)
+        self.times.append(at)
+        return name
+
+
+def watch(context, names, began, count, result, wanted):
+    """Process: watches pods until all that are wanted were bound, and has the oldest deleted."""
+    connection = Connection(context)
+    connection.socket.sendall(b"GET /api/v1/namespaces/default/pods?watch=1 HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+    while b"\r\n\r\n" not in connection.rest:
+        connection.receive()
+    began.set()
+    sight, standing, rest = Sight(), [], connection.rest.split(b"\r\n\r\n", 1)[1]
+    connection.socket.settimeout(0.2)
+    done = None
+    while done is None or len(sight.bound) < done:
+        if done is None and not wanted.empty():
+            done = wanted.get()
+        try:
+            data = connection.socket.recv(262144)
+        except (TimeoutError, socket.timeout):
+            continue
+        at = time.monotonic()
+        if not data:
+            break
+        *lines, rest = (rest + data).split(b"\n")
+        for line in lines:
+            # Between the lines of events are the sizes of chunks.
+            if not line.startswith(b"{"):
+                continue
+            name = sight.see(json.loads(line), at)
+            if name:
+                standing.append(name)
+        count.value = len(sight.bound)
+        while len(standing) > LIVE:
+            names.put(standing.pop(0))
+    names.put(None)
+    result.put(sight)
+
+
+class Load:
+    """Everything together: `with Load(context, rate) as load: …` and then `load.finish(seconds)`."""
+
+    def __init__(self, context_of, rate=500):
+        self.context_of, self.rate = context_of, rate
+        self.fork = multiprocessing.get_context("fork")
+
+    def __enter__(self):
+        self.nodes = Nodes(self.context_of())
+        self.stop, self.began = self.fork.Event(), self.fork.Event()
+        self.count = self.fork.Value("q", 0)
+        self.created, self.result, self.wanted = self.fork.SimpleQueue(), self.fork.SimpleQueue(), self.fork.SimpleQueue()
+        names = self.fork.SimpleQueue()
+        self.processes = [
+            self.fork.Process(target=watch, args=(self.context_of(), names, self.began, self.count, self.result, self.wanted)),
+            self.fork.Process(target=delete, args=(self.context_of(), names)),
+            self.fork.Process(target=create, args=(self.context_of(), self.rate, self.stop, self.created)),
+        ]
+        for process in self.processes[:2]:
+            process.start()
+        if not self.began.wait(10):
+            sys.exit("the watch of pods did not begin")
+        self.processes[2].start()
+        self.settle(self.rate)
+        return self
+
+    def settle(self, pods, limit=60):
+        """Waits until so many pods were bound in all."""
+        end = time.monotonic() + limit
+        while self.count.value < pods:
+            if time.monotonic() > end:
+                sys.exit(f"{self.count.value} of {pods} pods were bound in {limit} s")
+            time.sleep(0.05)
+
+    def finish(self, limit):
+        """Ends the stream, waits for the last binding; the names that were created, and what was seen."""
+        self.stop.set()
+        names = self.created.get()
+        self.wanted.put(len(names))
+        self.settle(len(names), limit)
+        return names, self.result.get()
+
+    def __exit__(self, *_):
+        self.stop.set()
+        self.nodes.stop()
+        for process in self.processes:
+            process.join(10)
+            if process.is_alive():
+                process.kill()

@@ -1,0 +1,111 @@
+"""Scheduler swaps and crashes under load: every pod is bound, exactly once, and without a pause."""
+import itertools
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+from .load import Load, PODS_PER_NODE
+
+CONFIG = """
+plugins:
+  - name: api
+  - name: controllers
+  - name: scheduler
+    isolation: {isolation}
+"""
+SWAPS = 100
+SWAP_INTERVAL = 0.25
+KILL_SECONDS = 60
+KILL_INTERVAL = 0.2
+
+
+def measure(bench):
+    swaps(bench)
+    kills(bench)
+
+
+def swap(hostd, library):
+    answer = subprocess.run([hostd.binary, "plugin", "swap", "hostd.scheduler/1", "--to", library, "--data", hostd.data],
+                            capture_output=True, text=True)
+    if answer.returncode != 0:
+        sys.exit(f"swap to {library}: {answer.stderr or answer.stdout}")
+
+
+def check(names, sight, hostd):
+    """Ends the run when the promise was broken."""
+    lost = set(names) - sight.bound
+    events = json.loads(hostd.kubectl("get", "events", "-A", "-o", "json"))["items"]
+    failed = [event["message"] for event in events if event["reason"] == "FailedScheduling"]
+    for what, found in (("lost", lost), ("bound twice", sight.twice), ("overfull nodes", sight.overfull),
+                        ("FailedScheduling", failed)):
+        if found:
+            sys.exit(f"{len(found)} {what}: {list(found)[:5]}")
+
+
+def gaps(times):
+    """Milliseconds between bindings, greatest first."""
+    return sorted((1000 * (later - earlier) for earlier, later in zip(times, times[1:])), reverse=True)
+
+
+def swaps(bench):
+    hostd = bench.hostd("scheduler-swap", CONFIG.format(isolation="shared"))
+    hostd.start()
+    with Load(hostd.tls_context) as load:
+        quiet = load.count.value
+        time.sleep(5)
+        first, took = load.count.value, []
+        for library in itertools.islice(itertools.cycle(["scheduler-binpack", "scheduler"]), SWAPS):
+            began = time.monotonic()
+            swap(hostd, library)
+            took.append(time.monotonic() - began)
+            time.sleep(max(0, SWAP_INTERVAL - took[-1]))
+        last = load.count.value
+        names, sight = load.finish(30)
+    check(names, sight, hostd)
+    hostd.stop()
+    undisturbed, disturbed = gaps(sight.times[quiet:first]), gaps(sight.times[first:last])
+    seconds = sight.times[last - 1] - sight.times[first]
+    bench.line("pods bound a second while schedulers are swapped", f"{(last - first) / seconds:.0f}", "pods/s", ">= 500")
+    bench.line(f"{SWAPS} scheduler swaps: pods lost, bound twice", "0, 0", "pods", "0, 0")
+    bench.line("the same: longest gap between bindings", f"{disturbed[0]:.1f}", "ms", "<= 20")
+    bench.line("the same without swaps, 5 s", f"{undisturbed[0]:.1f}", "ms")
+    bench.line("hostd plugin swap, median", f"{sorted(took)[SWAPS // 2] * 1000:.0f}", "ms")
+
+
+def children(parent):
+    """Plugin processes of hostd."""
+    found = []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            fields = open(f"/proc/{pid}/stat").read().rsplit(")", 1)[1].split()
+            if int(fields[1]) == parent and b"plugin" in open(f"/proc/{pid}/cmdline", "rb").read():
+                found.append(int(pid))
+        except (FileNotFoundError, ProcessLookupError):
+            continue  # It ended meanwhile.
+    return found
+
+
+def kills(bench):
+    hostd = bench.hostd("scheduler-kill", CONFIG.format(isolation="process"))
+    hostd.start()
+    killed, sizes = 0, []
+    with Load(hostd.tls_context) as load:
+        began = time.monotonic()
+        while (since := time.monotonic() - began) < KILL_SECONDS:
+            for pid in children(hostd.process.pid):
+                os.kill(pid, signal.SIGKILL)
+                killed += 1
+            if since > 5:
+                sizes.append(bench.resident(hostd.process.pid))
+            time.sleep(KILL_INTERVAL)
+        names, sight = load.finish(90)
+    check(names, sight, hostd)
+    hostd.stop()
+    third = len(sizes) // 3
+    growth = (max(sizes[-third:]) - max(sizes[:third])) / 1024
+    bench.line("isolated scheduler, kill -9 every 200 ms for 60 s", killed, "kills")
+    bench.line("the same: pods created, lost, bound twice", f"{len(names)}, 0, 0", "pods", "0 lost or twice")
+    bench.line("the same: growth of hostd's RSS, last third", f"{growth:.1f}", "MB", "flat")
