@@ -74,7 +74,9 @@ package struct RoutingLedger: Sendable {
     /// A path may come from another plugin's state: only what lies in a bpffs is removed.
     private func removePin(_ path: String) throws(NetworkError) {
         guard access(path, F_OK) == 0 else { return }
-        guard process_file_system_magic(path) == 0xcafe_4a11 else { throw .file(path: path, reason: "is no pin in a bpffs") }
+        guard process_file_system_magic(path) == 0xcafe_4a11 else {
+            throw .file(path: path, reason: "is no pin in a bpffs")
+        }
         guard unlink(path) == 0 || errno == ENOENT else {
             throw .file(path: path, reason: "cannot be removed: \(String(cString: strerror(errno)))")
         }

@@ -11,7 +11,8 @@ final class FilterServicesTests: XCTestCase {
     func testEndpointsKeepTheirSlots() {
         for (slots, wanted, expected, reason) in [
             ([], [1, 2, 3], [1, 2, 3], "new"), ([1, 2, 3], [3, 2, 1], [1, 2, 3], "another order"),
-            ([1, 2, 3], [1, 2, 3, 4], [1, 2, 3, 4], "one more"), ([1, 2, 3], [2, 3], [3, 2], "the last fills the hole"),
+            ([1, 2, 3], [1, 2, 3, 4], [1, 2, 3, 4], "one more"),
+            ([1, 2, 3], [2, 3], [3, 2], "the last fills the hole"),
             ([1, 2, 3], [1, 2], [1, 2], "the last goes"), ([1, 2, 3], [1, 9, 3], [1, 9, 3], "one is replaced"),
             ([1, 2, 3], [], [], "none"), ([1, 2], [7, 8, 9], [7, 8, 9], "all others"),
         ] as [([Int], [Int], [Int], String)] {

@@ -32,7 +32,8 @@ final class NetworkStateTests: XCTestCase {
                 [
                     "name": "http", "protocol": "SCTP", "port": 80, "nodePort": 30080,
                     "endpoints": [
-                        ["address": "10.244.0.5", "port": 8080, "local": true], ["address": "10.244.1.5", "port": 8080],
+                        ["address": "10.244.0.5", "port": 8080, "local": true],
+                        ["address": "10.244.1.5", "port": 8080],
                     ],
                 ]
             ],

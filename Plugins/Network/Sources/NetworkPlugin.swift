@@ -98,32 +98,10 @@ public final class NetworkPlugin: Plugin {
 
     /// The error that crosses for what went wrong inside.
     static func pluginError(_ error: any Error) -> PluginError {
-        switch error {
-        case let error as PluginError: error
-        case let error as NetworkError: pluginError(error)
-        case let error as NetlinkError:
-            switch error.code {
-            case EPERM: .forbidden("\(error): hostd needs CAP_NET_ADMIN and CAP_SYS_ADMIN; run it as root")
-            case ENOENT: .notFound("\(error)")
-            default: PluginError(code: HOSTD_ERROR_INTERNAL, message: "\(error)", isRetryable: true, retryDelay: 500)
-            }
-        case let error as BPFError where error.code == E2BIG || error.code == ENOMEM:
-            .exhausted("\(error): too many services or endpoints")
-        default: .internal("\(error)")
+        if let error = error as? BPFError, error.code == E2BIG || error.code == ENOMEM {
+            return .exhausted("\(error): too many services or endpoints")
         }
-    }
-
-    private static func pluginError(_ error: NetworkError) -> PluginError {
-        switch error {
-        case .invalid, .hostNamespace: .invalid("\(error)")
-        case .exhausted: .exhausted("\(error)")
-        case .unknownSandbox: .notFound("\(error)")
-        case .attachedDifferently, .portTaken: .conflict("\(error)")
-        case .leaving: .unavailable("\(error)")
-        case .notABridge, .damaged: .internal("\(error)")
-        case .missing: .notSupported("\(error)")
-        case .file(_, let reason): reason.contains("space left") ? .noSpace("\(error)") : .internal("\(error)")
-        }
+        return NetworkError.pluginError(error)
     }
 }
 

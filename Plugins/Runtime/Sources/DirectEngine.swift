@@ -57,7 +57,8 @@ final class DirectEngine: ContainerEngine {
         }
     }
 
-    func start(_ container: Container, _ sandbox: Sandbox, _ image: StoredImage) throws(PluginError) -> Launcher.Helper {
+    func start(_ container: Container, _ sandbox: Sandbox, _ image: StoredImage) throws(PluginError) -> Launcher.Helper
+    {
         try services.launcher.start(.monitor, try plan(container, sandbox, image).encoded())
     }
 

@@ -32,4 +32,14 @@ int process_event(void);
 /// an exit code.
 int process_wait(int descriptor, int32_t *was_signal, int32_t *status);
 
+/// A file in memory that a program run by `process_run` can read or write; closed on exec. -1 with errno.
+int process_memory_file(const char *name);
+
+/// Runs a program to its end in a process group of its own, with default signals, in the calling thread's namespaces.
+/// `arguments` and `environment` end with NULL; standard input, output and error become the three descriptors.
+/// Returns 0 and the status of waitid's siginfo in `status` (128 + signal when a signal ended it); ETIMEDOUT when it ran
+/// past `limit_ms` (its group is killed then); or the errno of starting it.
+int process_run(const char *path, char *const *arguments, char *const *environment, int input, int output, int error,
+                int64_t limit_ms, int32_t *status);
+
 #endif

@@ -42,7 +42,11 @@ package struct AttachmentRequest: Hashable, Sendable {
     package let podNamespace: String
     package let podName: String
     package let portMappings: [PortMapping]
-    package let wantsBandwidth: Bool
+    /// Limits of what goes into the pod and out of it, in bits a second.
+    package let ingressBits: Int64?
+    package let egressBits: Int64?
+
+    package var wantsBandwidth: Bool { ingressBits != nil || egressBits != nil }
 
     /// Reads and checks a message of the role. The sandbox id becomes a file name and is checked as one.
     package init(_ json: JSON) throws(NetworkError) {
@@ -54,7 +58,8 @@ package struct AttachmentRequest: Hashable, Sendable {
         else { throw .invalid("interfaceName \"\(interfaceName)\" is no name of an interface (1 to 15 characters)") }
         podNamespace = json["podNamespace"].stringValue ?? ""
         podName = json["podName"].stringValue ?? ""
-        wantsBandwidth = json["bandwidth"].exists
+        ingressBits = json["bandwidth"]["ingressBits"].integerValue.flatMap { $0 > 0 ? $0 : nil }
+        egressBits = json["bandwidth"]["egressBits"].integerValue.flatMap { $0 > 0 ? $0 : nil }
         var mappings: [PortMapping] = []
         for entry in json["portMappings"].arrayValue { mappings.append(try PortMapping(entry)) }
         portMappings = mappings
@@ -106,5 +111,11 @@ extension PortMapping {
         ]
         if let hostAddress { json["hostIP"] = .string(hostAddress.description) }
         return json
+    }
+
+    /// Whether both cannot have the host's port.
+    package func clashes(with other: PortMapping) -> Bool {
+        hostPort == other.hostPort && transport == other.transport
+            && (hostAddress == nil || other.hostAddress == nil || hostAddress == other.hostAddress)
     }
 }

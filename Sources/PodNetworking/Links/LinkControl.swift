@@ -42,7 +42,7 @@ package struct Bridge: Hashable, Sendable {
 
 /// One pod's link: a pair of virtual Ethernet devices, one end on the bridge and the other in the pod.
 package struct PodLinkRequest: Hashable, Sendable {
-    /// Name of the end on the bridge.
+    /// Name of the end on the bridge; "" when the host has none.
     package let hostName: String
     /// Note kept on the host's end; says which sandbox it belongs to.
     package let alias: String
@@ -106,6 +106,8 @@ package protocol LinkControl: Sendable {
     /// Completes a link that another program has made on the bridge, so that it is as `connect` would have left it, and
     /// returns the number of the pod's network namespace. Idempotent.
     func adopt(_ request: PodLinkRequest) throws -> UInt64
+    /// Number of the network namespace at a path; 0 where the kernel cannot tell.
+    func namespaceCookie(of path: String) throws -> UInt64
     /// Looks at a pod's link.
     func inspect(_ request: PodLinkRequest) throws -> PodLinkState
     /// Removes a pod's link and the host's neighbour entry for its address; what is gone already is success.

@@ -127,10 +127,15 @@ package final class RouteLinkControl: LinkControl {
         return pod.namespaceCookie
     }
 
+    package func namespaceCookie(of path: String) throws -> UInt64 {
+        try NetworkNamespace.routeSocket(path: path).namespaceCookie
+    }
+
     package func inspect(_ request: PodLinkRequest) throws -> PodLinkState {
-        let outside = try link(named: request.hostName, at: host)
+        let outside = request.hostName.isEmpty ? nil : try link(named: request.hostName, at: host)
         let isConnected =
-            outside.map {
+            request.hostName.isEmpty
+            || outside.map {
                 $0.isUp && (request.bridgeIndex == 0 || $0.master == request.bridgeIndex)
             } ?? false
         let pod = try NetworkNamespace.routeSocket(path: request.networkNamespace)

@@ -1,7 +1,6 @@
 import Glibc
 import XCTest
 
-@testable import Network
 @testable import PodNetworking
 
 /// Sockets for tests, in the calling thread's network namespace.

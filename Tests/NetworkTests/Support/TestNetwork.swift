@@ -1,8 +1,6 @@
-import CBPF
 import Glibc
 import XCTest
 
-@testable import Network
 @testable import PodNetworking
 
 /// A host in a namespace of its own, with a bridge and pods, as the plugin makes them.

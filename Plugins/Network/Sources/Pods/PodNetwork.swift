@@ -155,11 +155,7 @@ final class PodNetwork: Sendable {
         guard !request.portMappings.isEmpty else { return }
         for other in state.attachments.values where !state.leaving.contains(other.sandbox) {
             for taken in other.portMappings {
-                let clash = request.portMappings.contains { wanted in
-                    wanted.hostPort == taken.hostPort && wanted.transport == taken.transport
-                        && (wanted.hostAddress == nil || taken.hostAddress == nil
-                            || wanted.hostAddress == taken.hostAddress)
-                }
+                let clash = request.portMappings.contains { $0.clashes(with: taken) }
                 if clash { throw NetworkError.portTaken(taken.hostPort, taken.transport, by: other.sandbox) }
             }
         }

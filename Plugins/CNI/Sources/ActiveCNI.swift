@@ -1,0 +1,124 @@
+import Objects
+import PluginKit
+import PodNetworking
+
+/// Everything that the plugin holds while it is active.
+final class ActiveCNI: Sendable {
+    let pods: PodAttachments
+    private let services: ServiceNetwork
+    private let settings: CNISettings
+    private let list: NetworkList
+    private let chain: PluginChain
+    private let links: RouteLinkControl
+    private let packets: PacketRouter
+    private let takeover: Takeover
+    private let log: Log
+
+    /// Finds the network's configuration and its plugins, and takes over what an earlier run or another provider left.
+    init(settings: CNISettings, imported: NetworkState?, log: Log) throws {
+        let directory = NetworkListDirectory(path: settings.configurationDirectory)
+        list = try Self.list(directory, settings, log)
+        chain = PluginChain(
+            runner: ProgramRunner(directories: settings.binaryDirectories), timeout: settings.timeout)
+        try chain.probe(list)
+        links = try RouteLinkControl()
+        let bridge = try links.ensureBridge(
+            BridgeRequest(
+                name: settings.bridge, address: settings.gateway, podRange: settings.podRange,
+                serviceRange: settings.serviceRange, macAddress: MACAddress(for: settings.gateway), mtu: settings.mtu))
+        try HostSettings.enableForwarding(bridge: settings.bridge, log: log)
+        let store = AttachmentStore(dataDirectory: settings.dataDirectory)
+        try store.prepare()
+        if let imported { try store.replace(by: imported.attachments, lastAddress: imported.lastAddress) }
+        let (attachments, quarantined) = try store.load()
+        for name in quarantined {
+            log.error("an attachment's file cannot be read and was put aside", ["file": .string(name)])
+        }
+        takeover = try Takeover(
+            ledger: RoutingLedger(dataDirectory: settings.dataDirectory), table: settings.table,
+            imported: imported?.routing ?? [])
+        do {
+            packets = try PacketRouter(
+                table: FilterTable(
+                    name: settings.table, bridge: settings.bridge, podRange: settings.podRange,
+                    serviceRange: settings.serviceRange, servesHost: settings.routesHost), pods: attachments,
+                waitsForServices: takeover.isPending)
+            services = ServiceNetwork(routers: [packets], log: log)
+            if let known = imported?.services { try services.update(known, removed: [], full: true) }
+            pods = try PodAttachments(
+                settings: settings, list: list, chain: chain, links: links, bridge: bridge, store: store,
+                router: packets, attachments: attachments, log: log)
+            try pods.adopt(last: imported?.lastAddress)
+        } catch {
+            try takeover.end()
+            throw error
+        }
+        self.settings = settings
+        self.log = log
+        log.info(
+            "the pod network is up",
+            [
+                "network": .string(list.name), "plugins": JSON(list.types), "bridge": .string(settings.bridge),
+                "podRange": .string(settings.podRange.description), "pods": JSON(attachments.count),
+            ])
+    }
+
+    private static func list(
+        _ directory: NetworkListDirectory, _ settings: CNISettings, _ log: Log
+    ) throws -> NetworkList {
+        if let found = try directory.find(settings.network, log: log) { return found }
+        guard settings.network.isEmpty else {
+            throw CNIError.configuration(
+                source: directory.path, reason: "no file has a network named \"\(settings.network)\"")
+        }
+        return try settings.builtInList()
+    }
+
+    /// The role's status.
+    func status(_ description: PluginDescription, deadline: UInt64) throws -> JSON {
+        var reason = ""
+        do { try chain.status(list, deadline: deadline) } catch let error as CNIError { reason = error.description }
+        return [
+            "name": .string(description.name), "version": .string(description.version), "ready": .bool(reason.isEmpty),
+            "reason": .string(reason), "podRange": .string(settings.podRange.description),
+            "nodeAddresses": [.string(try (links.primaryAddress() ?? settings.gateway).description)],
+            "bridge": .string(settings.bridge), "gateway": .string(settings.gateway.description),
+            "routing": "nftables",
+            "network": [
+                "name": .string(list.name), "cniVersion": .string(list.version.description), "plugins": JSON(list.types),
+            ],
+            "features": [
+                "hostPorts": true, "nodePorts": true, "sessionAffinity": true, "masquerade": true, "policies": false,
+                "bandwidth": .bool(list.hasCapability("bandwidth")), "ipv6": false,
+            ],
+            "addresses": ["used": JSON(pods.count)], "services": JSON(services.count),
+        ]
+    }
+
+    /// What the next provider takes over. No calls run meanwhile.
+    func state() throws -> NetworkState {
+        NetworkState(
+            attachments: pods.all, lastAddress: try pods.lastAddress(), services: services.services,
+            routing: [takeover.own])
+    }
+
+    /// services_set. The first that succeeds shows that this provider is in charge.
+    func setServices(_ services: [Service], removed: [String], full: Bool) throws {
+        try self.services.update(services, removed: removed, full: full)
+        if takeover.isPending && self.services.isComplete { takeover.complete(log: log) }
+    }
+
+    /// Whether a pod's wish for a bandwidth limit is heard.
+    var limitsBandwidth: Bool { list.hasCapability("bandwidth") }
+
+    /// Leaves everything to the pods that go on, unless another provider goes on serving them.
+    func end() throws { try takeover.end() }
+
+    /// Ends the network: all links, rules and the bridge.
+    func removeEverything() throws {
+        _ = try pods.collectGarbage(keeping: [], grace: 0)
+        try packets.removeTable()
+        try takeover.forget()
+        try links.removeBridge(named: settings.bridge)
+    }
+}
