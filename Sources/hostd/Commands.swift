@@ -80,6 +80,19 @@ enum Commands {
             summary: "Writes a consistent copy of the state to a new file.",
             details: "FILE appears when it is complete and on disk; an existing one is not touched.",
             options: [data, output], run: StoreCommands.backup),
+        CommandSpecification(
+            words: ["store", "migrate"], summary: "Moves the state to another engine, while hostd is stopped.",
+            details: """
+                ENGINE is embedded, or the name of a plugin of the configuration that provides hostd.store/1. The target
+                must be empty. Everything is compared at the end; the source is left as it is. Afterwards set store.engine.
+                """,
+            options: [
+                .init(name: "--config", value: "FILE", help: "The configuration (YAML). Required."), data,
+                .init(name: "--to", value: "ENGINE", help: "Where the state goes. Required."),
+                .init(
+                    name: "--from", value: "ENGINE",
+                    help: "Where it is. Default: store.engine, or embedded when that is the target."), output,
+            ], run: StoreCommands.migrate),
     ]
 
     private static let others = [

@@ -40,4 +40,59 @@ enum StoreCommands {
         unlink(draft)
         return status
     }
+
+    static func migrate(_ command: ParsedCommand) -> Int32 {
+        func usage(_ message: String) -> Int32 {
+            Output.errorLine("hostd store migrate: \(message)")
+            Output.errorLine("See: hostd store migrate --help")
+            return ExitCode.usage
+        }
+        guard let file = command["--config"] else { return usage("--config FILE is missing") }
+        guard let data = Client.dataDirectory(command), !data.isEmpty else {
+            return usage("--data DIR is missing (or HOSTD_DATA)")
+        }
+        guard let target = command["--to"] else { return usage("--to ENGINE is missing: embedded, or a plugin's name") }
+        let configuration: HostConfiguration
+        do throws(ConfigurationError) { configuration = try HostConfiguration(file: file) } catch {
+            Output.errorLine("hostd: \(error)")
+            return ExitCode.usage
+        }
+        let engine = configuration.store.engine
+        let source = command["--from"] ?? (engine != target ? engine : "embedded")
+        guard source != target else { return usage("the state is in \(target) already; name its place with --from") }
+        return migrate(command, configuration, data, from: source, to: target)
+    }
+
+    private static func migrate(
+        _ command: ParsedCommand, _ configuration: HostConfiguration, _ data: String, from source: String,
+        to target: String
+    ) -> Int32 {
+        let search = PluginSearch.beside()
+        do {
+            let directory = try DataDirectory(data)
+            let report = try StoreMigration.run(
+                configuration: configuration, directory: directory.path, from: source, to: target, search: search,
+                libexec: search.libexecDirectory, log: Log(format: .text, level: .warning))
+            if Client.isJSON(command) {
+                let json: JSON = [
+                    "from": .string(source), "to": .string(target), "keys": JSON(report.keys),
+                    "bytes": JSON(report.bytes), "leased": JSON(report.leased), "revision": JSON(report.revision),
+                ]
+                Output.line(json.serializedString())
+            } else {
+                let left = report.leased == 0 ? "" : "; \(report.leased) under leases were left"
+                Output.line(
+                    "moved \(report.keys) keys (\(Client.size(Int64(report.bytes)))) from \(source) to \(target), "
+                        + "at revision \(report.revision)\(left)")
+                Output.line("now set store.engine to \(target) in \(configuration.file)")
+            }
+            return ExitCode.success
+        } catch let error as StoreError {
+            Output.errorLine("hostd store migrate: \(error.message)")
+            return ExitCode.failure
+        } catch {
+            Output.errorLine("hostd store migrate: \(error)")
+            return ExitCode.data
+        }
+    }
 }

@@ -36,11 +36,16 @@ final class EtcdStore: StoreProvider {
 
     private static func keySpace(_ client: EtcdClient, prefix: String) throws(PluginError) -> KeySpace {
         let plain = KeySpace(prefix: prefix)
-        guard let found = try client.range(RangeRequest(key: plain.offsetKey)).keyValues.first else { return plain }
-        guard let offset = UInt64(String(decoding: found.value, as: UTF8.self)) else {
-            throw EtcdError.malformed("the offset of revisions at \(prefix)offset")
+        guard let found = try client.range(RangeRequest(key: plain.beginning)).keyValues.first else { return plain }
+        do {
+            let value = Array(try KeySpace.unpack(found.value).value)
+            guard let text = try JSON(parsing: value)["revision"].stringValue, let offset = UInt64(text) else {
+                throw EtcdError.malformed("where the store begins")
+            }
+            return KeySpace(prefix: prefix, offset: offset)
+        } catch {
+            throw EtcdError.malformed("where the store begins (\(String(decoding: plain.beginning, as: UTF8.self)))")
         }
-        return KeySpace(prefix: prefix, offset: offset)
     }
 
     func close() {

@@ -5,7 +5,7 @@ import PluginKit
 ///
 ///     PREFIX objects/RESOURCE/NAMESPACE/NAME   index size (4 bytes, little-endian), index, value
 ///     PREFIX mark                              written to have an event at a known revision
-///     PREFIX offset                            added to etcd's revisions, in decimal
+///     PREFIX objects/store.hostd.dev//beginning   as any object; a store that was moved here begins at its revision
 struct KeySpace: Sendable {
     /// Such as "/hostd/".
     let prefix: [UInt8]
@@ -21,7 +21,8 @@ struct KeySpace: Sendable {
     private static let objects = Array("objects/".utf8)
 
     var mark: [UInt8] { prefix + Array("mark".utf8) }
-    var offsetKey: [UInt8] { prefix + Array("offset".utf8) }
+    /// Where `hostd store migrate` leaves the revision at which the store goes on.
+    var beginning: [UInt8] { key(Array("store.hostd.dev//beginning".utf8)) }
     /// Every key of this store.
     var all: (key: [UInt8], end: [UInt8]) { (prefix, Self.end(of: prefix)) }
 
