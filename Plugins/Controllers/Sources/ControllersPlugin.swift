@@ -8,7 +8,8 @@ public final class ControllersPlugin: Plugin {
     public static let description = PluginDescription(
         name: "controllers", version: "0.1.0",
         summary: "Deployments, ReplicaSets, namespaces, endpoints, garbage collection, volumes, nodes, scheduling",
-        requires: [HOSTD_API_1, HOSTD_STORE_1], optional: [HOSTD_SCHEDULER_1, HOSTD_VOLUME_1, HOSTD_DEVICE_1])
+        requires: [HOSTD_API_1, HOSTD_STORE_1], optional: [HOSTD_SCHEDULER_1, HOSTD_VOLUME_1, HOSTD_DEVICE_1],
+        handover: .exclusive)
     public static let optionsSchema = ""
 
     private enum State {

@@ -7,7 +7,7 @@ import Synchronization
 public final class DNSPlugin: Plugin {
     public static let description = PluginDescription(
         name: "dns", version: "1.0.0", summary: "Cluster DNS: names of services and pods, and forwarding of all others",
-        requires: [HOSTD_STORE_1], optional: [HOSTD_NETWORK_1])
+        requires: [HOSTD_STORE_1], optional: [HOSTD_NETWORK_1], handover: .exclusive)
     public static var optionsSchema: String { DNSSettings.optionsSchema }
 
     private let host: Host

@@ -9,7 +9,7 @@ import Synchronization
 public final class RuntimePlugin: Plugin {
     public static let description = PluginDescription(
         name: "runtime", version: "0.1.0", summary: "Images, pod sandboxes and containers on this node",
-        provides: ["hostd.runtime/1"])
+        provides: ["hostd.runtime/1"], handover: .exclusive)
 
     public static let optionsSchema = """
         {"type":"object","additionalProperties":false,"properties":{\(RuntimeService.Options.imageProperties)}}

@@ -12,10 +12,19 @@ public struct PluginDescription: Sendable {
     public var requires: [String]
     /// Ids of roles that it uses when they are there.
     public var optional: [String]
+    public var handover: Handover
+
+    /// How the next generation takes over in a swap.
+    public enum Handover: String, Sendable {
+        /// It is activated beside this one.
+        case overlap
+        /// This one is deactivated first: there is something that only one can have, such as a port.
+        case exclusive
+    }
 
     public init(
         name: String, version: String, summary: String, provides: [String] = [], requires: [String] = [],
-        optional: [String] = []
+        optional: [String] = [], handover: Handover = .overlap
     ) {
         self.name = name
         self.version = version
@@ -23,13 +32,14 @@ public struct PluginDescription: Sendable {
         self.provides = provides
         self.requires = requires
         self.optional = optional
+        self.handover = handover
     }
 
     var json: JSON {
         .object([
             "name": .string(name), "version": .string(version), "description": .string(summary),
             "provides": .array(provides.map { .string($0) }), "requires": .array(requires.map { .string($0) }),
-            "optional": .array(optional.map { .string($0) }),
+            "optional": .array(optional.map { .string($0) }), "handover": .string(handover.rawValue),
         ])
     }
 }
