@@ -24,7 +24,7 @@ final class Daemon {
     func run() -> Int32 {
         let search = PluginSearch.beside()
         let host = PluginHost(
-            configuration: configuration, search: search, swaps: SwapStore(directory: requestedDirectory), log: log)
+            configuration: configuration, search: search, dataDirectory: requestedDirectory, log: log)
         host.open()
         let mistakes = host.preferenceMistakes() + host.optionMistakes()
         guard mistakes.isEmpty else {

@@ -15,6 +15,7 @@ extension PluginHost {
         services: Services, environment: HostEnvironment, paths: Paths, isCancelled: () -> Bool = { false }
     ) throws(StartFailure) {
         attach(services, environment, paths)
+        probe.save()
         try checkFailures()
         let order = order(of: instances.filter { !$0.isStandby })
         try checkFailures()

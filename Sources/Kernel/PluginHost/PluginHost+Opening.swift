@@ -4,6 +4,7 @@ import PluginAPI
 extension PluginHost {
     /// Opens and describes every plugin. Failures stay with their plugins.
     public func open() {
+        probeAll(entries.map(\.current.settings))
         for entry in entries {
             do throws(PluginFailure) { try open(entry.current) } catch {
                 if !fallBack(entry, after: error) { record(error, of: entry.current) }
@@ -35,6 +36,7 @@ extension PluginHost {
             instance.setPath(path)
             try instance.adopt(try openImage(path, instance.settings, context))
         }
+        if !state.withLock({ $0.paths.data.isEmpty }) { probe.save() }
         log.debug("opened a plugin", ["plugin": .string(instance.name), "path": .string(instance.path)])
     }
 
@@ -42,10 +44,22 @@ extension PluginHost {
     private func openImage(
         _ path: String, _ settings: HostConfiguration.PluginSettings, _ context: HostContext
     ) throws(PluginFailure) -> any PluginImage {
-        switch settings.isolation.mode {
-        case .shared: try OpenPlugin(path: path, host: UnsafePointer(context.host))
-        case .process: try openIsolated(path, settings, context)
+        guard settings.isolation.mode == .shared else { return try openIsolated(path, settings, context) }
+        // The loader of this process knows names; that of a new process knows none.
+        let data = state.withLock { $0.paths.data }
+        let file = try ImageCopies.path(
+            for: path, directory: data.isEmpty ? nil : "\(data)/plugins/\(settings.name)")
+        if let failure = probe.failure(of: file) { throw failure }
+        return try OpenPlugin(path: file, host: UnsafePointer(context.host))
+    }
+
+    /// Probes at once what is to be opened in this process. What fails is remembered until it is opened.
+    private func probeAll(_ settings: [HostConfiguration.PluginSettings]) {
+        let file = configuration.file
+        let paths = settings.filter { $0.isolation.mode == .shared }.compactMap { settings in
+            try? search.resolve(settings.library, configurationFile: file)  // Opening it says why.
         }
+        probe.check(paths)
     }
 
     /// Checks the options of every plugin that could be opened: all mistakes, in the order of the file.

@@ -61,6 +61,7 @@ public final class PluginHost: Sendable {
     let pluginWatchers = MessageWatchers(threadName: "plugins")
     let steps: StepWatch
     let supervisors = PluginSupervisors()
+    let probe: ImageProbe
     let state: Mutex<State>
     /// Held while bindings get another target, or are held or released.
     let switching = Mutex<Void>(())
@@ -70,11 +71,14 @@ public final class PluginHost: Sendable {
     /// How long a call waits for the end of a swap. Nanoseconds.
     static let holdLimit: UInt64 = 5_000_000_000
 
-    /// `swaps`: those of earlier, which go on to count.
-    public init(configuration: HostConfiguration, search: PluginSearch, swaps: SwapStore? = nil, log: Log) {
+    /// `dataDirectory`: where swaps of earlier, which go on to count, and probed files are written down; nil = nowhere.
+    public init(configuration: HostConfiguration, search: PluginSearch, dataDirectory: String? = nil, log: Log) {
         self.search = search
         self.log = log
+        let swaps = dataDirectory.map { SwapStore(directory: $0) }
         let kept = swaps ?? SwapStore()
+        probe = ImageProbe(
+            program: "\(search.libexecDirectory)/hostd-plugin-process", directory: dataDirectory ?? "", log: log)
         state = Mutex(
             State(
                 configuration: configuration, entries: Self.entries(of: configuration, kept, log),

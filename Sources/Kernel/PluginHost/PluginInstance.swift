@@ -126,10 +126,7 @@ final class PluginInstance: Sendable {
 
     /// Takes the opened image, and what it says of itself.
     func adopt(_ plugin: any PluginImage) throws(PluginFailure) {
-        fields.withLock { fields in
-            fields.path = plugin.path
-            fields.state = .opened(plugin)
-        }
+        fields.withLock { $0.state = .opened(plugin) }
         let description = try plugin.describe()
         fields.withLock { $0.description = description }
         let schema = try plugin.schema()

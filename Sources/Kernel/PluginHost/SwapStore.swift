@@ -3,7 +3,7 @@ import Objects
 
 /// Swaps that outlive hostd, in `swaps.json` of the data directory: for each plugin what runs in place of what the
 /// configuration says, as long as the configuration says the same as then.
-public struct SwapStore: Sendable {
+struct SwapStore: Sendable {
     static let format: Int64 = 1
     static let sizeLimit = 4 << 20
 
@@ -33,7 +33,7 @@ public struct SwapStore: Sendable {
     init() { file = "" }
 
     /// Reads the file of a data directory; without one there are no swaps.
-    public init(directory: String) {
+    init(directory: String) {
         file = "\(directory)/swaps.json"
         guard let bytes = Self.contents(of: file) else { return }
         guard bytes.count <= Self.sizeLimit, let json = try? JSON(parsing: bytes) else {
@@ -56,7 +56,7 @@ public struct SwapStore: Sendable {
         }
     }
 
-    private static func contents(of file: String) -> [UInt8]? {
+    static func contents(of file: String) -> [UInt8]? {
         let descriptor = open(file, O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else { return nil }
         defer { close(descriptor) }

@@ -26,7 +26,7 @@ final class SwapFixture {
         host = PluginHost(
             configuration: try HostConfiguration(text: Array(text.utf8), file: "\(scratch.path)/h.yaml"),
             search: PluginSearch(executableDirectory: "\(scratch.path)/bin"),
-            swaps: swaps ? SwapStore(directory: scratch.path) : nil,
+            dataDirectory: swaps ? scratch.path : nil,
             log: log ?? Log(level: .error, descriptor: open("/dev/null", O_WRONLY | O_CLOEXEC)))
     }
 
