@@ -4,14 +4,14 @@ eventually "every plugin is an object" 20 contains 'scheduler +active +shared' k
 check "wide output names roles and library" contains 'hostd\.scheduler/1 .*scheduler' kubectl get plugins -o wide
 check "explain knows the kind" contains 'lastSwap' kubectl explain plugin.hostd.dev.status
 generation=$(plugin_status scheduler generation)
-kubectl run before-edit --image=example --restart=Never --command -- sleep 600 >/dev/null 2>&1
+kubectl run before-edit --image=hostd.dev/example:latest --image-pull-policy=IfNotPresent --restart=Never --command -- sleep 600 >/dev/null 2>&1
 eventually "a pod runs" 20 is Running jsonpath pod before-edit '{.status.phase}'
 
 check "an edit names another library" kubectl patch plugin.hostd.dev scheduler --type merge -p '{"spec":{"library":"scheduler-binpack","options":null}}'
 eventually "the swap succeeded" 20 is "succeeded object" kubectl get plugin.hostd.dev scheduler -o 'jsonpath={.status.lastSwap.result} {.status.lastSwap.trigger}'
 check "a new generation is in charge" test "$(plugin_status scheduler generation)" -gt "$generation"
 check "hostd's own list agrees" contains 'scheduler-binpack\.so' "$hostd" plugin list
-kubectl run after-edit --image=example --restart=Never --command -- sleep 600 >/dev/null 2>&1
+kubectl run after-edit --image=hostd.dev/example:latest --image-pull-policy=IfNotPresent --restart=Never --command -- sleep 600 >/dev/null 2>&1
 eventually "pods are scheduled by the new one" 20 is Running jsonpath pod after-edit '{.status.phase}'
 check "the old pod was not touched" is "Running 0" kubectl get pod before-edit -o 'jsonpath={.status.phase} {.status.containerStatuses[0].restartCount}'
 

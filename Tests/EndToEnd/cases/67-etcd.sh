@@ -36,7 +36,7 @@ etcd_config etcd
 start_on_etcd
 check "the engine is etcd" contains 'etcd' "$hostd" store status --data "$work/etcd-hostd"
 check "an object is stored" on_etcd create configmap one --from-literal=a=1
-check "a deployment brings pods" on_etcd create deployment web --image=example --replicas=3
+check "a deployment brings pods" on_etcd create deployment web --image=hostd.dev/example:latest --replicas=3
 eventually "through watches on etcd" 20 is 3 sh -c "kubectl --kubeconfig $work/etcd-hostd/admin.kubeconfig get pods -o name | wc -l"
 end_on_etcd KILL
 start_on_etcd
