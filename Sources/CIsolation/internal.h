@@ -210,6 +210,8 @@ void proxy_free_all(isolation_peer *peer);
 int lane_start(struct lane *lane);
 /// Serves what comes in a lane until the peer ends; the body of a server's thread.
 void serve_lane(void *lane);
+/// Serves one message that has come, and answers. As lane_send.
+int serve_message(struct lane *lane, const struct message *message);
 /// Serves LAYOUT_CALL. As lane_send.
 int serve_call(struct lane *lane, const struct message *message);
 

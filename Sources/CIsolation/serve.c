@@ -88,7 +88,7 @@ static int refuse_size(struct lane *lane) {
     return lane_send(lane, LAYOUT_REPLY, NULL, writer.size, 0);
 }
 
-static int serve(struct lane *lane, const struct message *message) {
+int serve_message(struct lane *lane, const struct message *message) {
     switch (message->kind) {
     case LAYOUT_CALL: return serve_call(lane, message);
     case LAYOUT_SINK: case LAYOUT_CALLBACK: case LAYOUT_COMPLETE: return serve_delivery(lane, message);
@@ -111,7 +111,7 @@ void serve_lane(void *argument) {
         if (status != 0) break;
         atomic_fetch_add_explicit(&peer->calls_in, 1, memory_order_relaxed);
         atomic_fetch_add_explicit(&peer->calls_in_now, 1, memory_order_relaxed);
-        status = serve(lane, &message);
+        status = serve_message(lane, &message);
         atomic_fetch_sub_explicit(&peer->calls_in_now, 1, memory_order_relaxed);
         message_free(peer, &message);
     }

@@ -18,6 +18,7 @@ struct service {
     const struct shape_slot *signature;
     uint32_t slot;
     uint32_t count, next_file, file_count;
+    uint32_t is_guarded; ///< In the host: a child does not get to pass NULL where a callee may not look for it.
     union value values[1 + 2 * INTERPOSER_LETTER_LIMIT];
     void *arguments[1 + 2 * INTERPOSER_LETTER_LIMIT];
     int32_t files[INTERPOSER_LETTER_LIMIT];
@@ -38,6 +39,17 @@ static void add_number(struct service *service, uint64_t number) { add(service, 
 
 // MARK: Arguments
 
+/// In place of no bytes: NULL, or for a callee in the host an address of none.
+static const void *nothing(const struct service *service) {
+    static const uint64_t none = 0;
+    return service->is_guarded ? &none : NULL;
+}
+
+/// What a callee in the host cannot do without. A status.
+static int32_t check_presence(struct service *service, const void *pointer) {
+    return pointer == NULL && service->is_guarded ? HOSTD_ERROR_INVALID_ARGUMENT : HOSTD_OK;
+}
+
 /// Flat structs that came: each says its own size, which must be the one that it has.
 static void check_structs(struct reader *reader, const uint8_t *bytes, uint64_t count, uint64_t size) {
     if (size < sizeof(uint32_t) || size > STRUCT_LIMIT) reader->is_broken = 1;
@@ -55,7 +67,7 @@ static void read_array(struct service *service, struct reader *reader) {
         if (count > size || size % count != 0) reader->is_broken = 1;
         else check_structs(reader, bytes, count, size / count);
     }
-    add_pointer(service, bytes);
+    add_pointer(service, bytes == NULL ? nothing(service) : bytes);
     add_number(service, count);
 }
 
@@ -82,7 +94,7 @@ static int32_t read_function(struct service *service, struct reader *reader, cha
     if (receiver == 0 || reader->is_broken) {
         add_pointer(service, NULL);
         add_pointer(service, NULL);
-        return HOSTD_OK;
+        return check_presence(service, NULL);
     }
     enum receiver_kind kind = letter == 'v' ? RECEIVER_SINK : letter == 'q' ? RECEIVER_CALLBACK : RECEIVER_COMPLETION;
     service->relays[index] = relay_create(service->lane->peer, kind, receiver, is_once);
@@ -106,6 +118,14 @@ static void read_file(struct service *service, struct reader *reader) {
     add(service, value);
 }
 
+/// The place of an output; NULL where the caller does not want it, except for callees in the host.
+static void read_place(struct service *service, struct reader *reader, char letter, uint32_t index) {
+    int is_wanted = read_number(reader) != 0 || service->is_guarded;
+    void *place = letter == 'o' ? (void *)&service->buffers[index] : letter == 'e' ? (void *)&service->error
+                                                                                  : (void *)&service->numbers[index];
+    add_pointer(service, is_wanted ? place : NULL);
+}
+
 /// Reads the arguments of one letter.
 static int32_t read_argument(struct service *service, struct reader *reader, uint32_t index) {
     char letter = service->signature->letters[index];
@@ -118,24 +138,22 @@ static int32_t read_argument(struct service *service, struct reader *reader, uin
         break;
     case 'b':
         bytes = read_view(reader, &size);
-        add_pointer(service, bytes);
+        add_pointer(service, bytes == NULL ? nothing(service) : bytes);
         add_number(service, size);
         break;
     case 's':
         bytes = read_view(reader, &size);
         if (bytes != NULL) check_structs(reader, bytes, 1, size);
         add_pointer(service, bytes);
-        break;
-    case 'S': read_struct_room(service, reader, index); break;
+        return check_presence(service, bytes);
+    case 'S': read_struct_room(service, reader, index); return check_presence(service, service->structs[index]);
     case 'a': read_array(service, reader); break;
     case 'c': case 'v': case 'q': {
         int8_t once = service->signature->once;
         return read_function(service, reader, letter, index, once >= 0 && service->numbers[once] == 0);
     }
     case 'f': case 'F': read_file(service, reader); break;
-    case 'o': add_pointer(service, read_number(reader) != 0 ? &service->buffers[index] : NULL); break;
-    case 'e': add_pointer(service, read_number(reader) != 0 ? &service->error : NULL); break;
-    default: add_pointer(service, read_number(reader) != 0 ? &service->numbers[index] : NULL); break;
+    default: read_place(service, reader, letter, index); break;
     }
     return HOSTD_OK;
 }
@@ -289,7 +307,7 @@ int serve_call(struct lane *lane, const struct message *message) {
         return peer_end(lane->peer, ISOLATION_BREACH, breach);
     }
     struct service service = {.lane = lane, .object = object, .slot = head.slot, .file_count = head.files,
-                              .signature = &object->shape->slots[head.slot], .error = {.struct_size = sizeof service.error}};
+                              .is_guarded = lane->peer->configuration.is_host, .signature = &object->shape->slots[head.slot], .error = {.struct_size = sizeof service.error}};
     if (head.files > service.signature->file_count) return peer_end(lane->peer, ISOLATION_BREACH, breach);
     if (head.files != 0) {
         int code = control_take_files(lane, head.files, service.files);
@@ -298,6 +316,7 @@ int serve_call(struct lane *lane, const struct message *message) {
     int32_t status = read_arguments(&service, &reader);
     int result = 0;
     if (reader.is_broken) result = peer_end(lane->peer, ISOLATION_BREACH, breach);
+    else if (status == HOSTD_ERROR_INVALID_ARGUMENT) fail(&service.error, status, "A function or struct of the call is NULL.");
     else if (status != HOSTD_OK) fail(&service.error, status, "A plugin's process may not begin more things than it has.");
     else status = call(&service);
     settle(&service, result == 0 ? status : HOSTD_ERROR_INTERNAL);

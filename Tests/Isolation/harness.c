@@ -158,6 +158,9 @@ static int32_t later(void *self, const uint8_t *bytes, uint64_t size, hostd_comp
 const hosting_1 hosting_table = {{sizeof hosting_table, 0, NULL, HOSTING_1, HOSTING_1_SLOTS}, echo, subscribe,
                                  unsubscribe, tick, unsubscribe, later};
 
+static const hostd_timers_1 timers_table = {{sizeof timers_table, 0, NULL, HOSTD_TIMERS_1, HOSTD_TIMERS_1_SLOTS}, tick,
+                                            unsubscribe};
+
 uint64_t hosting_begun(void) {
     pthread_mutex_lock(&lock);
     uint64_t count = 0;
@@ -185,6 +188,11 @@ static int32_t resolve(void *context, const char *id, isolation_offer *offer, ho
     offer->ends = HOSTING_1_ENDS;
     if (strcmp(id, HOSTING_1) == 0) {
         offer->table = &hosting_table.interface;
+        return HOSTD_OK;
+    }
+    if (strcmp(id, HOSTD_TIMERS_1) == 0) {
+        offer->table = &timers_table.interface;
+        offer->ends = HOSTD_TIMERS_1_ENDS;
         return HOSTD_OK;
     }
     if (strcmp(id, "com.example.forbidden/1") != 0) return HOSTD_ERROR_NOT_FOUND;

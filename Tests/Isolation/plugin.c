@@ -12,6 +12,7 @@
 
 static const hostd_host *host;
 static const hosting_1 *hosting;
+static const hostd_timers_1 *timers;
 static _Atomic(uint64_t) buffers, releases, heard, ticks;
 
 static void release_counted(void *context) {
@@ -266,7 +267,7 @@ static int32_t wait_later(const uint8_t *bytes, uint64_t size, hostd_error *erro
     return status != HOSTD_OK ? status : waiter.status;
 }
 
-/// Orders: "subscribe", "once", "slowly", "unsubscribe", "tick", "period", "untick", "later", "get ID", "figures".
+/// Orders: "subscribe", "once", "slowly", "unsubscribe", "tick", "timer", "period", "untick", "later", "get ID", "figures".
 static int32_t host_order(void *self, const uint8_t *bytes, uint64_t size, hostd_buffer *answer, hostd_error *error) {
     (void)self;
     char order[128], said[128];
@@ -277,6 +278,7 @@ static int32_t host_order(void *self, const uint8_t *bytes, uint64_t size, hostd
     if (strcmp(order, "slowly") == 0) return hosting->subscribe(this, listen_slowly, NULL, &subscription, error);
     if (strcmp(order, "unsubscribe") == 0) return hosting->unsubscribe(this, subscription, error);
     if (strcmp(order, "tick") == 0) return hosting->tick(this, 0, 0, tick, NULL, &timer, error);
+    if (strcmp(order, "timer") == 0) return timers->start(timers->interface.self, 0, 0, tick, NULL, &timer, error);
     if (strcmp(order, "period") == 0) return hosting->tick(this, 0, 1000000, tick, NULL, &timer, error);
     if (strcmp(order, "untick") == 0) return hosting->untick(this, timer, error);
     if (strcmp(order, "later") == 0) return wait_later(bytes, size, error);
@@ -323,7 +325,8 @@ static int32_t schema(void *self, hostd_buffer *schema, hostd_error *error) {
 static int32_t configure(void *self, const uint8_t *configuration, uint64_t size, hostd_error *error) {
     (void)self, (void)configuration, (void)size, (void)error;
     hosting = (const hosting_1 *)host->get_interface(host->self, HOSTING_1);
-    return hosting == NULL ? HOSTD_ERROR_UNAVAILABLE : HOSTD_OK;
+    timers = (const hostd_timers_1 *)host->get_interface(host->self, HOSTD_TIMERS_1);
+    return hosting == NULL || timers == NULL ? HOSTD_ERROR_UNAVAILABLE : HOSTD_OK;
 }
 
 static int32_t step(void *self, hostd_error *error) { return (void)self, (void)error, HOSTD_OK; }
