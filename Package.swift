@@ -42,7 +42,8 @@ func plugin(
 }
 
 let plugins = [
-    "API", "Controllers", "Node", "Scheduler", "Runtime", "Network", "CNI", "DNS", "Storage", "GPU", "Etcd",
+    "API", "Controllers", "Node", "Scheduler", "Runtime", "RuntimeOCI", "Network", "CNI", "DNS", "Storage", "GPU",
+    "Etcd",
 ]
 
 var products: [Product] = [.executable(name: "hostd", targets: ["hostd"])]
@@ -123,7 +124,8 @@ targets += plugin("API", ["ObjectSchema", "COpenSSL", "CEpoll"], tests: ["Kernel
 targets += plugin("Controllers")
 targets += plugin("Node", ["CEpoll", "COpenSSL"])
 targets += plugin("Scheduler")
-targets += plugin("Runtime", ["Containers", "CRuntime", "CSeccomp"], tests: ["CZlib", "CZstd"])
+targets += plugin("Runtime", ["Containers", "CRuntime", "CSeccomp"], tests: ["RuntimeOCI", "CZlib", "CZstd"])
+targets += plugin("RuntimeOCI", ["Containers", "CRuntime"])
 targets.append(
     .executableTarget(
         name: "SchedulerBenchmark", dependencies: ["Scheduler", "Objects"], path: "Benchmarks/Scheduler",

@@ -123,6 +123,13 @@ int runtime_attach_device_program(int cgroup, int program)
     return (int)syscall(SYS_bpf, BPF_PROG_ATTACH, &attributes, sizeof attributes);
 }
 
+pid_t runtime_peer_process(int socket)
+{
+    struct ucred credentials = {0};
+    socklen_t size = sizeof credentials;
+    return getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &credentials, &size) < 0 ? -1 : credentials.pid;
+}
+
 ssize_t runtime_send_descriptors(int socket, const void *bytes, size_t size, const int *descriptors, int count)
 {
     union {

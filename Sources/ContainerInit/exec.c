@@ -188,10 +188,15 @@ int exec_main(void)
     report_send(&report);
     if (!configuration_number(&configuration, TAG_TERMINAL, 0))
         standard_streams_to_null();
+    return exec_finish(process, ended, terminal);
+}
+
+int exec_finish(pid_t process, int ended, int terminal)
+{
     supervise(process, ended, terminal);
     int status = 0;
     waitpid(process, &status, 0);
-    report = (struct report){.kind = REPORT_EXITED, .process = process, .at = now_nanoseconds()};
+    struct report report = {.kind = REPORT_EXITED, .process = process, .at = now_nanoseconds()};
     report.signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
     report.code = WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
     report_send(&report);

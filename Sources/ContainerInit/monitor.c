@@ -18,6 +18,7 @@
 
 #include "init.h"
 #include "log.h"
+#include "oci.h"
 #include "streams.h"
 
 static struct {
@@ -165,14 +166,30 @@ static void await_execution(int socket)
     close(socket);
 }
 
+static struct stream_ends prepare(const struct configuration *configuration)
+{
+    int terminal = configuration_number(configuration, TAG_TERMINAL, 0) != 0;
+    monitor.oom_before = oom_kills();
+    return streams_prepare(terminal, (int)configuration_number(configuration, TAG_STANDARD_INPUT, 0));
+}
+
+/// The first process runs.
+static void announce(struct configuration *configuration, struct report *report)
+{
+    report->at = now_nanoseconds();
+    write_started(report);
+    report_send(report);
+    close(report_descriptor);
+    report_descriptor = -1;
+    configuration_close(configuration);
+}
+
 static void start_process(struct configuration *configuration)
 {
     int sockets[2];
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets) < 0)
         fail(STEP_MONITOR, errno, "socketpair");
-    int terminal = configuration_number(configuration, TAG_TERMINAL, 0) != 0;
-    struct stream_ends ends = streams_prepare(terminal, (int)configuration_number(configuration, TAG_STANDARD_INPUT, 0));
-    monitor.oom_before = oom_kills();
+    struct stream_ends ends = prepare(configuration);
     int cgroup = open_cgroup(configuration);
     join_process_namespace(configuration);
     monitor.process = clone_process(configuration_number(configuration, TAG_NEW_NAMESPACES, 0), cgroup, NULL);
@@ -190,12 +207,20 @@ static void start_process(struct configuration *configuration)
     struct report report = {.kind = REPORT_STARTED, .process = monitor.process};
     report.start_time = process_start_time(monitor.process);
     await_execution(sockets[0]);
-    report.at = now_nanoseconds();
-    write_started(&report);
-    report_send(&report);
-    close(report_descriptor);
-    report_descriptor = -1;
-    configuration_close(configuration);
+    announce(configuration, &report);
+}
+
+static void start_through_runtime(struct configuration *configuration)
+{
+    struct stream_ends ends = prepare(configuration);
+    int terminal = -1;
+    struct report report = {.kind = REPORT_STARTED};
+    report.process = monitor.process = oci_start(configuration, &ends, &terminal);
+    report.start_time = process_start_time(monitor.process);
+    streams_close(&ends);
+    if (terminal >= 0)
+        streams_set_terminal(terminal);
+    announce(configuration, &report);
 }
 
 static void reap(void)
@@ -219,14 +244,14 @@ int monitor_reopen_log(void)
     return log_open(monitor.log_path);
 }
 
-int monitor_main(void)
+static int run(void (*start)(struct configuration *))
 {
     struct configuration configuration = configuration_open();
     standard_streams_to_null();
     close_from(DESCRIPTOR_CONTROL);
     fcntl(DESCRIPTOR_REPORT, F_SETFD, FD_CLOEXEC);
     detach(&configuration);
-    start_process(&configuration);
+    start(&configuration);
     streams_watch(monitor.signals, monitor.listener);
     while (!monitor.exited)
         if (streams_turn(-1))
@@ -236,4 +261,14 @@ int monitor_main(void)
     write_exit();
     unlink("control");
     return 0;
+}
+
+int monitor_main(void)
+{
+    return run(start_process);
+}
+
+int oci_monitor_main(void)
+{
+    return run(start_through_runtime);
 }

@@ -3,6 +3,8 @@
 #define CONTAINER_INIT_MONITOR_H
 
 int monitor_main(void);
+/// The same for a container that an OCI runtime makes.
+int oci_monitor_main(void);
 int monitor_reopen_log(void);
 
 #endif

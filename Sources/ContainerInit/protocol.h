@@ -56,6 +56,11 @@ enum tag {
     TAG_SHARED_MEMORY = 38,     ///< u64 bytes; directory to mount a tmpfs on
     TAG_HOLDER = 39,            ///< u64: 1 = keep a pid namespace by a process
     TAG_CGROUP_MOUNT = 40,      ///< *: u64 MS_… flags; "" for v2 or the v1 controllers; target
+    TAG_RUNTIME_ARGUMENT = 41,  ///< *: string: command of the OCI runtime, which starts the process in our place
+    TAG_RUNTIME_LOG = 42,       ///< string: path of its log that is reported when it fails
+    TAG_PROCESS_FILE = 43,      ///< string: where it writes the number of the process, in the state directory
+    TAG_CONSOLE_SOCKET = 44,    ///< string: where it is to send the terminal, in the state directory
+    TAG_TEMPORARY = 45,         ///< *: string: file or empty directory to remove once the process runs
 };
 
 enum bind_flag {
@@ -96,6 +101,7 @@ enum step {
     STEP_SHARED_MEMORY = 26,
     STEP_FORK = 27,
     STEP_CGROUP_MOUNT = 28,
+    STEP_RUNTIME = 29,      ///< the OCI runtime failed; code is its exit code, path its log
 };
 
 enum report_kind {

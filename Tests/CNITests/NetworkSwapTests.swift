@@ -68,7 +68,8 @@ final class NetworkSwapTests: XCTestCase {
                     "ports": [
                         [
                             "port": 80,
-                            "endpoints": .array(endpoints.map { ["address": .string($0), "port": 8080, "local": true] }),
+                            "endpoints": .array(
+                                endpoints.map { ["address": .string($0), "port": 8080, "local": true] }),
                         ]
                     ],
                 ]
@@ -131,7 +132,8 @@ final class NetworkSwapTests: XCTestCase {
             try current.deactivate()
             try everyoneIsServed("cni routes")
             XCTAssertEqual(try links(), before)
-            XCTAssertEqual(try cni.attach(request("a", pods[0].path), deadline: 0)["ips"][0]["address"], "10.244.0.2/24")
+            XCTAssertEqual(
+                try cni.attach(request("a", pods[0].path), deadline: 0)["ips"][0]["address"], "10.244.0.2/24")
             XCTAssertEqual(try cni.check(request("b", pods[1].path), deadline: 0), [:])
             let third = try cni.attach(request("c", pods[2].path), deadline: 0)
             XCTAssertEqual(address(third), "10.244.0.4")
@@ -146,7 +148,8 @@ final class NetworkSwapTests: XCTestCase {
             current = back
             XCTAssertFalse(try shell("nft list tables").contains("hostd-cni"))
             XCTAssertEqual(try links(), before)
-            XCTAssertEqual(try back.attach(request("c", pods[2].path), deadline: 0)["ips"][0]["address"], "10.244.0.4/24")
+            XCTAssertEqual(
+                try back.attach(request("c", pods[2].path), deadline: 0)["ips"][0]["address"], "10.244.0.4/24")
             XCTAssertEqual(try back.check(request("c", pods[2].path), deadline: 0), [:])
             XCTAssertEqual(try pods[2].run { try Sockets.dial("10.96.0.20", 80).peer }, "10.96.0.20:80", "by eBPF")
             XCTAssertEqual(address(try back.attach(request("d", pods[3].path), deadline: 0)), "10.244.0.5")

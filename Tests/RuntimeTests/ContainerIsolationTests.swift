@@ -7,10 +7,11 @@ import XCTest
 @testable import Runtime
 
 /// What a container sees and may do. Real containers; root only.
-final class ContainerIsolationTests: XCTestCase {
-    private var fixture: RuntimeFixture!
+class ContainerIsolationTests: XCTestCase {
+    var fixture: RuntimeFixture!
 
-    override func setUpWithError() throws { fixture = try RuntimeFixture() }
+    func makeFixture() throws -> RuntimeFixture { try RuntimeFixture() }
+    override func setUpWithError() throws { fixture = try makeFixture() }
     override func tearDown() { fixture?.close() }
 
     func testOutputExitCodeAndHostName() throws {
@@ -147,13 +148,9 @@ final class ContainerIsolationTests: XCTestCase {
         XCTAssertEqual(access("\(host)/inner/y", F_OK), 0)
     }
 
-    func testStartFailuresNameTheThing() throws {
-        let rows: [(changes: JSONObject, expected: String)] = [
-            (["command": ["foo"]], "exec: \"foo\": executable file not found in $PATH"),
-            (["command": ["/no/such"]], "exec: \"/no/such\": no such file or directory"),
-            (["command": ["/etc/passwd"]], "exec: \"/etc/passwd\": permission denied"),
-            (["security": ["runAsUsername": "nobody-here"]], "no user \"nobody-here\" in /etc/passwd"),
-            (["security": ["runAsNonRoot": true]], "must not run as root"),
+    /// What cannot be mounted or entered, and words of the sentence about it.
+    var mountFailures: [(changes: JSONObject, expected: String)] {
+        [
             (
                 ["mounts": [["containerPath": "/x", "hostPath": "/does/not/exist"]]],
                 "\"/does/not/exist\": No such file or directory"
@@ -161,6 +158,17 @@ final class ContainerIsolationTests: XCTestCase {
             (["mounts": [["containerPath": "/etc/passwd/x", "hostPath": "/tmp"]]], "mount point \"/etc/passwd/x\""),
             (["workingDirectory": "/etc/passwd"], "working directory \"/etc/passwd\""),
         ]
+    }
+
+    func testStartFailuresNameTheThing() throws {
+        let rows: [(changes: JSONObject, expected: String)] =
+            mountFailures + [
+                (["command": ["foo"]], "exec: \"foo\": executable file not found in $PATH"),
+                (["command": ["/no/such"]], "exec: \"/no/such\": no such file or directory"),
+                (["command": ["/etc/passwd"]], "exec: \"/etc/passwd\": permission denied"),
+                (["security": ["runAsUsername": "nobody-here"]], "no user \"nobody-here\" in /etc/passwd"),
+                (["security": ["runAsNonRoot": true]], "must not run as root"),
+            ]
         let sandbox = try fixture.sandbox()
         for row in rows {
             let id = try fixture.container(sandbox, "true", row.changes)
@@ -178,9 +186,13 @@ final class ContainerIsolationTests: XCTestCase {
         XCTAssertEqual(end["exitCode"].integerValue, 137)
     }
 
+    /// A limit that the start itself does not reach.
+    var processLimit: Int64 { 3 }
+
     func testProcessLimit() throws {
         let (_, output) = try fixture.run(
-            "for i in 1 2 3 4 5 6; do sleep 5 & done 2>&1; echo end", ["resources": ["pidsLimit": 3]])
+            "i=0; while [ $i -lt \(processLimit * 2) ]; do sleep 5 & i=$((i+1)); done 2>&1; echo end",
+            ["resources": ["pidsLimit": .integer(processLimit)]])
         XCTAssertTrue(output.contains { $0.contains("can't fork") }, "\(output)")
     }
 

@@ -9,13 +9,14 @@ import XCTest
 @testable import Runtime
 
 /// Stop, remove, exec, attach, logs, adoption. Real containers; root only.
-final class ContainerLifeTests: XCTestCase {
-    private var fixture: RuntimeFixture!
+class ContainerLifeTests: XCTestCase {
+    var fixture: RuntimeFixture!
 
-    override func setUpWithError() throws { fixture = try RuntimeFixture() }
+    func makeFixture() throws -> RuntimeFixture { try RuntimeFixture() }
+    override func setUpWithError() throws { fixture = try makeFixture() }
     override func tearDown() { fixture?.close() }
 
-    private func runningContainer(_ script: String, _ changes: JSONObject = [:]) throws -> String {
+    func runningContainer(_ script: String, _ changes: JSONObject = [:]) throws -> String {
         let id = try fixture.container(try fixture.sandbox(), script, changes)
         try fixture.start(id)
         return id
@@ -454,11 +455,11 @@ final class ContainerLifeTests: XCTestCase {
         return String(decoding: bytes, as: UTF8.self)
     }
 
-    private func waitForOutput(_ id: String, _ line: String) throws {
+    func waitForOutput(_ id: String, _ line: String) throws {
         try waitUntil { (try? fixture.output(id).contains(line)) == true }
     }
 
-    private func waitUntil(_ condition: () throws -> Bool, line: UInt = #line) throws {
+    func waitUntil(_ condition: () throws -> Bool, line: UInt = #line) throws {
         let deadline = monotonicNanoseconds() + 10_000_000_000
         while try !condition() {
             if monotonicNanoseconds() > deadline { return XCTFail("it never came about", line: line) }

@@ -35,16 +35,19 @@ final class RuntimeFixture {
     /// The engine of the default runtime.
     static let direct: MakeEngine = { services throws(PluginError) in try DirectEngine(services) }
 
-    init(_ engine: @escaping MakeEngine = RuntimeFixture.direct, loadImage: Bool = true) throws {
-        self.engine = engine
+    /// - Parameter engine: makes one for a test's directory.
+    init(
+        _ engine: (_ directory: String) throws -> MakeEngine = { _ in RuntimeFixture.direct }, loadImage: Bool = true
+    ) throws {
         try Self.requireRoot()
         try Self.isolate()
         Self.number += 1
         directory = "/tmp/hostd-runtime-test-\(getpid())-\(Self.number)"
         cgroupParent = "hostd-test-\(getpid())-\(Self.number)"
         try AtomicFile.makeDirectory("\(directory)/plugin")
+        self.engine = try engine(directory)
         logged = Journal()
-        service = try Self.makeService(directory, cgroupParent, logged, engine)
+        service = try Self.makeService(directory, cgroupParent, logged, self.engine)
         if loadImage { try load(try Self.exampleImage()) }
     }
 

@@ -85,7 +85,8 @@ final class ActiveCNI: Sendable {
             "bridge": .string(settings.bridge), "gateway": .string(settings.gateway.description),
             "routing": "nftables",
             "network": [
-                "name": .string(list.name), "cniVersion": .string(list.version.description), "plugins": JSON(list.types),
+                "name": .string(list.name), "cniVersion": .string(list.version.description),
+                "plugins": JSON(list.types),
             ],
             "features": [
                 "hostPorts": true, "nodePorts": true, "sessionAffinity": true, "masquerade": true, "policies": false,

@@ -43,7 +43,8 @@ enum CNIError: Error, CustomStringConvertible, Equatable {
         case .configuration: .invalid(description)
         case .noProgram: .notFound(description)
         case .plugin(_, _, let code, let message, _): Self.pluginError(code, message, description)
-        case .noAnswer: PluginError(code: HOSTD_ERROR_INTERNAL, message: description, isRetryable: true, retryDelay: 500)
+        case .noAnswer:
+            PluginError(code: HOSTD_ERROR_INTERNAL, message: description, isRetryable: true, retryDelay: 500)
         case .timeout: .deadlineExceeded(description)
         case .version: PluginError(code: HOSTD_ERROR_VERSION, message: description)
         case .incomplete: .notSupported(description)

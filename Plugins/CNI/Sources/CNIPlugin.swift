@@ -144,7 +144,8 @@ extension CNIPlugin: NetworkProvider {
             guard case .array(let valid) = request["validSandboxIDs"] else {
                 throw NetworkError.invalid("validSandboxIDs must be an array")
             }
-            let removed = try network.pods.collectGarbage(keeping: Set(valid.compactMap(\.stringValue)), deadline: deadline)
+            let removed = try network.pods.collectGarbage(
+                keeping: Set(valid.compactMap(\.stringValue)), deadline: deadline)
             return ["removed": JSON(removed)]
         }
     }
@@ -179,7 +180,9 @@ extension CNIPlugin: NetworkProvider {
 }
 
 extension CNIPlugin: StateProvider {
-    public func exportState() throws -> [UInt8] { do { return try active().state().serialized } catch { throw Self.pluginError(error) } }
+    public func exportState() throws -> [UInt8] {
+        do { return try active().state().serialized } catch { throw Self.pluginError(error) }
+    }
 
     public func importState(_ bytes: [UInt8]) throws {
         let imported = try NetworkState(parsing: bytes)

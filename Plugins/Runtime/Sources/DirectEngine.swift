@@ -68,6 +68,7 @@ final class DirectEngine: ContainerEngine {
 
     /// The mounts lie in the container's own namespace and go with it.
     func ended(_ container: Container) {}
+    func remove(_ container: Container) {}
 
     func execute(_ call: ExecCall) throws(PluginError) -> Launcher.Helper {
         let plan = try plan(call.container, call.sandbox, call.image)

@@ -46,6 +46,8 @@ int runtime_load_device_program(const struct bpf_insn *instructions, uint32_t co
 /// Attaches it beside others (BPF_F_ALLOW_MULTI).
 int runtime_attach_device_program(int cgroup, int program);
 
+/// The process that listens, or has connected, at the other end of a Unix socket (SO_PEERCRED).
+pid_t runtime_peer_process(int socket);
 /// One message with descriptors (SCM_RIGHTS).
 ssize_t runtime_send_descriptors(int socket, const void *bytes, size_t size, const int *descriptors, int count);
 

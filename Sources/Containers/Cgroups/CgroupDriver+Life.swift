@@ -95,7 +95,7 @@ extension CgroupDriver {
         if let unified = unifiedDirectory(path), files.exists(unified) {
             files.waitUntilEmpty(eventsFile: "\(unified)/cgroup.events", milliseconds: 5_000)
         }
-        var roots = Set(layout.controllers.values).sorted()
+        var roots = Set(layout.controllers.values).union(layout.others).sorted()
         if let unified = layout.unified { roots.append(unified) }
         for root in roots { try removeTree("\(root)/\(path.text)") }
     }

@@ -8,6 +8,8 @@ package struct CgroupLayout: Sendable, Equatable {
     package var unified: String?
     /// v1 controllers that are used here, with the mount point of each.
     package var controllers: [String: String] = [:]
+    /// Mount points of the other v1 hierarchies: not used here, but an OCI runtime makes groups in all of them.
+    package var others: [String] = []
 
     /// v2 is the whole thing only when no resource controller sits in v1.
     package var mode: Mode {
@@ -30,9 +32,11 @@ package struct CgroupLayout: Sendable, Equatable {
             switch fields[separator + 1] {
             case "cgroup2": unified = unified ?? mountPoint
             case "cgroup":
-                for option in fields[separator + 3].split(separator: ",") where Self.known.contains(String(option)) {
-                    if controllers[String(option)] == nil { controllers[String(option)] = mountPoint }
+                let options = fields[separator + 3].split(separator: ",").map(String.init)
+                for option in options where Self.known.contains(option) {
+                    if controllers[option] == nil { controllers[option] = mountPoint }
                 }
+                if !options.contains(where: Self.known.contains) { others.append(mountPoint) }
             default: continue
             }
         }

@@ -20,10 +20,12 @@ package struct DeviceRule: Sendable, Hashable {
         mayMake = access.contains("m")
     }
 
+    /// Letters of r, w, m.
+    package var access: String { (mayRead ? "r" : "") + (mayWrite ? "w" : "") + (mayMake ? "m" : "") }
+
     /// v1's devices.allow form.
     package var text: String {
-        let access = (mayRead ? "r" : "") + (mayWrite ? "w" : "") + (mayMake ? "m" : "")
-        return "\(kind.rawValue) \(major.map(String.init) ?? "*"):\(minor.map(String.init) ?? "*") \(access)"
+        "\(kind.rawValue) \(major.map(String.init) ?? "*"):\(minor.map(String.init) ?? "*") \(access)"
     }
 
     /// What every container may do: make any node (which is not to open it), and use the harmless devices.

@@ -4,13 +4,14 @@ package enum InitTag: UInt32, CaseIterable {
         device, symbolicLink, maskedPath, readOnlyPath, readOnlyRoot, joinNamespace, newNamespaces, cgroupJoin,
         cgroupUnified, cgroupOOM, argument, environment, workingDirectory, user, userID, groupID, supplementaryGroup,
         mustNotBeRoot, capabilities, noNewPrivileges, seccomp, resourceLimit, oomScore, sysctl, hostName, targetProcess,
-        terminalSize, keepNamespace, sharedMemory, holder, cgroupMount
+        terminalSize, keepNamespace, sharedMemory, holder, cgroupMount, runtimeArgument, runtimeLog,
+        processFile, consoleSocket, temporary
 }
 
 package enum InitStep: UInt32, CaseIterable {
     case configuration = 1, log, monitor, namespace, cgroup, root, mount, mountSource, mountTarget, device, mask, pivot,
         terminal, user, group, nonRoot, capabilities, seccomp, workingDirectory, executable, search, target, sysctl,
-        hostName, loopback, sharedMemory, fork, cgroupMount
+        hostName, loopback, sharedMemory, fork, cgroupMount, runtime
 }
 
 /// Flags of a `bind` record.

@@ -61,6 +61,7 @@ package enum LaunchFailure {
         case .target: return .wrongState("\(subject): the container is not running")
         case .fork: return failed("cannot start a process")
         case .monitor: return failed("cannot set up its monitor (\(path))")
+        case .runtime: return .internal("\(subject): the OCI runtime ended with exit code \(report.code)")
         case .configuration, nil:
             return failed("hostd-container-init does not understand hostd: are they of one installation?")
         }

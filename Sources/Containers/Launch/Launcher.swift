@@ -5,7 +5,11 @@ import PluginKit
 /// Starts hostd-container-init. The program is run from a sealed copy in memory, so that no container can ever write to the
 /// file that the next one is started with.
 package final class Launcher: Sendable {
-    package enum Mode: String { case monitor, exec, sandbox }
+    package enum Mode: String {
+        case monitor, exec, sandbox
+        case throughRuntime = "oci-monitor"
+        case execThroughRuntime = "oci-exec"
+    }
 
     /// A started helper.
     package struct Helper: Sendable {

@@ -23,8 +23,12 @@ package protocol ContainerEngine: Sendable {
     /// - Parameter subject: what was being started, for instance `container web`.
     func failure(_ report: InitReport, of container: Container, subject: String) -> PluginError
 
-    /// Nothing of the container runs any more: gives back what `start` made. Idempotent, also after a restart of hostd.
+    /// Nothing of the container runs any more: gives back what `start` made. Idempotent, also after a restart of hostd. On
+    /// the event thread, so quick.
     func ended(_ container: Container) throws(PluginError)
+
+    /// The container, which has ended or was never started, goes for good: forgets what is known of it. Idempotent.
+    func remove(_ container: Container) throws(PluginError)
 }
 
 /// A further process that is wanted in a running container.

@@ -73,6 +73,7 @@ extension RuntimeService {
     /// Brings the container into the state that it is in. Returns whether it runs.
     private func settle(_ container: Container, _ isSameBoot: Bool) throws(PluginError) -> Bool {
         let directory = container.directory
+        awaitStart(container)
         let start = try readSmallFile("\(directory)/started").flatMap { ContainerStart(parsing: $0) }
         if let text = try readSmallFile("\(directory)/exit"), let exit = ContainerExit(parsing: text) {
             enter(container, exit, start)
@@ -104,7 +105,23 @@ extension RuntimeService {
         return false
     }
 
+    /// A start that was under way when hostd ended goes on without it: the monitor answers once it has succeeded, and
+    /// closes its socket when it has failed. One that does neither within five seconds is killed.
+    private func awaitStart(_ container: Container) {
+        guard access("\(container.directory)/started", F_OK) != 0,
+            let connection = try? container.connectToMonitor()
+        else { return }
+        var command = UInt8(ascii: "L")
+        var answer: Int32 = 0
+        guard send(connection.number, &command, 1, Int32(MSG_NOSIGNAL)) == 1,
+            recv(connection.number, &answer, 4, 0) < 0, errno == EAGAIN
+        else { return }
+        let monitor = runtime_peer_process(connection.number)
+        if monitor > 0 { kill(monitor, SIGKILL) }
+    }
+
     private func enter(_ container: Container, _ exit: ContainerExit, _ start: ContainerStart?) {
+        giveBack(container)
         container.state.withLock { $0 = .exited(exit, startedAt: start?.at) }
         container.ended.open()
     }

@@ -222,6 +222,7 @@ extension RuntimeService {
         try end(container, milliseconds: 10_000)
         try container.changing.withLock { _ throws(PluginError) in
             guard state.withLock({ $0.containers[container.id] }) != nil else { return }
+            try engine.remove(container)
             try cgroups.remove(container.cgroup)
             try discard(container.directory)
             state.withLock { $0.containers[container.id] = nil }

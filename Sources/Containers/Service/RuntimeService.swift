@@ -139,6 +139,8 @@ package final class RuntimeService: Sendable {
     package func discard(_ directory: String) throws(PluginError) {
         let name = directory.split(separator: "/").last.map(String.init) ?? "directory"
         let doomed = "\(stagingDirectory)/\(name)-\(randomIdentifier(bytes: 4))"
+        // An engine may have mounted a half-made container's root here.
+        umount2("\(directory)/rootfs", Int32(MNT_DETACH))
         if rename(directory, doomed) != 0 {
             if errno == ENOENT { return }
             throw .system("remove", directory, errno: errno)

@@ -43,7 +43,8 @@ struct NetworkList: Sendable, Equatable {
         guard let version = versions.max() else {
             let known = CNIVersion.supported.map(\.description).joined(separator: ", ")
             throw .configuration(
-                source: source, reason: "cniVersion \(texts.joined(separator: ", ")) is not known; hostd speaks \(known)")
+                source: source,
+                reason: "cniVersion \(texts.joined(separator: ", ")) is not known; hostd speaks \(known)")
         }
         return version
     }

@@ -53,7 +53,8 @@ struct ProgramRunner: PluginRunner {
         if code == ETIMEDOUT { throw .timeout(type: type, command: command.rawValue, milliseconds: limit) }
         guard code == 0 else { throw Self.failure(type, command, "\(path) cannot be run", code) }
         return PluginOutput(
-            status: status, output: Self.content(files[1]), errors: String(decoding: Self.content(files[2]), as: UTF8.self))
+            status: status, output: Self.content(files[1]),
+            errors: String(decoding: Self.content(files[2]), as: UTF8.self))
     }
 
     private static func failure(_ type: String, _ command: CNICommand, _ what: String, _ code: Int32) -> CNIError {
@@ -62,7 +63,10 @@ struct ProgramRunner: PluginRunner {
 
     /// Plugins run programs of their own, such as iptables.
     private static var inherited: [String: String] {
-        ["PATH": getenv("PATH").map { String(cString: $0) } ?? "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"]
+        [
+            "PATH": getenv("PATH").map { String(cString: $0) }
+                ?? "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+        ]
     }
 
     private static func content(_ file: Int32) -> [UInt8] {

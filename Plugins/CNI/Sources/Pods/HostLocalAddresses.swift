@@ -87,7 +87,8 @@ struct HostLocalAddresses: Sendable {
     func last() throws -> IPv4Address? {
         let path = "\(directory)/last_reserved_ip.0"
         guard access(path, F_OK) == 0 else { return nil }
-        return IPv4Address(parsing: String(decoding: try AtomicFile.read(path, limit: 64).filter { $0 > 32 }, as: UTF8.self))
+        return IPv4Address(
+            parsing: String(decoding: try AtomicFile.read(path, limit: 64).filter { $0 > 32 }, as: UTF8.self))
     }
 
     /// What is given away.

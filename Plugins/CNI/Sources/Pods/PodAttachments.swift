@@ -187,7 +187,8 @@ final class PodAttachments: Sendable {
         _ request: AttachmentRequest, _ cni: CNIRequest, _ result: CNIResult
     ) throws(CNIError) -> Attachment {
         guard let address = result.address(cni) else {
-            throw .incomplete(network: list.name, reason: "its plugins gave the pod no IPv4 address, and services need one")
+            throw .incomplete(
+                network: list.name, reason: "its plugins gave the pod no IPv4 address, and services need one")
         }
         var attachment = Attachment(request, address: address.address)
         attachment.prefixLength = address.prefixLength
@@ -229,7 +230,8 @@ final class PodAttachments: Sendable {
         let found = try links.inspect(linkRequest(for: attachment))
         guard found.isConnected else {
             throw NetworkError.damaged(
-                sandbox: request.sandbox, reason: "the link \(attachment.hostName) is missing, down, or not in its place")
+                sandbox: request.sandbox,
+                reason: "the link \(attachment.hostName) is missing, down, or not in its place")
         }
         guard found.addresses.contains(attachment.address) else {
             throw NetworkError.damaged(

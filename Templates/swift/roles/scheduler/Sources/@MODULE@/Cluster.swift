@@ -53,7 +53,8 @@ struct Cluster {
     private var nodes: [String: Node] = [:]
     private var placements: [String: Placement] = [:]
     /// See hostd_scheduler_1.revision: by it the caller knows that nothing it told was lost. Begins unlike any before.
-    private(set) var revision = UInt64(bitPattern: Timestamp.now().seconds &* 1_000_000_000 &+ Int64(Timestamp.now().nanoseconds))
+    private(set) var revision = UInt64(
+        bitPattern: Timestamp.now().seconds &* 1_000_000_000 &+ Int64(Timestamp.now().nanoseconds))
 
     init(cpuWeight: Double = 0.5) { self.cpuWeight = cpuWeight }
 
