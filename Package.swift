@@ -81,6 +81,7 @@ var targets: [Target] = [
         name: "CIsolation", dependencies: ["CFFI", "CInterposer", "PluginAPI"], path: "Sources/CIsolation",
         cSettings: strictC),
     .target(name: "CStateStore", path: "Sources/CStateStore", cSettings: strictC),
+    .target(name: "CPluginCheck", dependencies: ["CFFI", "PluginAPI"], path: "Sources/CPluginCheck", cSettings: strictC),
     .target(
         name: "Kernel",
         dependencies: [
@@ -94,6 +95,11 @@ var targets: [Target] = [
         swiftSettings: strict),
     .executableTarget(
         name: "hostd", dependencies: ["Kernel"], path: "Sources/hostd", swiftSettings: strict,
+        linkerSettings: [.unsafeFlags(["-Xlinker", "-rpath=$ORIGIN/../lib"])]),
+
+    .executableTarget(
+        name: "PluginCheck", dependencies: ["Kernel", "CPluginCheck", "CInterposer", "PluginAPI"],
+        path: "Sources/PluginCheck", swiftSettings: strict,
         linkerSettings: [.unsafeFlags(["-Xlinker", "-rpath=$ORIGIN/../lib"])]),
 
     .executableTarget(
@@ -118,6 +124,9 @@ var targets: [Target] = [
     .testTarget(
         name: "KernelTests", dependencies: ["Kernel", "CInterposer", "PluginAPI", "Objects", "CStateStore"],
         path: "Tests/KernelTests",
+        swiftSettings: strict),
+    .testTarget(
+        name: "PluginCheckTests", dependencies: ["PluginAPI", "Objects"], path: "Tests/PluginCheckTests",
         swiftSettings: strict),
 ]
 targets += plugin("API", ["ObjectSchema", "COpenSSL", "CEpoll"], tests: ["Kernel"])

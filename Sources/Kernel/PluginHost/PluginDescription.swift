@@ -22,7 +22,7 @@ public struct PluginDescription: Sendable, Equatable {
     static let sizeLimit = 64 << 10
     static let roleLimit = 64
 
-    init(parsing bytes: [UInt8]) throws(PluginFailure) {
+    public init(parsing bytes: [UInt8]) throws(PluginFailure) {
         let json: JSON
         do { json = try JSON(parsing: bytes) } catch {
             throw PluginFailure(.describe, "the description is not JSON: \(error)")

@@ -1,9 +1,9 @@
 import PluginAPI
 
 /// The roles and services that the headers of this version declare.
-enum RoleCatalog {
+public enum RoleCatalog {
     /// Roles that plugins provide and consume.
-    static let roles: [String: String] = [
+    public static let roles: [String: String] = [
         HOSTD_API_1: HOSTD_API_1_SLOTS,
         HOSTD_API_EXTENSION_1: HOSTD_API_EXTENSION_1_SLOTS,
         HOSTD_DEVICE_1: HOSTD_DEVICE_1_SLOTS,
@@ -15,7 +15,7 @@ enum RoleCatalog {
     ]
 
     /// What the host itself offers, and nobody else.
-    static let services: [String: String] = [
+    public static let services: [String: String] = [
         HOSTD_ENVIRONMENT_1: HOSTD_ENVIRONMENT_1_SLOTS,
         HOSTD_EVENTS_1: HOSTD_EVENTS_1_SLOTS,
         HOSTD_LOG_1: HOSTD_LOG_1_SLOTS,
@@ -30,10 +30,10 @@ enum RoleCatalog {
     static let retaining: Set<String> = [HOSTD_RUNTIME_1]
 
     /// Interfaces that plugins offer to the host alone.
-    static let state: [String: String] = [HOSTD_STATE_1: HOSTD_STATE_1_SLOTS]
+    public static let state: [String: String] = [HOSTD_STATE_1: HOSTD_STATE_1_SLOTS]
 
     /// Roles that several plugins provide side by side; of every other role one provider is selected.
-    static let shared: Set<String> = [HOSTD_VOLUME_1, HOSTD_DEVICE_1, HOSTD_API_EXTENSION_1]
+    public static let shared: Set<String> = [HOSTD_VOLUME_1, HOSTD_DEVICE_1, HOSTD_API_EXTENSION_1]
 
-    static func slots(_ id: String) -> String? { roles[id] ?? services[id] ?? state[id] }
+    public static func slots(_ id: String) -> String? { roles[id] ?? services[id] ?? state[id] }
 }

@@ -1,0 +1,145 @@
+import Kernel
+import PluginAPI
+
+/// hostd.state/1: what one instance hands out another takes, and rubbish is refused.
+enum StateChecks {
+    static func run(_ session: Session) {
+        guard session.open() else { return }
+        let offered = session.prepare(22, "hostd.state/1") { () throws(Breach) -> Bool in
+            let subject = try session.instance()
+            defer { subject.destroy() }
+            session.judge(subject.configure())
+            return subject.interface(HOSTD_STATE_1) != nil
+        }
+        guard offered == true else { return }
+        let state = session.prepare(22, "export", interface: HOSTD_STATE_1) { () throws(Breach) in
+            try export(session)
+        }
+        guard let state else { return }
+        session.check(22, "round trip", interface: HOSTD_STATE_1) { try roundTrip(session, state) }
+        for (name, bytes, mustBeRefused) in damaged(state) {
+            session.check(22, "import of rubbish", interface: HOSTD_STATE_1, slot: "import_state", detail: name) {
+                try refuse(session, bytes, mustBeRefused: mustBeRefused)
+            }
+        }
+    }
+
+    private static func table(_ subject: Subject) throws(Breach) -> CheckedTable {
+        guard let pointer = subject.interface(HOSTD_STATE_1) else { throw Breach("the table is gone", rule: 4) }
+        return try CheckedTable(HOSTD_STATE_1, pointer)
+    }
+
+    private static let errorSize = UInt64(MemoryLayout<hostd_error>.size)
+
+    private static func export(_ subject: Subject) throws(Breach) -> SlotAnswer {
+        let table = try table(subject)
+        guard let slot = table.slot("export_state"), table.isThere(slot) else {
+            throw Breach("export_state is missing")
+        }
+        return subject.call(table, slot, [.output, .error(errorSize)])
+    }
+
+    private static func take(_ subject: Subject, _ state: [UInt8]) throws(Breach) -> SlotAnswer {
+        let table = try table(subject)
+        guard let slot = table.slot("import_state"), table.isThere(slot) else {
+            throw Breach("import_state is missing")
+        }
+        return subject.call(table, slot, [.bytes(state), .error(errorSize)])
+    }
+
+    private static func export(_ session: Session) throws(Breach) -> [UInt8] {
+        let subject = try session.activeInstance()
+        RoleState.fill(subject, session)
+        let (first, second) = (try export(subject), try export(subject))
+        session.judge(subject.deactivate())
+        subject.destroy()
+        try expect(first.isOK, "export_state failed: \(first.outcome.words)")
+        try expect(isSame(first.output, second.output), "two exports one after the other are not the same")
+        guard let line = first.output.firstIndex(of: 0x0A) else { throw Breach("the state has no first line") }
+        let format = String(decoding: first.output[..<line], as: UTF8.self)
+        try expect(
+            isFormat(format), "the first line is \(format.debugDescription); it is the id of a format, such as com.example.state/1")
+        return first.output
+    }
+
+    private static func isFormat(_ text: String) -> Bool {
+        let parts = text.split(separator: "/", omittingEmptySubsequences: false)
+        guard parts.count == 2, let version = Int(parts[1]), version > 0 else { return false }
+        return !parts[0].isEmpty
+            && parts[0].utf8.allSatisfy {
+                ($0 >= 0x61 && $0 <= 0x7A) || ($0 >= 0x30 && $0 <= 0x39) || $0 == 0x2E || $0 == 0x2D
+            }
+    }
+
+    /// The order of records is the format's affair: the same bytes, in whatever order.
+    private static func isSame(_ left: [UInt8], _ right: [UInt8]) -> Bool {
+        left == right || (left.count == right.count && left.sorted() == right.sorted())
+    }
+
+    private static func roundTrip(_ session: Session, _ state: [UInt8]) throws(Breach) {
+        let subject = try session.instance()
+        session.judge(subject.configure())
+        let taken = try take(subject, state)
+        try expect(taken.isOK, "import_state of its own state failed: \(taken.outcome.words)")
+        let active = subject.activate()
+        session.judge(active)
+        try expect(active.isOK, "activate after import_state failed: \(active.words)")
+        let again = try export(subject)
+        session.judge(subject.deactivate())
+        subject.destroy()
+        try expect(again.isOK, "export_state after import_state failed: \(again.outcome.words)")
+        try expect(
+            isSame(state, again.output),
+            "\(state.count) bytes were taken over, and \(again.output.count) different ones come out")
+    }
+
+    private static func damaged(_ state: [UInt8]) -> [(name: String, bytes: [UInt8], mustBeRefused: Bool)] {
+        var result: [(String, [UInt8], Bool)] = [
+            ("nothing", [], true), ("another format", Array("com.example.nobody-knows/7\nx".utf8), true),
+            ("no first line", Array("x".utf8), true), ("ill-formed UTF-8", [0xFF, 0xFE, 0x0A], true),
+            ("a million bytes", [UInt8](repeating: 0x78, count: 1 << 20), true),
+        ]
+        let line = (state.firstIndex(of: 0x0A) ?? 0) + 1
+        if state.count > line {
+            result.append(("a half", Array(state[..<(line + (state.count - line) / 2)]), false))
+            result.append(("rubbish after the first line", Array(state[..<line]) + [0xFF, 0x00, 0x7B, 0xFF], false))
+        }
+        var random: UInt64 = 0x2545_F491_4F6C_DD1D
+        for index in 0..<40 where state.count > line {
+            var bytes = state
+            for _ in 0..<4 {
+                random = random &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
+                bytes[line + Int(random >> 33) % (state.count - line)] = UInt8(truncatingIfNeeded: random >> 24)
+            }
+            result.append(("changed bytes, variant \(index)", bytes, false))
+        }
+        return result
+    }
+
+    private static func refuse(_ session: Session, _ bytes: [UInt8], mustBeRefused: Bool) throws(Breach) {
+        let subject = try session.instance()
+        session.judge(subject.configure())
+        let answer = try take(subject, bytes)
+        try expect(!answer.isOK || !mustBeRefused, "it was taken")
+        // Refused or taken, the instance works.
+        let active = subject.activate()
+        session.judge(active)
+        if !answer.isOK { try expect(active.isOK, "activate after a refused import failed: \(active.words)") }
+        if active.isOK { session.judge(subject.deactivate()) }
+        subject.destroy()
+    }
+}
+
+/// Something to export: what the slots of known roles make with ordinary arguments.
+enum RoleState {
+    static func fill(_ subject: Subject, _ session: Session) {
+        for role in subject.description?.provides ?? [] {
+            guard role == HOSTD_SCHEDULER_1, let pointer = subject.interface(role),
+                let table = try? CheckedTable(role, pointer)
+            else { continue }
+            let scheduler = SchedulerCalls(subject: subject, table: table)
+            for node in 0..<3 { scheduler.nodeSet("node-\(node)", cpu: 4000) }
+            for pod in 0..<8 { _ = scheduler.schedule("pod-\(pod)", cpu: 500) }
+        }
+    }
+}

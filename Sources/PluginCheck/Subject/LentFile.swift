@@ -1,0 +1,47 @@
+import CPluginCheck
+import Glibc
+
+/// A descriptor that a slot is given: borrowed it must be there afterwards, given away and refused it must not.
+final class LentFile {
+    let descriptor: Int32
+    private var peer: Int32 = -1
+    private var identity = stat()
+
+    init(_ kind: Value.FileKind) {
+        switch kind {
+        case .none: descriptor = -1
+        case .closed: descriptor = 9_999
+        case .regular: descriptor = check_nameless_file()
+        case .socket:
+            var ends: [Int32] = [-1, -1]
+            _ = check_socket_pair(&ends)
+            descriptor = ends[0]
+            peer = ends[1]
+        }
+        fstat(descriptor, &identity)
+    }
+
+    deinit {
+        if peer >= 0 { close(peer) }
+    }
+
+    private var isOpen: Bool {
+        var now = stat()
+        return fstat(descriptor, &now) == 0 && now.st_ino == identity.st_ino && now.st_dev == identity.st_dev
+    }
+
+    /// What the plugin did wrong with it; nil when nothing.
+    func judge(isGiven: Bool, isRefused: Bool) -> String? {
+        guard descriptor >= 0, descriptor != 9_999 else { return nil }
+        guard isGiven else {
+            guard isOpen else { return "it closed a descriptor that it had borrowed" }
+            close(descriptor)
+            return nil
+        }
+        guard isRefused else { return nil }  // The operation may hold it.
+        for _ in 0..<100 where isOpen { usleep(10_000) }
+        guard isOpen else { return nil }
+        close(descriptor)
+        return "it refused the call and did not close a descriptor that was given away"
+    }
+}
