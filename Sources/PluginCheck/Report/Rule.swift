@@ -28,7 +28,7 @@ struct Rule {
         22|State|Begin the state with the id of its format and a newline, check every byte on import, and leave the instance as it was when it is refused.
         23|A guest|Leave signal handlers, streams, working directory, umask and environment alone; open with O_CLOEXEC.
         40|Scheduler: room|Count what is placed on each node before another pod is.
-        41|Scheduler: once|Remember where each uid was placed and answer it again.
+        41|Scheduler: once|Take back what a uid used before it is placed again or confirmed.
         42|Scheduler: explanation|Count each node under the first reason that refuses it.
         43|Scheduler: forgetting|Free what a pod used when it is removed, and take unknown names as removed.
         44|Network: attach again|Look for the sandbox among the attachments first and answer what it has.

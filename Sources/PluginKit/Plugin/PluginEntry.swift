@@ -40,13 +40,11 @@ public enum PluginEntry {
         plugin.pointee.configure = { this, data, size, error in
             answering(error) {
                 let envelope = try parseRequest(borrowedBytes(data, size))
-                try PluginInstance.of(this).plugin.configure(PluginConfiguration(envelope: envelope))
+                try PluginInstance.of(this).configure(PluginConfiguration(envelope: envelope))
             }
         }
-        plugin.pointee.activate = { this, error in answering(error) { try PluginInstance.of(this).plugin.activate() } }
-        plugin.pointee.deactivate = { this, error in
-            answering(error) { try PluginInstance.of(this).plugin.deactivate() }
-        }
+        plugin.pointee.activate = { this, error in answering(error) { try PluginInstance.of(this).activate() } }
+        plugin.pointee.deactivate = { this, error in answering(error) { try PluginInstance.of(this).deactivate() } }
         plugin.pointee.destroy = { this in
             if let this { Unmanaged<PluginInstance>.fromOpaque(this).release() }
         }
@@ -56,16 +54,41 @@ public enum PluginEntry {
     }
 }
 
-/// What `self` of the C table points to.
+/// What `self` of the C table points to. Its steps are called one at a time; one that comes out of order is refused.
 private final class PluginInstance {
+    private enum Stage { case entered, configured, active }
+
     let plugin: any Plugin
     let description: PluginDescription
     let optionsSchema: String
+    private var stage = Stage.entered
 
     init<P: Plugin>(type: P.Type, plugin: P) {
         self.plugin = plugin
         description = P.description
         optionsSchema = P.optionsSchema
+    }
+
+    func configure(_ configuration: PluginConfiguration) throws {
+        guard stage != .active else { throw PluginError.wrongState("the plugin is active: deactivate it first") }
+        try plugin.configure(configuration)
+        stage = .configured
+    }
+
+    func activate() throws {
+        switch stage {
+        case .entered: throw PluginError.wrongState("the plugin is not configured")
+        case .active: throw PluginError.wrongState("the plugin is active already")
+        case .configured: try plugin.activate()
+        }
+        stage = .active
+    }
+
+    /// Nothing to do where nothing was activated.
+    func deactivate() throws {
+        guard stage == .active else { return }
+        stage = .configured
+        try plugin.deactivate()
     }
 
     static func of(_ pointer: UnsafeMutableRawPointer?) -> PluginInstance {

@@ -55,6 +55,16 @@ public func provider<P>(of this: UnsafeMutableRawPointer?, as type: P.Type) -> P
     (Unmanaged<AnyObject>.fromOpaque(this!).takeUnretainedValue() as! RoleTable.ProviderBox<P>).provider
 }
 
+/// A flat struct that was passed in, once its size shows that all of it is there.
+@inline(__always)
+func flat<Struct>(_ pointer: UnsafePointer<Struct>) throws -> Struct {
+    let size = UnsafeRawPointer(pointer).load(as: UInt32.self)
+    guard size >= UInt32(MemoryLayout<Struct>.size) else {
+        throw PluginError.invalid("the struct has \(size) bytes; \(MemoryLayout<Struct>.size) are needed")
+    }
+    return pointer.pointee
+}
+
 /// Answers a slot whose request and response are JSON.
 func answerJSON<P>(
     _ this: UnsafeMutableRawPointer?, _ data: UnsafePointer<UInt8>, _ size: UInt64,

@@ -75,7 +75,7 @@ extension RoleTable {
         table.pointee.node_set = { this, node, name, nameSize, object, objectSize, error in
             answering(error) {
                 try provider(of: this, as: Provider.self).nodeSet(
-                    node.pointee, name: borrowedText(name, nameSize), object: borrowedBytes(object, objectSize))
+                    try flat(node), name: borrowedText(name, nameSize), object: borrowedBytes(object, objectSize))
             }
         }
         table.pointee.node_remove = { this, name, size, error in
@@ -86,7 +86,7 @@ extension RoleTable {
         table.pointee.pod_set = { this, pod, uid, uidSize, node, nodeSize, object, objectSize, error in
             answering(error) {
                 try provider(of: this, as: Provider.self).podSet(
-                    pod.pointee, uid: borrowedText(uid, uidSize), node: borrowedText(node, nodeSize),
+                    try flat(pod), uid: borrowedText(uid, uidSize), node: borrowedText(node, nodeSize),
                     object: borrowedBytes(object, objectSize))
             }
         }
@@ -98,7 +98,7 @@ extension RoleTable {
         table.pointee.schedule = { this, deadline, pod, uid, uidSize, object, objectSize, decision, error in
             answering(error) {
                 let made = try provider(of: this, as: Provider.self).schedule(
-                    pod.pointee, uid: borrowedText(uid, uidSize), object: borrowedBytes(object, objectSize),
+                    try flat(pod), uid: borrowedText(uid, uidSize), object: borrowedBytes(object, objectSize),
                     deadline: deadline)
                 decision.pointee = hostd_buffer(copying: made.json)
             }
