@@ -10,6 +10,7 @@ func work(_ options: CommandLineOptions, _ worker: CommandLineOptions.Worker) ->
     let line: Int32 = 3
     var failure = [CChar](repeating: 0, count: 256)
     check_enter_sandbox(worker.scratch, line, &failure, UInt64(failure.count))
+    check_explain_faults(line)
     let reporter = Reporter(descriptor: line, done: worker.done)
     guard let group = Group.all.first(where: { $0.name == worker.group }) else { _exit(2) }
     do throws(Session.Failure) {

@@ -1,1 +1,98 @@
+import Foundation
+import Objects
 import XCTest
+
+final class PluginCheckTests: XCTestCase {
+    /// The faults of Tests/Plugins/broken/faults.h, with the rule that each breaks.
+    private func faults(_ header: String) throws -> [(name: String, rule: Int)] {
+        let text = try String(contentsOf: Kit.root.appendingPathComponent("Tests/Plugins/\(header)"), encoding: .utf8)
+        return text.split(separator: "\n").flatMap { line -> [(String, Int)] in
+            let parts = line.components(separatedBy: ", // ")
+            guard parts.count == 2, let rule = Int(parts[1]) else { return [] }
+            return parts[0].components(separatedBy: ", ").map { ($0.trimmingCharacters(in: .whitespaces), rule) }
+        }
+    }
+
+    func testTheKitNamesTheRuleThatAPluginBreaks() throws {
+        let faults = try faults("broken/faults.h")
+        XCTAssertGreaterThan(faults.count, 50)
+        let kit = try Kit()
+        defer { kit.remove() }
+        let lock = NSLock()
+        nonisolated(unsafe) var wrong: [String] = []  // Only touched with `lock` held.
+        DispatchQueue.concurrentPerform(iterations: faults.count) { index in
+            let fault = faults[index]
+            let problem = Self.problem(kit, "broken/broken.c", fault.name, rule: fault.rule)
+            guard let problem else { return }
+            lock.withLock { wrong.append("\(fault.name): \(problem)") }
+        }
+        XCTAssertEqual(wrong, [])
+    }
+
+    /// What is wrong with the report on a plugin with one fault; nil when it names exactly the rule.
+    private static func problem(_ kit: Kit, _ source: String, _ fault: String, rule: Int) -> String? {
+        do {
+            let extra = fault == "EXTRA_SYMBOL" ? ["-DWITH_EXTRA_SYMBOL"] : []
+            let file = try kit.compile(source, name: fault, ["-DFAULT=\(fault)"] + extra)
+            let result = try Kit.check(file, ["--timeout", "10"])
+            guard result.status == 1 else { return "exit code \(result.status): \(result.text.suffix(500))" }
+            return result.brokenRules == [rule] ? nil : "expected rule \(rule): \(result.findings)"
+        } catch { return "\(error)" }
+    }
+
+    func testItsTwinWithoutAFaultPasses() throws {
+        let kit = try Kit()
+        defer { kit.remove() }
+        let result = try Kit.check(try kit.compile("broken/broken.c", name: "good", []))
+        XCTAssertEqual(result.status, 0, result.findings)
+        XCTAssertGreaterThan(result.report["checks"].integerValue ?? 0, 400)
+    }
+
+    /// Every rule that the kit can name is a rule of docs/abi.md, and every one of them was seen to be found.
+    func testEveryRuleIsDocumentedAndProved() throws {
+        let (status, output) = try Kit.run(try Kit.program(), ["--rules"])
+        XCTAssertEqual(status, 0)
+        let rules = try JSON(parsing: Array(output.utf8)).arrayValue.compactMap { $0["number"].integerValue.map(Int.init) }
+        let document = try String(contentsOf: Kit.root.appendingPathComponent("docs/abi.md"), encoding: .utf8)
+        let documented = document.split(separator: "\n").compactMap { line -> Int? in
+            if line.hasPrefix("| ") { return Int(line.dropFirst(2).prefix { $0.isNumber }) }
+            guard let dot = line.firstIndex(of: "."), line[dot...].hasPrefix(". **") else { return nil }
+            return Int(line[..<dot])
+        }
+        XCTAssertEqual(Set(rules).subtracting(documented), [])
+        let proved = try Set(faults("broken/faults.h").map(\.rule) + faults("broken-scheduler/faults.h").map(\.rule))
+        XCTAssertEqual(Set(rules.filter { $0 < 44 }).subtracting(proved), [])
+    }
+
+    func testMistakesOfTheCommandLine() throws {
+        for (words, part) in [
+            (["/nonexistent.so"], "No such file"), ([], "expected one FILE.so"), (["--role", "x"], "expected one FILE.so"),
+            (["--report", "xml", "/dev/null"], "--report is text or json"), (["--nothing", "x", "y"], "unknown option"),
+        ] {
+            let (status, output) = try Kit.run(try Kit.program(), words)
+            XCTAssertEqual(status, 2, output)
+            XCTAssertTrue(output.contains(part), output)
+        }
+    }
+
+    func testAnythingThatIsNoPluginIsReported() throws {
+        let kit = try Kit()
+        defer { kit.remove() }
+        let text = kit.directory.appendingPathComponent("text.so")
+        try Data("#!/bin/sh\n".utf8).write(to: text)
+        let result = try Kit.check(text.path)
+        XCTAssertEqual(result.status, 1)
+        XCTAssertEqual(result.brokenRules, [1])
+    }
+
+    func testTheTextNamesRuleCheckAndRemedy() throws {
+        let kit = try Kit()
+        defer { kit.remove() }
+        let file = try kit.compile("broken/broken.c", name: "prints", ["-DFAULT=POSITIVE_STATUS"])
+        let (status, output) = try Kit.run(try Kit.program(), ["--group", "arguments", file])
+        XCTAssertEqual(status, 1)
+        for part in ["Rule 9 (Statuses): com.example.probe/1 echo", "positive status 1", "remedy:", "Failed:"] {
+            XCTAssertTrue(output.contains(part), "no \(part) in: \(output)")
+        }
+    }
+}

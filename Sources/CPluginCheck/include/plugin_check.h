@@ -30,13 +30,16 @@ int32_t check_has_slot(const hostd_interface *table, uint32_t slot);
 
 // MARK: Memory
 
-/// A copy of `size` bytes that can only be read and ends at an unmapped page; NULL for size 0.
-const uint8_t *HOSTD_NULLABLE check_lend(const void *HOSTD_NULLABLE bytes, uint64_t size);
+/// A copy of `size` bytes that can only be read and ends at an unmapped page; NULL for size 0. `is_structure` tells a flat
+/// struct from bytes, for `check_explain_faults`.
+const uint8_t *HOSTD_NULLABLE check_lend(const void *HOSTD_NULLABLE bytes, uint64_t size, int32_t is_structure);
 /// Ends a loan: whoever touches the bytes from now on ends the process. The address is not used again for some time.
 void check_take_back(const uint8_t *HOSTD_NULLABLE bytes, uint64_t size);
 /// Zeroed room for a writer that ends at an unmapped page.
 void *check_room(uint64_t size);
 void check_room_free(void *room, uint64_t size);
+/// From now on a fault in this memory is told of as a line `{"fault":{"rule":N,"what":"…"}}` before it ends the process.
+void check_explain_faults(int32_t file);
 /// FNV-1a of bytes; reads every one.
 uint64_t check_hash(const void *HOSTD_NULLABLE bytes, uint64_t size);
 

@@ -49,6 +49,20 @@ enum LifecycleChecks {
             subject.destroy()
         }
         session.check(11, "activate and deactivate five times") { try fiveTimes(session) }
+        session.check(23, "a life leaves the process as it is") { try guest(session) }
+    }
+
+    private static func guest(_ session: Session) throws(Breach) {
+        let (facts, resources) = (ProcessFacts.now(), Resources.now())
+        let subject = try session.activeInstance()
+        let active = facts.changes(to: .now())
+        let inherited = Resources.now().inherited.subtracting(resources.inherited)
+        try succeed(subject.deactivate(), "deactivate", session)
+        subject.destroy()
+        try expect(active.isEmpty, "while it is active, this is changed: \(active)")
+        let after = facts.changes(to: .now())
+        try expect(after.isEmpty, "after destroy this is changed: \(after)")
+        try expect(inherited.isEmpty, "descriptors without O_CLOEXEC: \(inherited.sorted().prefix(3))")
     }
 
     /// What one turn leaves behind five turns leave five times: caches of the process do not count.

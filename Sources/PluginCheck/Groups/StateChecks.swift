@@ -130,13 +130,16 @@ enum StateChecks {
     }
 }
 
-/// Something to export: what the slots of known roles make with ordinary arguments.
+/// Something to export: what ordinary arguments make, and pods on nodes.
 enum RoleState {
     static func fill(_ subject: Subject, _ session: Session) {
-        for role in subject.description?.provides ?? [] {
-            guard role == HOSTD_SCHEDULER_1, let pointer = subject.interface(role),
-                let table = try? CheckedTable(role, pointer)
-            else { continue }
+        for role in subject.description?.provides ?? [] where role != HOSTD_STATE_1 {
+            guard let pointer = subject.interface(role), let table = try? CheckedTable(role, pointer) else { continue }
+            for slot in table.slots where table.isThere(slot) && !slot.has("c") && !slot.has("v") {
+                subject.call(
+                    table, slot, HostileValues(role: role, slot: slot, scratch: session.scratch).ordinary)
+            }
+            guard role == HOSTD_SCHEDULER_1 else { continue }
             let scheduler = SchedulerCalls(subject: subject, table: table)
             for node in 0..<3 { scheduler.nodeSet("node-\(node)", cpu: 4000) }
             for pod in 0..<8 { _ = scheduler.schedule("pod-\(pod)", cpu: 500) }

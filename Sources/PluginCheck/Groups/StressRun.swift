@@ -74,7 +74,7 @@ final class StressRun: @unchecked Sendable {
                             case "b":
                                 let bytes = texts[next]
                                 next += 1
-                                arguments[index].data = UnsafeRawPointer(check_lend(bytes, UInt64(bytes.count)))
+                                arguments[index].data = UnsafeRawPointer(check_lend(bytes, UInt64(bytes.count), 0))
                                 arguments[index].size = UInt64(bytes.count)
                             case "o": arguments[index].data = UnsafeRawPointer(buffer)
                             case "e": arguments[index].data = UnsafeRawPointer(error)
@@ -114,7 +114,9 @@ final class StressRun: @unchecked Sendable {
         _ slot: CheckedTable.Slot, _ status: Int32, _ buffer: hostd_buffer, _ error: hostd_error, _ number: UInt64,
         _ operation: OpaquePointer?, _ stream: OpaquePointer?
     ) {
-        if status == HOSTD_OK {
+        if status == HOSTD_OK, buffer.data == nil, buffer.size > 0 {
+            found(8, "\(slot.name): it handed out a buffer that is NULL with a size of \(buffer.size)")
+        } else if status == HOSTD_OK {
             let hash = check_hash(buffer.data, buffer.size)
             sched_yield()
             if check_hash(buffer.data, buffer.size) != hash {
@@ -155,8 +157,11 @@ final class StressRun: @unchecked Sendable {
     /// Every operation that was accepted completes once.
     func wait() {
         let operations = state.withLock { $0.operations }
-        for operation in operations where check_operation_wait(operation, 1, 10_000_000_000) != 1 {
-            found(12, "an operation completed \(check_operation_wait(operation, 1, 0)) times")
+        let deadline = monotonicNanoseconds() + 3_000_000_000
+        for operation in operations {
+            let now = monotonicNanoseconds()
+            let times = check_operation_wait(operation, 1, now < deadline ? deadline - now : 0)
+            if times != 1 { found(12, "an operation completed \(times) times") }
         }
     }
 }

@@ -1,4 +1,3 @@
-import CInterposer
 import Kernel
 import PluginAPI
 
@@ -29,20 +28,7 @@ enum TableChecks {
             size >= needed, "struct_size is \(size); the \(table.slots.count) slots that it describes need \(needed)",
             rule: 16)
         try expect(size <= 65_536, "struct_size is \(size)", rule: 16)
-        try agree(pointer, role)
-    }
-
-    private static func agree(_ pointer: UnsafePointer<hostd_interface>, _ role: String) throws(Breach) {
-        guard let slots = RoleCatalog.slots(role), let expected = CheckHost.descriptor(slots),
-            let theirs = CheckHost.descriptor(String(cString: pointer.pointee.slots))
-        else { return }
-        defer {
-            interposer_descriptor_release(expected)
-            interposer_descriptor_release(theirs)
-        }
-        var message = [CChar](repeating: 0, count: Int(INTERPOSER_MESSAGE_LIMIT))
-        try expect(
-            interposer_descriptor_agree(theirs, expected, &message) == 1, lines(message), rule: 5)
+        try table.expectAgreement()
     }
 
     private static func oneAddress(_ session: Session, _ role: String) throws(Breach) {

@@ -15,12 +15,14 @@ final class CheckHost: @unchecked Sendable {
         var descriptors: [String: String] = [:]
     }
 
+    /// Owns the tables.
+    private let services: KernelServices
     private var tables: [String: UnsafePointer<hostd_interface>]
     private let lock = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
     private var state = State()
 
     init(scratch: String, store: HostConfiguration.StoreSettings, log: Log) throws(StoreError) {
-        let services = try KernelServices(directory: scratch, store: store, log: log)
+        services = try KernelServices(directory: scratch, store: store, log: log)
         let offered = services.forPlugins
         tables = offered.tables
         pthread_mutex_init(lock, nil)

@@ -48,6 +48,19 @@ struct CheckedTable {
             || closer == "un\(opener)" || closer == "cancel_\(opener)"
     }
 
+    /// The slots are those that the header of the role declares, as far as both have them.
+    func expectAgreement() throws(Breach) {
+        guard let slots = RoleCatalog.slots(id), let expected = CheckHost.descriptor(slots),
+            let theirs = CheckHost.descriptor(String(cString: pointer.pointee.slots))
+        else { return }
+        defer {
+            interposer_descriptor_release(expected)
+            interposer_descriptor_release(theirs)
+        }
+        var message = [CChar](repeating: 0, count: Int(INTERPOSER_MESSAGE_LIMIT))
+        try expect(interposer_descriptor_agree(theirs, expected, &message) == 1, lines(message), rule: 5)
+    }
+
     func slot(_ name: String) -> Slot? { slots.first { $0.name == name } }
     func isThere(_ slot: Slot) -> Bool { check_has_slot(pointer, slot.index) == 1 }
 }

@@ -31,6 +31,7 @@ final class Session {
         do {
             for name in ["plugins", "tmp", "work"] { mkdir("\(scratch)/\(name)", 0o755) }
             setenv("TMPDIR", "\(scratch)/tmp", 1)
+            chdir("\(scratch)/work")
             let configuration = try Self.configuration(scratch: scratch, options: "{}")
             host = try CheckHost(scratch: scratch, store: configuration.store, log: Log(level: .error))
         } catch let error as StoreError {
@@ -175,7 +176,8 @@ final class Session {
     }
 
     func provide(_ role: String, by subject: Subject, _ table: UnsafePointer<hostd_interface>) -> Bool {
-        host.provide(role, by: subject.description?.name ?? "", table) != nil
+        guard let checked = try? CheckedTable(role, table), (try? checked.expectAgreement()) != nil else { return false }
+        return host.provide(role, by: subject.description?.name ?? "", table) != nil
     }
 
     // MARK: Companions

@@ -52,13 +52,8 @@ private final class CallArguments {
         case .number(let number): argument.number = number
         case .real(let real): argument.real = real
         case .bytes(nil): break
-        case .bytes(let bytes?), .structure(let bytes):
-            let size = UInt64(bytes.count)
-            // A page's end is a good address for nothing, too.
-            let lent = bytes.isEmpty ? check_lend([0], 1).map { $0 + 1 } : check_lend(bytes, size)
-            loans.append(bytes.isEmpty ? (lent.map { $0 - 1 }, 1) : (lent, size))
-            argument.data = UnsafeRawPointer(lent)
-            argument.size = size
+        case .bytes(let bytes?): lend(bytes, isStructure: false, &argument)
+        case .structure(let bytes): lend(bytes, isStructure: true, &argument)
         case .room(let size):
             let room = check_room(max(size, 4))
             room.storeBytes(of: UInt32(truncatingIfNeeded: size), as: UInt32.self)
@@ -85,6 +80,15 @@ private final class CallArguments {
             argument.number = UInt64(bitPattern: Int64(file.descriptor))
         }
         return argument
+    }
+
+    private func lend(_ bytes: [UInt8], isStructure: Bool, _ argument: inout check_argument) {
+        let size = UInt64(bytes.count)
+        // A page's end is a good address for nothing, too.
+        let lent = bytes.isEmpty ? check_lend([0], 1, 0).map { $0 + 1 } : check_lend(bytes, size, isStructure ? 1 : 0)
+        loans.append(bytes.isEmpty ? (lent.map { $0 - 1 }, 1) : (lent, size))
+        argument.data = UnsafeRawPointer(lent)
+        argument.size = size
     }
 
     func call(_ table: CheckedTable, _ slot: CheckedTable.Slot) -> Int32 {

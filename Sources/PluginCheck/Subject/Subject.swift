@@ -81,7 +81,7 @@ final class Subject {
 
     /// Configures with bytes as they are; they cannot be read any more afterwards.
     func configure(_ bytes: [UInt8]) -> Outcome {
-        let lent = check_lend(bytes, UInt64(bytes.count))
+        let lent = check_lend(bytes, UInt64(bytes.count), 0)
         defer { check_take_back(lent, UInt64(bytes.count)) }
         // SAFETY: a plugin must take NULL with size 0; the C function takes it whatever Swift thinks of it.
         let pointer = unsafeBitCast(lent, to: UnsafePointer<UInt8>.self)
@@ -128,7 +128,7 @@ final class Subject {
     /// The table that the plugin answers for an id, given in memory that ends with it.
     func interface(_ id: [UInt8]) -> UnsafePointer<hostd_interface>? {
         let bytes = id + [0]
-        let lent = check_lend(bytes, UInt64(bytes.count))
+        let lent = check_lend(bytes, UInt64(bytes.count), 0)
         defer { check_take_back(lent, UInt64(bytes.count)) }
         guard let lent else { return nil }
         check_ledger_enter(offer.ledger)

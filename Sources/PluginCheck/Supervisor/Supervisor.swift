@@ -61,6 +61,7 @@ final class Supervisor {
         var done = 0
         for attempt in 0..<Self.patience {
             var current = Finding(rule: group.rule, check: "start of the checks", what: "")
+            var fault: (rule: Int, what: String)?
             var number = done
             let worker = Worker()
             let scratch = try Files.scratchDirectory()
@@ -72,15 +73,20 @@ final class Supervisor {
                     current = Finding(message["begin"])
                     result.checks += 1
                 }
+                if let what = message["fault"]["what"].stringValue {
+                    fault = (Int(message["fault"]["rule"].integerValue ?? 0), what)
+                }
                 take(message, into: &result)
             }
             if !worker.printed.isEmpty { result.add(Self.printedFinding(worker.printed, current)) }
             if end == .finished { break }
-            current.what = Self.words(for: end, timeout: options.timeout, worker.errors)
-            result.add(current)
-            // Without progress a next worker would end at the same place.
-            guard number > done, attempt + 1 < Self.patience else {
-                result.skips.append((check: "the rest of \(group.name)", reason: "the worker ended too often"))
+            current.what = fault?.what ?? Self.words(for: end, timeout: options.timeout, worker.errors)
+            current.rule = fault?.rule ?? current.rule
+            // Without progress a next worker would end at the same place, which is known already.
+            let isStuck = number == done
+            if !isStuck || done == 0 { result.add(current) }
+            guard !isStuck, attempt + 1 < Self.patience else {
+                result.skips.append((check: "the rest of \(group.name)", reason: "the plugin ended the process too often"))
                 break
             }
             done = number
