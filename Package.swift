@@ -81,7 +81,8 @@ var targets: [Target] = [
         name: "CIsolation", dependencies: ["CFFI", "CInterposer", "PluginAPI"], path: "Sources/CIsolation",
         cSettings: strictC),
     .target(name: "CStateStore", path: "Sources/CStateStore", cSettings: strictC),
-    .target(name: "CPluginCheck", dependencies: ["CFFI", "PluginAPI"], path: "Sources/CPluginCheck", cSettings: strictC),
+    .target(
+        name: "CPluginCheck", dependencies: ["CFFI", "PluginAPI"], path: "Sources/CPluginCheck", cSettings: strictC),
     .target(
         name: "Kernel",
         dependencies: [

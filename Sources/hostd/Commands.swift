@@ -52,6 +52,25 @@ enum Commands {
                 "Calls, errors and latencies are counted per role since the plugin was opened. * marks the selected provider.",
             options: [data, output], run: PluginCommands.list),
         CommandSpecification(
+            words: ["plugin", "check"], arguments: ["FILE"],
+            summary: "Proves that a plugin keeps the rules of the ABI, or names those that it breaks.",
+            details: """
+                FILE is the plugin's shared library. Each group of checks runs it in a process and namespaces of its own, with
+                real host services. A broken rule is named by its number in docs/abi.md. What cannot be checked here is
+                listed as skipped. Exit code 0: all rules hold; 1: a rule is broken; 2: nothing was checked.
+                """,
+            options: [
+                .init(name: "--role", value: "ROLE", help: "A role that the plugin must provide."),
+                .init(name: "--report", value: "FORMAT", help: "Default: text.", choices: ["text", "json"]),
+                .init(
+                    name: "--options", value: "JSON", help: "The plugin's own options. Default: those of its schema."),
+                .init(
+                    name: "--with", value: "FILES",
+                    help: "Plugins that provide what it requires, with commas. Default: those beside FILE."),
+                .init(name: "--group", value: "NAMES", help: "Only these groups of checks, with commas."),
+                .init(name: "--timeout", value: "SECONDS", help: "The longest that one check may take. Default: 30."),
+            ], run: PluginCommands.check),
+        CommandSpecification(
             words: ["plugin", "new"], arguments: ["DIR"], summary: "Writes a project that builds into a plugin.",
             details: """
                 DIR is made, or is empty. Then:

@@ -1,3 +1,4 @@
+import Glibc
 import Kernel
 
 enum PluginCommands {
@@ -6,6 +7,17 @@ enum PluginCommands {
             let answer = try client.request(["command": "plugins"])
             Output.line(Client.isJSON(command) ? answer.serializedString() : text(answer["plugins"].arrayValue))
         }
+    }
+
+    /// Becomes the conformance kit, a program of its own.
+    static func check(_ command: ParsedCommand) -> Int32 {
+        let program = "\(PluginSearch.beside().libexecDirectory)/hostd-plugin-check"
+        var words = [program]
+        for (name, value) in command.options.sorted(by: { $0.key < $1.key }) { words += [name, value] }
+        var arguments = (words + command.arguments).map { strdup($0) } + [nil]
+        execv(program, &arguments)
+        Output.errorLine("hostd: cannot run \(program): \(String(cString: strerror(errno)))")
+        return ExitCode.usage
     }
 
     /// One line a role; the plugin's own columns in its first line, what went wrong below it.

@@ -60,7 +60,8 @@ struct Kit {
     static func program() throws -> String {
         let beside = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath().deletingLastPathComponent()
         let candidates = [
-            beside.appendingPathComponent("PluginCheck").path, root.appendingPathComponent(".build/debug/PluginCheck").path,
+            beside.appendingPathComponent("PluginCheck").path,
+            root.appendingPathComponent(".build/debug/PluginCheck").path,
         ]
         guard let found = candidates.first(where: { FileManager.default.isExecutableFile(atPath: $0) }) else {
             throw XCTSkip("PluginCheck is not built: build without HOSTD_TARGETS, or with HOSTD_TARGETS=PluginCheck.")

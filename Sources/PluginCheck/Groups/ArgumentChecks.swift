@@ -81,7 +81,8 @@ extension Subject {
         guard let closer = slot.closer, slot.has("H"), answer.operation != nil || answer.stream != nil else {
             return nil
         }
-        let ended = call(table, table.slots[Int(closer)], [.number(answer.number), .error(UInt64(MemoryLayout<hostd_error>.size))])
+        let ended = call(
+            table, table.slots[Int(closer)], [.number(answer.number), .error(UInt64(MemoryLayout<hostd_error>.size))])
         if let stream = answer.stream { check_stream_cancelled(stream) }
         return ended
     }

@@ -53,7 +53,7 @@ enum LifecycleChecks {
     }
 
     private static func guest(_ session: Session) throws(Breach) {
-        let (facts, resources) = (ProcessFacts.now(), Resources.now())
+        let (facts, resources) = (session.factsBefore, session.resourcesBefore)
         let subject = try session.activeInstance()
         let active = facts.changes(to: .now())
         let inherited = Resources.now().inherited.subtracting(resources.inherited)

@@ -24,7 +24,8 @@ enum OptionChecks {
 
     private static func texts(_ session: Session) -> [[UInt8]] {
         let plain = [
-            "", "{", "{}", "null", "[]", "0", "\"\"", "{\"options\":null}", "{\"options\":[],\"settings\":[],\"paths\":[]}",
+            "", "{", "{}", "null", "[]", "0", "\"\"", "{\"options\":null}",
+            "{\"options\":[],\"settings\":[],\"paths\":[]}",
             "{\"options\":{},\"settings\":{},\"paths\":{}}", "{\"options\":{\"a\":{\"b\":[1,2,{}]}}}",
             "{\"paths\":{\"data\":\"\",\"plugin\":\"/none/none\",\"libexec\":0}}",
         ].map { Array($0.utf8) }

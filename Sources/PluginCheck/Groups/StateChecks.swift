@@ -58,7 +58,8 @@ enum StateChecks {
         guard let line = first.output.firstIndex(of: 0x0A) else { throw Breach("the state has no first line") }
         let format = String(decoding: first.output[..<line], as: UTF8.self)
         try expect(
-            isFormat(format), "the first line is \(format.debugDescription); it is the id of a format, such as com.example.state/1")
+            isFormat(format),
+            "the first line is \(format.debugDescription); it is the id of a format, such as com.example.state/1")
         return first.output
     }
 

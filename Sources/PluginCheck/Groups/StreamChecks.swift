@@ -102,6 +102,7 @@ enum StreamChecks {
         try expect(state.overlapping == 0, "the sink was called \(state.overlapping) times while it was running")
         try expect(state.after_end == 0, "\(state.after_end) messages came after END or RESYNC")
         try expect(state.after_cancel == 0, "\(state.after_cancel) messages came after the cancel had returned")
-        try expect(state.unknown_kinds == 0, "\(state.unknown_kinds) messages were of a kind that the header does not know")
+        try expect(
+            state.unknown_kinds == 0, "\(state.unknown_kinds) messages were of a kind that the header does not know")
     }
 }

@@ -52,6 +52,7 @@ struct Report {
         let skipped = skips == 0 ? "" : "; \(skips) skipped, which proves nothing of them"
         if hasPassed { return "Passed: \(checks) checks\(skipped)." }
         let rules = brokenRules.map(String.init).joined(separator: ", ")
-        return "Failed: \(findings.count) findings against the rules \(rules) of docs/abi.md, in \(checks) checks\(skipped)."
+        return
+            "Failed: \(findings.count) findings against the rules \(rules) of docs/abi.md, in \(checks) checks\(skipped)."
     }
 }

@@ -19,6 +19,8 @@ enum SchedulerChecks {
             session.check(rule, name, interface: HOSTD_SCHEDULER_1) {
                 let outcome = calls.reset()
                 try expect(outcome.isOK, "reset failed: \(outcome.words)", rule: 43)
+                let empty = calls.schedule("nobody", cpu: 1)
+                try expect(empty.node == nil, "after reset a pod was \(empty.words)", rule: 43)
                 try body(calls)
             }
         }
@@ -34,9 +36,12 @@ enum SchedulerChecks {
             guard let node = decision.node else { continue }
             used[node, default: 0] += 700
             try expect(["a", "b", "c"].contains(node), "it placed a pod on \(node), which it was never told of")
-            try expect(used[node] ?? 0 <= 2000, "\(node) has 2000 millicores, and pods for \(used[node] ?? 0) are on it")
+            try expect(
+                used[node] ?? 0 <= 2000, "\(node) has 2000 millicores, and pods for \(used[node] ?? 0) are on it")
         }
-        try expect(used.values.reduce(0, +) == 4200, "6 pods of 700 millicores fit on 3 nodes of 2000; it placed \(used.values.reduce(0, +) / 700)")
+        try expect(
+            used.values.reduce(0, +) == 4200,
+            "6 pods of 700 millicores fit on 3 nodes of 2000; it placed \(used.values.reduce(0, +) / 700)")
     }
 
     private static func roomForMemory(_ calls: SchedulerCalls) throws(Breach) {
@@ -83,7 +88,10 @@ enum SchedulerChecks {
             placed["pod-\(step)"] = (node, cpu)
             used[node, default: 0] += cpu
             let pods = placed.values.filter { $0.node == node }.count
-            try expect(used[node] ?? 0 <= 4000 && pods <= 20, "\(node) has 4000 millicores and takes 20 pods; \(pods) with \(used[node] ?? 0) are on it after \(step) steps")
+            try expect(
+                used[node] ?? 0 <= 4000 && pods <= 20,
+                "\(node) has 4000 millicores and takes 20 pods; \(pods) with \(used[node] ?? 0) are on it after \(step) steps"
+            )
         }
     }
 
@@ -101,10 +109,14 @@ enum SchedulerChecks {
 
     private static func confirmed(_ calls: SchedulerCalls) throws(Breach) {
         calls.nodeSet("a", cpu: 1000)
-        guard let node = calls.schedule("pod", cpu: 400).node else { throw Breach("a pod that fits was not placed", rule: 40) }
+        guard let node = calls.schedule("pod", cpu: 400).node else {
+            throw Breach("a pod that fits was not placed", rule: 40)
+        }
         for _ in 0..<3 { calls.podSet("pod", on: node, cpu: 400) }
         let second = calls.schedule("second", cpu: 600)
-        try expect(second.node != nil, "a pod of 400 millicores that was confirmed leaves room for 600 on a node of 1000; it was \(second.words)")
+        try expect(
+            second.node != nil,
+            "a pod of 400 millicores that was confirmed leaves room for 600 on a node of 1000; it was \(second.words)")
     }
 
     private static func explanations(_ calls: SchedulerCalls) throws(Breach) {
@@ -121,7 +133,8 @@ enum SchedulerChecks {
         try expect(nodes == expected, "there are \(expected) nodes; it speaks of \(nodes)")
         let sum = refusals.reduce(0) { $0 + $1.nodes }
         try expect(sum == nodes, "it speaks of \(nodes) nodes and explains \(sum)")
-        try expect(!refusals.contains { $0.reason.isEmpty || $0.nodes < 1 }, "a refusal has no reason: \(decision.words)")
+        try expect(
+            !refusals.contains { $0.reason.isEmpty || $0.nodes < 1 }, "a refusal has no reason: \(decision.words)")
     }
 
     private static func withoutNodes(_ calls: SchedulerCalls) throws(Breach) {
@@ -132,18 +145,23 @@ enum SchedulerChecks {
         calls.nodeSet("a", cpu: 1000)
         for round in 0..<5 {
             let decision = calls.schedule("pod-\(round)", cpu: 1000)
-            try expect(decision.node == "a", "the room was freed \(round) times, and the next pod was \(decision.words)")
+            try expect(
+                decision.node == "a", "the room was freed \(round) times, and the next pod was \(decision.words)")
             let outcome = calls.podRemove("pod-\(round)")
             try expect(outcome.isOK, "pod_remove failed: \(outcome.words)")
         }
         calls.podSet("bound", on: "a", cpu: 1000)
-        try expect(calls.schedule("late", cpu: 100).node == nil, "a bound pod takes all of a node, and another was placed there", rule: 40)
+        try expect(
+            calls.schedule("late", cpu: 100).node == nil,
+            "a bound pod takes all of a node, and another was placed there", rule: 40)
         calls.podRemove("bound")
         try expect(calls.schedule("late", cpu: 100).node == "a", "a bound pod was removed, and its room is not free")
     }
 
     private static func unknown(_ calls: SchedulerCalls) throws(Breach) {
-        for (name, outcome) in [("pod_remove", calls.podRemove("nobody")), ("node_remove", calls.nodeRemove("nowhere"))] {
+        for (name, outcome) in [
+            ("pod_remove", calls.podRemove("nobody")), ("node_remove", calls.nodeRemove("nowhere")),
+        ] {
             try expect(outcome.isOK, "\(name) of what is unknown answered \(outcome.words)")
         }
     }
@@ -152,7 +170,8 @@ enum SchedulerChecks {
         calls.nodeSet("a", cpu: 1000)
         _ = calls.schedule("pod", cpu: 1000)
         try expect(calls.reset().isOK, "reset failed")
-        try judge(calls.schedule("pod", cpu: 1), nodes: 0)
+        let empty = calls.schedule("pod", cpu: 1)
+        try expect(empty.node == nil, "everything was forgotten, and a pod was \(empty.words)")
         calls.nodeSet("a", cpu: 1000)
         let decision = calls.schedule("pod", cpu: 1000)
         try expect(decision.node == "a", "everything was forgotten, and a pod that fits was \(decision.words)")

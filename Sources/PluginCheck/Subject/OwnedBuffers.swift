@@ -41,7 +41,8 @@ final class OwnedBuffers {
         guard first.buffer.release != nil else { return }
         withUnsafePointer(to: first.buffer) { pointer in
             check_in_threads(
-                1, { context, _ in
+                1,
+                { context, _ in
                     guard let buffer = context?.assumingMemoryBound(to: hostd_buffer.self).pointee else { return }
                     buffer.release?(buffer.context)
                 }, UnsafeMutableRawPointer(mutating: pointer))

@@ -17,6 +17,9 @@ final class Session {
     private(set) var schema = JSON.object([:])
     private(set) var description: PluginDescription?
     private var companions: [Subject] = []
+    /// The process as it was before the plugin was opened.
+    let factsBefore: ProcessFacts
+    let resourcesBefore: Resources
 
     /// Whether this process may do what root may, in namespaces of its own.
     var isPrivileged: Bool { sandboxFailure.isEmpty && geteuid() == 0 }
@@ -34,6 +37,8 @@ final class Session {
             chdir("\(scratch)/work")
             let configuration = try Self.configuration(scratch: scratch, options: "{}")
             host = try CheckHost(scratch: scratch, store: configuration.store, log: Log(level: .error))
+            factsBefore = .now()
+            resourcesBefore = .now()
         } catch let error as StoreError {
             throw Failure(message: "the state store cannot be made: \(error.message)")
         } catch {
@@ -176,7 +181,9 @@ final class Session {
     }
 
     func provide(_ role: String, by subject: Subject, _ table: UnsafePointer<hostd_interface>) -> Bool {
-        guard let checked = try? CheckedTable(role, table), (try? checked.expectAgreement()) != nil else { return false }
+        guard let checked = try? CheckedTable(role, table), (try? checked.expectAgreement()) != nil else {
+            return false
+        }
         return host.provide(role, by: subject.description?.name ?? "", table) != nil
     }
 

@@ -28,7 +28,7 @@ struct CommandLineOptions {
 
     static let usage = """
         usage: hostd plugin check FILE.so [--role ROLE] [--report text|json] [--options JSON]
-                                          [--with FILE.so]… [--group NAME]… [--timeout SECONDS]
+                                          [--with FILE.so,…] [--group NAME,…] [--timeout SECONDS]
                hostd plugin check --rules
         """
 
@@ -61,13 +61,15 @@ struct CommandLineOptions {
                 throw Mistake(message: "--options is not a JSON object")
             }
             pluginOptions = value
-        case "--with": companions.append(value)
+        case "--with": companions += value.split(separator: ",").map(String.init)
         case "--group":
-            guard Group.all.contains(where: { $0.name == value }) else {
-                throw Mistake(
-                    message: "there is no group \(value); there are \(Group.all.map(\.name).joined(separator: ", "))")
+            for name in value.split(separator: ",").map(String.init) {
+                guard Group.all.contains(where: { $0.name == name }) else {
+                    let known = Group.all.map(\.name).joined(separator: ", ")
+                    throw Mistake(message: "there is no group \(name); there are \(known)")
+                }
+                groups.append(name)
             }
-            groups.append(value)
         case "--report":
             guard ["text", "json"].contains(value) else { throw Mistake(message: "--report is text or json") }
             isJSON = value == "json"

@@ -4,7 +4,9 @@ enum ExportedSymbols {
 
     /// Names of global and weak symbols that are defined and visible.
     static func read(_ image: [UInt8]) throws(Unreadable) -> [String] {
-        guard let sections = sections(of: image) else { throw Unreadable(description: "the section headers are damaged") }
+        guard let sections = sections(of: image) else {
+            throw Unreadable(description: "the section headers are damaged")
+        }
         // 11: SHT_DYNSYM.
         guard let table = sections.first(where: { $0.type == 11 }), Int(table.link) < sections.count else {
             throw Unreadable(description: "there is no table of dynamic symbols")

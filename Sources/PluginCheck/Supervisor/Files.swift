@@ -33,4 +33,3 @@ enum Files {
         }
     }
 }
-

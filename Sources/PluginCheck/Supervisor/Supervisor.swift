@@ -86,7 +86,8 @@ final class Supervisor {
             let isStuck = number == done
             if !isStuck || done == 0 { result.add(current) }
             guard !isStuck, attempt + 1 < Self.patience else {
-                result.skips.append((check: "the rest of \(group.name)", reason: "the plugin ended the process too often"))
+                result.skips.append(
+                    (check: "the rest of \(group.name)", reason: "the plugin ended the process too often"))
                 break
             }
             done = number
