@@ -7,7 +7,7 @@ import Synchronization
 @testable import Node
 
 /// A runtime in memory: containers start at once and end when the test says so.
-final class FakeRuntime: RuntimeProvider {
+final class FakeRuntime: PodRuntime {
     struct State {
         var sandboxes: [String: JSON] = [:]
         var containers: [String: JSON] = [:]
@@ -22,6 +22,10 @@ final class FakeRuntime: RuntimeProvider {
         var execExitCode: Int64 = 0
     }
     let state = Mutex(State())
+    /// What its ids begin with.
+    private let prefix: String
+
+    init(_ prefix: String = "") { self.prefix = prefix }
 
     private func note(_ call: String) { state.withLock { $0.calls.append(call) } }
     var calls: [String] { state.withLock { $0.calls } }
@@ -34,11 +38,11 @@ final class FakeRuntime: RuntimeProvider {
         return state.withLock { state in
             state.next += 1
             let sandbox: JSON = [
-                "id": .string("s\(state.next)"), "podUID": config["podUID"], "name": config["name"],
+                "id": .string("\(prefix)s\(state.next)"), "podUID": config["podUID"], "name": config["name"],
                 "namespace": config["namespace"], "attempt": config["attempt"], "state": "ready",
                 "createdAt": "2026-01-01T00:00:00Z", "networkNamespace": "/run/netns/x",
             ]
-            state.sandboxes["s\(state.next)"] = sandbox
+            state.sandboxes["\(prefix)s\(state.next)"] = sandbox
             return ["sandbox": sandbox]
         }
     }
@@ -67,7 +71,7 @@ final class FakeRuntime: RuntimeProvider {
         note("create \(config["name"].stringValue ?? "")")
         let (id, handler, container) = state.withLock { state in
             state.next += 1
-            let id = "c\(state.next)"
+            let id = "\(prefix)c\(state.next)"
             state.configurations[id] = config
             state.containers[id] = [
                 "id": .string(id), "sandboxID": request["sandboxID"], "name": config["name"],

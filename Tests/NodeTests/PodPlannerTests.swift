@@ -61,9 +61,14 @@ final class PodPlannerTests: XCTestCase {
         XCTAssertEqual(plan(snapshot), [.startContainer(name: "main", attempt: 5)])
     }
 
+    /// hostd was ended between create and start: the attempt begins again and is not counted twice.
     func testContainerThatWasNeverStartedIsReplaced() {
         let snapshot = Pods.snapshot(Pods.pod(), containers: [Pods.container("main", "created")])
-        XCTAssertEqual(plan(snapshot), [.removeContainer(id: "main-0"), .startContainer(name: "main", attempt: 1)])
+        XCTAssertEqual(plan(snapshot), [.removeContainer(id: "main-0"), .startContainer(name: "main", attempt: 0)])
+        var later = Pods.snapshot(
+            Pods.pod(), containers: [Pods.container("main", "exited"), Pods.container("main", "created", attempt: 1)])
+        later.attemptFloor["main"] = 1
+        XCTAssertEqual(plan(later), [.removeContainer(id: "main-1"), .startContainer(name: "main", attempt: 1)])
     }
 
     // MARK: Init containers

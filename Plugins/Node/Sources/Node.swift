@@ -9,7 +9,7 @@ final class Node: Sendable {
     private let host: Host
     private let log: NodeLog
     private let paths: NodePaths
-    private let runtime: RuntimeClient
+    private let runtime: RuntimeRouter
     private let network: NetworkClient
     private let store: StoreClient
     private let facts: Mutex<NodeFacts>
@@ -40,6 +40,8 @@ final class Node: Sendable {
         var deviceWatches: [String: (client: DeviceClient, handle: UInt64)] = [:]
         /// Of the providers of roles, to tell a replacement from the first report.
         var generations: [String: Int64] = [:]
+        /// Watched since the start: their first report is no news.
+        var runtimesAtStart: Set<String> = []
     }
     private let active = Mutex(Active())
     private let workers: Int
@@ -49,7 +51,7 @@ final class Node: Sendable {
         log = NodeLog(host.log)
         paths = NodePaths(data: configuration.dataDirectory)
         workers = Int(configuration.options["workers"].integerValue ?? 16)
-        runtime = try RuntimeClient(host)
+        runtime = RuntimeRouter(try .active(host))
         network = try NetworkClient(host)
         store = try host.store()
         let hostFacts = try HostFacts.read()
@@ -140,6 +142,8 @@ final class Node: Sendable {
             active.pods = pods
             active.chores = chores
         }
+        let runtimes = Set(try runtime.names())
+        active.withLock { $0.runtimesAtStart = runtimes }
         let sandboxes = try watcher.start()
         try startInformers()
         worker.adoptOrphans(sandboxes)
@@ -207,12 +211,21 @@ final class Node: Sendable {
             switch change.role {
             case HOSTD_DEVICE_1: devicesChanged(change.plugin, isActive: change.isActive)
             case HOSTD_NETWORK_1 where change.isActive && isReplacement(change): feed.resend()
-            case HOSTD_RUNTIME_1 where change.isActive && isReplacement(change): chore(.runtime)
+            case HOSTD_RUNTIME_1 where change.isActive && isNew(change): chore(.runtime)
             default: break
             }
         }
         let topic = try host.events().subscribe(HOSTD_TOPIC_NETWORK) { [weak self] _ in self?.networkAnnounced() }
         active.withLock { $0.subscriptions += [roles, topic] }
+    }
+
+    /// A runtime that has not been watched yet, or not this generation of it.
+    private func isNew(_ change: Roles.Change) -> Bool {
+        active.withLock { active in
+            let key = "\(change.role) \(change.plugin)"
+            let old = active.generations.updateValue(change.generation, forKey: key)
+            return old.map { $0 != change.generation } ?? !active.runtimesAtStart.contains(change.plugin)
+        }
     }
 
     private func isReplacement(_ change: Roles.Change) -> Bool {

@@ -9,7 +9,7 @@ import Synchronization
 public final class RuntimeOCIPlugin: Plugin {
     public static let description = PluginDescription(
         name: "runtime-oci", version: "0.1.0", summary: "Containers on this node, made by an OCI runtime such as runc",
-        provides: ["hostd.runtime/1"])
+        provides: ["hostd.runtime/1"], handover: .exclusive)
 
     public static let optionsSchema = """
         {"type":"object","additionalProperties":false,"properties":{

@@ -85,8 +85,10 @@ struct PodSnapshot: Sendable {
         return containers.filter { $0.name == name && $0.attempt < newest.attempt }.max { $0.attempt < $1.attempt }
     }
 
+    /// One that was created and never ran does not count as an attempt: the next takes its number.
     func nextAttempt(_ name: String) -> Int64 {
-        max(newest(name).map { $0.attempt + 1 } ?? 0, attemptFloor[name] ?? 0)
+        if let newest = newest(name), newest.state == .created { return newest.attempt }
+        return max(newest(name).map { $0.attempt + 1 } ?? 0, attemptFloor[name] ?? 0)
     }
 
     func healthOf(_ container: ObservedContainer) -> ContainerHealth { health[container.id] ?? ContainerHealth() }

@@ -10,7 +10,7 @@ extension PodWorker {
         guard let container = pod.container(named: name), let sandbox = currentSandbox(entry) else { return false }
         guard ensureAttached(entry, sandbox), ensureVolumes(entry) else { return false }
         do {
-            guard let image = try image(entry, container) else { return false }
+            guard let image = try image(entry, container, in: sandbox) else { return false }
             try SecurityTranslation.checkNotRoot(container, pod: pod, image: image)
             let config = try configuration(entry, container, attempt: attempt)
             try create(entry, container, sandbox, config: config, attempt: attempt)

@@ -4,10 +4,11 @@ import PluginKit
 
 extension PodWorker {
     /// The image of a container, present on the node; nil while it is pulled or must wait.
-    func image(_ entry: PodEntry, _ container: PodContainer) throws -> JSON? {
+    func image(_ entry: PodEntry, _ container: PodContainer, in sandbox: ObservedSandbox) throws -> JSON? {
         let pod = entry.pod
         let policy = container.object["imagePullPolicy"].stringValue ?? Self.defaultPolicy(container.image)
-        let present = try services.runtime.imageStatus(
+        let runtime = try services.runtime.provider(ofSandbox: sandbox.id)
+        let present = try runtime.imageStatus(
             ["image": .string(container.image)], deadline: WallClock.deadline(seconds: 30))["image"]
         let wasPulled = entry.read { $0.pulled.contains(container.name) }
         if present.exists, policy != "Always" || wasPulled {
@@ -28,7 +29,7 @@ extension PodWorker {
             wait(entry, container, WaitingReason(reason: "ErrImageNeverPull", message: message), seconds: 10)
             return nil
         }
-        pull(entry, container)
+        pull(entry, container, by: runtime)
         return nil
     }
 
@@ -39,7 +40,7 @@ extension PodWorker {
         return name.hasSuffix(":latest") || !name.contains(":") ? "Always" : "IfNotPresent"
     }
 
-    private func pull(_ entry: PodEntry, _ container: PodContainer) {
+    private func pull(_ entry: PodEntry, _ container: PodContainer, by runtime: any RuntimeProvider) {
         let name = container.name
         guard entry.update({ $0.pulling.insert(name).inserted }) else { return }
         let pod = entry.pod
@@ -49,15 +50,18 @@ extension PodWorker {
             request["authentication"] = credentials
         }
         do {
-            _ = try services.runtime.pullImage(request) { [weak self] result in
-                self?.pullEnded(entry, container, result)
+            _ = try runtime.pullImage(request) { [weak self] result in
+                self?.pullEnded(entry, container, result, by: runtime)
             }
         } catch {
-            pullEnded(entry, container, .failure(PluginError(error)))
+            pullEnded(entry, container, .failure(PluginError(error)), by: runtime)
         }
     }
 
-    private func pullEnded(_ entry: PodEntry, _ container: PodContainer, _ result: Result<JSON, PluginError>) {
+    private func pullEnded(
+        _ entry: PodEntry, _ container: PodContainer, _ result: Result<JSON, PluginError>,
+        by runtime: any RuntimeProvider
+    ) {
         let pod = entry.pod
         let now = WallClock.now()
         switch result {
@@ -65,7 +69,7 @@ extension PodWorker {
             markPulled(entry, container)
             services.events.normal(
                 pod, "Pulled", "Successfully pulled image \"\(container.image)\"", container: container)
-        case .failure(let error) where error.code == HOSTD_ERROR_NOT_SUPPORTED && isPresent(container):
+        case .failure(let error) where error.code == HOSTD_ERROR_NOT_SUPPORTED && isPresent(container, in: runtime):
             // A runtime that cannot pull at all has just what was loaded into it; the policy cannot ask for more.
             markPulled(entry, container)
             services.events.warning(
@@ -97,9 +101,9 @@ extension PodWorker {
         }
     }
 
-    private func isPresent(_ container: PodContainer) -> Bool {
+    private func isPresent(_ container: PodContainer, in runtime: any RuntimeProvider) -> Bool {
         do {
-            let status = try services.runtime.imageStatus(
+            let status = try runtime.imageStatus(
                 ["image": .string(container.image)], deadline: WallClock.deadline(seconds: 30))
             return status["image"].exists
         } catch {

@@ -5,7 +5,7 @@ import Synchronization
 
 /// What pod workers act on.
 struct PodWorkerServices: Sendable {
-    let runtime: any RuntimeProvider
+    let runtime: any PodRuntime
     let network: any NetworkProvider
     let api: APIClient
     let objects: any ObjectReader

@@ -4,14 +4,14 @@ import Synchronization
 
 /// Fills the runtime state: events first, then one full list, so that nothing falls between.
 final class RuntimeWatcher: Sendable {
-    private let runtime: any RuntimeProvider
+    private let runtime: any PodRuntime
     private let state: RuntimeState
     private let onChange: @Sendable (_ podUID: String) -> Void
     private let onOutOfMemory: @Sendable (_ podUID: String, _ containerID: String) -> Void
     private let watch = Mutex<UInt64?>(nil)
 
     init(
-        runtime: any RuntimeProvider, state: RuntimeState, onChange: @escaping @Sendable (String) -> Void,
+        runtime: any PodRuntime, state: RuntimeState, onChange: @escaping @Sendable (String) -> Void,
         onOutOfMemory: @escaping @Sendable (String, String) -> Void = { _, _ in }
     ) {
         self.runtime = runtime
@@ -35,12 +35,13 @@ final class RuntimeWatcher: Sendable {
         if let handle { try runtime.watchCancel(handle) }
     }
 
-    /// Watches and lists once more, after the provider was replaced. What the new one does not know is forgotten.
+    /// Watches and lists once more, after a provider came or was replaced. What its provider does not know any more is
+    /// forgotten; what belongs to one that is not active is kept.
     func restart() throws {
         try stop()
         let known = Set(state.sandboxIDs)
         let present = Set(try start().map(\.id))
-        for id in known.subtracting(present) { state.removeSandbox(id) }
+        for id in known.subtracting(present) where runtime.vouches(forSandbox: id) { state.removeSandbox(id) }
     }
 
     private func list() throws -> [ObservedSandbox] {
