@@ -89,8 +89,10 @@ static int keep_files(isolation_peer *peer, const struct packet *packet) {
     if (notice->lane >= peer->lane_count || packet->file_count == 0 || notice->count != packet->file_count) return -1;
     struct lane *lane = &peer->servers[notice->lane];
     pthread_mutex_lock(&lane->mailbox_lock);
-    int is_free = lane->is_open && lane->file_count == 0;
+    int is_free = lane->is_open && lane->file_count == 0 &&
+                  atomic_load(&peer->files_waiting) + packet->file_count <= FILE_LIMIT;
     if (is_free) {
+        atomic_fetch_add(&peer->files_waiting, packet->file_count);
         memcpy(lane->files, packet->files, packet->file_count * sizeof packet->files[0]);
         lane->file_count = packet->file_count;
         lane->file_turn = notice->turn;
@@ -111,6 +113,7 @@ int control_take_files(struct lane *lane, uint32_t count, int32_t *files) {
     if (is_right) {
         memcpy(files, lane->files, count * sizeof files[0]);
         lane->file_count = 0;
+        atomic_fetch_sub(&lane->peer->files_waiting, count);
     }
     pthread_mutex_unlock(&lane->mailbox_lock);
     if (is_right) return 0;

@@ -8,9 +8,10 @@ uint64_t deadline_after(uint64_t timeout_ns) { return timeout_ns == 0 ? 0 : now_
 static void report_overrun(isolation_peer *peer, const struct exchange *exchange, uint64_t start) {
     atomic_fetch_add(&peer->overruns, 1);
     const isolation_configuration *configuration = &peer->configuration;
-    if (configuration->overran == NULL) return;
+    if (configuration->overran == NULL || !peer_begin_callback(peer)) return;
     configuration->overran(configuration->context, exchange->id, exchange->slot, now_ns() - start,
                            exchange->deadline_was_own);
+    peer_end_callback(peer);
 }
 
 int exchange_run(isolation_peer *peer, struct exchange *exchange, uint32_t kind, const uint8_t *bytes, uint64_t size) {

@@ -16,7 +16,8 @@
 #define STRUCT_LIMIT 65536u      ///< Bytes of one flat struct.
 #define OBJECT_LIMIT 1024u       ///< Tables that one side exports.
 #define RECEIVER_LIMIT 65536u    ///< Functions of one side that the other may call, at one time.
-#define RELAY_LIMIT 65536u       ///< And those of the other side that this side's callees hold.
+#define RELAY_LIMIT 16384u       ///< And those of the other side that this side's callees hold.
+#define FILE_LIMIT 64u           ///< Descriptors that have come for calls which have not.
 #define REASON_LIMIT 256
 #define QUEUE_LIMIT (UINT64_C(1) << 20) ///< Bytes that one subscription may be behind.
 #define GRACE_NS UINT64_C(50000000)
@@ -251,6 +252,8 @@ struct isolation_peer {
     uint32_t cause, has_ended;
     char reason[REASON_LIMIT];
 
+    _Atomic(uint32_t) files_waiting; ///< In the mailboxes of all lanes.
+    _Atomic(uint32_t) callbacks, was_given_up; ///< Functions of the configuration that run; that no more may begin.
     _Atomic(uint64_t) calls_out, errors_out, calls_in, errors_in, overruns, queued_bytes;
     _Atomic(uint32_t) calls_out_now, calls_in_now, threads, begun;
 };
@@ -262,6 +265,9 @@ int peer_end(isolation_peer *peer, uint32_t cause, const char *reason);
 static inline int peer_has_ended(isolation_peer *peer) {
     return atomic_load_explicit(&peer->condemned, memory_order_acquire) != 0;
 }
+/// Around each function of the configuration but `died`: 0 when the peer was given up, and none may be called.
+int peer_begin_callback(isolation_peer *peer);
+void peer_end_callback(isolation_peer *peer);
 /// Starts a detached thread that holds the peer; -errno.
 int peer_start_thread(isolation_peer *peer, void (*body)(void *), void *argument);
 void control_main(void *peer);

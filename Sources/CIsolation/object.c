@@ -1,3 +1,4 @@
+#include <errno.h>
 #include <stdlib.h>
 #include <stdio.h>
 #include <string.h>
@@ -59,8 +60,10 @@ int32_t object_resolve(isolation_peer *peer, const char *id, const char *ends, c
     *result = find_resolved(peer, id);
     if (*result != NULL) return HOSTD_OK;
     if (configuration->resolve == NULL) return fail(error, HOSTD_ERROR_NOT_FOUND, "There are no interfaces here.");
+    if (!peer_begin_callback(peer)) return fail_exchange(peer, -ECANCELED, error);
     isolation_offer offer = {0};
     int32_t status = configuration->resolve(configuration->context, id, &offer, error);
+    peer_end_callback(peer);
     if (status != HOSTD_OK) return status < 0 ? status : HOSTD_ERROR_INTERNAL;
     struct object *object = make(id, &offer, ends, error);
     if (object == NULL) return HOSTD_ERROR_INTERNAL;
@@ -86,7 +89,10 @@ const struct object *object_of_table(isolation_peer *peer, const hostd_interface
     }
     if (found == NULL) {
         isolation_offer offer = {.table = table};
-        if (configuration->ends != NULL) offer.ends = configuration->ends(configuration->context, table->id);
+        if (configuration->ends != NULL && peer_begin_callback(peer)) {
+            offer.ends = configuration->ends(configuration->context, table->id);
+            peer_end_callback(peer);
+        }
         hostd_error error = {.struct_size = sizeof error};
         struct object *object = make(table->id, &offer, NULL, &error);
         found = object == NULL ? NULL : add(peer, object);

@@ -246,12 +246,27 @@ isolation_peer *isolation_peer_create(const isolation_configuration *configurati
 
 // MARK: The end, figures
 
+int peer_begin_callback(isolation_peer *peer) {
+    atomic_fetch_add(&peer->callbacks, 1);
+    if (!atomic_load(&peer->was_given_up)) return 1;
+    peer_end_callback(peer);
+    return 0;
+}
+
+void peer_end_callback(isolation_peer *peer) {
+    if (atomic_fetch_sub(&peer->callbacks, 1) != 1 || !atomic_load(&peer->was_given_up)) return;
+    pthread_mutex_lock(&peer->end_lock);
+    pthread_cond_broadcast(&peer->end_changed);
+    pthread_mutex_unlock(&peer->end_lock);
+}
+
 void isolation_peer_condemn(isolation_peer *peer, const char *reason) { peer_end(peer, ISOLATION_CONDEMNED, reason); }
 
 void isolation_peer_destroy(isolation_peer *peer) {
     peer_end(peer, ISOLATION_CLOSED, "The connection to the plugin's process was closed.");
+    atomic_store(&peer->was_given_up, 1); // `died` comes all the same, and last.
     pthread_mutex_lock(&peer->end_lock);
-    while (!peer->has_ended) wait_until(&peer->end_changed, &peer->end_lock, 0);
+    while (!peer->has_ended || atomic_load(&peer->callbacks) != 0) wait_until(&peer->end_changed, &peer->end_lock, 0);
     pthread_mutex_unlock(&peer->end_lock);
     peer_release(peer);
 }

@@ -6,7 +6,7 @@
 /// Callees hold a token, never an address: tokens are looked up in a table that is never freed, so that a run after the
 /// end, by a callee that broke its promise, is found out.
 #define CHUNK_SIZE 256
-#define CHUNK_LIMIT 1024
+#define CHUNK_LIMIT 4096 // Of all peers, so that no one can take what others need.
 #define BUCKETS 256
 #define WORKER_LIMIT 8
 

@@ -81,6 +81,7 @@ void test_concurrency(void);
 void test_deaths(void);
 void test_deadlines(void);
 void test_garbage(void);
+void test_idle(void);
 void test_figures(void);
 
 #endif

@@ -10,7 +10,8 @@ static const struct {
 } tests[] = {
     {"letters", test_letters}, {"streams", test_streams},     {"files", test_files},
     {"large", test_large},     {"concurrency", test_concurrency}, {"deaths", test_deaths},
-    {"deadlines", test_deadlines}, {"garbage", test_garbage}, {"figures", test_figures},
+    {"deadlines", test_deadlines}, {"idle", test_idle},       {"garbage", test_garbage},
+    {"figures", test_figures},
 };
 
 int main(int count, char **arguments) {

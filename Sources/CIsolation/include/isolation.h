@@ -45,7 +45,8 @@ typedef struct isolation_peer isolation_peer;
 
 /// The answer to the other side's question for an interface: a table, or a refusal that every call of it gets.
 typedef struct isolation_offer {
-    /// What calls go to; NULL makes every call answer `refusal`. Valid until the peer is destroyed.
+    /// What calls go to; NULL makes every call answer `refusal`. Valid until the peer is destroyed and the last call has
+    /// left it.
     const hostd_interface *HOSTD_NULLABLE table;
     const char *HOSTD_NULLABLE slots; ///< The descriptor; NULL takes that of `table`. Copied.
     const char *HOSTD_NULLABLE ends;  ///< HOSTD_…_ENDS of the interface; NULL where there is none. Copied.
@@ -103,8 +104,10 @@ int32_t isolation_peer_import(isolation_peer *peer, const char *id, const char *
 /// follows. Idempotent: the first reason stays.
 void isolation_peer_condemn(isolation_peer *peer, const char *reason);
 
-/// Ends the peer, waits until `died` has returned, and gives it up: proxies may no longer be called. Memory is freed when
-/// the last call has left. Never from a callback of this peer. [blocking]
+/// Ends the peer, waits until `died` has returned, and gives it up: proxies may no longer be called, and no function of the
+/// configuration runs any more. A call that the other side has made, and that is inside a table of this side at the moment,
+/// stays there until it returns; offered tables must live as long as that. Memory is freed when the last call has left. Never
+/// from a callback of this peer. [blocking]
 void isolation_peer_destroy(isolation_peer *peer);
 
 typedef struct isolation_statistics {

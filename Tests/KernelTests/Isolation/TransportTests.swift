@@ -30,6 +30,7 @@ final class TransportTests: XCTestCase {
     func testDescriptors() throws { try run("files") }
     func testMessagesLargerThanALane() throws { try run("large") }
     func testManyCallersWithNestedCalls() throws { try run("concurrency") }
+    func testIdleCostsNothing() throws { try run("idle") }
     func testDeadlines() throws { try run("deadlines") }
     func testDeathUnderLoadEndsEveryCallOnce() throws { try run("deaths") }
     func testHostileChildren() throws { try run("garbage") }
@@ -50,8 +51,9 @@ final class TransportTests: XCTestCase {
             XCTAssertEqual(try test.wait(seconds: 120), 0, test.errorText)
         }
         let decoder = try Spawned(
-            ["\(sanitized.path)/isolation-fuzz", "-runs=200000", "-max_len=512", "-print_final_stats=0"],
+            ["\(sanitized.path)/isolation-fuzz", "-runs=100000", "-max_len=512", "-print_final_stats=0"],
             environment: options)
-        XCTAssertEqual(try decoder.wait(seconds: 120), 0, String(decoding: decoder.errorText.utf8.suffix(4000), as: UTF8.self))
+        XCTAssertEqual(
+            try decoder.wait(seconds: 120), 0, String(decoding: decoder.errorText.utf8.suffix(4000), as: UTF8.self))
     }
 }
