@@ -4,14 +4,11 @@
 
 #include "plugin.h"
 
-/// Absent from builds without the probe.
-extern __typeof__(probe_main) probe_main __attribute__((weak));
-
 int main(int count, char **arguments)
 {
     if (count > 2 && strcmp(arguments[1], "serve") == 0)
         return serve_main(count - 2, arguments + 2);
-    if (count > 2 && strcmp(arguments[1], "--probe") == 0 && probe_main != NULL)
+    if (count > 2 && strcmp(arguments[1], "--probe") == 0)
         return probe_main(count - 2, arguments + 2);
     static const char usage[] = "hostd-plugin-process is started by hostd and does nothing by itself\n";
     return write(2, usage, sizeof usage - 1) < 0 ? 3 : 2;

@@ -9,6 +9,7 @@ enum CommandLineProgram {
         }
         if ["--help", "-h", "help"].contains(first) { return help(Array(words.dropFirst())) }
         if first == "--version" { return run(["version"]) }
+        if first == "plugin-host" { return PluginHostCommand.run(Array(words.dropFirst())) }
         guard let specification = Commands.all.first(where: { words.starts(with: $0.words) }) else {
             return unknown(words)
         }
