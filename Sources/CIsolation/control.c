@@ -77,10 +77,13 @@ static int receive(isolation_peer *peer, struct packet *packet) {
 }
 
 static int open_server(isolation_peer *peer, uint32_t index) {
+    if (index >= peer->lane_count || peer->servers[index].is_open) return -1;
     struct lane *lane = &peer->servers[index];
-    if (index >= peer->lane_count || lane->is_open) return -1;
     lane->is_open = 1;
-    return lane_start(lane);
+    if (lane_start(lane) != 0) {
+        peer_end(peer, ISOLATION_CONDEMNED, "No thread can be started for a call of a plugin: raise the limit of processes.");
+    }
+    return 0;
 }
 
 /// Keeps descriptors for the call that comes. -1 when there is no room for them.

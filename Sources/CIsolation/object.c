@@ -65,7 +65,8 @@ int32_t object_resolve(isolation_peer *peer, const char *id, const char *ends, c
     int32_t status = configuration->resolve(configuration->context, id, &offer, error);
     peer_end_callback(peer);
     if (status != HOSTD_OK) return status < 0 ? status : HOSTD_ERROR_INTERNAL;
-    struct object *object = make(id, &offer, ends, error);
+    // What a child says of the ends of a table of the host does not count.
+    struct object *object = make(id, &offer, configuration->is_host ? NULL : ends, error);
     if (object == NULL) return HOSTD_ERROR_INTERNAL;
     object->was_resolved = 1;
     pthread_mutex_lock(&peer->object_lock);

@@ -146,7 +146,9 @@ static int32_t offer_interface(void *context, const char *id, isolation_offer *o
 /// The host is gone, or does not want this process any more: there is nobody left to work for.
 static void host_ended(void *context, uint32_t cause, const char *reason)
 {
-    (void)context, (void)reason;
+    (void)context;
+    if (cause != ISOLATION_GONE)
+        fprintf(stderr, "hostd-plugin-process: %s\n", reason);
     _exit(cause == ISOLATION_GONE ? 0 : 3);
 }
 
