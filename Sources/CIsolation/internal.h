@@ -94,7 +94,7 @@ void message_free(isolation_peer *peer, struct message *message);
 static inline uint8_t *lane_room(struct lane *lane) { return lane->shared->part + sizeof(struct layout_part); }
 void lane_wake(struct lane *lane);
 
-/// A lane to be client of; waits for one. 0, -ETIMEDOUT, -ECANCELED, -EAGAIN (a callback with no lane left).
+/// A lane to be client of; waits for one. 0, -ETIMEDOUT, -ECANCELED, or what control_send says.
 int lane_acquire(isolation_peer *peer, enum lane_class class, uint64_t deadline_ns, struct lane **lane);
 void lane_release(struct lane *lane);
 /// Given up while the server has it; it is found again when the server has answered after all.

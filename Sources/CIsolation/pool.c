@@ -56,10 +56,6 @@ int lane_acquire(isolation_peer *peer, enum lane_class class, uint64_t deadline_
         if (peer->abandoned_lanes != NULL) reclaim(peer);
         if (peer->used[class] < peer->quota[class]) lane = take(peer);
         if (lane != NULL) break;
-        if (class == CLASS_CALLBACK && peer->configuration.is_host) {
-            status = -EAGAIN;
-            break;
-        }
         peer->lane_waiters++;
         if (wait_until(&peer->lane_freed, &peer->lane_lock, deadline_ns) != 0) status = -ETIMEDOUT;
         peer->lane_waiters--;
