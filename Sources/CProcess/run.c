@@ -31,6 +31,7 @@ static int start(pid_t *process, const char *path, char *const *arguments, char 
     failure = posix_spawnattr_init(&attributes);
     for (int number = 0; !failure && number < 3; number++)
         failure = posix_spawn_file_actions_adddup2(&actions, files[number], number);
+    if (!failure) failure = posix_spawn_file_actions_addclosefrom_np(&actions, 3);
     if (!failure) failure = posix_spawnattr_setsigmask(&attributes, &none);
     if (!failure) failure = posix_spawnattr_setsigdefault(&attributes, &all);
     if (!failure) failure = posix_spawnattr_setpgroup(&attributes, 0);

@@ -75,6 +75,7 @@ struct HostLocalAddresses: Sendable {
 
     /// Frees the address of a pod that no CNI plugin has attached.
     func release(_ attachment: Attachment) throws {
+        guard access(directory, F_OK) == 0 else { return }
         try locked {
             let own = try reservations().contains {
                 $0.address == attachment.address && $0.container == attachment.sandbox

@@ -269,8 +269,8 @@ final class PodAttachments: Sendable {
                     hostName: attachment.hostName, address: attachment.address, bridgeIndex: bridge.index)
             }
             if entry == nil { try addresses?.release(attachment) }
-            try store.remove(sandbox: sandbox)
         }
+        try store.remove(sandbox: sandbox)
         try journal.remove(sandbox: sandbox)
         state.withLock { state in
             state.attachments[sandbox] = nil
