@@ -66,7 +66,9 @@ final class NetworkListTests: XCTestCase {
         let log = try FakeHost.make().log
         XCTAssertNil(try NetworkListDirectory(path: "/nowhere").find("", log: log))
         XCTAssertNil(try directory.find("", log: log), "an empty directory")
-        func write(_ name: String, _ text: String) throws { try AtomicFile.write(Array(text.utf8), to: "\(path)/\(name)") }
+        func write(_ name: String, _ text: String) throws {
+            try AtomicFile.write(Array(text.utf8), to: "\(path)/\(name)")
+        }
         try write("05-readme.txt", "no configuration")
         XCTAssertNil(try directory.find("", log: log), "other files are none")
         try write("10-bad.conflist", "{")
