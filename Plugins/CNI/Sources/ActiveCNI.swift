@@ -120,6 +120,7 @@ final class ActiveCNI: Sendable {
         _ = try pods.collectGarbage(keeping: [], grace: 0)
         try packets.removeTable()
         try takeover.forget()
+        takeover.complete(log: log)
         try links.removeBridge(named: settings.bridge)
     }
 }

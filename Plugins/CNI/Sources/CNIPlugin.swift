@@ -10,7 +10,7 @@ public final class CNIPlugin: Plugin {
     public static let description = PluginDescription(
         name: "cni", version: "1.0.0",
         summary: "Pods' addresses and links by CNI plugins, and service routing by nftables",
-        provides: [HOSTD_NETWORK_1])
+        provides: [HOSTD_NETWORK_1, HOSTD_STATE_1])
     public static var optionsSchema: String { CNISettings.optionsSchema }
 
     private let host: Host

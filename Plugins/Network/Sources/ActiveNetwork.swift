@@ -116,6 +116,7 @@ final class ActiveNetwork: Sendable {
         try packets?.removeTable()
         pins?.dissolve()
         try takeover.forget()
+        takeover.complete(log: log)
         try links.removeBridge(named: settings.bridge)
     }
 }

@@ -42,8 +42,8 @@ swap_links() { kubectl exec swapped-client -- ip -o addr show eth0; kubectl exec
 swap_served() {
     local address
     address=$(kubectl get service swapped -o 'jsonpath={.spec.clusterIP}')
-    is served curl -sS --max-time 5 "http://$address/" && is served kubectl exec swapped-client -- wget -qO- -T 5 "http://$address/" &&
-        is served kubectl exec swapped-client -- wget -qO- -T 5 http://swapped/
+    is served curl -sS --max-time 5 "http://$address/" && is served kubectl exec swapped-client -- wget -qO- "http://$address/" &&
+        is served kubectl exec swapped-client -- wget -qO- http://swapped/
 }
 
 check "a service and its client" kubectl apply -f "$work/network-swap.yaml"
@@ -60,7 +60,7 @@ check "a pod is attached by CNI plugins" swap_pod swapped-third
 check "it runs" kubectl wait --for=condition=Ready pod/swapped-third --timeout=60s
 third=$(jsonpath pod swapped-third '{.status.podIP}')
 check "with an address that nobody has" sh -c "! echo '$before' | grep -qw '$third'"
-check "it reaches the service" is served kubectl exec swapped-third -- wget -qO- -T 5 http://swapped/
+check "it reaches the service" is served kubectl exec swapped-third -- wget -qO- http://swapped/
 stop_hostd
 equal "hostd ends well under the swapped network" 0 echo "$hostd_status"
 start_hostd
@@ -70,7 +70,7 @@ check "back to the network before" "$hostd" plugin rollback hostd.network/1
 check "the service is reached at once again" swap_served
 eventually "only its table is left" 10 is "table ip hostd" nft list tables
 equal "pods keep their addresses a second time" "$before" swap_addresses
-check "the third pod is served, too" is served kubectl exec swapped-third -- wget -qO- -T 5 http://swapped/
+check "the third pod is served, too" is served kubectl exec swapped-third -- wget -qO- http://swapped/
 check "a fourth pod is attached" swap_pod swapped-fourth
 check "and runs" kubectl wait --for=condition=Ready pod/swapped-fourth --timeout=60s
 fourth=$(jsonpath pod swapped-fourth '{.status.podIP}')
