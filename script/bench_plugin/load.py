@@ -8,10 +8,10 @@ import sys
 import threading
 import time
 
-PODS_PER_NODE = 200
+PODS_PER_NODE = 400
 NODES = 10
 CONNECTIONS = 8
-# So many bound pods stay; older ones are deleted.
+# So many bound pods stay; older ones are deleted. There is room for four times as many.
 LIVE = 1000
 
 
@@ -104,13 +104,12 @@ class Nodes:
         self.thread.join()
 
 
-def create(context, rate, stop, created):
-    """Process: creates pods at a rate until told to stop; then says how many."""
+def create(context, rate, backlog, bound, stop, created):
+    """Process: creates pods at a rate, not more than `backlog` ahead of those that are bound, until told to stop; then says
+    which."""
     connections = [Connection(context) for _ in range(CONNECTIONS)]
     counts = [0] * CONNECTIONS
     began = time.monotonic() + 0.1
-    # All threads stop before the same pod: names have no holes.
-    last = threading.Event()
 
     def run(lane):
         index = lane
@@ -118,6 +117,8 @@ def create(context, rate, stop, created):
             wait = began + index / rate - time.monotonic()
             if wait > 0:
                 time.sleep(wait)
+            while sum(counts) - bound.value >= backlog and not stop.is_set():
+                time.sleep(0.01)
             code, answer = connections[lane].request("POST", "/api/v1/namespaces/default/pods",
                                                      json.dumps(pod(f"load-{index}")).encode())
             if code != 201:
@@ -130,7 +131,6 @@ def create(context, rate, stop, created):
         thread.start()
     for thread in threads:
         thread.join()
-    last.set()
     created.put([f"load-{lane + CONNECTIONS * step}" for lane in range(CONNECTIONS) for step in range(counts[lane])])
 
 
@@ -145,11 +145,21 @@ def delete(context, names):
                 sys.exit(f"delete: {code} {answer[:300]}")
         names.put(None)
 
+    def run_events():
+        # They would stay for an hour; those of trouble stay.
+        connection = Connection(context)
+        while not ended.wait(1):
+            connection.request("DELETE", "/api/v1/namespaces/default/events?fieldSelector=reason%3DScheduled")
+
+    ended = threading.Event()
+    events = threading.Thread(target=run_events)
     threads = [threading.Thread(target=run) for _ in range(4)]
-    for thread in threads:
+    for thread in [events, *threads]:
         thread.start()
     for thread in threads:
         thread.join()
+    ended.set()
+    events.join()
 
 
 class Sight:
@@ -222,8 +232,8 @@ def watch(context, names, began, count, result, wanted):
 class Load:
     """Everything together: `with Load(context, rate) as load: …` and then `load.finish(seconds)`."""
 
-    def __init__(self, context_of, rate=500):
-        self.context_of, self.rate = context_of, rate
+    def __init__(self, context_of, rate=500, backlog=1 << 30):
+        self.context_of, self.rate, self.backlog = context_of, rate, backlog
         self.fork = multiprocessing.get_context("fork")
 
     def __enter__(self):
@@ -235,7 +245,7 @@ class Load:
         self.processes = [
             self.fork.Process(target=watch, args=(self.context_of(), names, self.began, self.count, self.result, self.wanted)),
             self.fork.Process(target=delete, args=(self.context_of(), names)),
-            self.fork.Process(target=create, args=(self.context_of(), self.rate, self.stop, self.created)),
+            self.fork.Process(target=create, args=(self.context_of(), self.rate, self.backlog, self.count, self.stop, self.created)),
         ]
         for process in self.processes[:2]:
             process.start()
