@@ -30,7 +30,11 @@ extension PluginHost {
 
     /// Finds, opens and describes one generation.
     func open(_ instance: PluginInstance) throws(PluginFailure) {
-        let context = HostContext(name: instance.name, log: log) { [unowned self] id in self.interface(id) }
+        let name = instance.name
+        let context = HostContext(name: name, log: log) { [unowned self] id in
+            drafts.note(id, askedForBy: name, log: log)
+            return interface(id)
+        }
         try steps.during(.open, of: instance.name) { () throws(PluginFailure) in
             let path = try search.resolve(instance.settings.library, configurationFile: configuration.file)
             instance.setPath(path)

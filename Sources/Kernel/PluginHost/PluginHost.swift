@@ -62,6 +62,7 @@ public final class PluginHost: Sendable {
     let steps: StepWatch
     let supervisors = PluginSupervisors()
     let probe: ImageProbe
+    let drafts = DraftInterfaces()
     let state: Mutex<State>
     /// Held while bindings get another target, or are held or released.
     let switching = Mutex<Void>(())

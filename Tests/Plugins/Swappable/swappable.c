@@ -3,6 +3,7 @@
 //     -DNAME=…  -DVERSION=…  its description               -DHANDOVER=…   "overlap" or "exclusive"
 //     -DFAULT=… the step that fails                        -DFORMAT=…     of its state; none = it has no state
 //     -DROLE=…  another role than com.example.count/1      -DREQUIRES=…   a role that it requires
+//     -DASKS_FOR=… an interface that each activation asks for
 //
 // It keeps what belongs to a generation in `self`; the statics below only tell the test what happened to all of them.
 #include <stdatomic.h>
@@ -54,6 +55,7 @@ typedef struct counter_table {
 typedef struct counter {
     counter_table table;
     hostd_state_1 state;
+    const hostd_host *host;
     _Atomic(uint64_t) total;
     _Atomic(int) is_active;
     int activations;
@@ -181,6 +183,9 @@ static int32_t configure(void *self, const uint8_t *configuration, uint64_t size
 static int32_t activate(void *self, hostd_error *error) {
     counter *this = self;
     if (FAULT == SECOND_ACTIVATION && this->activations > 0) return step(error, SECOND_ACTIVATION);
+#ifdef ASKS_FOR
+    if (this->host->get_interface(this->host->self, ASKS_FOR) == NULL) return fail(error, HOSTD_ERROR_NOT_FOUND, ASKS_FOR);
+#endif
     int32_t status = step(error, ACTIVATE);
     if (status != HOSTD_OK) return status;
     this->activations++;
@@ -209,9 +214,10 @@ static const hostd_interface *get_interface(void *self, const char *id) {
 
 __attribute__((visibility("default"))) int32_t hostd_plugin_entry(const hostd_host *host, hostd_plugin *plugin,
                                                                   hostd_error *error) {
-    (void)host, (void)error;
+    (void)error;
     counter *this = calloc(1, sizeof *this);
     if (this == NULL) return HOSTD_ERROR_RESOURCE_EXHAUSTED;
+    this->host = host;
     atomic_fetch_add(&living, 1);
     this->table = (counter_table){
         {sizeof this->table, 0, this, ROLE, "add:we;total:We;late:We;stay:we;later:cHe;step:oe"}, add, total, late, stay,

@@ -74,7 +74,7 @@ int32_t answer_json(json_handler *handler, void *self, uint64_t deadline, const 
 
 int32_t check_active(const void *self, hostd_error *error) {
     if (((const plugin_base *)self)->state == PLUGIN_ACTIVE) return HOSTD_OK;
-    return fail(error, HOSTD_ERROR_WRONG_STATE, "@NAME@ is not active");
+    return fail(error, HOSTD_ERROR_WRONG_STATE, "the plugin is not active");
 }
 
 static int32_t describe(void *self, hostd_buffer *description, hostd_error *error) {
@@ -91,7 +91,7 @@ static int32_t schema(void *self, hostd_buffer *schema, hostd_error *error) {
 
 static int32_t configure(void *self, const uint8_t *configuration, uint64_t size, hostd_error *error) {
     plugin_base *base = self;
-    if (base->state == PLUGIN_ACTIVE) return fail(error, HOSTD_ERROR_WRONG_STATE, "@NAME@ is active: deactivate it first");
+    if (base->state == PLUGIN_ACTIVE) return fail(error, HOSTD_ERROR_WRONG_STATE, "the plugin is active: deactivate it first");
     json *parsed = json_parse(configuration, size);
     if (json_kind_of(parsed) != JSON_OBJECT) {
         json_free(parsed);
@@ -107,7 +107,7 @@ static int32_t configure(void *self, const uint8_t *configuration, uint64_t size
 static int32_t activate(void *self, hostd_error *error) {
     plugin_base *base = self;
     if (base->state != PLUGIN_CONFIGURED)
-        return fail(error, HOSTD_ERROR_WRONG_STATE, base->state == PLUGIN_ACTIVE ? "@NAME@ is active" : "@NAME@ is not configured");
+        return fail(error, HOSTD_ERROR_WRONG_STATE, base->state == PLUGIN_ACTIVE ? "the plugin is active" : "the plugin is not configured");
     int32_t status = plugin_activate(self, error);
     if (status == HOSTD_OK) base->state = PLUGIN_ACTIVE;
     return status;
@@ -126,10 +126,10 @@ static const hostd_interface *get_interface(void *self, const char *id) { return
 __attribute__((visibility("default"))) int32_t hostd_plugin_entry(const hostd_host *host, hostd_plugin *out,
                                                                   hostd_error *error) {
     if (host->abi_minimum > HOSTD_ABI_VERSION || host->abi_maximum < HOSTD_ABI_VERSION)
-        return fail(error, HOSTD_ERROR_VERSION, "@NAME@ speaks ABI %d, the host offers %u to %u", HOSTD_ABI_VERSION,
+        return fail(error, HOSTD_ERROR_VERSION, "this plugin speaks ABI %d, the host offers %u to %u", HOSTD_ABI_VERSION,
                     host->abi_minimum, host->abi_maximum);
     if (out->struct_size < sizeof *out)
-        return fail(error, HOSTD_ERROR_VERSION, "the host has room for %u bytes of hostd_plugin, @NAME@ needs %zu",
+        return fail(error, HOSTD_ERROR_VERSION, "the host has room for %u bytes of hostd_plugin, this plugin needs %zu",
                     out->struct_size, sizeof *out);
     const hostd_log_1 *log = (const hostd_log_1 *)host->get_interface(host->self, HOSTD_LOG_1);
     if (log == NULL) return fail(error, HOSTD_ERROR_NOT_SUPPORTED, "the host lacks " HOSTD_LOG_1);

@@ -110,6 +110,33 @@ unsafe fn release(buffer: &abi::Buffer) {
     }
 }
 
+/// Calls a slot of the host or of another role; a negative status becomes a failure.
+///
+/// # Safety
+/// The body calls one slot with the error it is given.
+pub unsafe fn called(body: impl FnOnce(*mut abi::Error) -> i32) -> Result<()> {
+    let mut error = empty_error();
+    let status = body(&mut error);
+    if status >= 0 {
+        return Ok(());
+    }
+    let message = String::from_utf8_lossy(bytes(error.message.data, error.message.size.min(4096))).into_owned();
+    release(&error.message);
+    Err(failure(status, message))
+}
+
+/// As `called`, for a slot that hands bytes out: they are copied and released.
+///
+/// # Safety
+/// As `called`.
+pub unsafe fn called_buffer(body: impl FnOnce(*mut abi::Buffer, *mut abi::Error) -> i32) -> Result<Vec<u8>> {
+    let mut buffer = empty_buffer();
+    called(|error| body(&mut buffer, error))?;
+    let copy = bytes(buffer.data, buffer.size).to_vec();
+    release(&buffer);
+    Ok(copy)
+}
+
 /// Hands bytes out; the receiver calls `release` exactly once.
 pub fn owned(bytes: impl Into<Vec<u8>>) -> abi::Buffer {
     unsafe extern "C" fn release(context: *mut c_void) {
@@ -210,7 +237,7 @@ unsafe fn guarded(error: *mut abi::Error, body: impl FnOnce() -> Result<()>) -> 
     let failure = match result {
         Ok(Ok(())) => return abi::OK,
         Ok(Err(failure)) => failure,
-        Err(_) => failure(abi::ERROR_INTERNAL, "@NAME@ panicked; its message is on standard error"),
+        Err(_) => failure(abi::ERROR_INTERNAL, "the plugin panicked; its message is on standard error"),
     };
     if !error.is_null() && (*error).struct_size as usize >= std::mem::size_of::<abi::Error>() {
         let retryable = failure.code == abi::ERROR_UNAVAILABLE || failure.code == abi::ERROR_DEADLINE_EXCEEDED;
@@ -233,7 +260,7 @@ pub unsafe fn slot<P: Plugin>(this: *mut c_void, error: *mut abi::Error, body: i
     let instance = &*(this as *const Instance<P>);
     guarded(error, || {
         if instance.state.load(Ordering::Acquire) != ACTIVE {
-            return Err(failure(abi::ERROR_WRONG_STATE, "@NAME@ is not active"));
+            return Err(failure(abi::ERROR_WRONG_STATE, "the plugin is not active"));
         }
         body(&instance.plugin)
     })
@@ -307,7 +334,7 @@ pub unsafe fn enter<P: Plugin>(host: *const abi::Host, plugin: *mut abi::Plugin,
         let (lowest, highest) = ((*host).abi_minimum, (*host).abi_maximum);
         let room = (*plugin).struct_size as usize;
         if lowest > abi::ABI_VERSION || highest < abi::ABI_VERSION || room < std::mem::size_of::<abi::Plugin>() {
-            let message = format!("@NAME@ speaks ABI {}, the host offers {} to {}", abi::ABI_VERSION, lowest, highest);
+            let message = format!("this plugin speaks ABI {}, the host offers {} to {}", abi::ABI_VERSION, lowest, highest);
             return Err(failure(abi::ERROR_VERSION, message));
         }
         let log = ((*host).get_interface)((*host).this, abi::LOG_1.as_ptr() as *const c_char) as *const abi::Log;
@@ -362,7 +389,7 @@ unsafe extern "C" fn configure<P: Plugin>(
     let instance = &*(this as *const Instance<P>);
     guarded(error, || {
         if instance.state.load(Ordering::Acquire) == ACTIVE {
-            return Err(failure(abi::ERROR_WRONG_STATE, "@NAME@ is active: deactivate it first"));
+            return Err(failure(abi::ERROR_WRONG_STATE, "the plugin is active: deactivate it first"));
         }
         let configuration = parse_request(bytes(configuration, size))?;
         let directory = configuration.get("paths").get("plugin").text().unwrap_or("");
@@ -376,7 +403,7 @@ unsafe extern "C" fn activate<P: Plugin>(this: *mut c_void, error: *mut abi::Err
     let instance = &*(this as *const Instance<P>);
     guarded(error, || {
         if instance.state.load(Ordering::Acquire) != CONFIGURED {
-            return Err(failure(abi::ERROR_WRONG_STATE, "@NAME@ is active, or not configured"));
+            return Err(failure(abi::ERROR_WRONG_STATE, "the plugin is active, or not configured"));
         }
         instance.plugin.activate()?;
         instance.state.store(ACTIVE, Ordering::Release);
