@@ -220,6 +220,35 @@ impl Subscriber {
     }
 }
 
+/// Completes an operation: exactly once for each that was begun.
+///
+/// # Safety
+/// `completion` and `context` are those of the operation.
+pub unsafe fn complete(completion: abi::Completion, context: *mut c_void, result: Result<()>, data: &[u8]) {
+    let (start, size) = (data.as_ptr(), data.len() as u64);
+    match result {
+        Ok(()) => completion(context, abi::OK, start, size, std::ptr::null()),
+        Err(failure) => {
+            let mut error = empty_error();
+            fill(&mut error, &failure);
+            completion(context, failure.code, start, size, &error);
+            release(&error.message);
+        }
+    }
+}
+
+/// Writes a failure into an error that has the room.
+unsafe fn fill(error: *mut abi::Error, failure: &Failure) {
+    let retryable = failure.code == abi::ERROR_UNAVAILABLE || failure.code == abi::ERROR_DEADLINE_EXCEEDED;
+    let mut message = failure.message.clone();
+    while message.len() > 4096 {
+        message.pop();
+    }
+    (*error).code = failure.code;
+    (*error).retryable = retryable as u32;
+    (*error).message = owned(message);
+}
+
 const NEW: u8 = 0;
 const CONFIGURED: u8 = 1;
 const ACTIVE: u8 = 2;
@@ -240,14 +269,7 @@ unsafe fn guarded(error: *mut abi::Error, body: impl FnOnce() -> Result<()>) -> 
         Err(_) => failure(abi::ERROR_INTERNAL, "the plugin panicked; its message is on standard error"),
     };
     if !error.is_null() && (*error).struct_size as usize >= std::mem::size_of::<abi::Error>() {
-        let retryable = failure.code == abi::ERROR_UNAVAILABLE || failure.code == abi::ERROR_DEADLINE_EXCEEDED;
-        let mut message = failure.message;
-        while message.len() > 4096 || !message.is_char_boundary(message.len()) {
-            message.pop();
-        }
-        (*error).code = failure.code;
-        (*error).retryable = retryable as u32;
-        (*error).message = owned(message);
+        fill(error, &failure);
     }
     failure.code
 }
