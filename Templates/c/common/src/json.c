@@ -251,3 +251,11 @@ void json_write(text *out, const json *value) {
     }
     text_add(out, object ? "}" : "]");
 }
+
+json *json_copy(const json *value) {
+    text written = {0};
+    json_write(&written, value);
+    json *copy = value == NULL ? NULL : json_parse((const uint8_t *)written.bytes, written.size);
+    text_free(&written);
+    return copy;
+}

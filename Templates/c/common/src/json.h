@@ -12,6 +12,7 @@ typedef struct json json;
 // The value, to be freed; NULL for what is not JSON in UTF-8, is nested more than 64 deep, or has NUL in a string.
 json *json_parse(const uint8_t *bytes, uint64_t size);
 void json_free(json *value);
+json *json_copy(const json *value); // To be freed; NULL for NULL.
 
 // Readers take NULL and every kind of value: what is not of the kind asked for reads as absent.
 json_kind json_kind_of(const json *value); // JSON_NULL for NULL

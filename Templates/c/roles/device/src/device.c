@@ -248,11 +248,8 @@ plugin *plugin_create(void) {
 
 int32_t plugin_configure(plugin *self, const json *options, const char *directory, hostd_error *error) {
     (void)error;
-    text copy = {0};
-    text_add(&copy, "%j", options);
     json_free(self->options);
-    self->options = json_parse((const uint8_t *)copy.bytes, copy.size);
-    text_free(&copy);
+    self->options = json_copy(options);
     snprintf(self->directory, sizeof self->directory, "%s", directory);
     return HOSTD_OK;
 }
@@ -263,10 +260,8 @@ int32_t plugin_activate(plugin *self, hostd_error *error) {
     const json *allocations = json_get(book, "allocations");
     for (size_t i = 0; i < json_count(allocations); i++) {
         char *key = allocation_key(json_at(allocations, i));
-        text copy = {0};
-        text_add(&copy, "%j", json_at(allocations, i));
-        json_free(map_put(&self->allocations, key, strlen(key), json_parse((const uint8_t *)copy.bytes, copy.size)));
-        text_free(&copy), free(key);
+        json_free(map_put(&self->allocations, key, strlen(key), json_copy(json_at(allocations, i))));
+        free(key);
     }
     json_free(book);
     return status;
