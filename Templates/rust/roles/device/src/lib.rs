@@ -1,10 +1,9 @@
 //! @NAME@: devices from a list. Pods ask for them as an extended resource, `example.com/@NAME@: 1`, and get each at most
 //! once. The book of allocations is on disk before a container hears of its devices.
 //!
-//! To make it yours, find devices in `activate` in place of taking them from the options, and tell the subscribers when one
-//! of them comes, goes, or changes its health.
+//! To make it yours, find devices in `activate` in place of taking them from the options, and tell `watchers` when one of
+//! them comes, goes, or changes its health.
 
-use std::collections::BTreeMap;
 use std::os::raw::c_void;
 use std::sync::Mutex;
 
@@ -12,10 +11,12 @@ mod bindings;
 mod files;
 mod json;
 mod plugin;
+mod watchers;
 
 use bindings as abi;
 use json::Json;
 use plugin::{failure, invalid, lock, needed, slot, Host, Plugin, Result, Subscriber};
+use watchers::Watchers;
 
 const BOOK: &str = "allocations.json";
 
@@ -26,8 +27,6 @@ struct Book {
     resource: String,
     devices: Vec<String>,
     allocations: Vec<Json>, // As list_allocations shows them.
-    subscribers: BTreeMap<u64, Subscriber>,
-    last_handle: u64,
 }
 
 impl Book {
@@ -66,6 +65,7 @@ fn grant(allocation: &Json) -> Json {
 
 struct Devices {
     book: Mutex<Book>,
+    watchers: Watchers,
 }
 
 impl Devices {
@@ -129,8 +129,7 @@ impl Devices {
     }
 }
 
-// A subscriber is told of the devices at once; whoever reports changes takes the subscriber out of the map for the message,
-// so that two messages never run at once, and `watch_cancel` waits for it.
+// A subscriber is told of the devices at once; whoever finds a change calls `watchers.tell` with `devices()`.
 
 unsafe extern "C" fn watch(
     this: *mut c_void,
@@ -140,24 +139,16 @@ unsafe extern "C" fn watch(
     error: *mut abi::Error,
 ) -> i32 {
     slot(this, error, |it: &Devices| {
-        let mut subscriber = Subscriber::new(sink, context)?;
-        let devices = lock(&it.book).devices();
-        subscriber.send(abi::SINK_DATA, devices.to_string().as_bytes());
-        let mut book = lock(&it.book);
-        book.last_handle += 1;
-        *handle = book.last_handle;
-        let key = book.last_handle;
-        book.subscribers.insert(key, subscriber);
+        let subscriber = Subscriber::new(sink, context)?;
+        let devices = lock(&it.book).devices().to_string();
+        *handle = it.watchers.add(subscriber, Some(devices.as_bytes()));
         Ok(())
     })
 }
 
 unsafe extern "C" fn watch_cancel(this: *mut c_void, handle: u64, error: *mut abi::Error) -> i32 {
     slot(this, error, |it: &Devices| {
-        let ended = lock(&it.book).subscribers.remove(&handle);
-        if let Some(subscriber) = ended {
-            subscriber.end();
-        }
+        it.watchers.cancel(handle);
         Ok(())
     })
 }
@@ -187,7 +178,7 @@ impl Plugin for Devices {
     }
 
     fn new(_host: Host) -> Devices {
-        Devices { book: Mutex::new(Book::default()) }
+        Devices { book: Mutex::new(Book::default()), watchers: Watchers::default() }
     }
 
     fn configure(&self, options: &Json, directory: &str) -> Result<()> {
@@ -207,11 +198,8 @@ impl Plugin for Devices {
     }
 
     fn deactivate(&self) -> Result<()> {
-        let mut book = lock(&self.book);
-        let ended = std::mem::take(&mut book.subscribers);
-        book.allocations.clear(); // All of them are in the file.
-        drop(book); // Sinks are never called under a lock.
-        ended.into_values().for_each(Subscriber::end);
+        self.watchers.end_all();
+        lock(&self.book).allocations.clear(); // All of them are in the file.
         Ok(())
     }
 }
