@@ -23,11 +23,6 @@ struct call {
 #define POINTER(index) (*(void **)arguments[index])
 #define NUMBER(index) (*(uint64_t *)arguments[index])
 
-/// The machine arguments of a letter.
-static inline unsigned width(char letter) {
-    return letter == 'b' || letter == 'a' || letter == 'c' || letter == 'v' || letter == 'q' ? 2 : 1;
-}
-
 static uint32_t struct_size(const void *structure) {
     uint32_t size;
     memcpy(&size, structure, sizeof size);
@@ -172,7 +167,8 @@ static int read_reply(struct call *call, struct reader *reader, int32_t *status,
         case 'H': case 'W': case 'I': call->outputs[i].size = read_number(reader); break;
         default: break;
         }
-        if (letters[i] == 'S' && POINTER(0) != NULL && call->outputs[i].size != struct_size(POINTER(0))) reader->is_broken = 1;
+        int is_struct = letters[i] == 'S' && POINTER(0) != NULL;
+        if (is_struct && call->outputs[i].size != struct_size(POINTER(0))) reader->is_broken = 1;
     }
     read_error(reader, error);
     if (has_outputs != (*status == HOSTD_OK) || reader->left != 0) reader->is_broken = 1;
@@ -195,7 +191,7 @@ static int32_t give_outputs(struct call *call) {
     const char *letters = call->signature->letters;
     int is_short = 0;
     for (uint32_t i = 0; letters[i] != 0; arguments += width(letters[i++])) {
-        void *place = letters[i] == 'o' || letters[i] == 'S' || letters[i] == 'H' || letters[i] == 'W' || letters[i] == 'I' ? POINTER(0) : NULL;
+        void *place = strchr("oSHWI", letters[i]) != NULL ? POINTER(0) : NULL;
         uint64_t size = call->outputs[i].size;
         if (letters[i] == 'H') call->handle = size;
         if (letters[i] == 'W' && call->signature->gives_table) {
@@ -242,7 +238,7 @@ static int32_t take_reply(struct call *call, const struct message *reply) {
     hostd_error error;
     int32_t status;
     if (read_reply(call, &reader, &status, &error) != 0) {
-        peer_end(call->peer, ISOLATION_BREACH, "A reply of the plugin's process does not have the form that its slot has.");
+        breach(call->peer, "A reply of the plugin's process does not have the form that its slot has.");
         return fail_exchange(call->peer, -EBADMSG, call->error);
     }
     if (status != HOSTD_OK) {
@@ -261,7 +257,7 @@ static int32_t exchange_call(struct call *call, struct exchange *exchange) {
     }
     int status = lane_acquire(peer, CLASS_CALL, exchange->deadline_ns, &exchange->lane);
     if (status == -ETIMEDOUT) {
-        return fail(call->error, HOSTD_ERROR_UNAVAILABLE, "The plugin's process is busy with as many calls as it may have.");
+        return fail(call->error, HOSTD_ERROR_UNAVAILABLE, "The plugin's process has as many calls as it may have.");
     }
     if (status != 0) return fail_exchange(peer, status, call->error);
     uint8_t *large = NULL;

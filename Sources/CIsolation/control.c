@@ -81,7 +81,7 @@ static int open_server(isolation_peer *peer, uint32_t index) {
     struct lane *lane = &peer->servers[index];
     lane->is_open = 1;
     if (lane_start(lane) != 0) {
-        peer_end(peer, ISOLATION_CONDEMNED, "No thread can be started for a call of a plugin: raise the limit of processes.");
+        peer_end(peer, ISOLATION_CONDEMNED, "No thread can be started for a call: raise the limit of processes.");
     }
     return 0;
 }
@@ -120,7 +120,7 @@ int control_take_files(struct lane *lane, uint32_t count, int32_t *files) {
     }
     pthread_mutex_unlock(&lane->mailbox_lock);
     if (is_right) return 0;
-    return peer_end(lane->peer, ISOLATION_BREACH, "A call of the plugin's process came without the descriptors that it names.");
+    return breach(lane->peer, "A call of the plugin's process came without the descriptors that it names.");
 }
 
 /// One packet. -1 when it is not what a packet may be.
@@ -146,13 +146,13 @@ static int handle(isolation_peer *peer, struct packet *packet) {
 
 /// Everything that the socket has.
 static void read_socket(isolation_peer *peer) {
-    static const char breach[] = "The plugin's process sent something over its socket that has no meaning.";
+    static const char sentence[] = "The plugin's process sent something over its socket that has no meaning.";
     while (!peer_has_ended(peer)) {
         struct packet packet;
         int result = receive(peer, &packet);
         if (result == 0) return;
         if (result == -1) peer_end(peer, ISOLATION_GONE, "The plugin's process has ended, or closed its socket.");
-        else if (result == 2 || handle(peer, &packet) != 0) peer_end(peer, ISOLATION_BREACH, breach);
+        else if (result == 2 || handle(peer, &packet) != 0) breach(peer, sentence);
         for (uint32_t i = 0; i < packet.file_count; i++) close(packet.files[i]);
     }
 }

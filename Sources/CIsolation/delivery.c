@@ -70,6 +70,6 @@ int32_t delivery_callback(isolation_peer *peer, uint64_t receiver, const uint8_t
     *delay = read_number(&reader);
     exchange_finish(&exchange);
     if (!reader.is_broken) return result;
-    peer_end(peer, ISOLATION_BREACH, "The answer of a callback of the plugin's process is malformed.");
+    breach(peer, "The answer of a callback of the plugin's process is malformed.");
     return HOSTD_ERROR_UNAVAILABLE;
 }

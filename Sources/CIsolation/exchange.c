@@ -24,7 +24,7 @@ int exchange_run(isolation_peer *peer, struct exchange *exchange, uint32_t kind,
     if (status == 0) status = lane_receive(lane, &exchange->reply, deadline);
     if (status == 0 && exchange->reply.kind != LAYOUT_REPLY) {
         message_free(peer, &exchange->reply);
-        status = peer_end(peer, ISOLATION_BREACH, "The plugin's process answered a call with something else than a reply.");
+        status = breach(peer, "The plugin's process answered a call with something else than a reply.");
     }
     if (status == 0) return 0;
     exchange->lane = NULL;

@@ -262,6 +262,8 @@ isolation_peer *peer_retain(isolation_peer *peer);
 void peer_release(isolation_peer *peer);
 /// Condemns because of `cause`; returns -EBADMSG for callers that report a breach.
 int peer_end(isolation_peer *peer, uint32_t cause, const char *reason);
+/// The other side broke the format. Returns -EBADMSG.
+static inline int breach(isolation_peer *peer, const char *reason) { return peer_end(peer, ISOLATION_BREACH, reason); }
 static inline int peer_has_ended(isolation_peer *peer) {
     return atomic_load_explicit(&peer->condemned, memory_order_acquire) != 0;
 }

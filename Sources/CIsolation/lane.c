@@ -50,7 +50,7 @@ static inline int look(struct lane *lane) {
         return 1;
     }
     if (seen == lane->turn) return 0;
-    return peer_end(lane->peer, ISOLATION_BREACH, "The plugin's process wrote out of turn into a lane of the shared memory.");
+    return breach(lane->peer, "The plugin's process wrote out of turn into a lane of the shared memory.");
 }
 
 static int sleep_for_turn(struct lane *lane, uint64_t deadline_ns) {
@@ -145,7 +145,7 @@ int lane_send(struct lane *lane, uint32_t kind, const uint8_t *bytes, uint64_t s
         publish(lane, LAYOUT_CONTINUE, 0, 0); // The turn is the client's again, for its next message.
         return 0;
     }
-    return peer_end(lane->peer, ISOLATION_BREACH, "The plugin's process broke off a message in the shared memory.");
+    return breach(lane->peer, "The plugin's process broke off a message in the shared memory.");
 }
 
 /// Room for a message in parts: -EMSGSIZE when one side asks for too much.
@@ -183,7 +183,7 @@ static int receive_parts(struct lane *lane, struct layout_part part, struct mess
         if (status != 0) return status;
         part = head_of(lane);
     }
-    return peer_end(lane->peer, ISOLATION_BREACH, "The parts of a message of the plugin's process do not fit together.");
+    return breach(lane->peer, "The parts of a message of the plugin's process do not fit together.");
 }
 
 int lane_receive(struct lane *lane, struct message *message, uint64_t deadline_ns) {
@@ -194,7 +194,7 @@ int lane_receive(struct lane *lane, struct message *message, uint64_t deadline_n
     lane->first_turn = lane->turn;
     struct layout_part part = head_of(lane);
     if (part.size > LAYOUT_PART_LIMIT || part.total < part.size) {
-        return peer_end(lane->peer, ISOLATION_BREACH, "A message of the plugin's process has an impossible size.");
+        return breach(lane->peer, "A message of the plugin's process has an impossible size.");
     }
     if (part.total > part.size) {
         status = receive_parts(lane, part, message, deadline_ns);

@@ -7,6 +7,19 @@
 
 #include "internal.h"
 
+/// The machine arguments of a letter.
+static inline unsigned width(char letter) {
+    return letter == 'b' || letter == 'a' || letter == 'c' || letter == 'v' || letter == 'q' ? 2 : 1;
+}
+
+/// A function of a table; NULL where the table is too short for it, or leaves it out.
+static inline void (*table_function(const hostd_interface *table, uint32_t slot))(void) {
+    size_t end = sizeof *table + ((size_t)slot + 1) * sizeof(void *);
+    void (*function)(void) = NULL;
+    if (table->struct_size >= end) memcpy(&function, (const char *)table + end - sizeof function, sizeof function);
+    return function;
+}
+
 struct writer {
     uint8_t *at;   ///< Where the message begins.
     uint64_t room;

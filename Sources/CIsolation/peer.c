@@ -50,7 +50,7 @@ int32_t fail_exchange(isolation_peer *peer, int code, hostd_error *error) {
     switch (code) {
     case -ETIMEDOUT: return fail(error, HOSTD_ERROR_DEADLINE_EXCEEDED, "The plugin's process did not answer in time.");
     case -EMSGSIZE:
-        return fail(error, HOSTD_ERROR_RESOURCE_EXHAUSTED, "An argument or answer is larger than what crosses between processes.");
+        return fail(error, HOSTD_ERROR_RESOURCE_EXHAUSTED, "The call is larger than what crosses between processes.");
     case -ENOMEM: return fail(error, HOSTD_ERROR_RESOURCE_EXHAUSTED, "There is no memory for the call.");
     case -EBADF: return fail(error, HOSTD_ERROR_INVALID_ARGUMENT, "An argument is not an open descriptor.");
     case -ETOOMANYREFS: return fail(error, HOSTD_ERROR_UNAVAILABLE, "Too many descriptors are under way.");
@@ -194,9 +194,8 @@ static int map(isolation_peer *peer) {
     int seals = fcntl(file, F_GET_SEALS);
     if (seals < 0 || (seals & F_SEAL_SHRINK) == 0) return -EINVAL;
     uint64_t lanes = ((uint64_t)status.st_size - LAYOUT_HEAD_SIZE) / (2 * LAYOUT_LANE_SIZE);
-    if (lanes < LAYOUT_LANES_MINIMUM || lanes > LAYOUT_LANES_LIMIT || layout_size((uint32_t)lanes) != (uint64_t)status.st_size) {
-        return -EINVAL;
-    }
+    if (lanes < LAYOUT_LANES_MINIMUM || lanes > LAYOUT_LANES_LIMIT) return -EINVAL;
+    if (layout_size((uint32_t)lanes) != (uint64_t)status.st_size) return -EINVAL;
     peer->lane_count = (uint32_t)lanes;
     void *memory = mmap(NULL, layout_size(peer->lane_count), PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
     if (memory == MAP_FAILED) return -errno;

@@ -125,7 +125,7 @@ static int32_t add(isolation_peer *peer, const char *id, const char *ends, const
     const char *name = id != NULL ? id : description->id;
     struct shape *shape = shape_create(name, description->slots, ends != NULL ? ends : description->ends, message);
     struct proxy *proxy = shape == NULL ? NULL : proxy_create(peer, description->object, shape);
-    if (proxy == NULL) return fail(error, HOSTD_ERROR_INTERNAL, "The interface that the other process describes cannot be called.");
+    if (proxy == NULL) return fail(error, HOSTD_ERROR_INTERNAL, "What the other process describes cannot be called.");
     proxy->was_asked = id != NULL;
     pthread_mutex_lock(&peer->object_lock);
     *table = find_held(peer, id, description->object);
@@ -166,7 +166,7 @@ static int32_t ask(isolation_peer *peer, const char *id, const char *ends, uint3
     struct description *description = calloc(1, sizeof *description);
     int32_t result;
     if (description == NULL || read_description(&exchange.reply, description) != 0) {
-        peer_end(peer, ISOLATION_BREACH, "The plugin's process describes an interface in a malformed way.");
+        breach(peer, "The plugin's process describes an interface in a malformed way.");
         result = fail_exchange(peer, -1, error);
     } else if (description->status != HOSTD_OK) {
         result = description->status < 0 ? description->status : HOSTD_ERROR_INTERNAL;

@@ -192,9 +192,9 @@ static void enqueue(struct relay *relay, struct delivery *delivery, uint64_t siz
     }
     pthread_mutex_unlock(&lock);
     int is_lost = must_start && peer_start_thread(peer, worker, peer) != 0;
-    if (is_lost || delivery == NULL) peer_end(peer, ISOLATION_CONDEMNED, "There is no memory for what a plugin's process is to be told.");
+    if (is_lost || delivery == NULL) peer_end(peer, ISOLATION_CONDEMNED, "There is no memory for what a plugin is told.");
     if (atomic_load(&peer->queued_bytes) > 2 * peer->configuration.message_limit) {
-        peer_end(peer, ISOLATION_BREACH, "The plugin's process does not take what it is told, and too much waits.");
+        breach(peer, "The plugin's process does not take what it is told, and too much waits.");
     }
 }
 

@@ -4,7 +4,7 @@
 #include "message.h"
 
 static int malformed(struct lane *lane) {
-    return peer_end(lane->peer, ISOLATION_BREACH, "A message of the plugin's process does not have the form that its kind has.");
+    return breach(lane->peer, "A message of the plugin's process does not have the form that its kind has.");
 }
 
 static int reply_number(struct lane *lane, uint64_t first, uint64_t second) {
@@ -64,7 +64,8 @@ static int serve_question(struct lane *lane, const struct message *message) {
     hostd_error error = {.struct_size = sizeof error};
     int32_t status = HOSTD_OK;
     if (message->kind == LAYOUT_RESOLVE) {
-        if (read_text(&reader, id, sizeof id) != 0 || read_text(&reader, ends, sizeof ends) != 0 || reader.left != 0) return malformed(lane);
+        int is_bad = read_text(&reader, id, sizeof id) != 0 || read_text(&reader, ends, sizeof ends) != 0;
+        if (is_bad || reader.left != 0) return malformed(lane);
         status = object_resolve(lane->peer, id, ends, &object, &error);
     } else {
         uint32_t number = read_small(&reader);

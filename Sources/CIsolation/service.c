@@ -4,6 +4,8 @@
 
 #include "message.h"
 
+static const char malformed_call[] = "A call of the plugin's process does not have the form that its slot has.";
+
 union value {
     int32_t small;
     uint64_t number;
@@ -179,9 +181,7 @@ static int32_t call(struct service *service) {
         service->error.message.release = NULL; // It is the object's, which stays.
         return object->refusal;
     }
-    size_t end = sizeof(hostd_interface) + ((size_t)service->slot + 1) * sizeof(void *);
-    void (*function)(void) = NULL;
-    if (object->table->struct_size >= end) memcpy(&function, (const char *)object->table + end - sizeof function, sizeof function);
+    void (*function)(void) = table_function(object->table, service->slot);
     if (function == NULL) {
         return fail(&service->error, HOSTD_ERROR_NOT_SUPPORTED, "The provider of this role does not have this function.");
     }
@@ -193,12 +193,10 @@ static int32_t call(struct service *service) {
 
 void table_close_handle(const struct object *object, int32_t closer, uint64_t handle) {
     if (object->table == NULL || closer < 0) return;
-    size_t end = sizeof(hostd_interface) + ((size_t)closer + 1) * sizeof(void *);
-    int32_t (*function)(void *, uint64_t, hostd_error *) = NULL;
-    if (object->table->struct_size >= end) memcpy(&function, (const char *)object->table + end - sizeof function, sizeof function);
+    void (*function)(void) = table_function(object->table, (uint32_t)closer);
     if (function == NULL) return;
     hostd_error error = {.struct_size = sizeof error};
-    function(object->table->self, handle, &error);
+    ((int32_t (*)(void *, uint64_t, hostd_error *))function)(object->table->self, handle, &error);
     if (error.message.release != NULL) error.message.release(error.message.context);
 }
 
@@ -212,7 +210,8 @@ static void settle(struct service *service, int32_t status) {
     }
     int must_close = 0;
     for (uint32_t i = 0; letters[i] != 0; i++) {
-        if (service->relays[i] != NULL) must_close |= relay_settle(service->relays[i], status, service->object, closer, handle);
+        struct relay *relay = service->relays[i];
+        if (relay != NULL) must_close |= relay_settle(relay, status, service->object, closer, handle);
     }
     if (must_close) table_close_handle(service->object, closer, handle);
     if (service->signature->is_closer && status == HOSTD_OK) {
@@ -225,7 +224,7 @@ static int32_t give_table(struct service *service) {
     uint64_t *address = &service->numbers[2];
     const hostd_interface *table = (const hostd_interface *)(uintptr_t)*address; // NOLINT: what the role says that it is.
     const struct object *object = table == NULL ? NULL : object_of_table(service->lane->peer, table);
-    if (object == NULL) return fail(&service->error, HOSTD_ERROR_INTERNAL, "The table cannot be given to a plugin's process.");
+    if (object == NULL) return fail(&service->error, HOSTD_ERROR_INTERNAL, "The table cannot be given to a plugin.");
     *address = object->number;
     return HOSTD_OK;
 }
@@ -258,7 +257,8 @@ static int is_too_large(const struct service *service) {
 
 static int reply(struct service *service, int32_t status) {
     if (status == HOSTD_OK && is_too_large(service)) {
-        status = fail(&service->error, HOSTD_ERROR_RESOURCE_EXHAUSTED, "The answer is larger than what crosses between processes.");
+        static const char sentence[] = "The answer is larger than what crosses between processes.";
+        status = fail(&service->error, HOSTD_ERROR_RESOURCE_EXHAUSTED, sentence);
     }
     struct lane *lane = service->lane;
     struct writer writer = {.at = lane_room(lane), .room = LAYOUT_PART_LIMIT};
@@ -290,39 +290,47 @@ static void finish(struct service *service) {
         int was_given = is_file && argument < service->count && service->values[argument].small >= 0;
         if (was_given && was_called && letters[i] == 'f') close(service->files[file]);
         file += (uint32_t)was_given;
-        argument += letters[i] == 'b' || letters[i] == 'a' || letters[i] == 'c' || letters[i] == 'v' || letters[i] == 'q' ? 2 : 1;
+        argument += width(letters[i]);
     }
     for (uint32_t i = 0; !was_called && i < service->file_count; i++) close(service->files[i]);
     if (service->error.message.release != NULL) service->error.message.release(service->error.message.context);
 }
 
+/// Runs a call whose descriptors have come; what it answers is sent. As lane_send.
+static int run(struct service *service, struct reader *reader) {
+    hostd_error *error = &service->error;
+    int32_t status = read_arguments(service, reader);
+    if (reader->is_broken) {
+        settle(service, HOSTD_ERROR_INTERNAL);
+        return breach(service->lane->peer, malformed_call);
+    }
+    if (status == HOSTD_OK) status = call(service);
+    else if (status == HOSTD_ERROR_INVALID_ARGUMENT) fail(error, status, "A function or struct of the call is NULL.");
+    else fail(error, status, "A plugin's process may not begin more things than it has.");
+    settle(service, status);
+    int is_table = service->signature->gives_table && service->is_guarded;
+    if (status == HOSTD_OK && is_table) status = give_table(service);
+    if (status < 0) atomic_fetch_add_explicit(&service->lane->peer->errors_in, 1, memory_order_relaxed);
+    return reply(service, status);
+}
+
 int serve_call(struct lane *lane, const struct message *message) {
-    static const char breach[] = "A call of the plugin's process does not have the form that its slot has.";
     struct reader reader = {.at = message->bytes, .left = message->size};
     struct layout_call head = {0};
     const uint8_t *bytes = read_bytes(&reader, sizeof head);
     if (bytes != NULL) memcpy(&head, bytes, sizeof head);
     const struct object *object = object_find(lane->peer, head.object);
-    if (bytes == NULL || object == NULL || head.slot >= object->shape->count) {
-        return peer_end(lane->peer, ISOLATION_BREACH, breach);
-    }
+    if (bytes == NULL || object == NULL || head.slot >= object->shape->count) return breach(lane->peer, malformed_call);
     struct service service = {.lane = lane, .object = object, .slot = head.slot, .file_count = head.files,
-                              .is_guarded = lane->peer->configuration.is_host, .signature = &object->shape->slots[head.slot], .error = {.struct_size = sizeof service.error}};
-    if (head.files > service.signature->file_count) return peer_end(lane->peer, ISOLATION_BREACH, breach);
+                              .is_guarded = lane->peer->configuration.is_host,
+                              .signature = &object->shape->slots[head.slot],
+                              .error = {.struct_size = sizeof service.error}};
+    if (head.files > service.signature->file_count) return breach(lane->peer, malformed_call);
     if (head.files != 0) {
         int code = control_take_files(lane, head.files, service.files);
         if (code != 0) return code;
     }
-    int32_t status = read_arguments(&service, &reader);
-    int result = 0;
-    if (reader.is_broken) result = peer_end(lane->peer, ISOLATION_BREACH, breach);
-    else if (status == HOSTD_ERROR_INVALID_ARGUMENT) fail(&service.error, status, "A function or struct of the call is NULL.");
-    else if (status != HOSTD_OK) fail(&service.error, status, "A plugin's process may not begin more things than it has.");
-    else status = call(&service);
-    settle(&service, result == 0 ? status : HOSTD_ERROR_INTERNAL);
-    if (status == HOSTD_OK && service.signature->gives_table && lane->peer->configuration.is_host) status = give_table(&service);
-    if (status < 0) atomic_fetch_add_explicit(&lane->peer->errors_in, 1, memory_order_relaxed);
-    if (result == 0) result = reply(&service, status);
+    int result = run(&service, &reader);
     finish(&service);
     return result;
 }
