@@ -345,6 +345,23 @@ class ContainerLifeTests: XCTestCase {
         XCTAssertEqual(fixture.finish(fresh)["exitCode"].integerValue, 0)
     }
 
+    /// hostd ends after it has spawned the monitor and before it heard of the start: the next one waits for it.
+    func testAStartThatIsUnderWayIsAdopted() throws {
+        let id = try fixture.container(try fixture.sandbox(), "echo once; sleep 100")
+        let service = fixture.service
+        let container = try XCTUnwrap(service.state.withLock { $0.containers[id] })
+        let sandbox = try XCTUnwrap(service.state.withLock { $0.sandboxes[container.sandboxID] })
+        let image = try XCTUnwrap(service.images.find(container.image.description))
+        _ = try service.engine.start(container, sandbox, image)
+        try waitUntil { access("\(container.directory)/control", F_OK) == 0 }
+        try fixture.restart()
+        XCTAssertEqual(fixture.status(id)["state"].stringValue, "running")
+        try waitForOutput(id, "once")
+        XCTAssertEqual(try fixture.exec(id, ["true"]).code, 0)
+        try fixture.service.stop(["id": .string(id), "timeoutSeconds": 0], deadline: 0)
+        XCTAssertEqual(fixture.status(id)["exitCode"].integerValue, 137)
+    }
+
     func testALostMonitorEndsItsContainer() throws {
         let id = try runningContainer("sleep 100")
         let start = try XCTUnwrap(fixture.service.state.withLock { $0.containers[id] }?.running?.start)

@@ -80,6 +80,13 @@ eventually "after another restart" 20 pod_ready after
 lives after runc "$after"
 lives before hostd "$before"
 
+cp "$build/plugins/runtime.so" "$work/runtime-next.so"
+check "a new build of the runtime takes over from itself" swap_runtime "$work/runtime-next.so"
+lives before hostd "$before"
+lives after runc "$after"
+check "and is rolled back" "$hostd" plugin rollback hostd.runtime/1
+lives before hostd "$before"
+
 check "pods of both are deleted" kubectl delete pod -l case=runtime-swap --timeout=60s
 equal "runc has none left" "" ls "$data/plugins/runtime-oci/state"
 equal "nor a mount" 0 grep -c "plugins/runtime-oci/containers" /proc/mounts
