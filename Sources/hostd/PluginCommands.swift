@@ -23,13 +23,17 @@ enum PluginCommands {
     /// One line a role; the plugin's own columns in its first line, what went wrong below it.
     static func text(_ plugins: [JSON]) -> String {
         var rows = [
-            ["NAME", "VERSION", "STATE", "GENERATION", "LAST SWAP", "ROLE", "CALLS", "ERRORS", "P50", "P99", "PATH"]
+            [
+                "NAME", "VERSION", "STATE", "ISOLATION", "RESTARTS", "GENERATION", "LAST SWAP", "ROLE", "CALLS", "ERRORS",
+                "P50", "P99", "PATH",
+            ]
         ]
         var notes: [String] = []
         for plugin in plugins {
             let text = { (key: String) in plugin[key].stringValue ?? "" }
             var head = [
                 text("name"), text("version").isEmpty ? "-" : text("version"), text("state"),
+                text("isolation").isEmpty ? "-" : text("isolation"), "\(plugin["restarts"].integerValue ?? 0)",
                 "\(plugin["generation"].integerValue ?? 0)", lastSwap(plugin["lastSwap"]),
             ]
             let path = text("path").isEmpty ? "-" : text("path")
@@ -37,7 +41,7 @@ enum PluginCommands {
             if roles.isEmpty { rows.append(head + ["-", "-", "-", "-", "-", path]) }
             for (index, role) in roles.enumerated() {
                 rows.append(head + figures(role) + [index == 0 ? path : ""])
-                head = ["", "", "", "", ""]
+                head = [String](repeating: "", count: head.count)
             }
             if let reason = plugin["lastSwap"]["reason"].stringValue, !reason.isEmpty {
                 notes.append("\(text("name")): the last swap failed: \(reason)")

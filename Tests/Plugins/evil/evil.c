@@ -7,7 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "hostd/plugin.h"
@@ -55,9 +56,19 @@ static void leak(void)
     }
 }
 
+/// The socket to the host, and nothing else: the process lives on.
+static void close_socket(void)
+{
+    struct stat status;
+    for (int descriptor = 3; descriptor < 64; descriptor++)
+        if (fstat(descriptor, &status) == 0 && S_ISSOCK(status.st_mode))
+            shutdown(descriptor, SHUT_RDWR);
+    pause();
+}
+
 static void close_everything(void)
 {
-    for (int descriptor = 3; descriptor < 1024; descriptor++)
+    for (int descriptor = 3; descriptor < 64; descriptor++)
         close(descriptor);
     pause();
 }
@@ -192,6 +203,8 @@ static int32_t run(void *self, const uint8_t *mode, uint64_t size, hostd_buffer 
     else if (strcmp(name, "leak") == 0)
         leak();
     else if (strcmp(name, "close") == 0)
+        close_socket();
+    else if (strcmp(name, "close everything") == 0)
         close_everything();
     else if (strcmp(name, "rubbish") == 0)
         write_rubbish();
