@@ -30,7 +30,7 @@ public struct DataDirectory: ~Copyable {
     }
 
     private static func makeSubdirectories(_ path: String) throws(Failure) {
-        for name in ["plugins", "logs"] where mkdir("\(path)/\(name)", 0o700) != 0 && errno != EEXIST {
+        for name in ["plugins", "libraries", "logs"] where mkdir("\(path)/\(name)", 0o700) != 0 && errno != EEXIST {
             throw Failure(description: "cannot make \(path)/\(name): \(errorText(errno))")
         }
     }

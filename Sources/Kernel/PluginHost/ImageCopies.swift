@@ -3,12 +3,12 @@ import Synchronization
 
 /// Which file to open for a library that may have been opened before. The dynamic loader goes by name: a name that it
 /// knows is the mapping that it has, whatever the file holds by now. Content that is new under a known name is therefore
-/// opened under another one, as a copy.
+/// opened under another one, as a copy, in a place that no plugin writes to.
 enum ImageCopies {
     /// Files that this process has opened, and what they were then.
     private static let opened = Mutex<[String: FileIdentity]>([:])
 
-    /// The path to open in place of `path`. `directory`: of the plugin, where copies are kept; nil before there is one.
+    /// The path to open in place of `path`. `directory`: for copies of the plugin's; nil before there is one.
     static func path(for path: String, directory: String?) throws(PluginFailure) -> String {
         guard let identity = FileIdentity(path: path) else { return path }  // Opening it says why.
         let known = opened.withLock { opened -> FileIdentity? in
@@ -16,7 +16,7 @@ enum ImageCopies {
             return opened[path]
         }
         guard let directory, let known, known != identity else { return path }
-        return try copy(of: path, to: "\(directory)/images")
+        return try copy(of: path, to: directory)
     }
 
     private static func copy(of path: String, to directory: String) throws(PluginFailure) -> String {

@@ -52,7 +52,7 @@ extension PluginHost {
         // The loader of this process knows names; that of a new process knows none.
         let data = state.withLock { $0.paths.data }
         let file = try ImageCopies.path(
-            for: path, directory: data.isEmpty ? nil : "\(data)/plugins/\(settings.name)")
+            for: path, directory: data.isEmpty ? nil : "\(data)/libraries/\(settings.name)")
         if let failure = probe.failure(of: file) { throw failure }
         return try OpenPlugin(path: file, host: UnsafePointer(context.host))
     }

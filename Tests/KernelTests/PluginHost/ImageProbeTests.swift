@@ -100,7 +100,7 @@ final class ImageProbeTests: XCTestCase {
             XCTAssertTrue(try fixture.told().hasPrefix("\(version) 1 "))
             XCTAssertTrue(fixture.listed["path"].stringValue?.hasSuffix("/counter.so") ?? false)
         }
-        let copies = try Spawned(["/bin/ls", "\(fixture.directory.path)/plugins/counter/images"])
+        let copies = try Spawned(["/bin/ls", "\(fixture.directory.path)/libraries/counter"])
         _ = try copies.wait()
         XCTAssertEqual(copies.outputText.split(separator: "\n").count, 2)
     }
