@@ -24,7 +24,8 @@ enum PluginCommands {
     static func text(_ plugins: [JSON]) -> String {
         var rows = [
             [
-                "NAME", "VERSION", "STATE", "ISOLATION", "RESTARTS", "GENERATION", "LAST SWAP", "ROLE", "CALLS", "ERRORS",
+                "NAME", "VERSION", "STATE", "ISOLATION", "RESTARTS", "GENERATION", "LAST SWAP", "ROLE", "CALLS",
+                "ERRORS",
                 "P50", "P99", "PATH",
             ]
         ]

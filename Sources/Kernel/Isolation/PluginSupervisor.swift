@@ -42,7 +42,7 @@ final class PluginSupervisor: @unchecked Sendable {
     private static let layout = Mutex<ControlGroupLayout?>(nil)
     private static let number = Atomic<UInt64>(0)
     /// How long gates are kept. Nanoseconds.
-    private static let retention: UInt64 = 120_000_000_000
+    private static let retention: UInt64 = 30_000_000_000
 
     init(_ setting: Setting, backOff: RestartBackOff, host: PluginHost) {
         self.setting = setting

@@ -81,8 +81,10 @@ final class PluginGroupTests: XCTestCase {
 
     func testTheUnifiedHierarchy() throws {
         let files = Recorder([
-            "/sys/fs/cgroup/cgroup.controllers": "cpu io memory pids\n", "/sys/fs/cgroup/cgroup.subtree_control": "memory\n",
-            "/sys/fs/cgroup/a/cgroup.controllers": "cpu memory pids", "/sys/fs/cgroup/a/cgroup.subtree_control": "cpu memory pids",
+            "/sys/fs/cgroup/cgroup.controllers": "cpu io memory pids\n",
+            "/sys/fs/cgroup/cgroup.subtree_control": "memory\n",
+            "/sys/fs/cgroup/a/cgroup.controllers": "cpu memory pids",
+            "/sys/fs/cgroup/a/cgroup.subtree_control": "cpu memory pids",
             "/sys/fs/cgroup/a/b/cgroup.controllers": "cpu memory pids",
         ])
         let group = group(v2, files)
@@ -91,7 +93,8 @@ final class PluginGroupTests: XCTestCase {
         XCTAssertEqual(
             files.actions,
             [
-                "/sys/fs/cgroup/cgroup.subtree_control ← +cpu +pids", "mkdir /sys/fs/cgroup/a", "mkdir /sys/fs/cgroup/a/b",
+                "/sys/fs/cgroup/cgroup.subtree_control ← +cpu +pids", "mkdir /sys/fs/cgroup/a",
+                "mkdir /sys/fs/cgroup/a/b",
                 "/sys/fs/cgroup/a/b/cgroup.subtree_control ← +cpu +memory +pids", "mkdir \(path)",
                 "\(path)/memory.max ← 67108864", "\(path)/memory.swap.max ← 0", "\(path)/pids.max ← 40",
                 "\(path)/cpu.max ← 25000 100000",
@@ -115,7 +118,8 @@ final class PluginGroupTests: XCTestCase {
             files.actions.filter { $0.contains("←") },
             [
                 "/cg/memory/a/b/plugin-p-7/memory.limit_in_bytes ← 67108864",
-                "/cg/memory/a/b/plugin-p-7/memory.memsw.limit_in_bytes ← 67108864", "/cg/pids/a/b/plugin-p-7/pids.max ← 40",
+                "/cg/memory/a/b/plugin-p-7/memory.memsw.limit_in_bytes ← 67108864",
+                "/cg/pids/a/b/plugin-p-7/pids.max ← 40",
                 "/cg/cpu,cpuacct/a/b/plugin-p-7/cpu.cfs_period_us ← 100000",
                 "/cg/cpu,cpuacct/a/b/plugin-p-7/cpu.cfs_quota_us ← 25000",
             ], "a file that some kernels lack is no failure; nothing is delegated in v2")
@@ -141,7 +145,9 @@ final class PluginGroupTests: XCTestCase {
     }
 
     func testGroupsOfAHostdBeforeAreRemoved() {
-        let files = Recorder(["/cg/memory/a/b/": "plugin-p-3 plugin-p-x plugin-q-4 podX", "/cg/pids/a/b/": "plugin-p-5"])
+        let files = Recorder([
+            "/cg/memory/a/b/": "plugin-p-3 plugin-p-x plugin-q-4 podX", "/cg/pids/a/b/": "plugin-p-5",
+        ])
         PluginGroup.removeStale(
             layout: ControlGroupLayout(mountInformation: v1), files: files, parent: "a/b", plugin: "p")
         let removed = Set(files.actions.filter { $0.hasPrefix("rmdir /cg/memory") })
@@ -153,7 +159,8 @@ final class PluginGroupTests: XCTestCase {
         let users = names.map { PluginUsers.user(of: $0, among: names) }
         XCTAssertEqual(Set(users).count, names.count)
         XCTAssertTrue(users.allSatisfy { (1_879_048_192..<2_147_352_576).contains($0) })
-        XCTAssertEqual(PluginUsers.user(of: "plugin-7", among: ["plugin-7"]), users[7], "others do not matter, but for accidents")
+        XCTAssertEqual(
+            PluginUsers.user(of: "plugin-7", among: ["plugin-7"]), users[7], "others do not matter, but for accidents")
     }
 
     func testSettingsOfTheSandbox() throws {
@@ -165,8 +172,10 @@ final class PluginGroupTests: XCTestCase {
         let text = try PluginSupervisor.sandbox(
             setting, user: 7, library: "/lib/p.so", places: geteuid() == 0 ? places : nil, hasGroup: true)
         let lines = text.split(separator: "\n").map(String.init)
-        XCTAssertTrue(lines.contains("capabilities=1000") && lines.contains("network=1") && lines.contains("exec=0"), text)
-        XCTAssertTrue(lines.contains("user=7") && lines.contains("files=1024") && lines.contains("library=/lib/p.so"), text)
+        XCTAssertTrue(
+            lines.contains("capabilities=1000") && lines.contains("network=1") && lines.contains("exec=0"), text)
+        XCTAssertTrue(
+            lines.contains("user=7") && lines.contains("files=1024") && lines.contains("library=/lib/p.so"), text)
         XCTAssertEqual(lines.contains("directory=/data/plugins/p"), geteuid() == 0)
         XCTAssertThrowsError(
             try PluginSupervisor.sandbox(setting, user: 7, library: "/lib/p\n.so", places: nil, hasGroup: true))
