@@ -287,6 +287,16 @@ void hosted_stop(struct hosted *hosted) {
     close(hosted->channel.memory);
 }
 
+long resident_kilobytes(pid_t process) {
+    char path[64], line[256];
+    snprintf(path, sizeof path, "/proc/%d/status", process);
+    FILE *file = fopen(path, "r");
+    long size = 0;
+    while (fgets(line, sizeof line, file) != NULL) sscanf(line, "VmRSS: %ld", &size);
+    fclose(file);
+    return size;
+}
+
 int32_t order(struct hosted *hosted, const char *text, char *answer) {
     hostd_buffer buffer = {0};
     hostd_error error = empty_error();

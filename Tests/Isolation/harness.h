@@ -71,6 +71,9 @@ int32_t order(struct hosted *hosted, const char *text, char *answer);
     } while (0)
 void test_pause(void);
 
+/// Resident set of a process.
+long resident_kilobytes(pid_t process);
+
 // MARK: The tests
 
 void test_letters(void);

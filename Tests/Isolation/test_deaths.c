@@ -2,6 +2,7 @@
 
 #include <signal.h>
 #include <time.h>
+#include <unistd.h>
 
 #define THREADS 4
 
@@ -103,5 +104,13 @@ static void test_crashes(void) {
 void test_deaths(void) {
     test_crashes();
     uint64_t random = 99;
-    for (int round = 0; round < 40; round++) kill_under_load(&random);
+    const char *text = getenv("ISOLATION_ROUNDS");
+    long rounds = text == NULL ? 40 : strtol(text, NULL, 10), before = 0;
+    for (long round = 0; round < rounds; round++) {
+        kill_under_load(&random);
+        if (round == 9) before = resident_kilobytes(getpid());
+    }
+    long after = resident_kilobytes(getpid());
+    printf("memory: %ld KB, %ld KB before\n", after, before);
+    EXPECT(after < before + 20000);
 }

@@ -27,16 +27,6 @@ static void measure(const struct hosted *hosted, uint64_t size, uint64_t pause_n
            took[count * 99 / 100], (double)count * 1e9 / (double)sum);
 }
 
-static long resident_kilobytes(pid_t process) {
-    char path[64], line[256];
-    snprintf(path, sizeof path, "/proc/%d/status", process);
-    FILE *file = fopen(path, "r");
-    long size = 0;
-    while (fgets(line, sizeof line, file) != NULL) sscanf(line, "VmRSS: %ld", &size);
-    fclose(file);
-    return size;
-}
-
 void test_figures(void) {
     struct hosted hosted;
     hosted_start(&hosted, 0, UINT64_C(10000000000));

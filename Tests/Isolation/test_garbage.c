@@ -4,15 +4,6 @@
 #include <time.h>
 #include <unistd.h>
 
-static long resident_kilobytes(void) {
-    char line[256];
-    FILE *file = fopen("/proc/self/status", "r");
-    long size = 0;
-    while (fgets(line, sizeof line, file) != NULL) sscanf(line, "VmRSS: %ld", &size);
-    fclose(file);
-    return size;
-}
-
 static int count_entries(const char *path) {
     DIR *directory = opendir(path);
     int count = 0;
@@ -98,12 +89,12 @@ void test_garbage(void) {
     for (uint64_t round = 0; round < rounds; round++) {
         for (int body = 0; body < 4; body++) breaches[body] += round_of(bodies[body], round * 4 + (uint64_t)body + 1);
         if (round == 4) {
-            before = resident_kilobytes();
+            before = resident_kilobytes(getpid());
             files = count_entries("/proc/self/fd");
         }
     }
     EVENTUALLY(count_entries("/proc/self/task") <= 3); // This one, ".", "..": every thread has left.
-    long after = resident_kilobytes();
+    long after = resident_kilobytes(getpid());
     EXPECT(count_entries("/proc/self/fd") == files, "%d descriptors, %d before", count_entries("/proc/self/fd"), files);
     EXPECT(after < before + 20000, "%ld KB, %ld before", after, before);
     for (int body = 0; body < 4; body++) {
