@@ -239,4 +239,67 @@ final class NetworkSwapTests: XCTestCase {
             }
         }
     }
+
+    func testDatagramsComeFromTheServiceThroughout() throws {
+        let host = try NamespaceThread()
+        defer { host.end() }
+        let pods = try (0..<2).map { _ in try NamespaceThread() }
+        defer { for pod in pods { pod.end() } }
+        try host.run {
+            try shell("mkdir -p \(directory)/plugin; ip link set lo up")
+            var current = try configured(false)
+            try current.activate()
+            _ = try current.attach(request("client", pods[0].path), deadline: 0)
+            let server = try current.attach(request("server", pods[1].path), deadline: 0)
+            let known: JSON = [
+                "full": true,
+                "services": [
+                    [
+                        "namespace": "default", "name": "dns", "clusterIPs": ["10.96.0.10"],
+                        "ports": [
+                            [
+                                "port": 53, "protocol": "UDP",
+                                "endpoints": [["address": .string(address(server)), "port": 5353, "local": true]],
+                            ]
+                        ],
+                    ]
+                ],
+            ]
+            _ = try current.servicesSet(known, deadline: 0)
+            let greeter = try pods[1].run { try Greeter("pod-1", port: 5353, datagram: true) }
+            defer { greeter.stop() }
+            // Two sockets that live through all swaps: one is connected, the other names its target each time.
+            let target = Sockets.address("10.96.0.10", 53)
+            let sockets = try pods[0].run {
+                let pair = [try Sockets.make(SOCK_DGRAM), try Sockets.make(SOCK_DGRAM)]
+                guard Sockets.call(target, { connect(pair[0], $0, $1) }) == 0 else { throw DialFailure(code: errno) }
+                return pair
+            }
+            defer { for socket in sockets { close(socket) } }
+            func exchange(_ reason: String) throws {
+                for (index, socket) in sockets.enumerated() {
+                    let sent =
+                        index == 0
+                        ? Int32(send(socket, "hello", 5, 0))
+                        : Sockets.call(target) { Int32(sendto(socket, "hello", 5, 0, $0, $1)) }
+                    XCTAssertEqual(sent, 5, reason)
+                    XCTAssertEqual(try Sockets.receive(socket).from, "10.96.0.10:53", "\(reason), socket \(index)")
+                }
+            }
+            try exchange("before")
+            for round in 1...4 {
+                let next = try configured(round % 2 == 1)
+                try swap(current, next)
+                try exchange("round \(round), both")
+                _ = try next.servicesSet(known, deadline: 0)
+                try exchange("round \(round), the new one")
+                try current.deactivate()
+                current = next
+                for connected in [true, false] {
+                    let fresh = try pods[0].run { try Sockets.ask("10.96.0.10", 53, connected: connected) }
+                    XCTAssertEqual(fresh.from, "10.96.0.10:53")
+                }
+            }
+        }
+    }
 }

@@ -236,6 +236,41 @@ final class PacketRouterTests: XCTestCase {
         XCTAssertFalse(try network.host.run { try shell("nft list tables") }.contains("hostd"))
     }
 
+    func testTheCostOfAllGrowsLikeTheirNumber() throws {
+        let network = try TestNetwork(pods: 1)
+        defer { network.end() }
+        try network.greet(port: 8080)
+        let router = try makeRouter(network)
+        let endpoints = network.endpoints(port: 8080)
+        func routes(_ count: Int) -> [ServiceRoute] {
+            (0..<count).map { number in
+                .test(UInt32(number + 1), "10.96.\(number / 250).\(number % 250 + 1)", 80, endpoints)
+            }
+        }
+        func milliseconds(_ body: () throws -> Void) throws -> Double {
+            let start = DispatchClock.now()
+            try body()
+            return Double(DispatchClock.now() - start) / 1_000_000
+        }
+        _ = try milliseconds { try router.replaceAll(routes(2000)) }
+        let few = try milliseconds { try router.replaceAll(routes(2000)) }
+        let many = try milliseconds { try router.replaceAll(routes(20_000)) }
+        print("all of 2,000 services: \(few) ms, of 20,000: \(many) ms")
+        XCTAssertLessThan(many, 40 * few, "ten times as many would cost a hundred times as much if it were quadratic")
+        let all = routes(20_000)
+        var others = endpoints
+        let change = try (0..<20).map { number in
+            others = [Endpoint(address: endpoints[0].address, port: UInt16(9000 + number))]
+            let new = ServiceRoute.test(1, "10.96.0.1", 80, others)
+            return try milliseconds { try router.apply(RouteChanges(changed: [.init(old: all[0], new: new)])) }
+        }.sorted()[10]
+        let resized = try milliseconds {
+            try router.apply(RouteChanges(changed: [.init(old: all[1], new: .test(2, "10.96.0.2", 80, []))]))
+        }
+        print("one endpoint of one of 20,000 services: \(change) ms; its number of endpoints: \(resized) ms")
+        XCTAssertEqual(try greetings(network.host, "10.96.79.1", 80, count: 1), ["pod-0"])
+    }
+
     func testManyServices() throws {
         let network = try TestNetwork(pods: 1)
         defer { network.end() }

@@ -84,6 +84,12 @@ enum Sockets {
             let sent = call(target) { Int32(sendto(descriptor, "hello", 5, 0, $0, $1)) }
             guard sent == 5 else { throw DialFailure(code: errno) }
         }
+        let (reply, from) = try receive(descriptor)
+        return (reply, from, peer(descriptor))
+    }
+
+    /// The next datagram: its text, and who it is said to come from.
+    static func receive(_ descriptor: Int32) throws -> (reply: String, from: String) {
         var source = sockaddr_in()
         var size = socklen_t(MemoryLayout<sockaddr_in>.size)
         var buffer = [UInt8](repeating: 0, count: 256)
@@ -93,7 +99,7 @@ enum Sockets {
             }
         }
         guard count >= 0 else { throw DialFailure(code: errno) }
-        return (String(decoding: buffer[..<count], as: UTF8.self), text(source), peer(descriptor))
+        return (String(decoding: buffer[..<count], as: UTF8.self), text(source))
     }
 }
 
