@@ -1,0 +1,39 @@
+# An isolated scheduler is killed again and again: its pods are bound once it is back, and are told while it is not.
+scheduler_process() { pgrep -P "$hostd_pid" -f 'hostd-plugin-process' | head -n 1; }
+has_process() { [ -n "$(scheduler_process)" ]; }
+runs() { is Running kubectl get pod "$1" -o 'jsonpath={.status.phase}'; }
+has_none() { ! has_process; }
+# kills COUNT: waits for a process each time, and kills it.
+kills() {
+    local count pid end=$((SECONDS + 30))
+    for ((count = 0; count < $1 && SECONDS < end; )); do
+        pid=$(scheduler_process)
+        if [ -n "$pid" ] && kill -KILL "$pid" 2>/dev/null; then count=$((count + 1)); fi
+        read -rt 0.05 <> <(:) || true
+    done
+    [ "$count" = "$1" ] || { echo "$count of $1 kills in 30 s"; return 1; }
+}
+waiting_pod() {
+    kubectl apply -f - <<EOF
+{"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "$1", "labels": {"case": "crash"}}, "spec": {"terminationGracePeriodSeconds": 0,
+ "containers": [{"name": "main", "image": "hostd.dev/example:latest", "imagePullPolicy": "IfNotPresent", "command": ["sleep", "1000"]}]}}
+EOF
+}
+isolate() { sed -i 's/^  - name: scheduler$/&\n    isolation: process/' "$work/hostd.yaml" && "$hostd" reload; }
+share() { sed -i '/^  - name: scheduler$/{n;/isolation: process/d}' "$work/hostd.yaml" && "$hostd" reload; }
+
+check "the scheduler moves to a process of its own" isolate
+eventually "which is there" 5 has_process
+check "a pod arrives" waiting_pod crash-before
+eventually "and is bound" 10 runs crash-before
+check "the process is killed six times" kills 6
+check "a pod arrives while it is away" waiting_pod crash-during
+eventually "it is told that the scheduler does not answer" 10 contains 'the scheduler does not answer' \
+    kubectl get pod crash-during -o 'jsonpath={.status.conditions[?(@.type=="PodScheduled")]}'
+check "in an event too" contains 'the scheduler does not answer' kubectl events --for pod/crash-during
+eventually "it runs once the scheduler is back" 30 runs crash-during
+check "hostd's own process again" share
+check "without a process" has_none
+check "a pod arrives after all" waiting_pod crash-after
+eventually "and is bound" 10 runs crash-after
+kubectl delete pods -l case=crash --force --grace-period=0 >/dev/null 2>&1
