@@ -80,18 +80,24 @@ static void forward(ffi_cif *cif, void *result, void **arguments, void *user) {
         return;
     }
     arguments[0] = &target->self;
+    uint64_t limit = target->limits == NULL ? NO_LIMIT : target->limits[slot->index];
     uint64_t start = clock_ticks();
+    if (limit != NO_LIMIT) slow_begin(slot, target, start);
+    uint64_t ticks;
     int32_t status;
     if (slot->signature->completion >= 0) {
         status = forward_operation(slot, target, arguments, start);
+        ticks = clock_ticks() - start;
     } else {
         status = call_function(slot->signature, target->functions[slot->index], arguments);
         if (__builtin_expect(status > 0, 0)) {
             report_violation(target, slot->binding->id, slot->index, "a slot returned a positive status");
             status = HOSTD_ERROR_INTERNAL;
         }
-        target_record(target, slot->index, clock_ticks() - start, status);
+        ticks = clock_ticks() - start;
+        target_record(target, slot->index, ticks, status);
     }
+    if (limit != NO_LIMIT) slow_end(slot, target, ticks, limit);
     target_unpin(target, &target->calls);
     *(ffi_sarg *)result = status;
 }

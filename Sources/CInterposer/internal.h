@@ -41,6 +41,7 @@ typedef struct slot_statistics {
     _Atomic(uint64_t) buckets[HISTOGRAM_BUCKETS];
     _Atomic(uint64_t) errors;
     _Atomic(uint64_t) violations;
+    _Atomic(uint64_t) slow;
 } slot_statistics;
 
 struct interposer_target {
@@ -50,6 +51,8 @@ struct interposer_target {
     void *HOSTD_NULLABLE self;
     interposer_descriptor *descriptor;
     slot_statistics *HOSTD_NULLABLE statistics;
+    uint64_t *HOSTD_NULLABLE limits; ///< Ticks that a call of each slot may take; NULL = none has a cost.
+    char *HOSTD_NULLABLE owner;      ///< The provider's name, for reports; lives for ever.
     uint32_t count; ///< Slots that the provider's table has room for.
     void (*HOSTD_NULLABLE functions[])(void);
 };
@@ -96,6 +99,54 @@ static inline interposer_target *pin_current(struct interposer_binding *binding)
         if (__builtin_expect(atomic_load(&binding->current) == target, 1)) return target;
         target_unpin(target, &target->calls);
     }
+}
+
+/// Limit of a slot without a cost.
+#define NO_LIMIT UINT64_MAX
+
+/// Calls within calls of one thread that can be seen from outside.
+#define CALL_DEPTH 8
+
+/// A call with a cost, while it is inside.
+typedef struct inside_call {
+    _Atomic(const closure_slot *) slot;
+    _Atomic(interposer_target *) target;
+    _Atomic(uint64_t) start; ///< Ticks.
+    uint64_t told;           ///< Start of the call that was reported; only for who looks.
+} inside_call;
+
+/// What a thread is doing, for who looks from outside. Never freed, and used again by later threads.
+typedef struct call_record {
+    _Atomic(uint32_t) depth;
+    _Atomic(int) is_used;
+    struct call_record *HOSTD_NULLABLE next;
+    inside_call calls[CALL_DEPTH];
+} call_record;
+
+extern _Thread_local call_record *HOSTD_NULLABLE own_calls;
+call_record *make_own_calls(void);
+/// Counts and reports a call that took longer than its cost.
+void report_slow(const closure_slot *slot, interposer_target *target, uint64_t ticks);
+
+/// Lets others see that this thread is inside a call with a cost.
+static inline void slow_begin(const closure_slot *slot, interposer_target *target, uint64_t start) {
+    call_record *record = own_calls != NULL ? own_calls : make_own_calls();
+    uint32_t depth = atomic_load_explicit(&record->depth, memory_order_relaxed);
+    if (depth < CALL_DEPTH) {
+        inside_call *call = &record->calls[depth];
+        atomic_store_explicit(&call->slot, slot, memory_order_relaxed);
+        atomic_store_explicit(&call->target, target, memory_order_relaxed);
+        atomic_store_explicit(&call->start, start, memory_order_release);
+    }
+    atomic_store_explicit(&record->depth, depth + 1, memory_order_release);
+}
+
+/// Ends that; a provider cannot change threads within a call.
+static inline void slow_end(const closure_slot *slot, interposer_target *target, uint64_t ticks, uint64_t limit) {
+    call_record *record = own_calls;
+    uint32_t depth = atomic_load_explicit(&record->depth, memory_order_relaxed);
+    atomic_store_explicit(&record->depth, depth - 1, memory_order_release);
+    if (__builtin_expect(ticks > limit, 0)) report_slow(slot, target, ticks);
 }
 
 void target_record(interposer_target *target, uint32_t slot, uint64_t ticks, int32_t status);

@@ -68,7 +68,7 @@ int32_t interposer_target_drain_operations(interposer_target *target, uint64_t d
 void interposer_target_retire(interposer_target *target) {
     slot_statistics *statistics = target->statistics;
     target->statistics = NULL;
-    free(statistics);
+    free(statistics); // The limits stay: who looks at calls inside may read them.
 }
 
 static uint32_t bucket_of(uint64_t ticks) {
@@ -117,6 +117,7 @@ void interposer_target_statistics(const interposer_target *target, uint32_t slot
             total += (double)count * bucket_middle(j);
         }
         result->errors += atomic_load_explicit(&statistics->errors, memory_order_relaxed);
+        result->slow += atomic_load_explicit(&statistics->slow, memory_order_relaxed);
         result->violations += atomic_load_explicit(&statistics->violations, memory_order_relaxed);
     }
     result->total_nanoseconds = (uint64_t)(total * clock_nanoseconds_per_tick());

@@ -62,6 +62,7 @@ typedef struct interposer_statistics {
     uint64_t calls;
     uint64_t errors;         ///< Calls that ended with a negative status.
     uint64_t violations;     ///< Breaches of the ABI: positive status, second completion, completion after refusal.
+    uint64_t slow;           ///< Calls that took longer than their cost.
     uint64_t p50_nanoseconds;
     uint64_t p99_nanoseconds;
     uint64_t total_nanoseconds; ///< Sum, from the histogram (± 6 %).
@@ -137,6 +138,36 @@ void interposer_set_reporter(interposer_reporter HOSTD_NULLABLE reporter);
 
 /// Completions that providers still owe, over all targets.
 uint64_t interposer_outstanding_completions(void);
+
+// MARK: Slow calls
+
+/// Declares the longest that a call of a slot should take; before the target is bound. `owner`: the provider's name.
+void interposer_target_set_cost(interposer_target *target, uint32_t slot, uint64_t nanoseconds, const char *owner);
+/// Is told of every call that outran its cost, by the calling thread when it returns; and by
+/// `interposer_report_slow_inside` of one that is still inside, once.
+typedef void (*interposer_slow_reporter)(const char *owner, const char *role, const char *slot, uint64_t nanoseconds,
+                                         int32_t is_inside);
+void interposer_set_slow_reporter(interposer_slow_reporter HOSTD_NULLABLE reporter);
+/// Looks at the calls that are inside now. By one thread at a time.
+void interposer_report_slow_inside(void);
+
+// MARK: Ledgers
+
+/// A table for one user, over another one, that remembers what the user began and has not ended: subscriptions (`v`) and
+/// callbacks (`q`) with a handle (`H`). Only the slots that begin and end are wrapped.
+typedef struct interposer_ledger interposer_ledger;
+
+/// `ends` is the interface's HOSTD_…_ENDS, or NULL. The table below stays valid as long as the ledger. NULL without memory.
+interposer_ledger *HOSTD_NULLABLE interposer_ledger_create(const hostd_interface *table,
+                                                           interposer_descriptor *descriptor,
+                                                           const char *HOSTD_NULLABLE ends);
+const hostd_interface *interposer_ledger_table(const interposer_ledger *ledger);
+/// What is open that slot `slot` began; UINT32_MAX = all.
+uint32_t interposer_ledger_open(const interposer_ledger *ledger, uint32_t slot);
+/// Ends all that is open. When it returns no callback of the user runs.
+void interposer_ledger_end(interposer_ledger *ledger);
+/// Frees a ledger that nothing is open in. Nobody may hold its table any more.
+void interposer_ledger_destroy(interposer_ledger *ledger);
 
 // MARK: Entry of a plugin
 

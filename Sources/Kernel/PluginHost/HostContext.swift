@@ -1,15 +1,17 @@
 import Glibc
 import Objects
 import PluginAPI
+import Synchronization
 
 /// What one plugin gets from the host: its `hostd_host` and its own log table. Lives as long as the process, because a
 /// plugin's image does too.
 final class HostContext: @unchecked Sendable {
-    // SAFETY: everything is written once, in the initialiser.
+    // SAFETY: everything is written once, in the initialiser, but for the ledgers, which have a lock.
     let name: String
     let log: Log
     /// Finds an interface for the plugin of that name. Unowned by nature: the host outlives its plugins.
     private let find: @Sendable (String) -> UnsafePointer<hostd_interface>?
+    private let ledgers = Mutex<[String: ServiceLedger]>([:])
     private(set) var host: UnsafeMutablePointer<hostd_host>
     private(set) var logTable: UnsafeMutablePointer<hostd_log_1>
 
@@ -41,7 +43,22 @@ final class HostContext: @unchecked Sendable {
     }
 
     private func interface(_ id: UnsafePointer<CChar>) -> UnsafePointer<hostd_interface>? {
-        table(String(cString: id))
+        let id = String(cString: id)
+        guard let ends = RoleCatalog.ends[id], let table = table(id) else { return table(id) }
+        let ledger = ledgers.withLock { ledgers -> ServiceLedger? in
+            if ledgers[id] == nil { ledgers[id] = ServiceLedger(table, ends: ends.isEmpty ? nil : ends) }
+            return ledgers[id]
+        }
+        return ledger?.table ?? table
+    }
+
+    /// Ends what the plugin began and has not ended: subscriptions, timers, queues. What that was, by service and slot.
+    func endForgotten() -> [(service: String, slot: String, count: Int)] {
+        ledgers.withLock { $0 }.sorted { $0.key < $1.key }.flatMap { id, ledger in
+            let open = ledger.open
+            if !open.isEmpty { ledger.end() }
+            return open.map { (id, $0.slot, $0.count) }
+        }
     }
 
     /// An interface as the plugin gets it.

@@ -51,10 +51,19 @@ final class RoleTarget: @unchecked Sendable {
         handle = interposer_target_create(descriptor.handle, table)
     }
 
+    /// Declares how long calls should take; before anything is bound to it. `owner`: the provider's name.
+    func setCosts(_ costs: SlotCosts, owner: String) {
+        for (name, limit) in costs.limits {
+            if let slot = descriptor.find(name) { interposer_target_set_cost(handle, slot, limit, owner) }
+        }
+    }
+
     struct Figures: Sendable {
         var calls: UInt64 = 0
         var errors: UInt64 = 0
         var violations: UInt64 = 0
+        /// Calls that took longer than their cost.
+        var slow: UInt64 = 0
         var p50Nanoseconds: UInt64 = 0
         var p99Nanoseconds: UInt64 = 0
         var totalNanoseconds: UInt64 = 0
@@ -66,7 +75,8 @@ final class RoleTarget: @unchecked Sendable {
         var raw = interposer_statistics()
         interposer_target_statistics(handle, slot, &raw)
         return Figures(
-            calls: raw.calls, errors: raw.errors, violations: raw.violations, p50Nanoseconds: raw.p50_nanoseconds,
+            calls: raw.calls, errors: raw.errors, violations: raw.violations, slow: raw.slow,
+            p50Nanoseconds: raw.p50_nanoseconds,
             p99Nanoseconds: raw.p99_nanoseconds, totalNanoseconds: raw.total_nanoseconds)
     }
 

@@ -50,6 +50,7 @@ public final class KernelServices: Sendable {
     public func showRoles(of host: PluginHost, log: Log) {
         let roles = RoleMetrics(host: host, metrics: metrics, log: log)
         metrics.onCollect { roles.collect() }
+        host.onRetire { plugin, role, target in roles.add(plugin, role, target) }
     }
 
     /// All series as Prometheus text.

@@ -11,6 +11,9 @@ public struct PluginDescription: Sendable, Equatable {
     /// How the next generation takes over from this one.
     public var handover = Handover.overlap
 
+    /// How long calls of its own roles may take, by role.
+    var costs: [String: SlotCosts] = [:]
+
     public enum Handover: String, Sendable, CaseIterable {
         /// The new one is activated beside the old one.
         case overlap
@@ -37,6 +40,12 @@ public struct PluginDescription: Sendable, Equatable {
         provides = try Self.roles(json, "provides")
         requires = try Self.roles(json, "requires")
         optional = try Self.roles(json, "optional")
+        for (role, value) in json["costs"].objectValue ?? [:] {
+            do throws(SlotCosts.Malformed) { costs[role] = try SlotCosts(parsing: value.stringValue ?? "?") } catch {
+                throw PluginFailure(
+                    .describe, "\"costs\" of \(role) has \"\(error.part)\", which is not slot:TIME such as get:10ms")
+            }
+        }
         if !json["handover"].isNull {
             let words = Handover.allCases.map(\.rawValue)
             guard let handover = Handover(rawValue: try Self.text(json, "handover", limit: 64)) else {

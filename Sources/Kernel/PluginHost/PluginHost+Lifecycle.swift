@@ -15,6 +15,9 @@ extension PluginHost {
         services: Services, environment: HostEnvironment, paths: Paths, isCancelled: () -> Bool = { false }
     ) throws(StartFailure) {
         attach(services, environment, paths)
+        do throws(StoreError) { try watchdog.start() } catch {
+            log.warning("slow calls will not be named", ["reason": .string(error.message)])
+        }
         probe.save()
         try checkFailures()
         let order = order(of: instances.filter { !$0.isStandby })
@@ -52,6 +55,7 @@ extension PluginHost {
         var store: RoleTarget?
         if let table = services.store, let descriptor = try? SlotDescriptor(HOSTD_STORE_1_SLOTS) {
             store = RoleTarget(descriptor: descriptor, table: table)
+            if let costs = try? SlotCosts(parsing: HOSTD_STORE_1_COSTS) { store?.setCosts(costs, owner: "embedded") }
         }
         state.withLock { state in
             state.services = services
@@ -166,6 +170,7 @@ extension PluginHost {
         for entry in entries.reversed() {
             for instance in entry.takeLeftovers() + [entry.current] { release(instance) }
         }
+        watchdog.stop()
     }
 
     private func release(_ instance: PluginInstance) {
@@ -189,7 +194,21 @@ extension PluginHost {
 
     /// Deactivates one generation, which nobody reaches any more.
     func end(_ instance: PluginInstance) throws(PluginFailure) {
+        defer { endForgotten(of: instance) }
         try steps.during(.deactivate, of: instance.name) { () throws(PluginFailure) in try instance.deactivate() }
+    }
+
+    /// Rule 11: when `deactivate` returns, nothing of the plugin runs. What it forgot is ended in its place.
+    private func endForgotten(of instance: PluginInstance) {
+        for (service, slot, count) in instance.context?.endForgotten() ?? [] {
+            instance.countForgotten(count)
+            log.warning(
+                "a plugin was deactivated and did not end what it had begun (rule 11)",
+                [
+                    "plugin": .string(instance.name), "service": .string(service), "slot": .string(slot),
+                    "count": JSON(count),
+                ])
+        }
     }
 
     /// Waits for the calls inside; false, with a warning, when the deadline (monotonic nanoseconds) passed first.

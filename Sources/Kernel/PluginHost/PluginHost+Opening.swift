@@ -35,6 +35,7 @@ extension PluginHost {
             drafts.note(id, askedForBy: name, log: log)
             return interface(id)
         }
+        instance.context = context
         try steps.during(.open, of: instance.name) { () throws(PluginFailure) in
             let path = try search.resolve(instance.settings.library, configurationFile: configuration.file)
             instance.setPath(path)

@@ -51,6 +51,7 @@ extension PluginHost {
             "requires": .array((description?.requires ?? []).map { .string($0) }),
             "generation": .integer(instance.generation), "library": .string(settings.library),
             "options": settings.options.json, "handover": .string((description?.handover ?? .overlap).rawValue),
+            "forgotten": JSON(instance.forgotten),
             "startedAt": .string(instance.startedAt?.formatted() ?? ""), "restarts": JSON(entry.restarts),
             "roles": .array(roles),
         ]
@@ -70,7 +71,8 @@ extension PluginHost {
         return [
             "id": .string(role), "selected": .bool(isSelected), "calls": JSON(figures.calls),
             "errors": JSON(figures.errors),
-            "violations": JSON(figures.violations), "p50Nanoseconds": JSON(figures.p50Nanoseconds),
+            "violations": JSON(figures.violations), "slow": JSON(figures.slow),
+            "p50Nanoseconds": JSON(figures.p50Nanoseconds),
             "p99Nanoseconds": JSON(figures.p99Nanoseconds), "inside": JSON(target.calls + target.operations),
         ]
     }

@@ -116,6 +116,11 @@ extension PluginHost {
         }
     }
 
+    /// `body` gets the last figures of each provider that goes.
+    func onRetire(_ body: @escaping @Sendable (_ plugin: String, _ role: String, _ target: RoleTarget) -> Void) {
+        state.withLock { $0.onRetire = body }
+    }
+
     private func retireTargets(of old: PluginInstance) {
         let onRetire = state.withLock { $0.onRetire }
         for (role, target) in old.targets {

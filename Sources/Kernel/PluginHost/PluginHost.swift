@@ -60,6 +60,7 @@ public final class PluginHost: Sendable {
     let watchers = RoleWatchers()
     let pluginWatchers = MessageWatchers(threadName: "plugins")
     let steps: StepWatch
+    let watchdog: CallWatchdog
     let supervisors = PluginSupervisors()
     let probe: ImageProbe
     let drafts = DraftInterfaces()
@@ -85,6 +86,7 @@ public final class PluginHost: Sendable {
                 configuration: configuration, entries: Self.entries(of: configuration, kept, log),
                 selections: Self.selections(of: configuration, kept), swaps: swaps))
         steps = StepWatch(log: log)
+        watchdog = CallWatchdog(log: log)
         ViolationReports.send(to: log)
     }
 

@@ -42,6 +42,8 @@ final class PluginInstance: Sendable {
         var startedAt: Timestamp?
         var isHeld = false
         var isStandby = false
+        var context: HostContext?
+        var forgotten: UInt64 = 0
     }
 
     let name: String
@@ -53,6 +55,14 @@ final class PluginInstance: Sendable {
     }
 
     var settings: HostConfiguration.PluginSettings { fields.withLock { $0.settings } }
+    /// What it gets from the host.
+    var context: HostContext? {
+        get { fields.withLock { $0.context } }
+        set { fields.withLock { $0.context = newValue } }
+    }
+    /// Things that it had begun and not ended when it was deactivated.
+    var forgotten: UInt64 { fields.withLock { $0.forgotten } }
+    func countForgotten(_ count: Int) { fields.withLock { $0.forgotten += UInt64(count) } }
     func setOptional(_ isOptional: Bool) { fields.withLock { $0.settings.isOptional = isOptional } }
     /// Before the options are checked.
     func setOptions(_ options: YAMLNode) { fields.withLock { $0.settings.options = options } }
@@ -151,7 +161,11 @@ final class PluginInstance: Sendable {
         var targets: [String: RoleTarget] = [:]
         for role in description.provides {
             let (table, descriptor) = try plugin.interface(role)
-            targets[role] = RoleTarget(descriptor: descriptor, table: table)
+            let target = RoleTarget(descriptor: descriptor, table: table)
+            if let costs = description.costs[role] ?? RoleCatalog.costs[role].flatMap({ try? SlotCosts(parsing: $0) }) {
+                target.setCosts(costs, owner: name)
+            }
+            targets[role] = target
         }
         fields.withLock { fields in
             fields.targets = targets

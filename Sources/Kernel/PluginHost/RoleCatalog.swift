@@ -32,6 +32,19 @@ public enum RoleCatalog {
     /// Interfaces that plugins offer to the host alone.
     public static let state: [String: String] = [HOSTD_STATE_1: HOSTD_STATE_1_SLOTS]
 
+    /// How long calls of a role may take.
+    static let costs: [String: String] = [
+        HOSTD_NETWORK_1: HOSTD_NETWORK_1_COSTS, HOSTD_RUNTIME_1: HOSTD_RUNTIME_1_COSTS,
+        HOSTD_SCHEDULER_1: HOSTD_SCHEDULER_1_COSTS, HOSTD_STORE_1: HOSTD_STORE_1_COSTS,
+    ]
+
+    /// What plugins begin and must end: the services with such slots, and which slot ends what. "" = NAME, NAME_cancel.
+    static let ends: [String: String] = [
+        HOSTD_EVENTS_1: HOSTD_EVENTS_1_ENDS, HOSTD_PLUGINS_1: HOSTD_PLUGINS_1_ENDS,
+        HOSTD_RECONCILE_1: HOSTD_RECONCILE_1_ENDS, HOSTD_ROLES_1: HOSTD_ROLES_1_ENDS,
+        HOSTD_TIMERS_1: HOSTD_TIMERS_1_ENDS, HOSTD_STORE_1: "",
+    ]
+
     /// Roles that several plugins provide side by side; of every other role one provider is selected.
     public static let shared: Set<String> = [HOSTD_VOLUME_1, HOSTD_DEVICE_1, HOSTD_API_EXTENSION_1]
 

@@ -2,6 +2,7 @@
 //
 //     -DNAME=…  -DVERSION=…  its description               -DHANDOVER=…   "overlap" or "exclusive"
 //     -DFAULT=… the step that fails                        -DFORMAT=…     of its state; none = it has no state
+//     -DCOSTS=… of its role's slots                        -DFORGETS   a watch of hostd.roles/1 that it does not end
 //     -DROLE=…  another role than com.example.count/1      -DREQUIRES=…   a role that it requires
 //     -DASKS_FOR=… an interface that each activation asks for
 //
@@ -42,6 +43,10 @@ enum { NONE, CONFIGURE, ACTIVATE, REACTIVATE, EXPORT, IMPORT, DEACTIVATE, SECOND
 #define REQUIRED "[]"
 #endif
 
+#ifndef COSTS
+#define COSTS "step:1s"
+#endif
+
 typedef struct counter_table {
     hostd_interface interface;
     int32_t (*add)(void *, uint64_t, hostd_error *);
@@ -62,6 +67,7 @@ typedef struct counter {
     hostd_completion completion;
     void *context;
     char options[256];
+    const hostd_host *host;
 } counter;
 
 /// Calls that came to a generation that was not active, over all generations of this image.
@@ -160,7 +166,7 @@ static int32_t import_state(void *self, const uint8_t *state, uint64_t size, hos
 static int32_t describe(void *self, hostd_buffer *out, hostd_error *error) {
     (void)self, (void)error;
     static const char text[] = "{\"name\":\"" NAME "\",\"version\":\"" VERSION "\",\"provides\":" PROVIDES ",\"requires\":" REQUIRED
-                               ",\"handover\":\"" HANDOVER "\"}";
+                               ",\"handover\":\"" HANDOVER "\",\"costs\":{\"" ROLE "\":\"" COSTS "\"}}";
     *out = (hostd_buffer){.data = (const uint8_t *)text, .size = sizeof text - 1};
     return HOSTD_OK;
 }
@@ -180,8 +186,24 @@ static int32_t configure(void *self, const uint8_t *configuration, uint64_t size
     return step(error, CONFIGURE);
 }
 
+#ifdef FORGETS
+static void ignore(void *context, uint32_t kind, const uint8_t *data, uint64_t size) {
+    (void)context, (void)kind, (void)data, (void)size;
+}
+
+static void begin_and_forget(counter *this, hostd_error *error) {
+    const hostd_roles_1 *roles = (const hostd_roles_1 *)this->host->get_interface(this->host->self, HOSTD_ROLES_1);
+    uint64_t watch;
+    for (int i = 0; i < 2; i++) roles->watch(roles->interface.self, ignore, NULL, &watch, error);
+    roles->unwatch(roles->interface.self, watch, error);
+}
+#endif
+
 static int32_t activate(void *self, hostd_error *error) {
     counter *this = self;
+#ifdef FORGETS
+    begin_and_forget(this, error);
+#endif
     if (FAULT == SECOND_ACTIVATION && this->activations > 0) return step(error, SECOND_ACTIVATION);
 #ifdef ASKS_FOR
     if (this->host->get_interface(this->host->self, ASKS_FOR) == NULL) return fail(error, HOSTD_ERROR_NOT_FOUND, ASKS_FOR);
