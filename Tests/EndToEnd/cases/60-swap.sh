@@ -1,5 +1,5 @@
-# Each plugin is swapped to itself, while a pod serves and a client watches: the pod keeps its process, its address and its
-# link, and kubectl works afterwards.
+# Each plugin is swapped to itself while a pod runs: the pod keeps its process, its address and its output, and kubectl works
+# afterwards. Then refusals, rollback, options, and changes of the configuration.
 swap_pod() { kubectl get pod swapped -o "jsonpath={.metadata.uid} {.status.podIP} {.status.containerStatuses[0].containerID} {.status.containerStatuses[0].restartCount}"; }
 plugin_field() { "$hostd" plugin list --output json | python3 -c '
 import json, sys

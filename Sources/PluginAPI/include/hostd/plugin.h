@@ -46,7 +46,8 @@ typedef struct hostd_plugin {
     uint32_t abi_version; ///< The version chosen from the host's range.
     void *HOSTD_NULLABLE self;
     /// JSON: {"name":"hello","version":"1.0.0","description":"…","provides":["hostd.scheduler/1"],
-    /// "requires":["hostd.store/1"],"optional":[…]}. `requires` decides the order of activation. [<=1ms]
+    /// "requires":["hostd.store/1"],"optional":[…],"handover":"overlap"|"exclusive","costs":{role:"slot:10ms;…"}}.
+    /// `requires` decides the order of activation; `handover` how a swap goes (docs/abi.md). [<=1ms]
     int32_t (*describe)(void *HOSTD_NULLABLE self, hostd_buffer *description, hostd_error *error);
     /// JSON Schema of the options (object, string, integer, number, boolean, array; enum, default, description, minimum,
     /// maximum, pattern, required, additionalProperties). Empty means: takes no options. [<=1ms]

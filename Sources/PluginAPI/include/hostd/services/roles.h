@@ -20,7 +20,8 @@ typedef struct hostd_roles_1 {
     int32_t (*providers)(void *HOSTD_NULLABLE self, const uint8_t *role, uint64_t role_size, hostd_buffer *json,
                          hostd_error *error);
     /// Reports each change of a role's providers as JSON {"role","plugin","state":"active"|"inactive","generation"}, after
-    /// one message for every provider that is active now. [any-thread]
+    /// one message for every provider that is active now. A provider that was replaced is told of as "active" once more, with
+    /// a greater generation and, when it took over what callers had told the one before, "hasState":true. [any-thread]
     int32_t (*watch)(void *HOSTD_NULLABLE self, hostd_sink sink, void *HOSTD_NULLABLE context, uint64_t *watch,
                      hostd_error *error);
     int32_t (*unwatch)(void *HOSTD_NULLABLE self, uint64_t watch, hostd_error *error);
