@@ -194,6 +194,30 @@ void hostile_messages(const isolation_channel *channel, uint64_t seed) {
     while (test_now_ns() < hostile.end_ns) send_message(&hostile, (uint32_t)(next(&hostile) % 3));
 }
 
+/// What an interface is, wrongly in places.
+static size_t make_description(struct hostile *hostile, uint8_t *bytes) {
+    const char *slots[] = {LETTERS_1_SLOTS, LETTERS_1_SLOTS, "nothing:e", "", "broken", "a:b;c"};
+    size_t size = put(bytes, 0, next(hostile) % 3 == 0 ? odd(hostile) : 0); // A status, mostly good.
+    size = put(bytes, size, next(hostile) % 3);
+    size = put_text(bytes, size, next(hostile) % 2 ? LETTERS_1 : "x");
+    size = put_text(bytes, size, slots[next(hostile) % 6]);
+    size = put_text(bytes, size, "");
+    for (int i = 0; i < 3; i++) size = put(bytes, size, next(hostile) % 8 ? 0 : odd(hostile));
+    return put(bytes, size, LAYOUT_NONE);
+}
+
+/// What a call returns: outputs that fit no slot, or some, and an error.
+static size_t make_outputs(struct hostile *hostile, uint8_t *bytes) {
+    size_t size = put(bytes, 0, next(hostile) % 4 ? UINT64_C(1) << 32 : odd(hostile));
+    uint64_t fields = next(hostile) % 4;
+    for (uint64_t i = 0; i < fields; i++) {
+        if (next(hostile) % 2) size = put_text(bytes, size, "an output of a call");
+        else size = put(bytes, size, next(hostile) % 2 ? next(hostile) % 20 : odd(hostile));
+    }
+    for (int i = 0; i < 3; i++) size = put(bytes, size, next(hostile) % 8 ? 0 : odd(hostile));
+    return put(bytes, size, next(hostile) % 8 ? LAYOUT_NONE : odd(hostile));
+}
+
 /// Answers what the host asks with replies of its own making.
 void hostile_replies(const isolation_channel *channel, uint64_t seed) {
     struct hostile hostile;
@@ -201,21 +225,14 @@ void hostile_replies(const isolation_channel *channel, uint64_t seed) {
     while (test_now_ns() < hostile.end_ns) {
         for (uint32_t i = 0; i < 3; i++) {
             struct layout_lane *lane = lane_at(&hostile, i);
-            uint32_t turn = atomic_load(&lane->turn);
+            uint32_t turn = atomic_load(&lane->turn), question;
             if (turn % 2 == 0) continue;
-            uint8_t bytes[512];
-            size_t size = 0;
-            size = put(bytes, size, next(&hostile) % 3 == 0 ? odd(&hostile) : UINT64_C(0)); // A status, mostly good.
-            size = put(bytes, size, next(&hostile) % 3);
-            size = put_text(bytes, size, next(&hostile) % 2 ? LETTERS_1 : "x");
-            const char *slots[] = {"nothing:e", "bytes:boe;structs:sSe", "", "broken", "a:b;c"};
-            size = put_text(bytes, size, slots[next(&hostile) % 5]);
-            size = put_text(bytes, size, "");
-            for (int k = 0; k < 3; k++) size = put(bytes, size, next(&hostile) % 8 ? 0 : odd(&hostile));
-            size = put(bytes, size, LAYOUT_NONE);
-            struct layout_part part = {next(&hostile) % 16 ? LAYOUT_REPLY : (uint32_t)(next(&hostile) % 12),
-                                       next(&hostile) % 32 ? (uint32_t)size : (uint32_t)odd(&hostile),
-                                       next(&hostile) % 16 ? size : odd(&hostile)};
+            memcpy(&question, lane->part, sizeof question);
+            uint8_t bytes[2048];
+            size_t size = question == LAYOUT_CALL ? make_outputs(&hostile, bytes) : make_description(&hostile, bytes);
+            struct layout_part part = {next(&hostile) % 32 ? LAYOUT_REPLY : (uint32_t)(next(&hostile) % 12),
+                                       next(&hostile) % 64 ? (uint32_t)size : (uint32_t)odd(&hostile),
+                                       next(&hostile) % 32 ? size : odd(&hostile)};
             memcpy(lane->part, &part, sizeof part);
             memcpy(lane->part + sizeof part, bytes, size);
             atomic_store(&lane->turn, turn + 1);
