@@ -102,3 +102,10 @@ stop_hostd() {
 load_image() {
     "$hostd" image load "$build/example-image.tar" >>"$work/hostd.log" 2>&1 || { echo "the example image could not be loaded" >&2; exit 1; }
 }
+# Puts a Rust that rustup has installed for this user on PATH; HOME is another one here.
+use_rust() {
+    local home
+    home=$(getent passwd "$(id -u)" | cut -d: -f6)
+    [ ! -d "$home/.rustup" ] || export RUSTUP_HOME=${RUSTUP_HOME:-$home/.rustup}
+    export PATH=$PATH:$home/.cargo/bin
+}

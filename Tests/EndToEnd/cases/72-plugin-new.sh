@@ -1,4 +1,5 @@
 # hostd plugin new: a project of every role in every language is written, builds, passes the checker, and runs.
+use_rust
 projects=$work/projects
 mkdir -p "$projects"
 export SWIFT_SCRATCH=$work/swift-scratch # So that PluginKit is compiled once for all.

@@ -1,6 +1,7 @@
 # docs/plugin-author-guide.md: every block that is marked `sh run`, in its order, in one directory, word by word.
 guide=$work/guide
 mkdir -p "$guide"
+chmod o+x "$work" # Plugins with a process of their own have a user of their own.
 export CONFIG=$work/hostd.yaml
 cp "$CONFIG" "$guide/hostd.yaml.before"
 awk -v folder="$guide" '
