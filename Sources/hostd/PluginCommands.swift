@@ -14,7 +14,9 @@ enum PluginCommands {
         let program = "\(PluginSearch.beside().libexecDirectory)/hostd-plugin-check"
         var words = [program]
         for (name, value) in command.options.sorted(by: { $0.key < $1.key }) { words += [name, value] }
-        var arguments = (words + command.arguments).map { strdup($0) } + [nil]
+        // The checks run in directories of their own.
+        let files = command.arguments.map { Client.absolute($0) }
+        var arguments = (words + files).map { strdup($0) } + [nil]
         execv(program, &arguments)
         Output.errorLine("hostd: cannot run \(program): \(String(cString: strerror(errno)))")
         return ExitCode.usage
