@@ -35,9 +35,7 @@ final class @MODULE@: Plugin {
     }
 
     func write(_ step: Operation) throws -> UInt64 {
-        try store.with { state in
-            do { return try state.commit([step]) } catch { throw error.failure }
-        }
+        try store.with { try $0.commit(one: step) }
     }
 
     func status() throws -> JSON {

@@ -4,7 +4,7 @@ import PluginKit
 
 /// The log file: what was acknowledged is in it. An entry is its size, a checksum, and records; all of one entry were written
 /// under one revision, or none.
-struct LogFile: ~Copyable {
+final class LogFile: Sendable {
     private let file: Int32
 
     static func entry(_ records: [Record]) -> [UInt8] {
@@ -45,8 +45,9 @@ struct LogFile: ~Copyable {
     /// Replaces the log by one that has `entries` alone.
     init(path: String, entries: [UInt8]) throws {
         try AtomicFile.write(entries, to: path)
-        file = open(path, O_WRONLY | O_APPEND | O_CLOEXEC)
-        if file < 0 { throw PluginError.system("open", path, errno: errno) }
+        let opened = open(path, O_WRONLY | O_APPEND | O_CLOEXEC)
+        if opened < 0 { throw PluginError.system("open", path, errno: errno) }
+        file = opened
     }
 
     deinit { close(file) }

@@ -2,7 +2,7 @@ import PluginAPI
 import PluginKit
 
 /// What the store knows, and how it changes. Time and watches are looked after by Watches.swift.
-struct StoreState: ~Copyable {
+struct StoreState {
     struct Change {
         let record: Record
         let previous: Record?
@@ -164,6 +164,10 @@ struct StoreState: ~Copyable {
         }
         if changes.count > Self.historyLimit { forget(before: changes[Self.historyLimit / 2].record.revision - 1) }
         return revision
+    }
+
+    mutating func commit(one step: Operation) throws -> UInt64 {
+        do { return try commit([step]) } catch { throw error.failure }
     }
 
     /// What a step writes, if anything.

@@ -44,7 +44,7 @@ final class StoreWatch: @unchecked Sendable {
     }
 
     /// The next message, if changes concern it, and the revision that it brings the watch to.
-    func nextBatch(of state: borrowing StoreState) -> (batch: [UInt8], last: UInt64) {
+    func nextBatch(of state: StoreState) -> (batch: [UInt8], last: UInt64) {
         var (low, high) = (0, state.changes.count)
         while low < high {
             let middle = (low + high) / 2
