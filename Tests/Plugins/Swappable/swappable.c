@@ -67,7 +67,6 @@ typedef struct counter {
     hostd_completion completion;
     void *context;
     char options[256];
-    const hostd_host *host;
 } counter;
 
 /// Calls that came to a generation that was not active, over all generations of this image.
