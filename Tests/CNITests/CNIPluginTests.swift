@@ -67,6 +67,8 @@ final class CNIPluginTests: XCTestCase {
             (["binaryDirectories": ["cni"]], [:], "options.binaryDirectories"),
             (["binaryDirectories": ["/a:/b"]], [:], "options.binaryDirectories"),
         ]
+        XCTAssertEqual(
+            try CNISettings(configuration(["timeoutSeconds": .integer(.max), "mtu": .integer(.max)])).timeout, 600_000)
         for (options, settings, expected) in rows {
             let plugin = try CNIPlugin(host: FakeHost.make())
             XCTAssertThrowsError(try plugin.configure(configuration(options, settings: settings)), expected) {
@@ -146,6 +148,10 @@ final class CNIPluginTests: XCTestCase {
             XCTAssertEqual(try next.attach(first, deadline: 0), result)
             XCTAssertEqual(try next.collectGarbage(["validSandboxIDs": ["a"]], deadline: 0), ["removed": ["b"]])
             XCTAssertThrowsError(try next.check(second, deadline: 0))
+            let lenient: JSON = ["validSandboxIDs": ["a"], "graceSeconds": 60]
+            _ = try next.attach(second, deadline: 0)
+            XCTAssertEqual(try next.collectGarbage(lenient, deadline: 0), ["removed": []], "b is young")
+            _ = try next.detach(second, deadline: 0)
             XCTAssertEqual(try shell("ls \(directory)/pod-network/cni/addresses/hostd | grep ^10"), "10.244.0.2\n")
             _ = try next.servicesSet(["full": true, "services": [service("web", "10.96.0.20", [])]], deadline: 0)
             XCTAssertEqual(Sockets.refusal("10.96.0.20", 80), ECONNREFUSED)

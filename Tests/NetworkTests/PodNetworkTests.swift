@@ -149,6 +149,10 @@ final class PodNetworkTests: XCTestCase {
         }
         _ = try network.attach(request("a"))
         try network.check(request("a"))
+        try network.detach(sandbox: "a")
+        XCTAssertThrowsError(try network.check(request("a")), "its link may be there for a moment")
+        network.settle()
+        _ = try network.attach(request("a"))
         links.state.withLock { $0.isFlushed = true }
         XCTAssertThrowsError(try network.check(request("a"))) {
             XCTAssertTrue("\($0)".contains("lacks the address"), "\($0)")

@@ -10,7 +10,9 @@ public final class CNIPlugin: Plugin {
     public static let description = PluginDescription(
         name: "cni", version: "1.0.0",
         summary: "Pods' addresses and links by CNI plugins, and service routing by nftables",
-        provides: [HOSTD_NETWORK_1, HOSTD_STATE_1])
+        provides: [HOSTD_NETWORK_1, HOSTD_STATE_1],
+        // Programs run.
+        costs: [HOSTD_NETWORK_1: "status:200ms;attach:500ms;check:500ms"])
     public static var optionsSchema: String { CNISettings.optionsSchema }
 
     private let host: Host
@@ -145,7 +147,8 @@ extension CNIPlugin: NetworkProvider {
                 throw NetworkError.invalid("validSandboxIDs must be an array")
             }
             let removed = try network.pods.collectGarbage(
-                keeping: Set(valid.compactMap(\.stringValue)), deadline: deadline)
+                keeping: Set(valid.compactMap(\.stringValue)), grace: NetworkProviderMessages.grace(request),
+                deadline: deadline)
             return ["removed": JSON(removed)]
         }
     }

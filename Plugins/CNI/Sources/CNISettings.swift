@@ -56,9 +56,9 @@ struct CNISettings: Sendable {
         guard binaryDirectories.allSatisfy({ $0.hasPrefix("/") && !$0.utf8.contains(UInt8(ascii: ":")) }) else {
             throw PluginError.invalid("options.binaryDirectories: only absolute paths without ':'")
         }
-        timeout = (options["timeoutSeconds"].integerValue ?? 30) * 1000
+        timeout = min(max(options["timeoutSeconds"].integerValue ?? 30, 1), 600) * 1000
         bridge = options["bridge"].stringValue ?? "hostd0"
-        mtu = Int(options["mtu"].integerValue ?? 0)
+        mtu = Int(min(max(options["mtu"].integerValue ?? 0, 0), 65535))
         podRange = try Self.range(settings, "podRange", default: "10.244.0.0/24")
         serviceRange = try Self.range(settings, "serviceRange", default: "10.96.0.0/16")
         guard podRange.prefixLength <= 29, podRange.prefixLength >= 8 else {

@@ -147,7 +147,8 @@ extension NetworkPlugin: NetworkProvider {
             guard case .array(let valid) = request["validSandboxIDs"] else {
                 throw NetworkError.invalid("validSandboxIDs must be an array")
             }
-            let removed = try network.pods.collectGarbage(keeping: Set(valid.compactMap(\.stringValue)))
+            let removed = try network.pods.collectGarbage(
+                keeping: Set(valid.compactMap(\.stringValue)), grace: NetworkProviderMessages.grace(request))
             return ["removed": JSON(removed)]
         }
     }

@@ -13,6 +13,8 @@ public struct PluginDescription: Sendable {
     /// Ids of roles that it uses when they are there.
     public var optional: [String]
     public var handover: Handover
+    /// By role, how long calls of its slots may take where that differs from the role's header: "attach:500ms;check:1s".
+    public var costs: [String: String]
 
     /// How the next generation takes over in a swap.
     public enum Handover: String, Sendable {
@@ -24,7 +26,7 @@ public struct PluginDescription: Sendable {
 
     public init(
         name: String, version: String, summary: String, provides: [String] = [], requires: [String] = [],
-        optional: [String] = [], handover: Handover = .overlap
+        optional: [String] = [], handover: Handover = .overlap, costs: [String: String] = [:]
     ) {
         self.name = name
         self.version = version
@@ -33,14 +35,19 @@ public struct PluginDescription: Sendable {
         self.requires = requires
         self.optional = optional
         self.handover = handover
+        self.costs = costs
     }
 
     var json: JSON {
-        .object([
+        var json: JSONObject = [
             "name": .string(name), "version": .string(version), "description": .string(summary),
             "provides": .array(provides.map { .string($0) }), "requires": .array(requires.map { .string($0) }),
             "optional": .array(optional.map { .string($0) }), "handover": .string(handover.rawValue),
-        ])
+        ]
+        if !costs.isEmpty {
+            json["costs"] = .object(JSONObject(costs.sorted { $0.key < $1.key }.map { ($0.key, .string($0.value)) }))
+        }
+        return .object(json)
     }
 }
 

@@ -164,7 +164,7 @@ final class PodNetwork: Sendable {
     /// Throws unless link and address are as attach left them.
     func check(_ request: AttachmentRequest) throws {
         try state.withLock { state in
-            guard let attachment = state.attachments[request.sandbox] else {
+            guard let attachment = state.attachments[request.sandbox], !state.leaving.contains(request.sandbox) else {
                 throw NetworkError.unknownSandbox(request.sandbox)
             }
             let found = try links.inspect(linkRequest(for: attachment))

@@ -50,8 +50,8 @@ typedef struct hostd_network_1 {
     /// Attachment → {}. Frees the address; what is gone already is success.
     int32_t (*detach)(void *HOSTD_NULLABLE self, uint64_t deadline_ns, const uint8_t *request, uint64_t request_size,
                       hostd_buffer *response, hostd_error *error);
-    /// {validSandboxIDs: […]} → {removed: […]}. Detaches everything else, but for what has been attached so lately (within
-    /// a minute) that it may be missing in the list: that is left to the next call.
+    /// {validSandboxIDs: […], graceSeconds?: n} → {removed: […]}. Detaches everything else, but for what has been attached
+    /// in the last n seconds (0 unless given): it may be missing in a list that was made meanwhile.
     int32_t (*collect_garbage)(void *HOSTD_NULLABLE self, uint64_t deadline_ns,
                                const uint8_t *request, uint64_t request_size, hostd_buffer *response,
                                hostd_error *error);
