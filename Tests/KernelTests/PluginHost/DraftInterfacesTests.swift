@@ -39,11 +39,14 @@ final class DraftInterfacesTests: XCTestCase {
         var found: [String] = []
         for path in paths(matching: "\(Fixture.include)/hostd/draft/*.h") {
             let text = String(decoding: try ScratchDirectory.contents(path), as: UTF8.self)
-            found += text.split(separator: "\"").map(String.init).filter { $0.hasPrefix("hostd.") && isRoleIdentifier($0) }
+            found += text.split(separator: "\"").map(String.init).filter {
+                $0.hasPrefix("hostd.") && isRoleIdentifier($0)
+            }
         }
         XCTAssertEqual(Set(found), DraftInterfaces.ids)
         XCTAssertFalse(
-            String(decoding: try ScratchDirectory.contents("\(Fixture.include)/hostd/plugin.h"), as: UTF8.self).contains("draft/"),
+            String(decoding: try ScratchDirectory.contents("\(Fixture.include)/hostd/plugin.h"), as: UTF8.self)
+                .contains("draft/"),
             "hostd/plugin.h includes a draft")
     }
 
