@@ -20,6 +20,6 @@ let package = Package(
                     // Swift's own libraries: those that hostd brought, as it has them open already.
                     "-Xlinker", "-rpath=\(installation)/lib",
                 ])
-            ])
+            ]),
     ],
     swiftLanguageModes: [.v6])

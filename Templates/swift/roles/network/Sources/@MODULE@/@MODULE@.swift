@@ -38,7 +38,9 @@ final class @MODULE@: Plugin, NetworkProvider {
     func activate() throws {
         try state.withLock { state in
             for saved in try state.book.read()["attachments"].arrayValue {
-                guard let id = saved["sandboxID"].stringValue, let offset = saved["offset"].integerValue else { continue }
+                guard let id = saved["sandboxID"].stringValue, let offset = saved["offset"].integerValue else {
+                    continue
+                }
                 state.attachments[id] = UInt32(exactly: offset)
             }
         }

@@ -41,7 +41,9 @@ final class @MODULE@: Plugin, RuntimeProvider, @unchecked Sendable {
     func deactivate() {
         let running = monitor.locked { () -> [pthread_t] in
             isActive = false
-            for process in containers.values.compactMap(\.process) + operations.values { Processes.kill(process, SIGKILL) }
+            for process in containers.values.compactMap(\.process) + operations.values {
+                Processes.kill(process, SIGKILL)
+            }
             defer { (threads, finished) = ([], []) }
             return threads + finished
         }
@@ -177,7 +179,9 @@ extension @MODULE@ {
             guard let sandbox = sandboxes[sandboxID], sandbox.isReady else {
                 throw PluginError.notFound("there is no ready sandbox \(sandboxID)")
             }
-            guard images.contains(image) else { throw PluginError.notFound("there is no image \(image): pull it first") }
+            guard images.contains(image) else {
+                throw PluginError.notFound("there is no image \(image): pull it first")
+            }
             let log = config["logPath"].stringValue.map { "\(sandbox.config["logDirectory"].stringValue ?? "")/\($0)" }
             let container = Container(id: randomID(), sandboxID: sandboxID, config: config, logPath: log)
             containers[container.id] = container

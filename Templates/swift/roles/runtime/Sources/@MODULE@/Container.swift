@@ -59,7 +59,8 @@ struct Container {
         let time = { (time: Timestamp?) -> JSON in .string(time?.formatted(fraction: .nano) ?? "") }
         var json: JSON = [
             "id": .string(id), "sandboxID": .string(sandboxID), "name": config["name"],
-            "attempt": .integer(config["attempt"].integerValue ?? 0), "state": .string(name), "createdAt": time(created),
+            "attempt": .integer(config["attempt"].integerValue ?? 0), "state": .string(name),
+            "createdAt": time(created),
             "startedAt": time(started), "finishedAt": time(finished), "exitCode": .integer(code),
         ]
         json["reason"] = .string(reason)

@@ -110,7 +110,8 @@ struct StreamReader {
         var block = [UInt8](repeating: 0, count: 16 << 10)
         let streams = waited.count - 1
         while end != nil || waited[..<streams].contains(where: { $0.fd >= 0 }) {
-            let milliseconds = deadline == 0 ? -1 : Int32(clamping: Int64(deadline &- monotonicNanoseconds()) / 1_000_000 + 1)
+            let milliseconds =
+                deadline == 0 ? -1 : Int32(clamping: Int64(deadline &- monotonicNanoseconds()) / 1_000_000 + 1)
             let ready = poll(&waited, nfds_t(waited.count), deadline > 0 && milliseconds < 0 ? 0 : milliseconds)
             if ready == 0 { return false }
             for place in 0..<streams where waited[place].fd >= 0 {

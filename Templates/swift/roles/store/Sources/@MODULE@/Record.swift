@@ -26,7 +26,9 @@ struct Record: Sendable {
         out.append(UInt32(Self.headSize))
         out.append(UInt32(size))
         for number in [revision, createRevision, version, lease] { out.append(number) }
-        for number in [kind, flags, UInt32(key.count), UInt32(index.count), UInt32(value.count), 0] { out.append(number) }
+        for number in [kind, flags, UInt32(key.count), UInt32(index.count), UInt32(value.count), 0] {
+            out.append(number)
+        }
         out += key
         out += index
         out += value
@@ -116,7 +118,9 @@ enum StoreText {
         }
     }
 
-    private static func isText(_ bytes: [UInt8]) -> Bool { !bytes.contains(0) && String(validating: bytes, as: UTF8.self) != nil }
+    private static func isText(_ bytes: [UInt8]) -> Bool {
+        !bytes.contains(0) && String(validating: bytes, as: UTF8.self) != nil
+    }
 }
 
 extension [UInt8] {

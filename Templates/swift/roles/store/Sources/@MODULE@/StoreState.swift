@@ -98,7 +98,9 @@ struct StoreState {
     }
 
     /// A page as it crosses: hostd_store_page.
-    func list(_ prefix: [UInt8], _ selector: Selector, at wanted: UInt64, limit: UInt64, after: [UInt8]) throws -> [UInt8] {
+    func list(_ prefix: [UInt8], _ selector: Selector, at wanted: UInt64, limit: UInt64, after: [UInt8]) throws
+        -> [UInt8]
+    {
         let revision = try checked(wanted)
         var (records, count, remaining): ([UInt8], UInt64, UInt64) = ([], 0, 0)
         let start = prefix.lexicographicallyPrecedes(after) ? after : prefix
