@@ -240,6 +240,15 @@ final class ImageStoreTests: XCTestCase {
         XCTAssertEqual(store.list().count, 0)
     }
 
+    func testASilentArchiveIsGivenUp() throws {
+        let store = try store()
+        let pipe = try DescriptorPair.pipe()
+        XCTAssertThrowsError(try store.load(pipe.first, deadline: monotonicNanoseconds() + 50_000_000)) { error in
+            XCTAssertEqual((error as? PluginError)?.code, PluginError.deadlineExceeded("").code, "\(error)")
+        }
+        XCTAssertEqual(try FileTree.names(in: store.stagingDirectory), [])
+    }
+
     func testABombIsRefused() throws {
         var limits = ImageStore.Limits()
         limits.ratioFreeSize = 1 << 20

@@ -7,17 +7,40 @@ protocol ByteSource: AnyObject {
     func read(into buffer: UnsafeMutableRawBufferPointer) throws(PluginError) -> Int
 }
 
-/// The bytes of a descriptor, from where it stands.
+/// The bytes of a descriptor, from where it stands. One that gives none for a while, as a pipe that nobody writes to, is
+/// given up.
 final class DescriptorSource: ByteSource {
+    /// How long the next byte may take.
+    static let patience: UInt64 = 15_000_000_000
+
     private let descriptor: Descriptor
     private let name: String
+    /// Monotonic nanoseconds; 0 is none.
+    private let deadline: UInt64
 
-    init(_ descriptor: Descriptor, name: String) {
+    init(_ descriptor: Descriptor, name: String, deadline: UInt64 = 0) {
         self.descriptor = descriptor
         self.name = name
+        self.deadline = deadline
+    }
+
+    private func awaitBytes() throws(PluginError) {
+        let begin = monotonicNanoseconds()
+        let end = deadline == 0 ? begin + Self.patience : min(deadline, begin + Self.patience)
+        while true {
+            let now = monotonicNanoseconds()
+            var polled = pollfd(fd: descriptor.number, events: Int16(POLLIN), revents: 0)
+            let ready = poll(&polled, 1, now >= end ? 0 : Int32((end - now) / 1_000_000) + 1)
+            if ready > 0 { return }
+            if ready < 0, errno != EINTR { throw .system("wait for", name, errno: errno) }
+            if ready == 0, monotonicNanoseconds() >= end {
+                throw .deadlineExceeded("\(name) gave no more bytes in time")
+            }
+        }
     }
 
     func read(into buffer: UnsafeMutableRawBufferPointer) throws(PluginError) -> Int {
+        try awaitBytes()
         while true {
             let count = Glibc.read(descriptor.number, buffer.baseAddress, buffer.count)
             if count >= 0 { return count }

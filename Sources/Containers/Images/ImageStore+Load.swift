@@ -5,14 +5,15 @@ import PluginKit
 
 extension ImageStore {
     /// Loads all images of an archive that run on this machine, or none. Takes over the descriptor.
-    package func load(_ archive: Descriptor) throws(PluginError) -> [StoredImage] {
+    /// - Parameter deadline: monotonic nanoseconds, for the archive's bytes; 0 is none.
+    package func load(_ archive: Descriptor, deadline: UInt64 = 0) throws(PluginError) -> [StoredImage] {
         try changing.withLock { () throws(PluginError) in
             let work = "\(stagingDirectory)/load-\(randomIdentifier(bytes: 8))"
             try AtomicFile.makeDirectory(work, mode: 0o700)
             var failure: PluginError?
             var loaded: [StoredImage] = []
             do throws(PluginError) {
-                loaded = try load(archive, work)
+                loaded = try load(archive, work, deadline)
             } catch {
                 failure = error
             }
@@ -23,8 +24,8 @@ extension ImageStore {
         }
     }
 
-    private func load(_ archive: Descriptor, _ work: String) throws(PluginError) -> [StoredImage] {
-        let source = DescriptorSource(archive, name: "the image archive")
+    private func load(_ archive: Descriptor, _ work: String, _ deadline: UInt64) throws(PluginError) -> [StoredImage] {
+        let source = DescriptorSource(archive, name: "the image archive", deadline: deadline)
         let staged = try StagedArchive(reading: source, into: work, limit: limits.archiveSize)
         let images = try staged.images()
         var load = PendingLoad(index: index, work: work)

@@ -97,7 +97,7 @@ extension RuntimeService: RuntimeProvider {
 
     package func loadImage(_ request: JSON, archive: Int32, deadline: UInt64) throws -> JSON {
         guard archive >= 0 else { throw PluginError.invalid("no archive was handed over") }
-        let loaded = try images.load(Descriptor(taking: archive))
+        let loaded = try images.load(Descriptor(taking: archive), deadline: deadline)
         for image in loaded {
             log(false, "Image loaded.", ["image": .string(image.references.first?.description ?? image.id.description)])
         }

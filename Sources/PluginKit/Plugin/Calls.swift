@@ -1,3 +1,4 @@
+import Glibc
 import Objects
 import PluginAPI
 
@@ -72,5 +73,15 @@ func parseRequest(_ bytes: UnsafeRawBufferPointer) throws -> JSON {
         return try JSON(parsing: bytes)
     } catch let failure {
         throw PluginError.invalid("the request is not JSON: \(failure)")
+    }
+}
+
+/// The same, for a call that gives descriptors away (letter F): they are closed when it is refused here.
+func parseRequest(_ bytes: UnsafeRawBufferPointer, closing descriptors: Int32...) throws -> JSON {
+    do {
+        return try parseRequest(bytes)
+    } catch {
+        for number in descriptors where number >= 0 { close(number) }
+        throw error
     }
 }

@@ -141,7 +141,7 @@ extension RoleTable {
         }
         table.pointee.exec = { this, data, size, input, output, errorOutput, completion, context, operation, error in
             answering(error) {
-                let request = try parseRequest(borrowedBytes(data, size))
+                let request = try parseRequest(borrowedBytes(data, size), closing: input, output, errorOutput)
                 let target = CompletionTarget(completion: completion, context: context)
                 operation.pointee = try provider(of: this, as: (any RuntimeProvider).self).exec(
                     request, standardInput: input, standardOutput: output, standardError: errorOutput,
@@ -159,7 +159,7 @@ extension RoleTable {
         }
         table.pointee.attach = { this, data, size, input, output, errorOutput, completion, context, operation, error in
             answering(error) {
-                let request = try parseRequest(borrowedBytes(data, size))
+                let request = try parseRequest(borrowedBytes(data, size), closing: input, output, errorOutput)
                 let target = CompletionTarget(completion: completion, context: context)
                 operation.pointee = try provider(of: this, as: (any RuntimeProvider).self).attach(
                     request, standardInput: input, standardOutput: output, standardError: errorOutput,
@@ -191,8 +191,11 @@ extension RoleTable {
             }
         }
         table.pointee.load_image = { this, deadline, data, size, archive, response, error in
-            answerJSON(this, data, size, response, error) { (it: any RuntimeProvider, request) in
-                try it.loadImage(request, archive: archive, deadline: deadline)
+            answering(error) {
+                let request = try parseRequest(borrowedBytes(data, size), closing: archive)
+                let answer = try provider(of: this, as: (any RuntimeProvider).self)
+                    .loadImage(request, archive: archive, deadline: deadline)
+                response.pointee = hostd_buffer(copying: answer)
             }
         }
         table.pointee.pull_image = { this, data, size, completion, context, operation, error in
