@@ -38,7 +38,7 @@ spec:
 EOF
 }
 swap_addresses() { kubectl get pods swapped-server swapped-client -o jsonpath='{.items[*].status.podIP}'; }
-swap_links() { kubectl exec swapped-client -- ip -o addr show eth0; kubectl exec swapped-client -- ip -o link show eth0; }
+swap_links() { kubectl exec swapped-client -- ip -4 -o addr show eth0; kubectl exec swapped-client -- ip -o link show eth0; }
 swap_served() {
     local address
     address=$(kubectl get service swapped -o 'jsonpath={.spec.clusterIP}')
