@@ -1,4 +1,4 @@
-// Time per decision of the scheduler's core, for growing clusters. Run: swift run -c release SchedulerBenchmark
+// Time per decision of the scheduler's core, for growing clusters, and of handing its state over. Run: swift run -c release SchedulerBenchmark
 import Glibc
 import Objects
 import Scheduler
@@ -57,4 +57,26 @@ for nodes in [1, 100, 1_000, 5_000] {
         let tail = Double(times[times.count * 99 / 100]) / 1000
         print("\(nodes) nodes, \(name): p50 \(median) µs, p99 \(tail) µs, \(placed) of \(decisions) placed")
     }
+}
+
+for pods in [1_000, 10_000] {
+    var placement = cluster(100)
+    let request = try pod([:])
+    for index in 0..<pods { _ = placement.schedule(uid: "00000000-0000-4000-8000-\(100_000_000_000 + index)", request) }
+    var exports: [UInt64] = []
+    var imports: [UInt64] = []
+    for _ in 0..<11 {
+        let start = nanoseconds()
+        let state = placement.exported(revision: 1)
+        let exported = nanoseconds()
+        let copy = try state.withUnsafeBytes {
+            try Placement.imported(
+                UnsafeRawBufferPointer(rebasing: $0.dropFirst("hostd.scheduler.state/1\n".utf8.count)))
+        }
+        imports.append(nanoseconds() - exported)
+        exports.append(exported - start)
+        precondition(copy.placement.podCount == placement.podCount)
+    }
+    let (export, take) = (Double(exports.sorted()[5]) / 1e6, Double(imports.sorted()[5]) / 1e6)
+    print("state of \(pods) pods: export \(export) ms, import \(take) ms")
 }

@@ -4,7 +4,7 @@ import PluginAPI
 /// hostd.scheduler.state/1, as roles/scheduler.h defines it: all nodes, and what counts of the pods placed on them.
 extension Placement {
     /// - Returns: the whole state, its first line included.
-    func exported(revision: UInt64) -> [UInt8] {
+    public func exported(revision: UInt64) -> [UInt8] {
         var writer = StateWriter()
         writer.reserve(64 + 256 * nodes.count + 320 * pods.count)
         writer.raw("hostd.scheduler.state/1\n")
@@ -12,8 +12,10 @@ extension Placement {
         for position in nodes.indices {
             writer.record(UInt8(HOSTD_SCHEDULER_STATE_NODE)) { $0.node(nodes[position].description) }
         }
-        // In the order in which they came, and labels by name: a copy exports the same.
-        for (uid, placed) in pods.sorted(by: { $0.value.sequence < $1.value.sequence }) {
+        // In the order in which they came, and labels by name: a copy exports the same. Only numbers are sorted.
+        let order = pods.indices.map { (sequence: pods[$0].value.sequence, index: $0) }
+        for (_, index) in order.sorted(by: { $0.sequence < $1.sequence }) {
+            let (uid, placed) = pods[index]
             writer.record(UInt8(HOSTD_SCHEDULER_STATE_POD)) { $0.pod(uid, placed.node, placed.pod) }
         }
         return writer.bytes
@@ -21,7 +23,7 @@ extension Placement {
 
     /// Reads a state without its first line.
     /// - Returns: what it holds, and its revision.
-    static func imported(_ state: UnsafeRawBufferPointer) throws -> (placement: Placement, revision: UInt64) {
+    public static func imported(_ state: UnsafeRawBufferPointer) throws -> (placement: Placement, revision: UInt64) {
         var reader = StateReader(state)
         var placement = Placement()
         let revision = try reader.number(UInt64.self)
@@ -42,10 +44,13 @@ extension Placement {
 
 extension StateWriter {
     fileprivate mutating func pairs(_ pairs: [String: String]) {
-        list(pairs.sorted { $0.key < $1.key }) {
-            $0.text($1.key)
-            $0.text($1.value)
+        number(UInt32(pairs.count))
+        func write(_ pair: (key: String, value: String)) {
+            text(pair.key)
+            text(pair.value)
         }
+        if pairs.count < 2 { return pairs.forEach(write) }
+        pairs.sorted { $0.key < $1.key }.forEach(write)
     }
 
     fileprivate mutating func node(_ node: NodeDescription) {
