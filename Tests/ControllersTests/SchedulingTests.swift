@@ -106,8 +106,11 @@ final class SchedulingTests: XCTestCase {
         XCTAssertFalse(outage.began(now: 2, .unavailable("last")))
         XCTAssertNil(outage.reason(now: SchedulerOutage.patience))
         XCTAssertEqual(outage.reason(now: 1 + SchedulerOutage.patience), "the scheduler does not answer: last")
+        XCTAssertTrue(outage.mustTell("a"))
+        XCTAssertFalse(outage.mustTell("a"), "each pod once")
         outage.ended()
         XCTAssertNil(outage.reason(now: .max))
+        XCTAssertTrue(outage.mustTell("a"))
     }
 
     private func claim(_ phase: String, volume: String = "", storageClass: String = "local") -> JSON {

@@ -356,6 +356,7 @@ final class FeasibilityTests: XCTestCase {
             let scheduler = try SchedulerInstance(kind)
             try scheduler.activate()
             try scheduler.client.set(node: Make.node("a"))
+            try scheduler.client.set(pod: pods[2].1, "placed by hand", on: "a")
             let revision = try scheduler.client.revision()
             for (name, pod) in pods {
                 XCTAssertThrowsError(

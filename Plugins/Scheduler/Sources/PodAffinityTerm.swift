@@ -21,17 +21,19 @@ public struct PodAffinityTerm: Sendable {
         topologyKey = object["topologyKey"].stringValue ?? ""
         selector = object["labelSelector"].exists ? try LabelSelector(object: object["labelSelector"]) : nil
         var named = Set(object["namespaces"].arrayValue.compactMap(\.stringValue))
-        let namespaceSelector = object["namespaceSelector"]
-        if namespaceSelector.exists {
-            let isEmpty =
-                namespaceSelector["matchLabels"].objectValue?.isEmpty ?? true
-                && namespaceSelector["matchExpressions"].arrayValue.isEmpty
-            guard isEmpty else { throw PodAffinityError.namespaceSelectorUnsupported }
+        if object["namespaceSelector"].exists {
+            if Self.isUnsupported(object) { throw PodAffinityError.namespaceSelectorUnsupported }
             namespaces = nil
             return
         }
         if named.isEmpty { named = [namespace] }
         namespaces = named
+    }
+
+    /// Whether a term asks for namespaces by their labels.
+    static func isUnsupported(_ object: JSON) -> Bool {
+        let filter = object["namespaceSelector"]
+        return filter["matchLabels"].objectValue?.isEmpty == false || !filter["matchExpressions"].arrayValue.isEmpty
     }
 
     func selects(_ pod: PodDescription) -> Bool {

@@ -47,8 +47,9 @@ public struct PodDescription: Sendable {
     public init() {}
 
     /// Parses a Pod object.
+    /// - Parameter isPlaced: what the pod wishes and this scheduler cannot honour is left out: it uses its node all the same.
     /// - Throws: the error of a quantity or selector that does not parse.
-    public init(_ pod: JSON) throws {
+    public init(_ pod: JSON, isPlaced: Bool = false) throws {
         let spec = pod["spec"]
         namespace = pod["metadata"]["namespace"].stringValue ?? ""
         labels = pod["metadata"]["labels"].stringDictionary
@@ -66,7 +67,7 @@ public struct PodDescription: Sendable {
                         address: port["hostIP"].stringValue ?? ""))
             }
         }
-        try readAffinity(spec["affinity"])
+        try readAffinity(spec["affinity"], isPlaced)
         spread = try spec["topologySpreadConstraints"].arrayValue.map { try SpreadConstraint($0, labels: labels) }
     }
 
@@ -86,7 +87,7 @@ public struct PodDescription: Sendable {
         }
     }
 
-    private mutating func readAffinity(_ affinity: JSON) throws {
+    private mutating func readAffinity(_ affinity: JSON, _ isPlaced: Bool) throws {
         guard affinity.exists else { return }
         let node = affinity["nodeAffinity"]
         let required = node["requiredDuringSchedulingIgnoredDuringExecution"]
@@ -96,11 +97,11 @@ public struct PodDescription: Sendable {
         }
         for (name, sign) in [("podAffinity", Int64(1)), ("podAntiAffinity", -1)] {
             let part = affinity[name]
-            let terms = try part["requiredDuringSchedulingIgnoredDuringExecution"].arrayValue.map {
-                try PodAffinityTerm($0, namespace: namespace)
-            }
+            let terms = try part["requiredDuringSchedulingIgnoredDuringExecution"].arrayValue
+                .filter { !isPlaced || !PodAffinityTerm.isUnsupported($0) }
+                .map { try PodAffinityTerm($0, namespace: namespace) }
             if sign > 0 { self.affinity = terms } else { antiAffinity = terms }
-            for item in part["preferredDuringSchedulingIgnoredDuringExecution"].arrayValue {
+            for item in part["preferredDuringSchedulingIgnoredDuringExecution"].arrayValue where !isPlaced {
                 let term = try PodAffinityTerm(item["podAffinityTerm"], namespace: namespace)
                 preferredAffinity.append((sign * (item["weight"].integerValue ?? 0), term))
             }

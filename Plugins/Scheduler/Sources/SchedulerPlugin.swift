@@ -95,7 +95,7 @@ public final class SchedulerPlugin: Plugin, SchedulerProvider, StateProvider {
     public func nodeRemove(_ name: String) throws { told { $0.removeNode(name) } }
 
     public func podSet(_ pod: hostd_scheduler_pod, uid: String, node: String, object: UnsafeRawBufferPointer) throws {
-        let description = try describe(pod, uid, object)
+        let description = try describe(pod, uid, object, isPlaced: true)
         told { $0.setPod(uid: uid, description, node: node) }
     }
 
@@ -125,9 +125,9 @@ public final class SchedulerPlugin: Plugin, SchedulerProvider, StateProvider {
     }
 
     private func describe(
-        _ pod: hostd_scheduler_pod, _ uid: String, _ object: UnsafeRawBufferPointer
+        _ pod: hostd_scheduler_pod, _ uid: String, _ object: UnsafeRawBufferPointer, isPlaced: Bool = false
     ) throws -> PodDescription {
-        var description = try reading("pod \(uid)") { try PodDescription(JSON(parsing: object)) }
+        var description = try reading("pod \(uid)") { try PodDescription(JSON(parsing: object), isPlaced: isPlaced) }
         description.priority = pod.priority
         description.amounts = Amounts(
             milliCPU: pod.milli_cpu, memory: pod.memory_bytes, ephemeralStorage: pod.ephemeral_storage_bytes, pods: 1)

@@ -197,12 +197,18 @@ bool host_ports_conflict(const host_ports *one, const host_ports *other) {
 
 // MARK: Relations to other pods
 
+/// Whether a term asks for namespaces by their labels, which nobody tells.
+static bool is_unsupported(const json *object) {
+    const json *filter = json_member(object, "namespaceSelector");
+    return json_count(json_member(filter, "matchLabels")) + json_count(json_member(filter, "matchExpressions")) > 0;
+}
+
 static pod_term pod_term_read(call *call, const json *object, text namespace) {
     pod_term term = {.topology_key = json_text(json_member(object, "topologyKey")),
                      .selector = selector_read(call, json_member(object, "labelSelector"))};
     const json *filter = json_member(object, "namespaceSelector");
     if (json_exists(filter)) {
-        if (json_count(json_member(filter, "matchLabels")) + json_count(json_member(filter, "matchExpressions")) > 0)
+        if (is_unsupported(object))
             call_fail(call, HOSTD_ERROR_INVALID_ARGUMENT,
                       "a pod affinity term uses a namespaceSelector with requirements, which this scheduler does not "
                       "support; list the namespaces instead");
@@ -217,12 +223,12 @@ static pod_term pod_term_read(call *call, const json *object, text namespace) {
     return term;
 }
 
-static pod_terms required_read(call *call, const json *part, text namespace) {
+static pod_terms required_read(call *call, const json *part, text namespace, bool is_placed) {
     const json *array = json_member(part, "requiredDuringSchedulingIgnoredDuringExecution");
     pod_term *items = call_allocate(call, json_count(array) * sizeof *items);
     pod_terms terms = {items, 0};
     for (const json *one = json_elements(array); one != NULL; one = one->next)
-        items[terms.count++] = pod_term_read(call, one, namespace);
+        if (!is_placed || !is_unsupported(one)) items[terms.count++] = pod_term_read(call, one, namespace);
     return terms;
 }
 
@@ -251,14 +257,15 @@ bool pod_term_selects(const pod_term *term, const pod_facts *pod) {
     return is_meant && selector_selects(&term->selector, &pod->labels);
 }
 
-void pod_facts_read(call *call, pod_facts *facts, const json *object) {
+void pod_facts_read(call *call, pod_facts *facts, const json *object, bool is_placed) {
     const json *spec = json_member(object, "spec");
     facts->namespace = json_text(json_path(object, "metadata", "namespace", NULL));
     facts->labels = pairs_read(call, json_path(object, "metadata", "labels", NULL));
     facts->extended = extended_read(call, spec);
     scored_read(facts, spec);
     facts->host_ports = ports_read(call, spec);
-    facts->anti_affinity = required_read(call, json_path(spec, "affinity", "podAntiAffinity", NULL), facts->namespace);
+    facts->anti_affinity =
+        required_read(call, json_path(spec, "affinity", "podAntiAffinity", NULL), facts->namespace, is_placed);
 }
 
 // MARK: Wishes
@@ -334,7 +341,7 @@ static spreads spreads_read(call *call, const json *array, const pairs *labels) 
 }
 
 void pod_wishes_read(call *call, pod_wishes *wishes, const json *object) {
-    pod_facts_read(call, &wishes->facts, object);
+    pod_facts_read(call, &wishes->facts, object, false);
     const json *spec = json_member(object, "spec"), *affinity = json_member(spec, "affinity");
     const json *nodes = json_member(affinity, "nodeAffinity");
     const json *required = json_member(nodes, "requiredDuringSchedulingIgnoredDuringExecution");
@@ -346,7 +353,7 @@ void pod_wishes_read(call *call, pod_wishes *wishes, const json *object) {
     wishes->preferred_terms = node_terms_read(
         call, json_member(nodes, "preferredDuringSchedulingIgnoredDuringExecution"), "preference");
     wishes->tolerations = tolerations_read(call, json_member(spec, "tolerations"));
-    wishes->affinity = required_read(call, json_member(affinity, "podAffinity"), namespace);
+    wishes->affinity = required_read(call, json_member(affinity, "podAffinity"), namespace, false);
     wishes->preferred = preferred_read(call, affinity, namespace);
     wishes->spreads = spreads_read(call, json_member(spec, "topologySpreadConstraints"), &wishes->facts.labels);
 }

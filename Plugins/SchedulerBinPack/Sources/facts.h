@@ -186,8 +186,9 @@ typedef struct pod_wishes {
     spreads spreads;
 } pod_wishes;
 
-/// Reads what placed pods need. `facts->amounts` is set already.
-void pod_facts_read(call *call, pod_facts *facts, const json *object);
+/// Reads what placed pods need. `facts->amounts` is set already. What a pod that is placed already wishes and this scheduler
+/// cannot honour is left out: it uses its node all the same.
+void pod_facts_read(call *call, pod_facts *facts, const json *object, bool is_placed);
 /// Reads everything. `wishes->facts.amounts` is set already.
 void pod_wishes_read(call *call, pod_wishes *wishes, const json *object);
 bool pod_term_selects(const pod_term *term, const pod_facts *pod);

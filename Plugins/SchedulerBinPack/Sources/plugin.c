@@ -111,7 +111,7 @@ static int32_t pod_set(void *self, const hostd_scheduler_pod *pod, const uint8_t
     pod_facts facts = pod_amounts(&call, pod, uid, uid_size);
     text place = borrowed(node, node_size);
     if (place.size == 0) call_fail(&call, HOSTD_ERROR_INVALID_ARGUMENT, "the node's name is empty");
-    pod_facts_read(&call, &facts, json_parse(&call, object, object_size));
+    pod_facts_read(&call, &facts, json_parse(&call, object, object_size), true);
     require_memory(&call, cluster_set_pod(&scheduler->cluster, call.name, place, &facts));
     scheduler->cluster.revision++;
     return leave(scheduler, &call);

@@ -41,13 +41,21 @@ struct SchedulerOutage {
     static let patience: UInt64 = 2_000_000_000
 
     private var since: (time: UInt64, error: PluginError)?
+    /// Uids of the pods that were told.
+    private var told: Set<String> = []
 
     /// - Returns: whether this is its beginning.
     mutating func began(now: UInt64, _ error: PluginError) -> Bool {
         defer { since = (since?.time ?? now, error) }
         return since == nil
     }
-    mutating func ended() { since = nil }
+    mutating func ended() {
+        since = nil
+        if !told.isEmpty { told = [] }
+    }
+
+    /// Whether a pod has yet to be told; it counts as told from now on.
+    mutating func mustTell(_ uid: String) -> Bool { told.insert(uid).inserted }
 
     /// What to tell, nil while it is too early to.
     func reason(now: UInt64) -> String? {

@@ -86,7 +86,7 @@ extension SchedulingController {
     /// Tells the waiting pods that the scheduler does not answer, once that has lasted.
     func explainOutage(_ state: inout State, now: UInt64) {
         guard let reason = state.outage.reason(now: now) else { return }
-        for item in state.queue.items {
+        for item in state.queue.items where state.outage.mustTell(item.uid) {
             let (namespace, name) = splitKey(item.key)
             guard let pod = cluster.pods.get(namespace, name), pod.uid == item.uid else { continue }
             if explain(pod, .schedulerError(reason)) { record(pod, .warning, "FailedScheduling", reason) }

@@ -32,7 +32,7 @@ struct ClusterChanges: OptionSet, Sendable, Hashable {
 /// Pods that wait for a node: active ones by priority then age, parked ones until something changes that can help, and
 /// those that were woken too soon after their last attempt.
 ///
-/// A value without clocks. Complexity: O(log n) per pod taken, `wake` is O(waiting).
+/// A value without clocks. Complexity: O(log n) per pod added, taken or released; `wake` is O(parked).
 struct SchedulingQueue {
     struct Item: Equatable, Sendable {
         /// "NAMESPACE/NAME"
@@ -56,9 +56,11 @@ struct SchedulingQueue {
     static let backoffLimit: UInt64 = 10_000_000_000
 
     private var entries: [String: Entry] = [:]
-    private var heap = PriorityHeap()
+    private var parked: Set<String> = []
+    private var active = BinaryHeap<Turn>()
+    private var backingOff = BinaryHeap<Due>()
     private var sequence: UInt64 = 0
-    /// What changed while a pod was being tried, so that no change is missed between decision and parking.
+    /// Of the pods that are being tried, what changed meanwhile: no change is missed between decision and parking.
     private var changesDuringAttempt: [String: ClusterChanges] = [:]
 
     var count: Int { entries.count }
@@ -85,30 +87,35 @@ struct SchedulingQueue {
 
     mutating func remove(uid: String) {
         entries[uid] = nil
+        parked.remove(uid)
         changesDuringAttempt[uid] = nil
+    }
+
+    private mutating func put(_ item: Item, _ place: Place) {
+        entries[item.uid] = Entry(item: item, place: place)
+        if case .parked = place { parked.insert(item.uid) } else { parked.remove(item.uid) }
     }
 
     private mutating func activate(_ item: Item) {
         var item = item
         sequence += 1
         item.sequence = sequence
-        entries[item.uid] = Entry(item: item, place: .active)
-        heap.push(.init(priority: item.priority, sequence: sequence, uid: item.uid))
+        put(item, .active)
+        active.push(Turn(priority: item.priority, sequence: sequence, uid: item.uid))
     }
 
-    /// The next pod to try; it stays known as taken until it is parked, retried or removed.
+    /// The next pod to try; it stays known as taken until it is parked, retried, put back or removed.
     mutating func take(now: UInt64) -> Item? {
         release(now)
-        while let top = heap.pop() {
-            guard var entry = entries[top.uid], entry.item.sequence == top.sequence, case .active = entry.place else {
-                continue
-            }
-            entry.item.attempts += 1
-            entry.item.lastAttempt = now
-            entry.place = .taken
-            entries[top.uid] = entry
+        while let top = active.pop() {
+            guard var item = entries[top.uid]?.item, item.sequence == top.sequence,
+                case .active? = entries[top.uid]?.place
+            else { continue }
+            item.attempts += 1
+            item.lastAttempt = now
+            put(item, .taken)
             changesDuringAttempt[top.uid] = []
-            return entry.item
+            return item
         }
         return nil
     }
@@ -117,7 +124,7 @@ struct SchedulingQueue {
     mutating func park(_ item: Item, helping: ClusterChanges) {
         guard entries[item.uid] != nil else { return }
         let missed = changesDuringAttempt.removeValue(forKey: item.uid) ?? []
-        entries[item.uid] = Entry(item: item, place: .parked(helping))
+        put(item, .parked(helping))
         if !missed.isDisjoint(with: helping) { backOff(item) }
     }
 
@@ -138,74 +145,54 @@ struct SchedulingQueue {
 
     /// Moves the parked pods that a change can help to where they are tried again.
     mutating func wake(_ changes: ClusterChanges) {
-        for (uid, entry) in entries {
-            switch entry.place {
-            case .parked(let helping): if !helping.isDisjoint(with: changes) { backOff(entry.item) }
-            case .taken: changesDuringAttempt[uid, default: []].formUnion(changes)
-            case .active, .backingOff: break
-            }
+        for uid in changesDuringAttempt.keys { changesDuringAttempt[uid]?.formUnion(changes) }
+        for uid in parked {
+            guard let entry = entries[uid], case .parked(let helping) = entry.place else { continue }
+            if !helping.isDisjoint(with: changes) { backOff(entry.item) }
         }
     }
 
     private mutating func backOff(_ item: Item) {
         let doublings = min(max(0, item.attempts - 1), 20)
-        let delay = min(Self.backoffLimit, Self.firstBackoff << UInt64(doublings))
-        entries[item.uid] = Entry(item: item, place: .backingOff(until: item.lastAttempt + delay))
+        let due = item.lastAttempt + min(Self.backoffLimit, Self.firstBackoff << UInt64(doublings))
+        put(item, .backingOff(until: due))
+        backingOff.push(Due(time: due, sequence: item.sequence, uid: item.uid))
     }
 
     private mutating func release(_ now: UInt64) {
-        var due: [Item] = []
-        for entry in entries.values {
-            if case .backingOff(let until) = entry.place, until <= now { due.append(entry.item) }
+        while let due = nextDue, due <= now, let top = backingOff.pop(), let item = entries[top.uid]?.item {
+            activate(item)
         }
-        for item in due.sorted(by: { $0.sequence < $1.sequence }) { activate(item) }
     }
 
     /// When the first pod that backs off is due; nil when none does.
     var nextDue: UInt64? {
-        entries.values.compactMap { entry -> UInt64? in
-            if case .backingOff(let until) = entry.place { return until }
+        mutating get {
+            while let top = backingOff.first {
+                if case .backingOff(top.time)? = entries[top.uid]?.place { return top.time }
+                _ = backingOff.pop()
+            }
             return nil
-        }.min()
+        }
     }
 }
 
-/// A binary heap: the highest priority first, then the lowest sequence.
-private struct PriorityHeap {
-    struct Element {
-        var priority: Int64
-        var sequence: UInt64
-        var uid: String
+/// An active pod's turn: the highest priority first, then the lowest sequence.
+private struct Turn: HeapElement {
+    var priority: Int64
+    var sequence: UInt64
+    var uid: String
 
-        func precedes(_ other: Element) -> Bool {
-            priority == other.priority ? sequence < other.sequence : priority > other.priority
-        }
+    func precedes(_ other: Turn) -> Bool {
+        priority == other.priority ? sequence < other.sequence : priority > other.priority
     }
-    private var elements: [Element] = []
+}
 
-    mutating func push(_ element: Element) {
-        elements.append(element)
-        var child = elements.count - 1
-        while child > 0, elements[child].precedes(elements[(child - 1) / 2]) {
-            elements.swapAt(child, (child - 1) / 2)
-            child = (child - 1) / 2
-        }
-    }
+/// The end of a back-off.
+private struct Due: HeapElement {
+    var time: UInt64
+    var sequence: UInt64
+    var uid: String
 
-    mutating func pop() -> Element? {
-        guard let top = elements.first else { return nil }
-        let last = elements.removeLast()
-        guard !elements.isEmpty else { return top }
-        elements[0] = last
-        var parent = 0
-        while true {
-            let left = 2 * parent + 1
-            guard left < elements.count else { return top }
-            let right = left + 1
-            let child = right < elements.count && elements[right].precedes(elements[left]) ? right : left
-            guard elements[child].precedes(elements[parent]) else { return top }
-            elements.swapAt(child, parent)
-            parent = child
-        }
-    }
+    func precedes(_ other: Due) -> Bool { time == other.time ? sequence < other.sequence : time < other.time }
 }
