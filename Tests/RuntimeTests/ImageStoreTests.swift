@@ -249,6 +249,16 @@ final class ImageStoreTests: XCTestCase {
         XCTAssertEqual(try FileTree.names(in: store.stagingDirectory), [])
     }
 
+    func testADeadlineHoldsForEndlessArchivesToo() throws {
+        let store = try store()
+        for source in ["/dev/zero", "/dev/null"] {
+            let archive = try Descriptor(opening: source, O_RDONLY)
+            XCTAssertThrowsError(try store.load(archive, deadline: 1), source) { error in
+                XCTAssertEqual((error as? PluginError)?.code, PluginError.deadlineExceeded("").code, "\(error)")
+            }
+        }
+    }
+
     func testABombIsRefused() throws {
         var limits = ImageStore.Limits()
         limits.ratioFreeSize = 1 << 20

@@ -29,6 +29,8 @@ final class DescriptorSource: ByteSource {
         let end = deadline == 0 ? begin + Self.patience : min(deadline, begin + Self.patience)
         while true {
             let now = monotonicNanoseconds()
+            // Also of one that always has bytes.
+            if deadline > 0, now >= deadline { throw .deadlineExceeded("\(name) could not be read in time") }
             var polled = pollfd(fd: descriptor.number, events: Int16(POLLIN), revents: 0)
             let ready = poll(&polled, 1, now >= end ? 0 : Int32((end - now) / 1_000_000) + 1)
             if ready > 0 { return }

@@ -8,6 +8,9 @@ extension ImageStore {
     /// - Parameter deadline: monotonic nanoseconds, for the archive's bytes; 0 is none.
     package func load(_ archive: Descriptor, deadline: UInt64 = 0) throws(PluginError) -> [StoredImage] {
         try changing.withLock { () throws(PluginError) in
+            if deadline > 0, monotonicNanoseconds() >= deadline {
+                throw .deadlineExceeded("the image archive was not loaded in time")
+            }
             let work = "\(stagingDirectory)/load-\(randomIdentifier(bytes: 8))"
             try AtomicFile.makeDirectory(work, mode: 0o700)
             var failure: PluginError?
