@@ -128,13 +128,13 @@ final class GPUDevicesTests: XCTestCase {
 
     func testCriticalEventTakesAGPUOutOfUse() throws {
         let devices = try GPUDevices(options: options, log: nil)
+        try devices.start()
+        defer { devices.stop() }
         let unhealthy = expectation(description: "reported unhealthy")
         let watch = try devices.watch { message in
             let states = message["resources"][0]["devices"].arrayValue
             if states.count == 2, states[0]["healthy"] == false { unhealthy.fulfill() }
         }
-        try devices.start()
-        defer { devices.stop() }
         try send(gpu: 0, type: 0x8, data: 31)
         try send(gpu: 0, type: 0x8, data: 79)
         wait(for: [unhealthy], timeout: 10)

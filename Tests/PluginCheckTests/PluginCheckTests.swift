@@ -17,13 +17,19 @@ final class PluginCheckTests: XCTestCase {
         try expectEveryFaultToBeFound("broken/broken.c")
     }
 
-    func testTheKitNamesTheRuleThatASchedulerBreaks() throws {
-        try expectEveryFaultToBeFound("broken-scheduler/scheduler.c")
+    func testTheKitNamesTheRuleThatARoleBreaks() throws {
+        for source in Self.roleSources { try expectEveryFaultToBeFound(source) }
     }
+
+    /// Providers of roles, each with the faults of its own directory.
+    private static let roleSources = [
+        "broken-scheduler/scheduler.c", "broken-device/device.c", "broken-volume/volume.c",
+        "broken-extension/extension.c", "broken-network/network.c",
+    ]
 
     private func expectEveryFaultToBeFound(_ source: String) throws {
         let faults = try faults("\(source.prefix { $0 != "/" })/faults.h")
-        XCTAssertGreaterThan(faults.count, 5)
+        XCTAssertGreaterThan(faults.count, 3)
         let kit = try Kit()
         defer { kit.remove() }
         let lock = NSLock()
@@ -51,10 +57,10 @@ final class PluginCheckTests: XCTestCase {
     func testTheTwinsWithoutAFaultPass() throws {
         let kit = try Kit()
         defer { kit.remove() }
-        for source in ["broken/broken.c", "broken-scheduler/scheduler.c"] {
+        for source in ["broken/broken.c"] + Self.roleSources {
             let result = try Kit.check(try kit.compile(source, name: "good-\(source.prefix { $0 != "/" })", []))
             XCTAssertEqual(result.status, 0, result.findings)
-            XCTAssertGreaterThan(result.report["checks"].integerValue ?? 0, 400)
+            XCTAssertGreaterThan(result.report["checks"].integerValue ?? 0, 300)
         }
     }
 
@@ -72,8 +78,11 @@ final class PluginCheckTests: XCTestCase {
             return Int(line[..<dot])
         }
         XCTAssertEqual(Set(rules).subtracting(documented), [])
-        let proved = try Set(faults("broken/faults.h").map(\.rule) + faults("broken-scheduler/faults.h").map(\.rule))
-        XCTAssertEqual(Set(rules.filter { $0 < 44 }).subtracting(proved), [])
+        let sources = ["broken/broken.c"] + Self.roleSources
+        let proved = try Set(sources.flatMap { try faults("\($0.prefix { $0 != "/" })/faults.h").map(\.rule) })
+        // Checked with the plugin of the tree alone: a fixture would have to be an API.
+        let withoutFixture: Set<Int> = [61]
+        XCTAssertEqual(Set(rules).subtracting(proved), withoutFixture)
     }
 
     func testMistakesOfTheCommandLine() throws {

@@ -19,6 +19,7 @@ final class GPUDevices: DeviceProvider {
         var table = AllocationTable()
         var watches: [UInt64: @Sendable (JSON) -> Void] = [:]
         var nextWatch: UInt64 = 1
+        var isActive = false
         var driverVersion = ""
         var driver = DriverFiles(mounts: [])
     }
@@ -26,6 +27,8 @@ final class GPUDevices: DeviceProvider {
     private let options: Options
     private let state = Mutex(State())
     private let watcher = Mutex<HealthWatcher?>(nil)
+    /// Held while watches are told of something: one at a time, and none after its cancel.
+    private let delivery = Mutex(())
     private var path: String { "\(options.directory)/allocations.json" }
 
     init(options: Options, log: Log?) throws {
@@ -39,6 +42,11 @@ final class GPUDevices: DeviceProvider {
 
     /// Opens NVML and begins to watch the GPUs' health. Without NVML or GPUs it says so once and stays idle.
     func start() throws {
+        try open()
+        state.withLock { $0.isActive = true }
+    }
+
+    private func open() throws {
         guard let library = try NVML(library: options.library) else {
             log?.info("no NVIDIA driver: \(options.library) is not installed; there are no GPUs to offer")
             return
@@ -83,6 +91,11 @@ final class GPUDevices: DeviceProvider {
 
     /// Ends the watching. Allocations stay.
     func stop() {
+        state.withLock { state in
+            state.isActive = false
+            state.watches = [:]
+        }
+        delivery.withLock { _ in }
         let watching = watcher.withLock { watcher -> HealthWatcher? in
             defer { watcher = nil }
             return watcher
@@ -98,8 +111,10 @@ final class GPUDevices: DeviceProvider {
     }
 
     private func publish() {
-        let (message, watches) = state.withLock { (Self.listing($0), Array($0.watches.values)) }
-        for watch in watches { watch(message) }
+        delivery.withLock { _ in
+            let (message, watches) = state.withLock { (Self.listing($0), Array($0.watches.values)) }
+            for watch in watches { watch(message) }
+        }
     }
 
     private static func listing(_ state: State) -> JSON {
@@ -129,16 +144,23 @@ final class GPUDevices: DeviceProvider {
     func listDevices(_ request: JSON, deadline: UInt64) throws -> JSON { state.withLock { Self.listing($0) } }
 
     func watch(_ handler: @escaping @Sendable (JSON) -> Void) throws -> UInt64 {
-        let (watch, message) = state.withLock { state -> (UInt64, JSON) in
-            defer { state.nextWatch += 1 }
-            state.watches[state.nextWatch] = handler
-            return (state.nextWatch, Self.listing(state))
+        try delivery.withLock { _ in
+            let (watch, message) = try state.withLock { state -> (UInt64, JSON) in
+                guard state.isActive else { throw PluginError.wrongState("the GPU plugin is not active") }
+                defer { state.nextWatch += 1 }
+                state.watches[state.nextWatch] = handler
+                return (state.nextWatch, Self.listing(state))
+            }
+            handler(message)
+            return watch
         }
-        handler(message)
-        return watch
     }
 
-    func watchCancel(_ watch: UInt64) throws { state.withLock { _ = $0.watches.removeValue(forKey: watch) } }
+    /// When this returns, the handler is not running any more.
+    func watchCancel(_ watch: UInt64) throws {
+        state.withLock { _ = $0.watches.removeValue(forKey: watch) }
+        delivery.withLock { _ in }
+    }
 
     func allocate(_ request: JSON, deadline: UInt64) throws -> JSON {
         let wanted = try parse(request)

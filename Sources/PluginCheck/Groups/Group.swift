@@ -8,6 +8,8 @@ struct Group: Sendable {
     let rule: Int
     /// Without this group nothing of the plugin is known: the others are left out when it fails.
     var isGate = false
+    /// The role that it is about; nil for what concerns every plugin.
+    var role: String?
     let run: @Sendable (Session) -> Void
 
     static let all: [Group] = [
@@ -23,6 +25,11 @@ struct Group: Sendable {
         Group(name: "streams", rule: 13, run: StreamChecks.run),
         Group(name: "concurrency", rule: 10, run: ConcurrencyChecks.run),
         Group(name: "state", rule: 22, run: StateChecks.run),
-        Group(name: "scheduler", rule: 40, run: SchedulerChecks.run),
+        Group(name: "scheduler", rule: 40, role: HOSTD_SCHEDULER_1, run: SchedulerChecks.run),
+        Group(name: "network", rule: 44, role: HOSTD_NETWORK_1, run: NetworkChecks.run),
+        Group(name: "volume", rule: 50, role: HOSTD_VOLUME_1, run: VolumeChecks.run),
+        Group(name: "device", rule: 52, role: HOSTD_DEVICE_1, run: DeviceChecks.run),
+        Group(name: "api-extension", rule: 60, role: HOSTD_API_EXTENSION_1, run: ExtensionChecks.run),
+        Group(name: "api", rule: 61, role: HOSTD_API_1, run: APIChecks.run),
     ]
 }

@@ -34,19 +34,10 @@ struct Rule {
         44|Network: attach again|Look for the sandbox among the attachments first and answer what it has.
         45|Network: one address each|Take addresses from one table of what is taken, under a lock.
         46|Network: detach|Give the address back, take what is gone as success, and let check look at what is there.
-        47|Runtime: states|Report each sandbox and container as it is, with exit code and times.
-        48|Runtime: stop and remove|Take what is gone as success, and remove containers with their sandbox.
-        49|Runtime: exec and logs|Collect the whole output before the exit code is told.
         50|Volume: again|Look for what is asked for first, and answer it; take what is gone as success.
         51|Volume: publish|Mount the volume's own directory at the path, and unmount it with unpublish.
         52|Device: exclusive|Take devices from one table of what is taken, all or none, under a lock.
         53|Device: allocations|Look for the pod, container and resource among the allocations first.
-        54|Store: revisions|Count revisions up by one for every commit.
-        55|Store: preconditions|Compare the key's revision under the lock of the write.
-        56|Store: watch|Deliver every commit to every watch, in order.
-        57|Store: reading|Read from the state of the revision asked for.
-        58|Store: transactions|Check all steps before the first is written.
-        59|Store: leases|Delete the keys of a lease when it ends.
         60|API extension|Answer each route with a head, and paths that are no route with 404.
         61|API|Put HTTP errors into http_status and return HOSTD_OK.
         """

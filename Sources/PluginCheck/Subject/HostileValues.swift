@@ -24,7 +24,7 @@ struct HostileValues {
             // A handle that nobody gave out.
             case "h": .number(0x7FFF_FFFF_0000_0001)
             case "d": .real(1)
-            case "t": .number(monotonicNanoseconds() + 5_000_000_000)
+            case "t": .number(monotonicNanoseconds() + 1_000_000_000)
             case "b": .text(texts.popFirst() ?? "{}")
             case "s": .flat(size: Samples.structureSize(role: role, slot: slot.name))
             case "S": .room(256)

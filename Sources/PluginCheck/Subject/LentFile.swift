@@ -4,6 +4,8 @@ import Glibc
 /// A descriptor that a slot is given: borrowed it must be there afterwards, given away and refused it must not.
 final class LentFile {
     let descriptor: Int32
+    /// Hundredths of a second that may pass, over all calls, until what was refused is closed. Touched by one thread.
+    nonisolated(unsafe) private static var patience = 300
     private var peer: Int32 = -1
     private var identity = stat()
 
@@ -17,6 +19,8 @@ final class LentFile {
             _ = check_socket_pair(&ends)
             descriptor = ends[0]
             peer = ends[1]
+            // Whoever reads comes to the end: waiting for more, without a deadline, would be allowed.
+            shutdown(peer, Int32(SHUT_WR))
         }
         fstat(descriptor, &identity)
     }
@@ -39,7 +43,10 @@ final class LentFile {
             return nil
         }
         guard isRefused else { return nil }  // The operation may hold it.
-        for _ in 0..<100 where isOpen { usleep(10_000) }
+        while isOpen, Self.patience > 0 {
+            Self.patience -= 1
+            usleep(10_000)
+        }
         guard isOpen else { return nil }
         close(descriptor)
         return "it refused the call and did not close a descriptor that was given away"

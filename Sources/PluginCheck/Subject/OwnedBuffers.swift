@@ -11,6 +11,7 @@ final class OwnedBuffers {
     }
 
     private var held: [Held] = []
+    private var released = 0
     private static let limit = 16
 
     /// Judges a buffer, keeps it, and gives back a copy of its bytes. `breach` is told of what is wrong.
@@ -38,7 +39,10 @@ final class OwnedBuffers {
         if check_hash(first.buffer.data, first.buffer.size) != first.hash {
             breach("the bytes that \(first.origin) handed out changed before they were released")
         }
-        guard first.buffer.release != nil else { return }
+        guard let release = first.buffer.release else { return }
+        released += 1
+        // Any thread may release: now and then it is another one.
+        guard released % 8 == 0 else { return release(first.buffer.context) }
         withUnsafePointer(to: first.buffer) { pointer in
             check_in_threads(
                 1,

@@ -19,9 +19,10 @@ final class Supervisor {
         if options.groups.isEmpty || options.groups.contains("image") { report.groups.append(imageGroup()) }
         for group in Group.all where group.name != "image" {
             guard options.groups.isEmpty || options.groups.contains(group.name) else { continue }
+            // There is nothing to say of a role that the plugin does not provide.
+            if let role = group.role, !report.plugin.isEmpty, !report.provides.contains(role) { continue }
             let result = try run(group)
-            // A group of a role that the plugin does not provide says nothing at all.
-            if result.checks > 0 || !result.skips.isEmpty || !result.findings.isEmpty { report.groups.append(result) }
+            report.groups.append(result)
             if group.isGate, !result.findings.isEmpty, report.plugin.isEmpty { break }
         }
         return report

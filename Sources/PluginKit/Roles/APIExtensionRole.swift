@@ -25,8 +25,11 @@ extension RoleTable {
         }
         table.pointee.serve = { this, deadline, data, size, body, bodySize, stream, response, error in
             let content = Array(borrowedBytes(body, bodySize))
-            return answerJSON(this, data, size, response, error) { (it: any APIExtensionProvider, request) in
-                try it.serve(request, body: content, stream: stream, deadline: deadline)
+            return answering(error) {
+                let request = try parseRequest(borrowedBytes(data, size), closing: stream)
+                let head = try provider(of: this, as: (any APIExtensionProvider).self)
+                    .serve(request, body: content, stream: stream, deadline: deadline)
+                response.pointee = hostd_buffer(copying: head)
             }
         }
         return finish(table)

@@ -1,6 +1,7 @@
 // A plugin that keeps every rule of docs/abi.md, and with -DFAULT=NAME breaks exactly one: the conformance kit must name
 // that rule. It provides com.example.probe/1, which has slots of every kind, and hostd.state/1.
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -55,7 +56,7 @@ typedef struct plugin {
     const uint8_t *kept;
     pthread_t thread;
     volatile int is_ending;
-    int descriptions;
+    int descriptions, file;
 } plugin;
 
 static plugin *only; // Of faults that keep state in the image.

@@ -96,7 +96,8 @@ static int32_t activate(void *self, hostd_error *error) {
     if (FAULT == KEEPS_ARGUMENT && plugin->kept != NULL) (void)*(volatile const uint8_t *)plugin->kept;
     if (FAULT == HANDLES_SIGNALS) signal(SIGUSR1, SIG_IGN);
     if (FAULT == LEAVES_THREAD) pthread_create(&plugin->thread, NULL, wait_for_ever, NULL);
-    if (FAULT == LEAVES_DESCRIPTORS) (void)!dup(2);
+    if (FAULT == LEAVES_DESCRIPTORS) (void)!fcntl(2, F_DUPFD_CLOEXEC, 3);
+    if (FAULT == INHERITS_DESCRIPTOR) plugin->file = dup(2);
     ask_host(plugin);
     plugin->timers = (const hostd_timers_1 *)plugin->host->get_interface(plugin->host->self, HOSTD_TIMERS_1);
     int32_t status = plugin->timers->start(plugin->timers->interface.self, 1000000000, 1000000000, tick, plugin,
@@ -109,6 +110,7 @@ static int32_t deactivate(void *self, hostd_error *error) {
     plugin *plugin = self;
     if (plugin->stage != ACTIVE) return HOSTD_OK;
     plugin->stage = CONFIGURED;
+    if (FAULT == INHERITS_DESCRIPTOR) close(plugin->file);
     if (FAULT != LEAVES_TIMER) plugin->timers->cancel(plugin->timers->interface.self, plugin->timer, error);
     for (int i = 0; i < ENTRIES; i++) {
         pthread_mutex_lock(&plugin->lock);

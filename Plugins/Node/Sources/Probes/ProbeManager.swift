@@ -38,6 +38,7 @@ final class ProbeManager: @unchecked Sendable {
         var nextTask = 0
         var isRunning = false
         var isStopped = false
+        var isClosed = false
     }
 
     private let runtime: any RuntimeProvider
@@ -61,9 +62,16 @@ final class ProbeManager: @unchecked Sendable {
         try watch(wakeup, UInt32(EPOLLIN.rawValue), EPOLL_CTL_ADD)
     }
 
-    deinit {
-        close(wakeup)
-        close(poller)
+    deinit { closeDescriptors() }
+
+    /// Under the lock under which they are used from other threads; the loop has ended, or never ran.
+    private func closeDescriptors() {
+        inbox.withLock { inbox in
+            guard !inbox.isClosed else { return }
+            inbox.isClosed = true
+            close(wakeup)
+            close(poller)
+        }
     }
 
     // MARK: - From any thread
@@ -104,6 +112,7 @@ final class ProbeManager: @unchecked Sendable {
             wake()
             thread.join()
         }
+        closeDescriptors()
     }
 
     private func send(_ make: (inout Inbox) -> Command) {
@@ -115,14 +124,14 @@ final class ProbeManager: @unchecked Sendable {
                 guard case .add = command else { return nil }
                 inbox.isRunning = true
                 inbox.commands.append(command)
+                wake()
                 return true
             }
             inbox.commands.append(command)
+            wake()
             return false
         }
-        guard let starts else { return }
-        if starts { thread.start { [self] in loop() } }
-        wake()
+        if starts == true { thread.start { [self] in loop() } }
     }
 
     private func wake() {

@@ -1,0 +1,32 @@
+/// Role hostd.api-extension/1: HTTP paths served by a plugin behind the API front, which has authenticated and
+/// authorized the caller: exec, logs, metrics, dashboards. Several plugins may provide it.
+#ifndef HOSTD_ROLES_API_EXTENSION_H
+#define HOSTD_ROLES_API_EXTENSION_H
+
+#include "hostd/abi.h"
+
+HOSTD_EXTERN_C_BEGIN
+HOSTD_ASSUME_NONNULL_BEGIN
+
+#define HOSTD_API_EXTENSION_1 "hostd.api-extension/1"
+#define HOSTD_API_EXTENSION_1_SLOTS "routes:oe;serve:tbbFoe"
+
+typedef struct hostd_api_extension_1 {
+    hostd_interface interface;
+    /// JSON {"routes":[{"methods":["GET","POST"],"path":"/api/v1/namespaces/{namespace}/pods/{name}/exec",
+    /// "upgrade":"websocket"|"none","subprotocols":["v5.channel.k8s.io"]}]}. A `{rest...}` at the end takes all that is left.
+    int32_t (*routes)(void *HOSTD_NULLABLE self, hostd_buffer *json, hostd_error *error);
+    /// Serves one request. `request` is JSON {"method","path","parameters":{…},"query":{"name":["value"]},"headers":{…},
+    /// "user":{"name","groups":[…]},"subprotocol"}; `body` is the request's body. The answer's head is JSON {"status":200,
+    /// "headers":{"Content-Type":"text/plain"},"stream":false} with the body in "body" (text) or "bodyBase64"; with
+    /// "stream":true the body follows over `stream`, a SOCK_SEQPACKET socket that now belongs to the extension: one packet
+    /// (at most 64 KiB) is one chunk of the body, or one WebSocket binary message in either direction; closing it ends the
+    /// response. Without "stream" the extension closes it. Returns when the head is known; the stream goes on afterwards.
+    int32_t (*serve)(void *HOSTD_NULLABLE self, uint64_t deadline_ns, const uint8_t *request, uint64_t request_size,
+                     const uint8_t *HOSTD_NULLABLE body, uint64_t body_size, int32_t stream, hostd_buffer *response,
+                     hostd_error *error);
+} hostd_api_extension_1;
+
+HOSTD_ASSUME_NONNULL_END
+HOSTD_EXTERN_C_END
+#endif
