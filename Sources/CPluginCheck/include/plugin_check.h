@@ -135,6 +135,8 @@ void check_in_threads(uint32_t count, void (*body)(void *HOSTD_NULLABLE context,
 void check_enter_sandbox(const char *writable, int32_t status_file, char *failure, uint64_t failure_size);
 /// Removes a directory and all in it that lies on the same file system; 0 or -1.
 int32_t check_remove_tree(const char *path);
+/// Removes the control groups of that name, in whichever hierarchy.
+void check_remove_groups(const char *name);
 /// socketpair(2) of SOCK_SEQPACKET, close-on-exec; 0 or -1.
 int32_t check_socket_pair(int32_t *ends);
 /// An empty file without a name, close-on-exec; -1 when there is none.

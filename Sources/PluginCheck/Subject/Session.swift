@@ -48,7 +48,7 @@ final class Session {
 
     private static func configuration(scratch: String, options: String) throws -> HostConfiguration {
         let text = """
-            {"settings": {"nodeName": "check", "cgroupParent": "hostd-check-\(getpid())"},
+            {"settings": {"nodeName": "check", "cgroupParent": "\(Files.name(scratch))"},
              "store": {"options": {"segmentBytes": 262144}},
              "plugins": [{"name": "subject", "library": "./subject.so", "options": \(options)}]}
             """

@@ -17,6 +17,9 @@ enum Files {
         return bytes
     }
 
+    /// The last part of a path; that of a scratch directory names the control groups of its check too.
+    static func name(_ path: String) -> String { path.split(separator: "/").last.map(String.init) ?? "" }
+
     static func scratchDirectory() throws(Worker.Failure) -> String {
         let parent = getenv("TMPDIR").map { String(cString: $0) } ?? "/tmp"
         var template = Array("\(parent)/hostd-check-XXXXXX".utf8CString)
@@ -27,6 +30,7 @@ enum Files {
     }
 
     static func remove(_ directory: String) {
+        check_remove_groups(name(directory))
         if check_remove_tree(directory) != 0 {
             let reason = String(cString: strerror(errno))
             Output.errorLine("hostd-plugin-check: \(directory) cannot be removed: \(reason)")
