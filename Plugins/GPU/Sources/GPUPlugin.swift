@@ -6,8 +6,8 @@ import Synchronization
 /// The GPU plugin: NVIDIA GPUs as the extended resource nvidia.com/gpu.
 public final class GPUPlugin: Plugin {
     public static let description = PluginDescription(
-        name: "gpu", version: "0.1.0", summary: "NVIDIA GPUs as the resource nvidia.com/gpu", provides: [HOSTD_DEVICE_1],
-        handover: .exclusive)
+        name: "gpu", version: "0.1.0", summary: "NVIDIA GPUs as the resource nvidia.com/gpu",
+        provides: [HOSTD_DEVICE_1], handover: .exclusive)
     public static let optionsSchema = """
         {"type": "object", "additionalProperties": false, "properties": {
           "library": {"type": "string", "description": "The NVML library, opened when it is there.", "default": "libnvidia-ml.so.1"},
