@@ -10,6 +10,7 @@ final class EndpointTests: XCTestCase {
             ("https://etcd-1.example:12379/", "etcd-1.example", 12379, true, "etcd-1.example:12379"),
             ("https://[::1]:2379", "::1", 2379, true, "[::1]:2379"),
             ("http://etcd", "etcd", 2379, false, "etcd:2379"),
+            ("unix:///run/etcd.socket", "", 0, false, "localhost"),
         ]
         for (text, host, port, isSecure, authority) in rows {
             let endpoint = try Endpoint(text)
@@ -24,7 +25,7 @@ final class EndpointTests: XCTestCase {
         for text in [
             "", "127.0.0.1:2379", "ftp://a:1", "http://", "http://a:", "http://a:0", "http://a:99999",
             "http://[::1:2379",
-            "http://a/b:1", "http://[::1]x",
+            "http://a/b:1", "unix://relative", "http://[::1]x",
         ] {
             XCTAssertThrowsError(try Endpoint(text), text) { error in
                 XCTAssertTrue("\(error)".contains("\"\(text)\""), "\(error)")

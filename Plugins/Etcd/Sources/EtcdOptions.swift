@@ -16,7 +16,7 @@ struct EtcdOptions: Sendable {
     static let schema = """
         {"type":"object","additionalProperties":false,"required":["endpoints"],"properties":{
         "endpoints":{"type":"array","minItems":1,"items":{"type":"string"},
-        "description":"The members of the cluster, https://ADDRESS:PORT or http://ADDRESS:PORT. One that fails is left for the next."},
+        "description":"The members of the cluster, https://ADDRESS:PORT, http://ADDRESS:PORT or unix:///PATH. One that fails is left for the next."},
         "prefix":{"type":"string","default":"/hostd/","minLength":1,"maxLength":256,
         "description":"What every key begins with, so that others can use the cluster too."},
         "caFile":{"type":"string","default":"","description":"Certificates (PEM) of those who sign the members'; empty: the system's."},

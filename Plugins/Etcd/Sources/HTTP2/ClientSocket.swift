@@ -7,16 +7,29 @@ struct Endpoint: Sendable, Hashable, CustomStringConvertible {
     var host: String
     var port: UInt16
     var isSecure: Bool
+    /// Of a socket in the file system, in place of host and port.
+    var path = ""
 
-    var description: String { "\(isSecure ? "https" : "http")://\(authority)" }
-    var authority: String { host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)" }
+    var description: String {
+        path.isEmpty ? "\(isSecure ? "https" : "http")://\(authority)" : "unix://\(path)"
+    }
+    var authority: String {
+        guard path.isEmpty else { return "localhost" }
+        return host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)"
+    }
 
-    /// "https://10.0.0.1:2379", "http://[::1]:2379"; without a port 2379.
+    /// "https://10.0.0.1:2379", "http://[::1]:2379", without a port 2379; "unix:///run/etcd.socket".
     init(_ text: String) throws(PluginError) {
         func failure(_ reason: String) -> PluginError {
             .invalid("options.endpoints: \"\(text)\" \(reason); write it as https://ADDRESS:PORT")
         }
         var rest: Substring
+        if text.hasPrefix("unix:///") {
+            path = String(text.dropFirst(7))
+            (host, port, isSecure) = ("", 0, false)
+            guard path.utf8.count <= 107 else { throw failure("has a path of more than 107 bytes") }
+            return
+        }
         if text.hasPrefix("https://") {
             isSecure = true
             rest = text.dropFirst(8)
@@ -80,7 +93,27 @@ final class ClientSocket {
         Glibc.close(descriptor)
     }
 
+    private static func connect(unix endpoint: Endpoint) throws(PluginError) -> Int32 {
+        let file = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
+        guard file >= 0 else { throw .exhausted("no descriptor is left for a connection to \(endpoint)") }
+        var address = sockaddr_un()
+        address.sun_family = sa_family_t(AF_UNIX)
+        withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: endpoint.path.utf8) }
+        let status = withUnsafePointer(to: address) { address in
+            address.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                Glibc.connect(file, $0, socklen_t(MemoryLayout<sockaddr_un>.size))
+            }
+        }
+        guard status == 0, fcntl(file, F_SETFL, O_NONBLOCK) == 0 else {
+            let reason = String(cString: strerror(errno))
+            Glibc.close(file)
+            throw .unavailable("\(endpoint) cannot be reached: \(reason)")
+        }
+        return file
+    }
+
     private static func connect(_ endpoint: Endpoint, _ deadline: UInt64) throws(PluginError) -> Int32 {
+        if !endpoint.path.isEmpty { return try connect(unix: endpoint) }
         var hints = addrinfo()
         hints.ai_socktype = Int32(SOCK_STREAM.rawValue)
         var list: UnsafeMutablePointer<addrinfo>?
