@@ -35,6 +35,16 @@ check "kill it again" sh -c "kill -KILL \$(pgrep -P $hostd_pid -f 'hostd-plugin-
 check "scale down" kubectl scale deployment isolated --replicas=1
 check "and up" kubectl scale deployment isolated --replicas=4
 check "it goes on" kubectl rollout status deployment/isolated --timeout=60s
+
+dns='s/^  - name: dns$/  - name: dns\n    isolation: process\n    callTimeout: 5s/'
+sed -i "$dns" "$work/hostd.yaml"
+refuse "DNS cannot move into a process without grants, and one is named" 'dns may not use the store: add store\.read to its' "$hostd" reload
+check "it stays where it was" contains 'dns +[0-9.]+ +active +shared ' "$hostd" plugin list
+granted='grants: [store.read, "events.subscribe:hostd.network", timers, network, "capability:NET_BIND_SERVICE"]'
+sed -i "s/^    callTimeout: 5s$/&\n    $granted/" "$work/hostd.yaml"
+check "with them it can" "$hostd" reload
+check "it is there" contains 'dns +[0-9.]+ +active +process ' "$hostd" plugin list
+eventually "and answers pods" 20 kubectl exec deployment/isolated -- nslookup kubernetes.default.svc.cluster.local
 check "delete the deployment" kubectl delete deployment isolated --timeout=60s
 
 cp "$work/shared.yaml" "$work/hostd.yaml"

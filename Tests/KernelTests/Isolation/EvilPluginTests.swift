@@ -194,7 +194,8 @@ final class EvilPluginTests: XCTestCase {
 
     /// Crash after crash, hostd itself does not grow.
     func testManyCrashesLeaveNothingBehind() throws {
-        HostEnvironment.limitAllocator()  // As hostd does: with an arena for each thread, memory would spread over them.
+        // As hostd does: with an arena for each thread, memory would spread over them.
+        HostEnvironment.limitAllocator()
         let directory = try ScratchDirectory()
         let evil = try IsolationFixture.plugin("Plugins/evil/evil.c", name: "evil", in: directory)
         let fixture = try IsolationFixture(
