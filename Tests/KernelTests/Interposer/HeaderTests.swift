@@ -16,7 +16,7 @@ final class HeaderTests: XCTestCase {
             ("services/log.h", HOSTD_LOG_1),
             ("services/metrics.h", HOSTD_METRICS_1), ("services/reconcile.h", HOSTD_RECONCILE_1),
             ("services/roles.h", HOSTD_ROLES_1),
-            ("services/timers.h", HOSTD_TIMERS_1),
+            ("services/timers.h", HOSTD_TIMERS_1), ("draft/plugins.h", HOSTD_PLUGINS_1),
         ]
         for (file, id) in headers {
             let text = String(
@@ -48,6 +48,7 @@ final class HeaderTests: XCTestCase {
             (HOSTD_METRICS_1, MemoryLayout<hostd_metrics_1>.size),
             (HOSTD_RECONCILE_1, MemoryLayout<hostd_reconcile_1>.size),
             (HOSTD_ROLES_1, MemoryLayout<hostd_roles_1>.size), (HOSTD_TIMERS_1, MemoryLayout<hostd_timers_1>.size),
+            (HOSTD_PLUGINS_1, MemoryLayout<hostd_plugins_1>.size),
         ]
         XCTAssertEqual(sizes.count, RoleCatalog.roles.count + RoleCatalog.services.count + RoleCatalog.state.count)
         for (id, size) in sizes {
