@@ -36,12 +36,27 @@ struct EtcdOptions: Sendable {
         caFile = options["caFile"].stringValue ?? ""
         certFile = options["certFile"].stringValue ?? ""
         keyFile = options["keyFile"].stringValue ?? ""
-        timeLimit = UInt64(options["timeoutSeconds"].integerValue ?? 5) * 1_000_000_000
-        historySeconds = UInt64(options["historySeconds"].integerValue ?? 600)
-        historyBytes = Int(options["historyBytes"].integerValue ?? 32 << 20)
+        timeLimit = UInt64(try Self.number(options, "timeoutSeconds", 5, 1...300)) * 1_000_000_000
+        historySeconds = UInt64(try Self.number(options, "historySeconds", 600, 0...86_400))
+        historyBytes = Int(try Self.number(options, "historyBytes", 32 << 20, 1 << 20...1 << 30))
+        guard !endpoints.isEmpty, (1...256).contains(prefix.utf8.count) else {
+            throw PluginError.invalid("options: endpoints needs one at least, and prefix 1 to 256 bytes")
+        }
         guard certFile.isEmpty == keyFile.isEmpty else {
             throw PluginError.invalid("options: certFile and keyFile belong together; give both or neither")
         }
+    }
+
+    private static func number(
+        _ options: JSON, _ name: String, _ fallback: Int64, _ range: ClosedRange<Int64>
+    ) throws(PluginError) -> Int64 {
+        let value = options[name]
+        guard !value.isNull else { return fallback }
+        guard let number = value.integerValue, range.contains(number) else {
+            throw .invalid(
+                "options.\(name): a whole number from \(range.lowerBound) to \(range.upperBound) is expected")
+        }
+        return number
     }
 
     /// Nil when no member is asked over TLS.

@@ -61,6 +61,7 @@ private final class CallArguments {
             argument.data = UnsafeRawPointer(room)
         case .output: break  // Which one, the letter says.
         case .error(let size):
+            check_room_free(error.pointer, error.size)
             error = ErrorRoom(size: size)
             argument.data = UnsafeRawPointer(error.pointer)
         case .completion:

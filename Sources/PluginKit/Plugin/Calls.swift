@@ -43,13 +43,25 @@ extension PluginError {
             retryDelay: error.retry_delay_ms)
     }
 
+    /// The message within HOSTD_ERROR_MESSAGE_LIMIT, cut between characters: what it names may have come from outside.
+    private var boundedMessage: String {
+        let limit = Int(HOSTD_ERROR_MESSAGE_LIMIT)
+        guard message.utf8.count > limit else { return message }
+        let mark = "…"
+        var end = message.utf8.index(message.startIndex, offsetBy: limit - mark.utf8.count)
+        while end > message.startIndex, end.samePosition(in: message.unicodeScalars) == nil {
+            end = message.utf8.index(before: end)
+        }
+        return message[..<end] + mark
+    }
+
     /// Fills the caller's error, when its size allows, and returns the status.
     public func fill(_ error: UnsafeMutablePointer<hostd_error>) -> Int32 {
         if error.pointee.struct_size >= UInt32(MemoryLayout<hostd_error>.size) {
             error.pointee.code = code
             error.pointee.retryable = isRetryable ? 1 : 0
             error.pointee.retry_delay_ms = retryDelay
-            error.pointee.message = hostd_buffer(copying: message)
+            error.pointee.message = hostd_buffer(copying: boundedMessage)
         }
         return code < 0 ? code : HOSTD_ERROR_INTERNAL
     }

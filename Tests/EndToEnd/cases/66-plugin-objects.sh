@@ -1,8 +1,8 @@
 # Plugins as objects: what kubectl shows, and a swap by editing one.
 plugin_status() { kubectl get plugin.hostd.dev "$1" -o "jsonpath={.status.$2}"; }
 eventually "every plugin is an object" 20 contains 'scheduler +active +shared' kubectl get plugins.hostd.dev
-check "wide output names roles and library" contains 'hostd\.scheduler/1 .*scheduler' kubectl get plugins -o wide
-check "explain knows the kind" contains 'lastSwap' kubectl explain plugin.hostd.dev.status
+check "wide output names roles and library" contains 'hostd\.scheduler/1.* scheduler ' kubectl get plugins -o wide
+check "explain knows the kind" contains 'lastSwap' kubectl explain plugins.status --api-version=hostd.dev/v1
 generation=$(plugin_status scheduler generation)
 kubectl run before-edit --image=hostd.dev/example:latest --image-pull-policy=IfNotPresent --restart=Never --command -- sleep 600 >/dev/null 2>&1
 eventually "a pod runs" 20 is Running jsonpath pod before-edit '{.status.phase}'
