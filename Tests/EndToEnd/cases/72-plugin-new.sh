@@ -56,20 +56,20 @@ equal "and it stops in good order" 0 echo "$new_status"
 
 # The API's objects in a store from a template, across a restart.
 for language in c rust swift; do
-    name=$language-store
+    store_name=$language-store
     run_store() {
         rm -f "$projects/ready" && mkfifo "$projects/ready"
-        "$hostd" run --config "$projects/$name/hostd.yaml" --data "$projects/$name/data" --listen 127.0.0.1:7455 >"$projects/ready" 2>"$projects/log" &
+        "$hostd" run --config "$projects/$store_name/hostd.yaml" --data "$projects/$store_name/data" --listen 127.0.0.1:7455 >"$projects/ready" 2>"$projects/log" &
         new_hostd=$!
         read -rt 20 _ <"$projects/ready" || true
     }
-    stored() { kubectl --kubeconfig "$projects/$name/data/admin.kubeconfig" "$@"; }
+    stored() { kubectl --kubeconfig "$projects/$store_name/data/admin.kubeconfig" "$@"; }
     run_store
-    check "$name: hostd stores an object in it" stored create configmap kept --from-literal=color=blue
-    check "$name: it can be changed" stored patch configmap kept --type merge -p '{"data":{"color":"green"}}'
+    check "$store_name: hostd stores an object in it" stored create configmap kept --from-literal=color=blue
+    check "$store_name: it can be changed" stored patch configmap kept --type merge -p '{"data":{"color":"green"}}'
     kill "$new_hostd" && wait "$new_hostd" || true
     run_store
-    equal "$name: it is there after a restart" green stored get configmap kept -o 'jsonpath={.data.color}'
+    equal "$store_name: it is there after a restart" green stored get configmap kept -o 'jsonpath={.data.color}'
     kill "$new_hostd" && wait "$new_hostd" || true
 done
 rm -rf "$SWIFT_SCRATCH"
