@@ -76,7 +76,7 @@ final class Maintenance: @unchecked Sendable {  // `committer` is set once, befo
             guard free >= needed else {
                 throw fileError("snapshot", "\(directory.path) (\(free) bytes free, \(needed) needed)", ENOSPC)
             }
-            let file = try StoreFile(directory.file(temporary), flags: O_WRONLY | O_CREAT | O_TRUNC)
+            let file = try directory.open(temporary, flags: O_WRONLY | O_CREAT | O_TRUNC)
             let bytes = try parts.writeState(at: revision, to: file.descriptor, path: file.path)
             try directory.rename(temporary, to: name)
             for old in try directory.names() {

@@ -48,7 +48,7 @@ struct Recovery {
         guard let newest = revisions.last else { return }
         let path = directory.file(LogFormat.snapshotName(newest))
         let now = monotonicNow()
-        let shown = try SnapshotReader.read(path) { record throws(StoreError) in
+        let shown = try SnapshotReader.read(path, files: directory.files) { record throws(StoreError) in
             if record.isPut {
                 tree.load(record)
                 if record.lease != 0 { leases.attach(record) }
@@ -84,7 +84,7 @@ struct Recovery {
 
     private func open(_ number: UInt64) throws(StoreError) -> SegmentFile {
         let path = directory.file(LogFormat.segmentName(number))
-        let map = try MappedFile(path)
+        let map = try MappedFile(path, files: directory.files)
         let head = try FileHead(map.bytes, magic: LogFormat.segmentMagic, path: path)
         guard head.number == number else {
             throw StoreError(
@@ -184,15 +184,15 @@ struct Recovery {
                 throw damage(later, at: LogFormat.headSize)
             }
         }
-        let file = try StoreFile(segment.map.path, flags: O_RDWR)
+        let file = try directory.open(LogFormat.segmentName(segment.number), flags: O_RDWR)
         if let torn = tornEnd(segment, from: end, sequence: sequence) {
             options.log(
                 HOSTD_LOG_WARNING, "the log ends in a batch that was never acknowledged; it is dropped",
                 [
                     ("segment", segment.map.path), ("offset", "\(end)"), ("bytes", "\(torn - end)"),
                 ])
-            try file.erase(from: end, to: torn, with: options.files)
-            try file.synchronize(with: options.files)
+            try file.erase(from: end, to: torn)
+            try file.synchronize()
         }
         for later in segments[(active + 1)...] { try directory.remove(LogFormat.segmentName(later.number)) }
         if active + 1 < segments.count { try directory.synchronize() }

@@ -68,12 +68,12 @@ final class SegmentLog {
         }
         layOut()
         do throws(StoreError) {
-            try tail.file.write(&vectors, at: tail.offset, with: options.files)
+            try tail.file.write(&vectors, at: tail.offset)
         } catch {
             try undo(size, because: error)
         }
         do throws(StoreError) {
-            try tail.file.synchronize(with: options.files)
+            try tail.file.synchronize()
         } catch {
             throw .fatal(error)
         }
@@ -122,8 +122,8 @@ final class SegmentLog {
     private func undo(_ size: Int, because error: StoreError) throws(Failure) -> Never {
         guard error.code == HOSTD_ERROR_NO_SPACE else { throw .fatal(error) }
         do throws(StoreError) {
-            try tail.file.erase(from: tail.offset, to: min(tail.offset + size, tail.active.size), with: options.files)
-            try tail.file.synchronize(with: options.files)
+            try tail.file.erase(from: tail.offset, to: min(tail.offset + size, tail.active.size))
+            try tail.file.synchronize()
         } catch {
             throw .fatal(error)
         }

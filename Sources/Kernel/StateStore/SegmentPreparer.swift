@@ -81,9 +81,9 @@ final class SegmentPreparer: PoolJob, @unchecked Sendable {  // All state is beh
             var head = FileHead(magic: LogFormat.segmentMagic, number: number)
             head.reserved = reused != nil ? 1 : 0
             try withUnsafeBytes(of: head) { bytes throws(StoreError) in
-                try file.write(bytes, at: 0, with: options.files)
+                try file.write(bytes, at: 0)
             }
-            try file.synchronize(with: options.files)
+            try file.synchronize()
             try directory.rename(temporary, to: LogFormat.segmentName(number))
             return PreparedSegment(number: number, salt: head.salt, size: size, file: file)
         } catch {
@@ -100,7 +100,7 @@ final class SegmentPreparer: PoolJob, @unchecked Sendable {  // All state is beh
         }
         guard let old else { return nil }
         try directory.rename(old, to: name)
-        return try StoreFile(directory.file(name), flags: O_RDWR)
+        return try directory.open(name, flags: O_RDWR)
     }
 
     private func create(_ name: String, size: Int) throws(StoreError) -> StoreFile {
@@ -109,14 +109,14 @@ final class SegmentPreparer: PoolJob, @unchecked Sendable {  // All state is beh
             throw fileError(
                 "prepare", "\(directory.path) (\(free) bytes free, \(size + options.reservedSpace) needed)", ENOSPC)
         }
-        let file = try StoreFile(directory.file(name), flags: O_RDWR | O_CREAT | O_TRUNC)
-        let result = options.files.allocate(file.descriptor, size)
+        let file = try directory.open(name, flags: O_RDWR | O_CREAT | O_TRUNC)
+        let result = directory.files.allocate(file.descriptor, size)
         if result != 0 && result != EOPNOTSUPP && result != EINVAL { throw fileError("allocate", file.path, result) }
         var offset = 0
         while offset < size {  // In pieces, so that a commit meanwhile does not wait for all of it.
             let end = min(offset + (2 << 20), size)
-            try file.erase(from: offset, to: end, with: options.files)
-            try file.synchronize(with: options.files)
+            try file.erase(from: offset, to: end)
+            try file.synchronize()
             offset = end
         }
         return file

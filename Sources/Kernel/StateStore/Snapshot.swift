@@ -58,7 +58,7 @@ struct SnapshotWriter: ~Copyable {
     private mutating func write(_ data: [UInt8]) throws(StoreError) {
         var offset = 0
         while offset < data.count {
-            let written = data.withUnsafeBytes { Glibc.write(file, $0.baseAddress! + offset, $0.count - offset) }
+            let written = data.withUnsafeBytes { files.append(file, $0.baseAddress! + offset, $0.count - offset) }
             if written > 0 {
                 offset += written
             } else if written == 0 || errno != EINTR {
@@ -96,8 +96,10 @@ struct SnapshotWriter: ~Copyable {
 /// Reads a snapshot and checks all of it.
 enum SnapshotReader {
     /// Calls `body` with each record. Returns the revision that the snapshot shows.
-    static func read(_ path: String, _ body: (Record) throws(StoreError) -> Void) throws(StoreError) -> UInt64 {
-        let file = try MappedFile(path)
+    static func read(
+        _ path: String, files: FileOperations, _ body: (Record) throws(StoreError) -> Void
+    ) throws(StoreError) -> UInt64 {
+        let file = try MappedFile(path, files: files)
         let head = try FileHead(file.bytes, magic: LogFormat.snapshotMagic, path: path)
         var offset = LogFormat.headSize
         var sequence: UInt64 = 1

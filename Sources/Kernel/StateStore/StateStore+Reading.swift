@@ -77,7 +77,7 @@ extension StateStore {
     /// Writes a consistent copy to a file and closes it. Returns the revision and the bytes. The copy is a snapshot: put
     /// under its name into an empty directory, it is a store.
     func backup(to descriptor: Int32) throws(StoreError) -> (revision: UInt64, bytes: Int) {
-        defer { Glibc.close(descriptor) }
+        defer { parts.options.files.close(descriptor) }
         let revision = parts.lock.reading {
             parts.pins.add(parts.tree.revision)
             return parts.tree.revision

@@ -50,7 +50,7 @@ public final class StateStore: @unchecked Sendable {
         var options = options
         options.segmentSize = (max(options.segmentSize, 64 << 10) + 4095) & ~4095
         options.firstSegmentSize = (max(options.firstSegmentSize, 64 << 10) + 4095) & ~4095
-        let directory = try StoreDirectory(path)
+        let directory = try StoreDirectory(path, files: options.files)
         let preparer = SegmentPreparer(directory: directory, options: options, background: background)
         parts = try Parts(
             directory: directory, options: options, dispatchers: dispatchers, background: background,

@@ -32,8 +32,8 @@ public struct StateStoreOptions: Sendable {
     public var metrics: Metrics?
     /// Where log events go.
     public var log: KernelLog = { _, _, _ in }
-    /// The system calls under the log; tests inject faults here.
-    var files = FileOperations.system
+    /// The system calls under the store; tests inject faults here.
+    package var files = FileOperations.system
 
     public init() {}
 }

@@ -22,23 +22,34 @@ func fileError(_ call: String, _ path: String, _ number: Int32) -> StoreError {
 final class StoreFile: Sendable {
     let descriptor: Int32
     let path: String
+    private let files: FileOperations
 
-    init(_ path: String, flags: Int32) throws(StoreError) {
-        descriptor = open(path, flags | O_CLOEXEC, 0o600)
+    init(_ path: String, flags: Int32, files: FileOperations) throws(StoreError) {
+        self.files = files
         self.path = path
+        descriptor = files.open(path, flags)
         if descriptor < 0 { throw fileError("open", path, errno) }
     }
 
-    deinit { close(descriptor) }
+    deinit { if descriptor >= 0 { files.close(descriptor) } }
 
     func size() throws(StoreError) -> Int {
-        var information = stat()
-        guard fstat(descriptor, &information) == 0 else { throw fileError("stat", path, errno) }
-        return Int(information.st_size)
+        let size = files.size(descriptor)
+        guard size >= 0 else { throw fileError("stat", path, errno) }
+        return size
+    }
+
+    /// Reads up to `count` bytes from `offset` on; 0 at the end of the file.
+    func read(into buffer: UnsafeMutableRawPointer, count: Int, at offset: Int) throws(StoreError) -> Int {
+        while true {
+            let found = files.read(descriptor, buffer, count, offset)
+            if found >= 0 { return found }
+            if errno != EINTR { throw fileError("read", path, errno) }
+        }
     }
 
     /// Writes all of `vectors` from `offset` on.
-    func write(_ vectors: inout [iovec], at offset: Int, with files: FileOperations) throws(StoreError) {
+    func write(_ vectors: inout [iovec], at offset: Int) throws(StoreError) {
         var first = 0
         var offset = offset
         while first < vectors.count {
@@ -63,26 +74,32 @@ final class StoreFile: Sendable {
         }
     }
 
-    func write(_ bytes: UnsafeRawBufferPointer, at offset: Int, with files: FileOperations) throws(StoreError) {
+    func write(_ bytes: [UInt8], at offset: Int) throws(StoreError) {
+        try bytes.withUnsafeBufferPointer { bytes throws(StoreError) in
+            try write(UnsafeRawBufferPointer(bytes), at: offset)
+        }
+    }
+
+    func write(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws(StoreError) {
         guard let base = bytes.baseAddress, !bytes.isEmpty else { return }
         var vectors = [iovec(iov_base: UnsafeMutableRawPointer(mutating: base), iov_len: bytes.count)]
-        try write(&vectors, at: offset, with: files)
+        try write(&vectors, at: offset)
     }
 
     /// Writes zeros over a range, a megabyte at a time.
-    func erase(from start: Int, to end: Int, with files: FileOperations) throws(StoreError) {
+    func erase(from start: Int, to end: Int) throws(StoreError) {
         let zeros = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 20, alignment: 4096)
         zeros.initializeMemory(as: UInt8.self, repeating: 0)
         defer { zeros.deallocate() }
         var offset = start
         while offset < end {
             let size = min(zeros.count, end - offset)
-            try write(UnsafeRawBufferPointer(rebasing: zeros[..<size]), at: offset, with: files)
+            try write(UnsafeRawBufferPointer(rebasing: zeros[..<size]), at: offset)
             offset += size
         }
     }
 
-    func synchronize(with files: FileOperations) throws(StoreError) {
+    func synchronize() throws(StoreError) {
         while files.synchronize(descriptor) != 0 {
             if errno != EINTR { throw fileError("fdatasync", path, errno) }
         }
@@ -95,15 +112,18 @@ final class MappedFile {
     let path: String
     let bytes: UnsafeRawBufferPointer
 
-    init(_ path: String) throws(StoreError) {
-        let file = try StoreFile(path, flags: O_RDONLY)
+    private let unmap: @Sendable (UnsafeMutableRawPointer, Int) -> Void
+
+    init(_ path: String, files: FileOperations) throws(StoreError) {
+        let file = try StoreFile(path, flags: O_RDONLY, files: files)
         let size = try file.size()
         self.path = path
+        unmap = files.unmap
         guard size > 0 else {
             bytes = UnsafeRawBufferPointer(start: nil, count: 0)
             return
         }
-        guard let memory = mmap(nil, size, PROT_READ, MAP_PRIVATE, file.descriptor, 0), memory != MAP_FAILED else {
+        guard let memory = files.map(file.descriptor, size) else {
             throw fileError("map", path, errno)
         }
         bytes = UnsafeRawBufferPointer(start: memory, count: size)
@@ -115,41 +135,43 @@ final class MappedFile {
         defer { scratch.deallocate() }
         var offset = 0
         while true {
-            let count = pread(file.descriptor, scratch, 256 << 10, offset)
-            if count == 0 { return }
-            if count < 0 && errno == EINTR { continue }
-            guard count > 0 else {
+            do throws(StoreError) {
+                let count = try file.read(into: scratch, count: 256 << 10, at: offset)
+                if count == 0 { return }
+                offset += count
+            } catch {
                 throw StoreError(
                     HOSTD_ERROR_DATA_LOSS,
                     "\(file.path) cannot be read at offset \(offset): \(errorText(errno)); repair the disk or restore a backup"
                 )
             }
-            offset += count
         }
     }
 
     deinit {
-        if let base = bytes.baseAddress { munmap(UnsafeMutableRawPointer(mutating: base), bytes.count) }
+        if let base = bytes.baseAddress { unmap(UnsafeMutableRawPointer(mutating: base), bytes.count) }
     }
 }
 
 /// The directory of a store: made when missing, locked against a second process.
 final class StoreDirectory: Sendable {
     let path: String
+    let files: FileOperations
     private let lock: StoreFile
 
-    init(_ path: String) throws(StoreError) {
+    init(_ path: String, files: FileOperations = .system) throws(StoreError) {
         self.path = path
-        try Self.make(path)
-        lock = try StoreFile(path + "/LOCK", flags: O_RDWR | O_CREAT)
-        guard flock(lock.descriptor, LOCK_EX | LOCK_NB) == 0 else {
+        self.files = files
+        try Self.make(path, files)
+        lock = try StoreFile(path + "/LOCK", flags: O_RDWR | O_CREAT, files: files)
+        guard files.lock(lock.descriptor) == 0 else {
             throw StoreError(
                 HOSTD_ERROR_WRONG_STATE,
                 "the store \(path) is in use by \(Self.holder(of: lock)); stop it or choose another data directory")
         }
-        let identity = Array("\(getpid())\n".utf8)
-        guard ftruncate(lock.descriptor, 0) == 0, pwrite(lock.descriptor, identity, identity.count, 0) == identity.count
-        else {
+        do throws(StoreError) {
+            if files.truncate(lock.descriptor, 0) == 0 { try lock.write(Array("\(getpid())\n".utf8), at: 0) }
+        } catch {
             // A full disk must not keep the store from being read: the number only serves a message.
             return
         }
@@ -157,57 +179,57 @@ final class StoreDirectory: Sendable {
 
     private static func holder(of lock: StoreFile) -> String {
         var text = [UInt8](repeating: 0, count: 32)
-        let size = pread(lock.descriptor, &text, text.count, 0)
-        let number = String(decoding: text.prefix(max(0, size)).prefix { $0 >= 48 && $0 <= 57 }, as: UTF8.self)
+        let size = (try? text.withUnsafeMutableBytes { try lock.read(into: $0.baseAddress!, count: 32, at: 0) }) ?? 0
+        let number = String(decoding: text.prefix(size).prefix { $0 >= 48 && $0 <= 57 }, as: UTF8.self)
         return number.isEmpty ? "another process" : "process \(number)"
     }
 
-    private static func make(_ path: String) throws(StoreError) {
-        if mkdir(path, 0o700) == 0 || errno == EEXIST { return }
+    private static func make(_ path: String, _ files: FileOperations) throws(StoreError) {
+        if files.makeDirectory(path) == 0 || errno == EEXIST { return }
         guard errno == ENOENT, let slash = path.lastIndex(of: "/"), slash > path.startIndex else {
             throw fileError("create directory", path, errno)
         }
-        try make(String(path[..<slash]))
-        guard mkdir(path, 0o700) == 0 || errno == EEXIST else { throw fileError("create directory", path, errno) }
+        try make(String(path[..<slash]), files)
+        guard files.makeDirectory(path) == 0 || errno == EEXIST else {
+            throw fileError("create directory", path, errno)
+        }
     }
 
     /// Lets another process have the directory.
-    func unlock() { flock(lock.descriptor, LOCK_UN) }
+    func unlock() { files.unlock(lock.descriptor) }
 
+    /// The names in it, sorted.
     func names() throws(StoreError) -> [String] {
-        guard let stream = opendir(path) else { throw fileError("list", path, errno) }
-        defer { closedir(stream) }
-        var names: [String] = []
-        while let entry = readdir(stream) {
-            let name = withUnsafePointer(to: &entry.pointee.d_name) {
-                $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
-            }
-            if name != "." && name != ".." { names.append(name) }
-        }
+        guard let names = files.names(path) else { throw fileError("list", path, errno) }
         return names.sorted()
     }
 
     func file(_ name: String) -> String { path + "/" + name }
 
+    /// Opens the file `name`.
+    func open(_ name: String, flags: Int32) throws(StoreError) -> StoreFile {
+        try StoreFile(file(name), flags: flags, files: files)
+    }
+
+    /// Renames a file; the new name is durable on return.
     func rename(_ from: String, to: String) throws(StoreError) {
-        guard Glibc.rename(file(from), file(to)) == 0 else { throw fileError("rename", file(from), errno) }
+        guard files.rename(file(from), file(to)) == 0 else { throw fileError("rename", file(from), errno) }
         try synchronize()
     }
 
     func remove(_ name: String) throws(StoreError) {
-        guard unlink(file(name)) == 0 || errno == ENOENT else { throw fileError("remove", file(name), errno) }
+        guard files.remove(file(name)) == 0 || errno == ENOENT else { throw fileError("remove", file(name), errno) }
     }
 
     /// Makes changes of names durable.
     func synchronize() throws(StoreError) {
-        let directory = try StoreFile(path, flags: O_RDONLY | O_DIRECTORY)
-        guard fsync(directory.descriptor) == 0 else { throw fileError("fsync", path, errno) }
+        guard files.synchronizeDirectory(path) == 0 else { throw fileError("fsync", path, errno) }
     }
 
     /// Bytes that may still be written on this file system.
     func freeSpace() throws(StoreError) -> Int {
-        var information = statvfs()
-        guard statvfs(path, &information) == 0 else { throw fileError("statvfs", path, errno) }
-        return Int(clamping: UInt64(information.f_bavail) * UInt64(information.f_frsize))
+        let bytes = files.freeSpace(path)
+        guard bytes >= 0 else { throw fileError("statvfs", path, errno) }
+        return bytes
     }
 }
