@@ -10,8 +10,9 @@ typedef struct store_block {
     uint32_t references;          ///< Atomic.
     uint32_t partition;           ///< Which resource it belongs to.
     struct store_block *_Nullable previous; ///< The key's older version, owned; NULL when compacted away.
-    uint32_t committed_at;        ///< Seconds of the monotonic clock.
+    uint32_t committed_at;        ///< Seconds of the monotonic clock, modulo 2^32.
     uint32_t size;                ///< Of the record, in bytes.
+    uint64_t time;                ///< When it was written, milliseconds since 1970; 0 = not known.
 } store_block;
 
 /// Allocates a block for a record of `size` bytes with one reference; NULL when memory is exhausted.

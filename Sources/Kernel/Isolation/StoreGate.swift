@@ -14,7 +14,8 @@ final class StoreGate: Gate<hostd_store_1>, @unchecked Sendable {
                 remove: gateRemove,
                 transaction: gateTransaction, watch: gateWatch, watch_cancel: gateWatchCancel,
                 lease_grant: gateLeaseGrant, lease_keep_alive: gateLeaseKeepAlive, lease_revoke: gateLeaseRevoke,
-                compact: gateCompact, status: gateStatus, backup: gateBackup)
+                compact: gateCompact, status: gateStatus, backup: gateBackup, transaction_by: gateTransactionBy,
+                history: gateHistory, revision_at: gateRevisionAt)
         }
     }
 
@@ -127,6 +128,22 @@ private func gateBackup(_ this: This, _ descriptor: Int32, _ json: BufferOut, _ 
     return gate.base.pointee.backup(gate.this, descriptor, json, error)
 }
 
+private func gateHistory(
+    _ this: This, _ key: Bytes, _ keySize: UInt64, _ limit: UInt64, _ json: BufferOut, _ error: ErrorOut
+) -> Int32 {
+    StoreGate.through(this, error) { gate throws(StoreError) in
+        let resource = try gate.resource(raw(key, keySize))
+        try gate.refuse { () throws(GrantPolicy.Refusal) in try gate.policy.checkStoreRead(resource) }
+    } _: { _, store, this in
+        store.history(this, key, keySize, limit, json, error)
+    }
+}
+
+private func gateRevisionAt(_ this: This, _ time: UInt64, _ revision: NumberOut, _ error: ErrorOut) -> Int32 {
+    let gate = owner(this, as: StoreGate.self)
+    return gate.base.pointee.revision_at(gate.this, time, revision, error)
+}
+
 // MARK: Writing
 
 private func gateCreate(
@@ -181,6 +198,25 @@ private func gateTransaction(
     _ this: This, _ operations: Bytes, _ operationsSize: UInt64, _ completion: hostd_completion,
     _ context: UnsafeMutableRawPointer?, _ error: ErrorOut
 ) -> Int32 {
+    commit(this, nil, operations, operationsSize, completion, context, error)
+}
+
+/// The plugin's name stands beside the writer that it names, so that nobody writes in somebody else's name unseen.
+private func gateTransactionBy(
+    _ this: This, _ writer: Bytes, _ writerSize: UInt64, _ operations: Bytes, _ operationsSize: UInt64,
+    _ completion: hostd_completion, _ context: UnsafeMutableRawPointer?, _ error: ErrorOut
+) -> Int32 {
+    let named: Writer?
+    do throws(StoreError) { named = try Writer(raw(writer, writerSize)) } catch let failure {
+        return report(failure, to: error)
+    }
+    return commit(this, named, operations, operationsSize, completion, context, error)
+}
+
+private func commit(
+    _ this: This, _ named: Writer?, _ operations: Bytes, _ operationsSize: UInt64, _ completion: hostd_completion,
+    _ context: UnsafeMutableRawPointer?, _ error: ErrorOut
+) -> Int32 {
     let gate = owner(this, as: StoreGate.self)
     // A copy of its own, in which compared versions are pinned.
     let given = raw(operations, operationsSize)
@@ -194,6 +230,15 @@ private func gateTransaction(
     }
     // SAFETY: the allocation is not empty.
     let bytes = copy.baseAddress!.assumingMemoryBound(to: UInt8.self)
+    let writer = Array(Writer.of(plugin: gate.plugin, for: named).text.utf8)
+    let status = writer.withUnsafeBufferPointer { writer in
+        // SAFETY: the text is not empty.
+        gate.base.pointee.transaction_by(
+            gate.this, writer.baseAddress!, UInt64(writer.count), bytes, UInt64(given.count), completion, context, error)
+    }
+    guard status == HOSTD_ERROR_NOT_SUPPORTED else { return status }
+    error.pointee.message.release?(error.pointee.message.context)
+    error.pointee.message = hostd_buffer()
     return gate.base.pointee.transaction(gate.this, bytes, UInt64(given.count), completion, context, error)
 }
 

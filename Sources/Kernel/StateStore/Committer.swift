@@ -27,6 +27,11 @@ final class Committer: @unchecked Sendable {  // The queue is behind `monitor`; 
     private var changed: [Record] = []
     /// Records without a key that this batch added to the log.
     private var marks: [Record] = []
+    /// Writers that this batch defines.
+    private var newWriters: [UInt32] = []
+    private var hasTooManyWriters = false
+    /// When the batch is written, milliseconds since 1970.
+    private var batchTime: UInt64 = 0
     private var nextRevision: UInt64 = 0
     private var isSnapshotRunning = false
     /// Not before this time, after a failed one.
@@ -134,9 +139,10 @@ final class Committer: @unchecked Sendable {  // The queue is behind `monitor`; 
     private func commit() {
         let started = monotonicNow()
         nextRevision = store.tree.revision
+        batchTime = store.options.wallClock()
         for write in batch { evaluate(write) }
         do throws(SegmentLog.Failure) {
-            if failure == nil { try log.commit() } else { log.discard() }
+            if failure == nil { try log.commit(time: batchTime) } else { log.discard() }
             store.numbers?.committed(batch.count, nanoseconds: monotonicNow() - started)
             publish()
         } catch {
@@ -183,8 +189,28 @@ final class Committer: @unchecked Sendable {  // The queue is behind `monitor`; 
         let records = write.steps.compactMap { $0.kind == HOSTD_STORE_CHECK ? nil : $0.record }
         write.outcome.revision = records.isEmpty ? nextRevision : nextRevision + 1
         guard !records.isEmpty else { return }
-        stamp(records)
-        log.add(records, revision: nextRevision)
+        let (writer, definition) = writer(of: write)
+        guard write.outcome.error == nil else { return }
+        stamp(records, writer: writer)
+        log.add((definition.map { [$0] } ?? []) + records, revision: nextRevision)
+    }
+
+    /// The number of who writes, and its definition when the log does not have it yet.
+    private func writer(of write: Write) -> (number: UInt32, definition: Record?) {
+        guard let text = write.writer else { return (0, nil) }
+        let (number, isNew) = store.writers.number(of: text)
+        if number == 0, !hasTooManyWriters {
+            hasTooManyWriters = true
+            store.options.log(
+                HOSTD_LOG_WARNING,
+                "the store knows \(WriterTable.limit) writers; changes of others are recorded without theirs until a restart", [])
+        }
+        guard isNew else { return (number, nil) }
+        newWriters.append(number)
+        let bytes = Array(text.utf8)
+        return (
+            number, bytes.withUnsafeBytes { mark(write, kind: Record.Kind.writer, lease: UInt64(number), value: $0) }
+        )
     }
 
     /// What speaks against a step, given what its key holds.
@@ -214,7 +240,7 @@ final class Committer: @unchecked Sendable {  // The queue is behind `monitor`; 
     }
 
     /// Gives records their place in history and makes them visible to the rest of the batch.
-    private func stamp(_ records: [Record]) {
+    private func stamp(_ records: [Record], writer: UInt32) {
         nextRevision += 1
         for record in records {
             let before = newest(record.key)
@@ -223,6 +249,8 @@ final class Committer: @unchecked Sendable {  // The queue is behind `monitor`; 
             head.pointee.create_revision = before?.isPut == true ? before!.head.pointee.create_revision : nextRevision
             head.pointee.version = before?.isPut == true ? before!.head.pointee.version + 1 : 1
             if !record.isPut { head.pointee.flags = HOSTD_STORE_RECORD_HAS_PREVIOUS }
+            record.writer = writer
+            record.time = batchTime
             changed.append(record)
         }
         if batch.count > 1 { for record in records { overlay[KeyReference(bytes: record.key)] = record } }
@@ -248,17 +276,19 @@ final class Committer: @unchecked Sendable {  // The queue is behind `monitor`; 
             }
         }
         guard write.outcome.error == nil else { return }
-        if !records.isEmpty { stamp(records) }
+        if !records.isEmpty { stamp(records, writer: 0) }
         log.add(records + [mark], revision: nextRevision)
         write.outcome.revision = nextRevision
     }
 
     private func mark(_ write: Write, kind: UInt32, lease: UInt64, number: UInt64) -> Record? {
+        withUnsafeBytes(of: number.littleEndian) { mark(write, kind: kind, lease: lease, value: $0) }
+    }
+
+    private func mark(_ write: Write, kind: UInt32, lease: UInt64, value: UnsafeRawBufferPointer) -> Record? {
         do throws(StoreError) {
-            let mark = try withUnsafeBytes(of: number.littleEndian) { bytes throws(StoreError) in
-                try Record.make(
-                    kind: kind, key: UnsafeRawBufferPointer(start: nil, count: 0), value: bytes, lease: lease)
-            }
+            let mark = try Record.make(
+                kind: kind, key: UnsafeRawBufferPointer(start: nil, count: 0), value: value, lease: lease)
             marks.append(mark)
             return mark
         } catch {
@@ -328,6 +358,7 @@ final class Committer: @unchecked Sendable {  // The queue is behind `monitor`; 
 
     /// Nothing of the batch happened.
     private func refuse(_ error: StoreError) {
+        for writer in newWriters { store.writers.forget(writer) }
         for write in batch { write.outcome = Outcome(error: error) }
         if batch.contains(where: { if case .none = $0.completion { true } else { false } }) {
             store.leases.retry(at: failure == nil ? monotonicNow() + 1_000_000_000 : .max)
@@ -339,6 +370,7 @@ final class Committer: @unchecked Sendable {  // The queue is behind `monitor`; 
         changed.removeAll(keepingCapacity: true)
         for mark in marks { mark.release() }
         marks.removeAll(keepingCapacity: true)
+        newWriters.removeAll(keepingCapacity: true)
         var calls: [Write] = []
         for write in batch {
             switch write.completion {
@@ -385,8 +417,10 @@ final class Committer: @unchecked Sendable {  // The queue is behind `monitor`; 
             nextHousekeeping = .max
             return
         }
-        let due = (UInt64(oldest) + UInt64(store.options.historySeconds) + 1) * 1_000_000_000
-        nextHousekeeping = max(due, monotonicNow() + 10_000_000_000)
+        let now = monotonicNow()
+        let age = UInt32(truncatingIfNeeded: now / 1_000_000_000) &- oldest
+        let left = age > store.options.historySeconds ? 0 : UInt64(store.options.historySeconds - age) + 1
+        nextHousekeeping = now + max(left, 10) * 1_000_000_000
     }
 
     private func writeCloseMark() {
@@ -395,7 +429,7 @@ final class Committer: @unchecked Sendable {  // The queue is behind `monitor`; 
         guard let mark = mark(write, kind: Record.Kind.close, lease: 0, number: 0) else { return }
         log.add([mark], revision: store.tree.revision)
         do throws(SegmentLog.Failure) {
-            try log.commit()
+            try log.commit(time: store.options.wallClock())
         } catch {
             store.options.log(HOSTD_LOG_WARNING, "the log could not be closed in order: \(error)", [])
         }

@@ -9,8 +9,11 @@ import PluginAPI
 ///     frame:    FrameHead │ hostd_store_record │ hostd_store_record │ …
 ///
 /// A frame is valid when its checksum, begun with the file's salt, is right; so bytes of an older use are never valid.
+///
+/// Versions: 1 had frames without a time and records without a writer. 2 has both. Every version up to this one is read;
+/// only this one is written, so a log that goes on after an update begins a new segment.
 enum LogFormat {
-    static let version: UInt32 = 1
+    static let version: UInt32 = 2
     /// Where frames begin: the head has a page of its own.
     static let headSize = 4096
     static let frameMagic: UInt32 = 0x3146_5348  // "HSF1"
@@ -57,13 +60,13 @@ struct FileHead {
     /// Reads and checks the head of `path`.
     init(_ bytes: UnsafeRawBufferPointer, magic: UInt64, path: String) throws(StoreError) {
         guard bytes.count >= LogFormat.headSize, let base = bytes.baseAddress else {
-            throw StoreError(HOSTD_ERROR_DATA_LOSS, "\(path) is shorter than its head; restore it from a backup")
+            throw StoreError(HOSTD_ERROR_DATA_LOSS, "\(path) is shorter than its head; \(StoreRemedy.restore(path))")
         }
         self = base.loadUnaligned(as: FileHead.self)
         guard self.magic == magic else {
             throw StoreError(
                 HOSTD_ERROR_DATA_LOSS,
-                "\(path) is not a file of this kind: damaged at offset 0; restore it from a backup")
+                "\(path) is not a file of this kind: damaged at offset 0; \(StoreRemedy.restore(path))")
         }
         guard version <= LogFormat.version else {
             throw StoreError(
@@ -73,12 +76,12 @@ struct FileHead {
         }
         guard version > 0, checksum == store_crc32c(0, base, Self.checkedSize) else {
             throw StoreError(
-                HOSTD_ERROR_DATA_LOSS, "\(path) is damaged at offset 0 (its head); restore it from a backup")
+                HOSTD_ERROR_DATA_LOSS, "\(path) is damaged at offset 0 (its head); \(StoreRemedy.restore(path))")
         }
     }
 }
 
-/// What a frame begins with; 40 bytes.
+/// What a frame begins with; 48 bytes, 40 in files of version 1.
 struct FrameHead {
     var magic = LogFormat.frameMagic
     /// CRC-32C of the rest of this head and the payload, begun with the file's salt.
@@ -93,31 +96,50 @@ struct FrameHead {
     /// How far behind the first frame of its batch it begins. A batch is on disk as a whole before the next begins.
     var batchDistance: UInt32
     var reserved: UInt32 = 0
+    /// When its batch was written, milliseconds since 1970 (UTC); in a snapshot when the revision that it shows was. 0 = not
+    /// known, as in files of version 1.
+    var time: UInt64 = 0
 
-    static let size = 40
+    static let size = 48
 
-    init(size: UInt32, count: UInt32, sequence: UInt64, revision: UInt64, batchDistance: UInt32) {
+    /// How many bytes a head takes in a file of this version.
+    static func size(version: UInt32) -> Int { version < 2 ? 40 : size }
+
+    init(size: UInt32, count: UInt32, sequence: UInt64, revision: UInt64, batchDistance: UInt32, time: UInt64) {
         self.size = size
         self.count = count
         self.sequence = sequence
         self.revision = revision
         self.batchDistance = batchDistance
+        self.time = time
+    }
+
+    /// Reads what stands at `bytes`, in a file of this version.
+    private init(_ bytes: UnsafeRawPointer, version: UInt32) {
+        self.init(size: 0, count: 0, sequence: 0, revision: 0, batchDistance: 0, time: 0)
+        withUnsafeMutableBytes(of: &self) {
+            $0.copyMemory(from: UnsafeRawBufferPointer(start: bytes, count: Self.size(version: version)))
+        }
     }
 
     /// The checksum of this head, to be continued over the payload.
-    func headChecksum(salt: UInt32) -> UInt32 {
-        withUnsafeBytes(of: self) { store_crc32c(salt, $0.baseAddress! + 8, Self.size - 8) }
+    func headChecksum(salt: UInt32, version: UInt32 = LogFormat.version) -> UInt32 {
+        withUnsafeBytes(of: self) { store_crc32c(salt, $0.baseAddress! + 8, Self.size(version: version) - 8) }
     }
 
-    /// The frame at `offset`, or nil when there is no valid one.
-    static func read(_ file: UnsafeRawBufferPointer, at offset: Int, salt: UInt32) -> FrameHead? {
+    /// The frame at `offset` of a file of this version, or nil when there is no valid one.
+    static func read(
+        _ file: UnsafeRawBufferPointer, at offset: Int, salt: UInt32, version: UInt32 = LogFormat.version
+    ) -> FrameHead? {
+        let size = size(version: version)
         guard offset + size <= file.count, let base = file.baseAddress else { return nil }
-        let head = (base + offset).loadUnaligned(as: FrameHead.self)
+        let head = FrameHead(base + offset, version: version)
         guard head.magic == LogFormat.frameMagic, head.size % 8 == 0, Int(head.size) <= file.count - offset - size
         else {
             return nil
         }
-        let checksum = store_crc32c(head.headChecksum(salt: salt), base + offset + size, Int(head.size))
+        let checksum = store_crc32c(
+            head.headChecksum(salt: salt, version: version), base + offset + size, Int(head.size))
         return checksum == head.checksum ? head : nil
     }
 

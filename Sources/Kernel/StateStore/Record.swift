@@ -20,6 +20,10 @@ struct Record: @unchecked Sendable {  // The bytes do not change after the commi
         static let close: UInt32 = 19
         /// The last record of a snapshot: `version` is the count of records before it.
         static let end: UInt32 = 20
+        /// `lease` is the number by which records name the writer that is the value (see `Writer`).
+        static let writer: UInt32 = 21
+        /// The first record of a snapshot's frame: when each record after it was written, uint64 milliseconds since 1970.
+        static let times: UInt32 = 22
     }
 
     static let headSize = MemoryLayout<hostd_store_record>.size
@@ -45,6 +49,17 @@ struct Record: @unchecked Sendable {  // The bytes do not change after the commi
         UnsafeRawBufferPointer(
             start: bytes + Self.headSize + Int(head.pointee.key_size) + Int(head.pointee.index_size),
             count: Int(head.pointee.value_size))
+    }
+
+    /// When it was written, milliseconds since 1970; 0 = not known. Set before the record can be seen.
+    var time: UInt64 {
+        get { block.pointee.time }
+        nonmutating set { block.pointee.time = newValue }
+    }
+    /// Who wrote it, a number of the `WriterTable`; 0 = not known. It lies in the record's reserved field.
+    var writer: UInt32 {
+        get { head.pointee.reserved }
+        nonmutating set { head.pointee.reserved = newValue }
     }
 
     /// The key's version before this one, while the history keeps it. Changes only under the tree's write lock.

@@ -13,7 +13,33 @@ struct Recovery {
     let options: StateStoreOptions
     let tree: StateTree
     let leases: LeaseTable
+    let writers: WriterTable
     let preparer: SegmentPreparer
+    private let used = UsedWriters()
+
+    init(
+        directory: StoreDirectory, options: StateStoreOptions, tree: StateTree, leases: LeaseTable,
+        writers: WriterTable, preparer: SegmentPreparer
+    ) {
+        self.directory = directory
+        self.options = options
+        self.tree = tree
+        self.leases = leases
+        self.writers = writers
+        self.preparer = preparer
+    }
+
+    /// Which writers the records that were read name.
+    private final class UsedWriters {
+        private(set) var numbers: Set<UInt32> = []
+        private var last: UInt32 = 0
+
+        func add(_ number: UInt32) {
+            if number == last { return }
+            last = number
+            numbers.insert(number)
+        }
+    }
 
     private struct SegmentFile {
         let number: UInt64
@@ -32,6 +58,7 @@ struct Recovery {
         try loadSnapshot(names)
         let numbers = names.compactMap { LogFormat.number(of: $0, prefix: "log-") }
         let tail = numbers.isEmpty ? try begin(number: 1) : try replay(numbers)
+        writers.keep(only: used.numbers)
         options.log(
             HOSTD_LOG_INFO, "store opened",
             [
@@ -50,6 +77,7 @@ struct Recovery {
         let now = monotonicNow()
         let shown = try SnapshotReader.read(path, files: directory.files) { record throws(StoreError) in
             if record.isPut {
+                used.add(record.writer)
                 tree.load(record)
                 if record.lease != 0 { leases.attach(record) }
             } else {
@@ -57,7 +85,7 @@ struct Recovery {
                 record.release()
             }
         }
-        tree.finishLoading(at: shown)
+        tree.finishLoading(at: shown.revision, time: shown.time)
         for old in revisions.dropLast() { try directory.remove(LogFormat.snapshotName(old)) }
     }
 
@@ -68,6 +96,7 @@ struct Recovery {
             leases.insert(record.lease, timeToLive: record.value.loadUnaligned(as: UInt64.self), now: now)
         case Record.Kind.leaseRevoke: leases.remove(record.lease)
         case Record.Kind.compact: tree.compact(to: record.revision)
+        case Record.Kind.writer: writers.define(UInt32(truncatingIfNeeded: record.lease), record.value.text)
         default: break  // The close mark asks for nothing.
         }
     }
@@ -92,7 +121,7 @@ struct Recovery {
         }
         return SegmentFile(
             number: number, head: head, map: map,
-            first: FrameHead.read(map.bytes, at: LogFormat.headSize, salt: head.salt))
+            first: FrameHead.read(map.bytes, at: LogFormat.headSize, salt: head.salt, version: head.version))
     }
 
     private func replay(_ numbers: [UInt64]) throws(StoreError) -> SegmentLog.Tail {
@@ -101,7 +130,8 @@ struct Recovery {
             if let last = segments.last, last.number + 1 != number {
                 throw StoreError(
                     HOSTD_ERROR_DATA_LOSS,
-                    "segment \(directory.file(LogFormat.segmentName(last.number + 1))) is missing; restore it from a backup"
+                    "segment \(directory.file(LogFormat.segmentName(last.number + 1))) is missing; put it back, or "
+                        + StoreRemedy.restore(directory.file("LOCK"))
                 )
             }
             segments.append(try open(number))
@@ -127,16 +157,19 @@ struct Recovery {
         let bytes = segment.map.bytes
         let now = monotonicNow()
         segment.lastRevision = tree.revision
-        while let frame = FrameHead.read(bytes, at: offset, salt: segment.head.salt), frame.sequence == sequence {
-            let start = offset + FrameHead.size
+        let version = segment.head.version
+        while let frame = FrameHead.read(bytes, at: offset, salt: segment.head.salt, version: version),
+            frame.sequence == sequence
+        {
+            let start = offset + FrameHead.size(version: version)
             guard frame.revision <= max(tree.revision, base) + 1 else {
                 throw StoreError(
                     HOSTD_ERROR_DATA_LOSS,
                     "\(segment.map.path) goes on at revision \(frame.revision) after \(tree.revision): a snapshot or segment is "
-                        + "missing; restore it from a backup")
+                        + "missing; put it back, or \(StoreRemedy.restore(segment.map.path))")
             }
             let fits = try FrameHead.records(UnsafeRawBufferPointer(rebasing: bytes[start..<start + Int(frame.size)])) {
-                record throws(StoreError) in try apply(record, base: base, now: now)
+                record throws(StoreError) in try apply(record, base: base, time: frame.time, now: now)
             }
             guard fits else { throw damage(segment, at: offset) }
             segment.lastRevision = frame.revision
@@ -147,7 +180,9 @@ struct Recovery {
         return offset
     }
 
-    private func apply(_ bytes: UnsafeRawBufferPointer, base: UInt64, now: UInt64) throws(StoreError) {
+    private func apply(
+        _ bytes: UnsafeRawBufferPointer, base: UInt64, time: UInt64, now: UInt64
+    ) throws(StoreError) {
         let head = bytes.loadUnaligned(as: hostd_store_record.self)
         let isChange = head.kind == Record.Kind.put || head.kind == Record.Kind.delete
         if isChange && head.revision <= base { return }  // The snapshot has it.
@@ -156,7 +191,17 @@ struct Recovery {
             follow(record, now: now)
             return record.release()
         }
-        leases.follow(tree.apply(record, now: UInt32(truncatingIfNeeded: now / 1_000_000_000)))
+        record.time = time
+        used.add(record.writer)
+        leases.follow(tree.apply(record, now: committed(at: time, now: now)))
+    }
+
+    /// The second of the monotonic clock in which something was written at a time of the wall clock, modulo 2^32: so history
+    /// does not grow younger by a restart.
+    private func committed(at time: UInt64, now: UInt64) -> UInt32 {
+        let wall = options.wallClock()
+        let age = time == 0 || time > wall ? 0 : (wall - time) / 1000
+        return UInt32(truncatingIfNeeded: now / 1_000_000_000) &- UInt32(clamping: age)
     }
 
     private func keepBounds(now: UInt64) {
@@ -168,8 +213,8 @@ struct Recovery {
     private func damage(_ segment: SegmentFile, at offset: Int) -> StoreError {
         StoreError(
             HOSTD_ERROR_DATA_LOSS,
-            "\(segment.map.path) is damaged at offset \(offset): acknowledged writes after it cannot be read; restore the store "
-                + "from a backup (hostd store backup), or repair the disk and copy the file back")
+            "\(segment.map.path) is damaged at offset \(offset): acknowledged writes after it cannot be read; "
+                + StoreRemedy.restore(segment.map.path))
     }
 
     // MARK: Tail
@@ -196,10 +241,21 @@ struct Recovery {
         }
         for later in segments[(active + 1)...] { try directory.remove(LogFormat.segmentName(later.number)) }
         if active + 1 < segments.count { try directory.synchronize() }
+        if segment.head.version < LogFormat.version { return try goOn(after: segments[...active], sequence: sequence) }
         return SegmentLog.Tail(
             sealed: segments[..<active].map { .init(number: $0.number, size: $0.size, lastRevision: $0.lastRevision) },
             active: .init(number: segment.number, size: segment.size, lastRevision: segment.lastRevision), file: file,
             salt: segment.head.salt, offset: end, sequence: sequence)
+    }
+
+    /// Begins a new segment behind those of an older version.
+    private func goOn(after segments: ArraySlice<SegmentFile>, sequence: UInt64) throws(StoreError) -> SegmentLog.Tail {
+        let number = (segments.last?.number ?? 0) + 1
+        let next = try preparer.take(number: number, size: options.segmentSize)
+        return SegmentLog.Tail(
+            sealed: segments.map { .init(number: $0.number, size: $0.size, lastRevision: $0.lastRevision) },
+            active: .init(number: number, size: next.size, lastRevision: tree.revision), file: next.file,
+            salt: next.salt, offset: LogFormat.headSize, sequence: sequence)
     }
 
     /// Whether a valid frame lies at or behind `start` whose batch begins after `offset`.
@@ -209,7 +265,8 @@ struct Recovery {
         while true {
             position = store_find_word(bytes, segment.size, position, LogFormat.frameMagic)
             if position >= segment.size { return false }
-            if let frame = FrameHead.read(segment.map.bytes, at: position, salt: segment.head.salt),
+            if let frame = FrameHead.read(
+                segment.map.bytes, at: position, salt: segment.head.salt, version: segment.head.version),
                 position - Int(frame.batchDistance) > offset
             {
                 return true

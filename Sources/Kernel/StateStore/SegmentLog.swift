@@ -58,15 +58,15 @@ final class SegmentLog {
         records.append(contentsOf: frame)
     }
 
-    /// Writes the batch and waits until it is on disk.
-    func commit() throws(Failure) {
+    /// Writes the batch and waits until it is on disk. `time`: milliseconds since 1970.
+    func commit(time: UInt64) throws(Failure) {
         defer { discard() }
         guard let last = frames.last else { return }
         let size = frames.reduce(0) { $0 + $1.size + FrameHead.size }
         if tail.offset + size > tail.active.size {
             do throws(StoreError) { try rotate(for: size) } catch { throw .refused(error) }
         }
-        layOut()
+        layOut(time: time)
         do throws(StoreError) {
             try tail.file.write(&vectors, at: tail.offset)
         } catch {
@@ -92,14 +92,14 @@ final class SegmentLog {
     }
 
     /// Fills the heads and the list of memory to write.
-    private func layOut() {
+    private func layOut(time: UInt64) {
         heads.removeAll(keepingCapacity: true)
         vectors.removeAll(keepingCapacity: true)
         var distance = 0
         for (position, frame) in frames.enumerated() {
             var head = FrameHead(
                 size: UInt32(frame.size), count: UInt32(frame.count), sequence: tail.sequence + UInt64(position),
-                revision: frame.revision, batchDistance: UInt32(distance))
+                revision: frame.revision, batchDistance: UInt32(distance), time: time)
             var checksum = head.headChecksum(salt: tail.salt)
             for record in records[frame.firstRecord..<frame.firstRecord + frame.count] {
                 checksum = store_crc32c(checksum, record.bytes, record.size)

@@ -10,15 +10,18 @@ struct SnapshotWriter: ~Copyable {
     private let path: String
     private let head: FileHead
     private let files: FileOperations
+    private let time: UInt64
     private var buffer: [UInt8] = []
-    private var inFrame = 0
+    private var times: [UInt64] = []
+    private var inFrame: Int { times.count }
     private var sequence: UInt64 = 1
     private(set) var count: UInt64 = 0
     private(set) var bytes = 0
     private var unsynchronized = 0
 
-    /// `file` stays the caller's.
-    init(file: Int32, path: String, revision: UInt64, files: FileOperations) throws(StoreError) {
+    /// `file` stays the caller's. `time`: when the revision was written, milliseconds since 1970.
+    init(file: Int32, path: String, revision: UInt64, time: UInt64, files: FileOperations) throws(StoreError) {
+        self.time = time
         self.file = file
         self.path = path
         self.files = files
@@ -29,28 +32,33 @@ struct SnapshotWriter: ~Copyable {
     }
 
     mutating func add(_ record: Record) throws(StoreError) {
-        if buffer.isEmpty { buffer.append(contentsOf: repeatElement(0, count: FrameHead.size)) }
         buffer.append(contentsOf: record.raw)
-        inFrame += 1
+        times.append(record.time)
         count += 1
         if buffer.count >= Self.frameSize { try flush() }
     }
 
     private mutating func flush() throws(StoreError) {
         guard inFrame > 0 else { return }
-        var frame = FrameHead(
-            size: UInt32(buffer.count - FrameHead.size), count: UInt32(inFrame), sequence: sequence,
-            revision: head.number,
-            batchDistance: 0)
-        buffer.withUnsafeMutableBytes { buffer in
-            frame.checksum = store_crc32c(
-                frame.headChecksum(salt: head.salt), buffer.baseAddress! + FrameHead.size, buffer.count - FrameHead.size
-            )
-            buffer.storeBytes(of: frame, as: FrameHead.self)
+        let times = try times.withUnsafeBufferPointer { times throws(StoreError) in
+            try Record.make(
+                kind: Record.Kind.times, key: UnsafeRawBufferPointer(start: nil, count: 0),
+                value: UnsafeRawBufferPointer(times))
         }
-        try write(buffer)
+        defer { times.release() }
+        var frame = FrameHead(
+            size: UInt32(times.size + buffer.count), count: UInt32(inFrame + 1), sequence: sequence,
+            revision: head.number, batchDistance: 0, time: time)
+        frame.checksum = store_crc32c(frame.headChecksum(salt: head.salt), times.bytes, times.size)
+        frame.checksum = buffer.withUnsafeBytes { store_crc32c(frame.checksum, $0.baseAddress!, $0.count) }
+        var whole: [UInt8] = []
+        whole.reserveCapacity(FrameHead.size + times.size + buffer.count)
+        withUnsafeBytes(of: frame) { whole.append(contentsOf: $0) }
+        whole.append(contentsOf: times.raw)
+        whole.append(contentsOf: buffer)
+        try write(whole)
         buffer.removeAll(keepingCapacity: true)
-        inFrame = 0
+        self.times.removeAll(keepingCapacity: true)
         sequence += 1
     }
 
@@ -95,21 +103,33 @@ struct SnapshotWriter: ~Copyable {
 
 /// Reads a snapshot and checks all of it.
 enum SnapshotReader {
-    /// Calls `body` with each record. Returns the revision that the snapshot shows.
+    /// What a snapshot shows.
+    struct Shown {
+        var revision: UInt64
+        /// When it was written, milliseconds since 1970; 0 = not known.
+        var time: UInt64
+    }
+
+    /// Calls `body` with each record, dated; the reference is passed on.
     static func read(
         _ path: String, files: FileOperations, _ body: (Record) throws(StoreError) -> Void
-    ) throws(StoreError) -> UInt64 {
+    ) throws(StoreError) -> Shown {
         let file = try MappedFile(path, files: files)
         let head = try FileHead(file.bytes, magic: LogFormat.snapshotMagic, path: path)
         var offset = LogFormat.headSize
         var sequence: UInt64 = 1
         var count: UInt64 = 0
-        while let frame = FrameHead.read(file.bytes, at: offset, salt: head.salt), frame.sequence == sequence {
-            let start = offset + FrameHead.size
+        while let frame = FrameHead.read(file.bytes, at: offset, salt: head.salt, version: head.version),
+            frame.sequence == sequence
+        {
+            let start = offset + FrameHead.size(version: head.version)
             let payload = UnsafeRawBufferPointer(rebasing: file.bytes[start..<start + Int(frame.size)])
             var isComplete = false
+            var times = FrameTimes()
             let fits = try FrameHead.records(payload) { bytes throws(StoreError) in
+                if times.take(bytes) { return }
                 let record = try Record.copy(bytes)
+                record.time = times.next()
                 if record.kind == Record.Kind.end {
                     isComplete = record.head.pointee.version == count
                     record.release()
@@ -118,14 +138,37 @@ enum SnapshotReader {
                     try body(record)
                 }
             }
-            if isComplete { return head.number }
+            if isComplete { return Shown(revision: head.number, time: frame.time) }
             guard fits else { break }
             offset = start + Int(frame.size)
             sequence += 1
         }
         throw StoreError(
             HOSTD_ERROR_DATA_LOSS,
-            "\(path) is damaged at offset \(offset): a frame is incomplete or its checksum is wrong; restore it from a backup"
+            "\(path) is damaged at offset \(offset): a frame is incomplete or its checksum is wrong; \(StoreRemedy.restore(path))"
         )
+    }
+}
+
+/// The times of the records of one frame of a snapshot. Files of version 1 have none.
+struct FrameTimes {
+    private var value = UnsafeRawBufferPointer(start: nil, count: 0)
+    private var position = 0
+
+    /// Whether this record is the list of times; it is borrowed.
+    mutating func take(_ bytes: UnsafeRawBufferPointer) -> Bool {
+        let head = bytes.loadUnaligned(as: hostd_store_record.self)
+        guard head.kind == Record.Kind.times else { return false }
+        let start = Record.headSize + Int(head.key_size) + Int(head.index_size)
+        value = UnsafeRawBufferPointer(rebasing: bytes[start..<start + Int(head.value_size)])
+        position = 0
+        return true
+    }
+
+    /// The time of the next record; 0 when it is not known.
+    mutating func next() -> UInt64 {
+        guard position + 8 <= value.count else { return 0 }
+        defer { position += 8 }
+        return value.loadUnaligned(fromByteOffset: position, as: UInt64.self)
     }
 }

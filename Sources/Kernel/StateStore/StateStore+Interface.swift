@@ -25,7 +25,8 @@ extension StateStore {
             transaction: storeTransaction, watch: storeWatch, watch_cancel: storeWatchCancel,
             lease_grant: storeLeaseGrant,
             lease_keep_alive: storeLeaseKeepAlive, lease_revoke: storeLeaseRevoke, compact: storeCompact,
-            status: storeStatus, backup: storeBackup)
+            status: storeStatus, backup: storeBackup, transaction_by: storeTransactionBy, history: storeHistory,
+            revision_at: storeRevisionAt)
     }
 }
 
@@ -183,5 +184,34 @@ private func storeBackup(
     answering(error) { () throws(StoreError) in
         let (revision, bytes) = try owner(this, as: StateStore.self).backup(to: descriptor)
         json.pointee = ownedBuffer("{\"revision\":\(revision),\"bytes\":\(bytes)}".utf8)
+    }
+}
+
+private func storeTransactionBy(
+    _ this: This, _ writer: Bytes, _ writerSize: UInt64, _ operations: Bytes, _ operationsSize: UInt64,
+    _ completion: hostd_completion, _ context: UnsafeMutableRawPointer?, _ error: ErrorOut
+) -> Int32 {
+    answering(error) { () throws(StoreError) in
+        let completion = try present(completion)
+        let context = CallbackContext(pointer: context)
+        let writer = try Writer(raw(writer, writerSize))
+        try owner(this, as: StateStore.self).transaction(raw(operations, operationsSize), by: writer) { outcome in
+            complete(outcome, completion, context)
+        }
+    }
+}
+
+private func storeHistory(
+    _ this: This, _ key: Bytes, _ keySize: UInt64, _ limit: UInt64, _ json: BufferOut, _ error: ErrorOut
+) -> Int32 {
+    answering(error) { () throws(StoreError) in
+        let history = try owner(this, as: StateStore.self).history(of: raw(key, keySize), limit: Int(clamping: limit))
+        json.pointee = ownedBuffer(history.serialized())
+    }
+}
+
+private func storeRevisionAt(_ this: This, _ time: UInt64, _ revision: NumberOut, _ error: ErrorOut) -> Int32 {
+    answering(error) { () throws(StoreError) in
+        revision.pointee = try owner(this, as: StateStore.self).revision(at: time)
     }
 }

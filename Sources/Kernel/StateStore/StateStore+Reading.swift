@@ -90,8 +90,11 @@ extension StateStore {
 extension StateStore.Parts {
     /// Writes the state at a pinned revision as a snapshot. Returns its size.
     func writeState(at revision: UInt64, to descriptor: Int32, path: String) throws(StoreError) -> Int {
-        var writer = try SnapshotWriter(file: descriptor, path: path, revision: revision, files: options.files)
+        let time = lock.reading { tree.time(of: revision) }
+        var writer = try SnapshotWriter(
+            file: descriptor, path: path, revision: revision, time: time, files: options.files)
         try addLeases(to: &writer)
+        try addWriters(to: &writer)
         var scan = ListScan(
             parts: self, prefix: .init(start: nil, count: 0), selector: IndexSelector(requirements: []),
             revision: revision,
@@ -120,6 +123,21 @@ extension StateStore.Parts {
         let last = try Record.make(kind: Record.Kind.leaseRevoke, key: none, lease: all.last)
         defer { last.release() }
         try writer.add(last)
+    }
+
+    private func addWriters(to snapshot: inout SnapshotWriter) throws(StoreError) {
+        let none = UnsafeRawBufferPointer(start: nil, count: 0)
+        let all = writers.all
+        // The highest number ever given, so that none is given twice.
+        let last = all.definitions.last?.number == all.last ? [] : [(number: all.last, text: "")]
+        for (number, text) in all.definitions + last {
+            let record = try Array(text.utf8).withUnsafeBufferPointer { bytes throws(StoreError) in
+                try Record.make(
+                    kind: Record.Kind.writer, key: none, value: UnsafeRawBufferPointer(bytes), lease: UInt64(number))
+            }
+            defer { record.release() }
+            try snapshot.add(record)
+        }
     }
 }
 

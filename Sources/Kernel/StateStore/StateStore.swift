@@ -16,6 +16,7 @@ public final class StateStore: @unchecked Sendable {
         let lock = ReadWriteLock()
         let leases = LeaseTable()
         let pins = RevisionPins()
+        let writers = WriterTable()
         let hub: WatchHub
         let completions: CompletionQueue
         let numbers: StoreMetrics?
@@ -57,7 +58,8 @@ public final class StateStore: @unchecked Sendable {
             completions: completionPool, preparer: preparer)
         do throws(StoreError) {
             let tail = try Recovery(
-                directory: directory, options: options, tree: parts.tree, leases: parts.leases, preparer: preparer
+                directory: directory, options: options, tree: parts.tree, leases: parts.leases, writers: parts.writers,
+                preparer: preparer
             ).run()
             parts.hub.begin(at: parts.tree.revision)
             committer = Committer(store: parts, log: SegmentLog(tail: tail, options: options, preparer: preparer))
@@ -126,9 +128,11 @@ public final class StateStore: @unchecked Sendable {
 
     /// A transaction whose completion runs on the completion thread when it is on disk or refused. [any-thread]
     func transaction(
-        _ operations: UnsafeRawBufferPointer, completion: @escaping @Sendable (Outcome) -> Void
+        _ operations: UnsafeRawBufferPointer, by writer: Writer? = nil,
+        completion: @escaping @Sendable (Outcome) -> Void
     ) throws(StoreError) {
         let write = try Write(operations: operations, options: parts.options)
+        write.writer = writer?.text
         write.completion = .call(completion)
         try committer.enqueue(write)
     }

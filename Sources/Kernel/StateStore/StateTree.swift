@@ -53,6 +53,8 @@ final class StateTree: @unchecked Sendable {  // Behind the store's read-write l
     private(set) var revision: UInt64 = 0
     /// History after this revision is complete; lists and watches go back to it and not further.
     private(set) var compactedRevision: UInt64 = 0
+    /// When that revision was written, milliseconds since 1970; 0 = not known.
+    private(set) var compactedTime: UInt64 = 0
     /// Bytes of the records that exist now.
     private(set) var liveBytes = 0
     private(set) var historyBytes = 0
@@ -133,6 +135,28 @@ final class StateTree: @unchecked Sendable {  // Behind the store's read-write l
         return wanted
     }
 
+    /// The newest revision that was written at or before a time (milliseconds since 1970); nil when the history does not
+    /// reach so far back. Complexity: linear in the history after it.
+    func revision(at time: UInt64) -> UInt64? {
+        for position in stride(from: history.count - 1, through: 0, by: -1) {
+            let record = history[position]
+            if record.time != 0 && record.time <= time { return record.revision }
+        }
+        return compactedTime != 0 && compactedTime <= time ? compactedRevision : nil
+    }
+
+    /// When a readable revision was written, milliseconds since 1970; 0 = not known. Complexity: logarithmic.
+    func time(of revision: UInt64) -> UInt64 {
+        if revision <= compactedRevision { return revision == compactedRevision ? compactedTime : 0 }
+        var low = 0
+        var high = history.count
+        while low < high {
+            let middle = (low + high) / 2
+            if history[middle].revision < revision { low = middle + 1 } else { high = middle }
+        }
+        return low < history.count && history[low].revision == revision ? history[low].time : 0
+    }
+
     /// The events after `revision` in a partition (nil = all), as many whole revisions as fit `limit` bytes, at least one.
     /// The last revision looked at comes with them, and whether it is the last there is. References are retained.
     func events(
@@ -202,9 +226,10 @@ final class StateTree: @unchecked Sendable {  // Behind the store's read-write l
     }
 
     /// After a snapshot: the revision that it shows, before which there is no history.
-    func finishLoading(at revision: UInt64) {
+    func finishLoading(at revision: UInt64, time: UInt64) {
         self.revision = revision
         compactedRevision = revision
+        compactedTime = time
     }
 
     /// Gives up history up to and including `target`, but no more than `limit` records, whole revisions. Returns whether
@@ -217,6 +242,7 @@ final class StateTree: @unchecked Sendable {  // Behind the store's read-write l
             guard let record = history.popFirst() else { break }
             dropped += 1
             compactedRevision = record.revision
+            if record.time != 0 { compactedTime = record.time }
             forget(record)
         }
         compactedRevision = max(compactedRevision, min(target, revision))
@@ -247,7 +273,7 @@ final class StateTree: @unchecked Sendable {  // Behind the store's read-write l
         var position = 0
         while position < history.count && position < 4096 {
             let record = history[position]
-            let isOld = seconds > 0 && now >= record.block.pointee.committed_at &+ seconds
+            let isOld = seconds > 0 && now &- record.block.pointee.committed_at >= seconds
             guard isOld || excess > 0 || history.count - position > count else { break }
             target = record.revision
             excess -= record.size

@@ -19,5 +19,11 @@ public struct StoreError: Error, Sendable, Equatable, CustomStringConvertible {
 
     public var description: String { message }
 
+    /// Damage of stored bytes that a checksum or a tag found.
+    static func damage(_ path: String, at offset: Int, _ what: String) -> StoreError {
+        StoreError(
+            HOSTD_ERROR_DATA_LOSS, "\(path) is damaged at offset \(offset): \(what); \(StoreRemedy.restore(path))")
+    }
+
     static func invalid(_ message: String) -> StoreError { StoreError(HOSTD_ERROR_INVALID_ARGUMENT, message) }
 }

@@ -142,7 +142,7 @@ final class MappedFile {
             } catch {
                 throw StoreError(
                     HOSTD_ERROR_DATA_LOSS,
-                    "\(file.path) cannot be read at offset \(offset): \(errorText(errno)); repair the disk or restore a backup"
+                    "\(file.path) cannot be read at offset \(offset): \(errorText(errno)); repair the disk, or \(StoreRemedy.restore(file.path))"
                 )
             }
         }

@@ -38,6 +38,8 @@ final class Write: @unchecked Sendable {  // Handed over from thread to thread, 
 
     let action: Action
     var steps: [Step]
+    /// `Writer.text`; nil = not known.
+    var writer: String?
     var outcome = Outcome()
     var completion = Completion.none
     /// Bytes of its records.

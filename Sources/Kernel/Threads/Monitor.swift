@@ -55,6 +55,13 @@ func monotonicNow() -> UInt64 {
     return UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)
 }
 
+/// Milliseconds since 1970 (UTC) by the system's wall clock, 0 before it.
+func wallClockMilliseconds() -> UInt64 {
+    var time = timespec()
+    clock_gettime(CLOCK_REALTIME, &time)
+    return UInt64(max(time.tv_sec, 0)) * 1000 + UInt64(time.tv_nsec / 1_000_000)
+}
+
 /// `deadline + delay` that stops at the end of time instead of wrapping round.
 func time(_ start: UInt64, plus delay: UInt64) -> UInt64 {
     let (sum, overflow) = start.addingReportingOverflow(delay)

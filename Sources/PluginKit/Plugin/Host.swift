@@ -23,24 +23,27 @@ public final class Host: @unchecked Sendable {
 
     /// As `interface`, as a pointer to its C type.
     /// - Throws: NOT_SUPPORTED naming the id, or naming the shortest table needed when the provider's is older.
-    public func table<Table>(_ id: String, as type: Table.Type) throws(PluginError) -> UnsafePointer<Table> {
+    /// - Parameter least: bytes that the table must have, when fewer slots than this plugin knows are enough; nil = all.
+    public func table<Table>(
+        _ id: String, as type: Table.Type, least: Int? = nil
+    ) throws(PluginError) -> UnsafePointer<Table> {
         guard let found = interface(id) else { throw .notSupported("no plugin and no host service provides \(id)") }
-        return try Self.cast(found, id: id, as: type)
+        return try Self.cast(found, id: id, as: type, least: least)
     }
 
     static func cast<Table>(
-        _ found: UnsafePointer<hostd_interface>, id: String, as type: Table.Type
+        _ found: UnsafePointer<hostd_interface>, id: String, as type: Table.Type, least: Int? = nil
     ) throws(PluginError) -> UnsafePointer<Table> {
-        guard found.pointee.struct_size >= UInt32(MemoryLayout<Table>.size) else {
+        let least = least ?? MemoryLayout<Table>.size
+        guard Int(found.pointee.struct_size) >= least else {
             throw .notSupported(
-                "\(id): the table has \(found.pointee.struct_size) bytes, this plugin needs \(MemoryLayout<Table>.size)"
-            )
+                "\(id): the table has \(found.pointee.struct_size) bytes, this plugin needs \(least)")
         }
         return UnsafeRawPointer(found).assumingMemoryBound(to: Table.self)
     }
 
     public func store() throws(PluginError) -> StoreClient {
-        StoreClient(try table(HOSTD_STORE_1, as: hostd_store_1.self))
+        StoreClient(try table(HOSTD_STORE_1, as: hostd_store_1.self, least: StoreClient.leastSize))
     }
     public func api() throws(PluginError) -> APIClient { APIClient(try APIRoleClient(self)) }
     public func events() throws(PluginError) -> Topics { Topics(try table(HOSTD_EVENTS_1, as: hostd_events_1.self)) }

@@ -128,6 +128,27 @@ public protocol StoreProvider: AnyObject, Sendable {
     func status() throws -> JSON
     /// Owns the descriptor. {"revision","bytes"}
     func backup(to descriptor: Int32) throws -> JSON
+    /// As `transaction`, by a writer: the user, then, behind a NUL, the field manager. By default the writer is not kept.
+    func transaction(
+        _ steps: [StoreStep], by writer: String, completion: @escaping @Sendable (StoreCommit) -> Void) throws
+    /// See `hostd_store_1.history`. By default NOT_SUPPORTED.
+    func history(of key: UnsafeRawBufferPointer, limit: UInt64) throws -> JSON
+    /// The newest revision at or before a time, milliseconds since 1970. By default NOT_SUPPORTED.
+    func revision(at time: UInt64) throws -> UInt64
+}
+
+extension StoreProvider {
+    public func transaction(
+        _ steps: [StoreStep], by writer: String, completion: @escaping @Sendable (StoreCommit) -> Void
+    ) throws { try transaction(steps, completion: completion) }
+
+    public func history(of key: UnsafeRawBufferPointer, limit: UInt64) throws -> JSON {
+        throw PluginError.notSupported("this store keeps no history of a key")
+    }
+
+    public func revision(at time: UInt64) throws -> UInt64 {
+        throw PluginError.notSupported("this store does not know when its revisions were written; name a revision")
+    }
 }
 
 extension RoleTable {
@@ -140,6 +161,7 @@ extension RoleTable {
         addWriting(table)
         addWatching(table)
         addUpkeep(table)
+        addHistory(table)
         return finish(table)
     }
 
@@ -234,6 +256,32 @@ extension RoleTable {
             answering(error) {
                 json.pointee = hostd_buffer(
                     copying: try provider(of: this, as: (any StoreProvider).self).backup(to: descriptor))
+            }
+        }
+    }
+}
+
+extension RoleTable {
+    private static func addHistory(_ table: UnsafeMutablePointer<hostd_store_1>) {
+        table.pointee.transaction_by = {
+            this, writer, writerSize, operations, operationsSize, completion, context, error in
+            answering(error) {
+                let caller = CommitCaller(completion: completion, context: context)
+                try provider(of: this, as: (any StoreProvider).self).transaction(
+                    try StoreStep.all(in: borrowedBytes(operations, operationsSize)),
+                    by: borrowedText(writer, writerSize), completion: caller.complete)
+            }
+        }
+        table.pointee.history = { this, key, keySize, limit, json, error in
+            answering(error) {
+                json.pointee = hostd_buffer(
+                    copying: try provider(of: this, as: (any StoreProvider).self)
+                        .history(of: borrowedBytes(key, keySize), limit: limit))
+            }
+        }
+        table.pointee.revision_at = { this, time, revision, error in
+            answering(error) {
+                revision.pointee = try provider(of: this, as: (any StoreProvider).self).revision(at: time)
             }
         }
     }

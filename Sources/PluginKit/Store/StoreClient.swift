@@ -10,6 +10,9 @@ public struct StoreClient: @unchecked Sendable {
 
     public init(_ table: UnsafePointer<hostd_store_1>) { self.table = table }
 
+    /// The slots that every engine has; those that were added later are looked for before each use.
+    static let leastSize = MemoryLayout<hostd_store_1>.offset(of: \.transaction_by) ?? 0
+
     /// - Returns: nil when the key does not exist at the revision (0 = latest).
     public func get(_ key: String, revision: UInt64 = 0) throws(PluginError) -> StoreRecord? {
         do {
@@ -126,20 +129,63 @@ public struct StoreClient: @unchecked Sendable {
     }
 
     /// Commits without waiting; `completion` runs once, on a thread of the store, and must return promptly.
+    /// - Parameter writer: who writes, as `hostd_store_1.transaction_by` describes it, at most 512 bytes; "" = not known. An
+    ///   engine that cannot keep it writes all the same.
     public func commit(
-        _ transaction: StoreTransaction, completion: @escaping @Sendable (StoreCommit) -> Void
+        _ transaction: StoreTransaction, by writer: String = "", completion: @escaping @Sendable (StoreCommit) -> Void
     ) throws(PluginError) {
         let box = Unmanaged.passRetained(CommitBox(completion))
-        do {
-            try checked { error in
-                lend(transaction.bytes) {
-                    table.pointee.transaction(this, $0, $1, CommitBox.completion, box.toOpaque(), error)
+        do throws(PluginError) {
+            guard !writer.isEmpty, hasSlot(\.transaction_by) else { return try commit(transaction, box) }
+            do throws(PluginError) {
+                try checked { error in
+                    lend(writer) { writerData, writerSize in
+                        lend(transaction.bytes) {
+                            table.pointee.transaction_by(
+                                this, writerData, writerSize, $0, $1, CommitBox.completion, box.toOpaque(), error)
+                        }
+                    }
                 }
+            } catch {
+                guard error.code == HOSTD_ERROR_NOT_SUPPORTED else { throw error }
+                try commit(transaction, box)
             }
         } catch {
             box.release()
             throw error
         }
+    }
+
+    private func commit(_ transaction: StoreTransaction, _ box: Unmanaged<CommitBox>) throws(PluginError) {
+        try checked { error in
+            lend(transaction.bytes) {
+                table.pointee.transaction(this, $0, $1, CommitBox.completion, box.toOpaque(), error)
+            }
+        }
+    }
+
+    /// Whether the table reaches as far as a slot that was added after the first version.
+    private func hasSlot<Slot>(_ slot: KeyPath<hostd_store_1, Slot>) -> Bool {
+        guard let offset = MemoryLayout<hostd_store_1>.offset(of: slot) else { return false }
+        return Int(table.pointee.interface.struct_size) >= offset + MemoryLayout<Slot>.size
+    }
+
+    /// What a key held at each revision that is kept, as `hostd_store_1.history` describes it.
+    /// - Parameter limit: at most so many, the newest; 0 = all.
+    public func history(_ key: String, limit: UInt64 = 0) throws -> JSON {
+        guard hasSlot(\.history) else { throw PluginError.notSupported("this store keeps no history of a key") }
+        return try checkedBuffer { out, error in lend(key) { table.pointee.history(this, $0, $1, limit, out, error) } }
+            .json()
+    }
+
+    /// The newest revision at or before a time, milliseconds since 1970.
+    public func revision(at time: UInt64) throws(PluginError) -> UInt64 {
+        guard hasSlot(\.revision_at) else {
+            throw PluginError.notSupported("this store does not know when its revisions were written")
+        }
+        var revision: UInt64 = 0
+        try checked { table.pointee.revision_at(this, time, &revision, $0) }
+        return revision
     }
 
     public func leaseGrant(timeToLiveMilliseconds: UInt64) throws(PluginError) -> UInt64 {

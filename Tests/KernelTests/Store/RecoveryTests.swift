@@ -110,7 +110,8 @@ final class RecoveryTests: XCTestCase {
                 try StateStore(directory: directory.path, options: smallOptions())
             }
             XCTAssertTrue(error?.message.contains(LogFormat.segmentName(1)) ?? false)
-            XCTAssertTrue(error?.message.contains("backup") ?? false)
+            XCTAssertTrue(
+                error?.message.contains("hostd store restore BACKUP --data \(directory.path) --replace") ?? false)
             XCTAssertEqual(directory.read(LogFormat.segmentName(1)), damaged, "nothing is changed by a refused start")
         }
     }
@@ -161,9 +162,9 @@ final class RecoveryTests: XCTestCase {
         let directory = TemporaryDirectory()
         try open(directory.path).close()
         var log = directory.read(LogFormat.segmentName(1))
-        log[8] = 2
+        log[8] = UInt8(LogFormat.version) + 1
         directory.write(LogFormat.segmentName(1), log)
-        assertFails(HOSTD_ERROR_VERSION, naming: "version 2") {
+        assertFails(HOSTD_ERROR_VERSION, naming: "version \(LogFormat.version + 1)") {
             try StateStore(directory: directory.path, options: smallOptions())
         }
     }

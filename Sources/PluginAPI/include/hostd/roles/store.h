@@ -8,7 +8,7 @@ HOSTD_EXTERN_C_BEGIN
 HOSTD_ASSUME_NONNULL_BEGIN
 
 #define HOSTD_STORE_1 "hostd.store/1"
-#define HOSTD_STORE_1_SLOTS "get:bwoe;list:bbwwboe;create:bbbwWe;update:bbbwwWe;remove:bwWe;transaction:bce;watch:bbwvHe;watch_cancel:he;lease_grant:wWe;lease_keep_alive:we;lease_revoke:we;compact:we;status:oe;backup:Foe"
+#define HOSTD_STORE_1_SLOTS "get:bwoe;list:bbwwboe;create:bbbwWe;update:bbbwwWe;remove:bwWe;transaction:bce;watch:bbwvHe;watch_cancel:he;lease_grant:wWe;lease_keep_alive:we;lease_revoke:we;compact:we;status:oe;backup:Foe;transaction_by:bbce;history:bwoe;revision_at:wWe"
 #define HOSTD_STORE_1_COSTS "get:1ms;watch_cancel:1s;status:10ms"
 
 /// Kinds of hostd_store_record.
@@ -36,7 +36,7 @@ typedef struct hostd_store_record {
     uint32_t key_size;
     uint32_t index_size;
     uint32_t value_size;
-    uint32_t reserved;
+    uint32_t reserved;        ///< The engine's own; others neither read nor set it.
 } hostd_store_record;
 
 /// Head of a list page; `count` records follow at `struct_size`.
@@ -121,6 +121,21 @@ typedef struct hostd_store_1 {
     int32_t (*status)(void *HOSTD_NULLABLE self, hostd_buffer *json, hostd_error *error);
     /// Writes a consistent copy to a file; JSON out {"revision","bytes"}. [blocking]
     int32_t (*backup)(void *HOSTD_NULLABLE self, int32_t file_descriptor, hostd_buffer *json, hostd_error *error);
+    /// As `transaction`, and records who writes: `writer` is UTF-8 of at most 512 bytes, the authenticated user and, behind
+    /// a NUL, what it calls itself (Kubernetes' field manager). NOT_SUPPORTED by an engine that cannot keep it: then use
+    /// `transaction`. No completion follows an immediate negative status.
+    int32_t (*transaction_by)(void *HOSTD_NULLABLE self, const uint8_t *writer, uint64_t writer_size,
+                              const uint8_t *operations, uint64_t operations_size, hostd_completion completion,
+                              void *HOSTD_NULLABLE context, hostd_error *error);
+    /// What a key held at each revision that is kept, oldest first, at most the `limit` newest (0 = all). JSON out {"key",
+    /// "compactedRevision", "versions": [{"revision", "createRevision", "version", "kind": "put" or "delete", "time"
+    /// (RFC 3339; "" = not known), "user", "manager", "lease", "index": {…}, "value" (JSON), or "text", or "base64"}]}.
+    /// NOT_FOUND when nothing of it is kept; NOT_SUPPORTED by an engine without history.
+    int32_t (*history)(void *HOSTD_NULLABLE self, const uint8_t *key, uint64_t key_size, uint64_t limit,
+                       hostd_buffer *json, hostd_error *error);
+    /// The newest revision at or before a time, milliseconds since 1970 (UTC). COMPACTED when the history does not reach so
+    /// far back; NOT_SUPPORTED by an engine that does not know when its revisions were written.
+    int32_t (*revision_at)(void *HOSTD_NULLABLE self, uint64_t time_ms, uint64_t *revision, hostd_error *error);
 } hostd_store_1;
 
 HOSTD_ASSUME_NONNULL_END
