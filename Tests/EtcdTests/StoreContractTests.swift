@@ -1,4 +1,6 @@
+import Dispatch
 import Glibc
+import Objects
 import PluginAPI
 import PluginKit
 import XCTest
@@ -59,6 +61,48 @@ final class StoreContractTests: XCTestCase {
             let again = try store.create("pods/d/a", value: bytes("3"))
             XCTAssertEqual(try store.get("pods/d/a")?.version, 1, engine)
             XCTAssertEqual(try store.get("pods/d/a")?.createRevision, again, engine)
+        }
+    }
+
+    func testTheHistoryTellsWhoWroteWhatAndWhen() throws {
+        try onEachEngine { engine, store in
+            let before = Timestamp.now()
+            for (kind, writer, value) in [
+                ("create", "alice\0kubectl", "{\"n\":1}"), ("update", "system:hostd\0node", "{\"n\":2}"),
+                ("update", "", "{\"n\":3}"),
+            ] {
+                var transaction = StoreTransaction()
+                if kind == "create" {
+                    transaction.create("pods/d/h", value: bytes(value), index: index(["app": "web"]))
+                } else {
+                    transaction.update("pods/d/h", value: bytes(value))
+                }
+                let done = DispatchSemaphore(value: 0)
+                try store.commit(transaction, by: writer) { commit in
+                    XCTAssertNil(commit.error, engine)
+                    done.signal()
+                }
+                XCTAssertEqual(done.wait(timeout: .now() + 20), .success, engine)
+            }
+            let versions = try store.history("pods/d/h")["versions"].arrayValue
+            XCTAssertEqual(versions.map { $0["user"].stringValue }, ["alice", "system:hostd", ""], engine)
+            XCTAssertEqual(versions.map { $0["manager"].stringValue }, ["kubectl", "node", ""], engine)
+            XCTAssertEqual(versions.map { $0["value"]["n"].integerValue }, [1, 2, 3], engine)
+            XCTAssertEqual(versions.map { $0["version"].integerValue }, [1, 2, 3], engine)
+            XCTAssertEqual(versions[0]["index"]["app"].stringValue, "web", engine)
+            XCTAssertEqual(versions[1]["revision"].integerValue, versions[0]["revision"].integerValue.map { $0 + 1 })
+            for version in versions {
+                let time = try Timestamp(parsing: version["time"].stringValue ?? "")
+                XCTAssertLessThan(abs(time.nanoseconds(since: before)), 60_000_000_000, engine)
+            }
+            XCTAssertEqual(try store.history("pods/d/h", limit: 1)["versions"].arrayValue.count, 1, engine)
+            assertFails(HOSTD_ERROR_NOT_FOUND, engine) { _ = try store.history("pods/d/none") }
+            if engine == "etcd" {
+                assertFails(HOSTD_ERROR_NOT_SUPPORTED, engine) { _ = try store.revision(at: 1) }
+            } else {
+                XCTAssertEqual(try store.revision(at: .max), try store.get("pods/d/h")?.revision, engine)
+                assertFails(HOSTD_ERROR_COMPACTED, engine) { _ = try store.revision(at: 1) }
+            }
         }
     }
 

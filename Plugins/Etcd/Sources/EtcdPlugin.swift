@@ -85,6 +85,13 @@ extension EtcdPlugin: StoreProvider {
     public func transaction(_ steps: [StoreStep], completion: @escaping @Sendable (StoreCommit) -> Void) throws {
         try active().transaction(steps, completion: completion)
     }
+    public func transaction(
+        _ steps: [StoreStep], by writer: String, completion: @escaping @Sendable (StoreCommit) -> Void
+    ) throws { try active().transaction(steps, by: writer, completion: completion) }
+    public func history(of key: UnsafeRawBufferPointer, limit: UInt64) throws -> JSON {
+        try active().history(of: key, limit: limit)
+    }
+    public func revision(at time: UInt64) throws -> UInt64 { try active().revision(at: time) }
     public func watch(
         prefix: UnsafeRawBufferPointer, selector: String, from: UInt64, sink: StoreSink
     ) throws -> UInt64 {

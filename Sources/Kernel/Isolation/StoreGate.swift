@@ -234,7 +234,8 @@ private func commit(
     let status = writer.withUnsafeBufferPointer { writer in
         // SAFETY: the text is not empty.
         gate.base.pointee.transaction_by(
-            gate.this, writer.baseAddress!, UInt64(writer.count), bytes, UInt64(given.count), completion, context, error)
+            gate.this, writer.baseAddress!, UInt64(writer.count), bytes, UInt64(given.count), completion, context, error
+        )
     }
     guard status == HOSTD_ERROR_NOT_SUPPORTED else { return status }
     error.pointee.message.release?(error.pointee.message.context)

@@ -203,7 +203,8 @@ final class Committer: @unchecked Sendable {  // The queue is behind `monitor`; 
             hasTooManyWriters = true
             store.options.log(
                 HOSTD_LOG_WARNING,
-                "the store knows \(WriterTable.limit) writers; changes of others are recorded without theirs until a restart", [])
+                "the store knows \(WriterTable.limit) writers; changes of others are recorded without theirs until a restart",
+                [])
         }
         guard isNew else { return (number, nil) }
         newWriters.append(number)

@@ -39,7 +39,8 @@ extension StateStore {
         let since = begin == 0 ? "" : " of \(RecordText.time(begin))"
         throw StoreError(
             HOSTD_ERROR_COMPACTED,
-            "the state at \(RecordText.time(time)) is no longer kept; the history begins at revision \(compacted)\(since)")
+            "the state at \(RecordText.time(time)) is no longer kept; the history begins at revision \(compacted)\(since)"
+        )
     }
 }
 

@@ -1,6 +1,6 @@
 import PluginAPI
 
-/// Who wrote a record: an authenticated user or a part of hostd, and what it calls itself (Kubernetes' field manager).
+/// Who wrote a record: an authenticated user or a part of hostd, and what it calls itself (its field manager).
 struct Writer: Sendable, Hashable {
     var user: String
     /// Empty when it did not say.

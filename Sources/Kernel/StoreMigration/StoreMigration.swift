@@ -122,7 +122,8 @@ public struct StoreMigration {
 
     private func write(_ report: inout Report, to file: Int32, path: String) throws(StoreError) {
         var writer = try SnapshotWriter(
-            file: file, path: path, revision: report.revision, time: wallClockMilliseconds(), files: StateStoreOptions().files)
+            file: file, path: path, revision: report.revision, time: wallClockMilliseconds(),
+            files: StateStoreOptions().files)
         var counted = report
         _ = try from.forEachPage(revision: report.revision) { page throws(StoreError) in
             try page.forEach { bytes throws(StoreError) in

@@ -6,10 +6,13 @@ public final class Host: @unchecked Sendable {
     // SAFETY: the table is immutable and the host promises that get_interface may be called from any thread.
     private let table: UnsafePointer<hostd_host>
     public let log: Log
+    /// The plugin's own name, by which it is recorded as the one that writes; "" = not recorded.
+    let name: String
 
     /// - Throws: when the host lacks hostd.log/1, which every host has.
-    public init(_ table: UnsafePointer<hostd_host>) throws(PluginError) {
+    public init(_ table: UnsafePointer<hostd_host>, name: String = "") throws(PluginError) {
         self.table = table
+        self.name = name
         guard let log = table.pointee.get_interface(table.pointee.`self`, HOSTD_LOG_1) else {
             throw .notSupported("the host does not offer \(HOSTD_LOG_1)")
         }

@@ -22,7 +22,7 @@ public enum PluginEntry {
                     message: "plugin \(P.description.name) speaks ABI \(HOSTD_ABI_VERSION), the host offers "
                         + "\(offered.abi_minimum) to \(offered.abi_maximum)")
             }
-            let instance = PluginInstance(type: type, plugin: try P(host: try Host(host)))
+            let instance = PluginInstance(type: type, plugin: try P(host: try Host(host, name: P.description.name)))
             fill(plugin, with: instance)
         }
     }

@@ -77,12 +77,25 @@ public final class APIRoleClient: APIProvider, @unchecked Sendable {
     private let table: UnsafePointer<hostd_api_1>
     private var this: UnsafeMutableRawPointer? { table.pointee.interface.`self` }
 
-    public init(_ host: Host) throws(PluginError) { table = try host.table(HOSTD_API_1, as: hostd_api_1.self) }
+    /// What this plugin calls itself to the API, as field manager of its writes.
+    private let manager: String
+
+    public init(_ host: Host) throws(PluginError) {
+        table = try host.table(HOSTD_API_1, as: hostd_api_1.self)
+        manager = host.name
+    }
+
+    /// The path of a request that names its field manager: reads need none.
+    private func managed(_ method: String, _ path: String) -> String {
+        if manager.isEmpty || method == "GET" || path.contains("fieldManager=") { return path }
+        return path + (path.contains("?") ? "&" : "?") + "fieldManager=" + manager
+    }
 
     public func request(
         method: String, path: String, body: [UInt8], deadline: UInt64
     ) throws -> (code: Int32, body: OwnedBuffer) {
         var code: Int32 = 0
+        let path = managed(method, path)
         let buffer = try checkedBuffer { out, error in
             lend(method) { methodData, methodSize in
                 lend(path) { pathData, pathSize in
@@ -102,6 +115,7 @@ public final class APIRoleClient: APIProvider, @unchecked Sendable {
         completion: @escaping @Sendable (Result<(code: Int32, body: [UInt8]), PluginError>) -> Void
     ) throws {
         let box = Unmanaged.passRetained(ResponseBox(completion))
+        let path = managed(method, path)
         do {
             try checked { error in
                 lend(method) { methodData, methodSize in

@@ -83,7 +83,9 @@ final class StoreHistoryTests: XCTestCase {
                 if let revision {
                     XCTAssertEqual(try store.revision(at: time), revision, reason)
                 } else {
-                    assertFails(HOSTD_ERROR_COMPACTED, naming: "2027-01-15T08:00:02.000Z") { try store.revision(at: time) }
+                    assertFails(HOSTD_ERROR_COMPACTED, naming: "2027-01-15T08:00:02.000Z") {
+                        try store.revision(at: time)
+                    }
                 }
             }
             store.close()
@@ -109,7 +111,8 @@ final class StoreHistoryTests: XCTestCase {
         var written = 1
         while snapshots.withLock({ $0 }) < 2 && written < 20_000 {
             clock.advance(10)
-            try store.write(by: "user-\(written % 7)\0filler", operation(HOSTD_STORE_PUT, "pods/d/\(written % 40)", value))
+            try store.write(
+                by: "user-\(written % 7)\0filler", operation(HOSTD_STORE_PUT, "pods/d/\(written % 40)", value))
             written += 1
         }
         XCTAssertGreaterThanOrEqual(snapshots.withLock { $0 }, 2)

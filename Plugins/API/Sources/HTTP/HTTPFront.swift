@@ -46,6 +46,7 @@ final class HTTPFront: HTTPHandler {
         var request = try APIRequest(
             method: .init(head.method, contentType: contentType), target: head.target, accept: head.header("accept"),
             contentType: contentType, body: exchange.body, user: user, isInternal: false)
+        request.userAgent = head.header("user-agent")
         if head.header("upgrade") != nil || Self.mayStream(request) {
             request.upgrade = Self.upgrade(head)
         }

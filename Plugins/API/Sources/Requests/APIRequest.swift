@@ -36,6 +36,8 @@ struct APIRequest: Sendable {
     var isInternal: Bool
     /// What an upgrade needs from the HTTP request; nil in process.
     var upgrade: Upgrade?
+    /// The User-Agent header, which names the field manager when the query does not.
+    var userAgent: String?
     /// CLOCK_MONOTONIC, nanoseconds; 0 = none.
     var deadline: UInt64 = 0
 
@@ -64,6 +66,26 @@ struct APIRequest: Sendable {
         self.body = body
         self.user = user
         self.isInternal = isInternal
+    }
+
+    /// Who writes, as the store records it: the user and, behind a NUL, the field manager, which is that of the query or the
+    /// User-Agent up to its first slash, as in Kubernetes.
+    var writer: String {
+        let agent = userAgent.map { String($0.prefix { $0 != "/" && $0 != " " }) }
+        let manager = query["fieldManager"].flatMap { $0.isEmpty ? nil : $0 } ?? agent ?? ""
+        let name = Self.cut(user.name, to: 380)
+        return manager.isEmpty ? name : name + "\0" + Self.cut(manager, to: 128)
+    }
+
+    /// At most `limit` bytes without NULs, whole characters.
+    private static func cut(_ text: String, to limit: Int) -> String {
+        if text.utf8.count <= limit, !text.utf8.contains(0) { return text }
+        var size = 0
+        return String(
+            text.unicodeScalars.lazy.filter { $0 != "\0" }.prefix { scalar in
+                size += UTF8.width(scalar)
+                return size <= limit
+            }.map(Character.init))
     }
 
     var isDryRun: Bool {

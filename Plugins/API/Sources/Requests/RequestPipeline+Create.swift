@@ -79,7 +79,7 @@ extension RequestPipeline {
         for step in draft.steps { step.add(to: &transaction) }
         let sent = draft
         do throws(PluginError) {
-            try store.commit(transaction) { [self] commit in
+            try store.commit(transaction, by: context.request.writer) { [self] commit in
                 guard let failure = commit.error else {
                     do throws(APIStatus) {
                         let response = try value.withBytes { bytes throws(APIStatus) in

@@ -163,7 +163,7 @@ extension RequestPipeline {
         _ context: RequestContext, _ form: ResponseForm, _ respond: @escaping Responder
     ) throws(APIStatus) {
         do throws(PluginError) {
-            try store.commit(transaction) { [self] commit in
+            try store.commit(transaction, by: context.request.writer) { [self] commit in
                 guard let failure = commit.error else {
                     do throws(APIStatus) {
                         respond(try shown(update, object, commit.revision, context, form))

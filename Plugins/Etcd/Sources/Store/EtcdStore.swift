@@ -128,17 +128,29 @@ final class EtcdStore: StoreProvider {
     }
 
     func transaction(_ steps: [StoreStep], completion: @escaping @Sendable (StoreCommit) -> Void) throws {
+        try transaction(steps, by: "", completion: completion)
+    }
+
+    func transaction(
+        _ steps: [StoreStep], by writer: String, completion: @escaping @Sendable (StoreCommit) -> Void
+    ) throws {
         try TransactionPlan.check(steps)
+        guard writer.utf8.count <= 512 else {
+            throw PluginError.invalid("a writer has at most 512 bytes: the user, NUL, the field manager")
+        }
         try completions.add { [self] in
-            do { completion(try commit(steps)) } catch {
+            do { completion(try commit(steps, by: writer)) } catch {
                 completion(StoreCommit(revision: 0, failedOperation: nil, error: PluginError(error)))
             }
         }
     }
 
-    private func commit(_ steps: [StoreStep]) throws -> StoreCommit {
+    private func commit(_ steps: [StoreStep], by writer: String = "") throws -> StoreCommit {
         try TransactionPlan.check(steps)
-        let response = try client.transaction(try TransactionPlan.request(steps, keys))
+        let now = Timestamp.now()
+        let milliseconds = UInt64(max(now.seconds, 0)) * 1000 + UInt64(now.nanoseconds / 1_000_000)
+        let response = try client.transaction(
+            try TransactionPlan.request(steps, keys, provenance: Provenance(time: milliseconds, writer: writer)))
         if response.hasSucceeded {
             return StoreCommit(revision: keys.revision(response.revision), failedOperation: nil, error: nil)
         }
@@ -187,6 +199,8 @@ final class EtcdStore: StoreProvider {
         }
         compacted.withLock { $0 = max($0, revision) }
     }
+
+    var compactedRevision: UInt64 { compacted.withLock { $0 } }
 
     func status() throws -> JSON {
         let (key, end) = keys.range(under: [], after: [])

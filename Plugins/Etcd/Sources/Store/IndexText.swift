@@ -2,6 +2,14 @@
 struct IndexText {
     let bytes: ArraySlice<UInt8>
 
+    /// All pairs, in order. What is cut off at the end is left out.
+    var pairs: [(name: String, value: String)] {
+        let parts = bytes.split(separator: 0, omittingEmptySubsequences: false).map {
+            String(decoding: $0, as: UTF8.self)
+        }
+        return stride(from: 0, to: parts.count - 2, by: 2).map { (parts[$0], parts[$0 + 1]) }
+    }
+
     /// The value of a name; nil when it is absent. Complexity: linear in the index.
     func value(_ name: String) -> String? {
         var rest = bytes

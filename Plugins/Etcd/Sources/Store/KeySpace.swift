@@ -3,7 +3,8 @@ import PluginKit
 
 /// Where the store's keys lie in etcd, and how values, revisions and rules go over.
 ///
-///     PREFIX objects/RESOURCE/NAMESPACE/NAME   index size (4 bytes, little-endian), index, value
+///     PREFIX objects/RESOURCE/NAMESPACE/NAME   index size (4 bytes, little-endian), index, value; with the highest bit of
+///                                              the size set, `Provenance` lies before the index
 ///     PREFIX mark                              written to have an event at a known revision
 ///     PREFIX objects/store.hostd.dev//beginning   as any object; a store that was moved here begins at its revision
 struct KeySpace: Sendable {
@@ -74,17 +75,39 @@ struct KeySpace: Sendable {
 
     // MARK: Values
 
-    static func pack(index: [UInt8], value: [UInt8]) -> [UInt8] {
-        withUnsafeBytes(of: UInt32(index.count).littleEndian) { Array($0) } + index + value
+    private static let hasProvenance: UInt32 = 1 << 31
+
+    static func pack(index: [UInt8], value: [UInt8], provenance: Provenance? = nil) -> [UInt8] {
+        let size = UInt32(index.count) | (provenance == nil ? 0 : hasProvenance)
+        return withUnsafeBytes(of: size.littleEndian) { Array($0) } + (provenance?.bytes ?? []) + index + value
     }
 
     static func unpack(
         _ packed: ArraySlice<UInt8>
     ) throws(PluginError) -> (index: ArraySlice<UInt8>, value: ArraySlice<UInt8>) {
-        let size = packed.prefix(4).reversed().reduce(0) { $0 << 8 | Int($1) }
-        guard packed.count >= 4, packed.count - 4 >= size else { throw EtcdError.malformed("a value") }
-        let start = packed.startIndex + 4
-        return (packed[start..<start + size], packed[(start + size)...])
+        let parts = try split(packed)
+        return (parts.index, parts.value)
+    }
+
+    /// Who wrote a value and when; nil for one that was written without.
+    static func provenance(_ packed: ArraySlice<UInt8>) throws(PluginError) -> Provenance? {
+        try split(packed).provenance
+    }
+
+    private static func split(
+        _ packed: ArraySlice<UInt8>
+    ) throws(PluginError) -> (provenance: Provenance?, index: ArraySlice<UInt8>, value: ArraySlice<UInt8>) {
+        guard packed.count >= 4 else { throw EtcdError.malformed("a value") }
+        let word = packed.prefix(4).reversed().reduce(UInt32(0)) { $0 << 8 | UInt32($1) }
+        var rest = packed.dropFirst(4)
+        var provenance: Provenance?
+        if word & hasProvenance != 0 {
+            guard let found = Provenance(&rest) else { throw EtcdError.malformed("a value") }
+            provenance = found
+        }
+        let size = Int(word & ~hasProvenance)
+        guard rest.count >= size else { throw EtcdError.malformed("a value") }
+        return (provenance, rest.prefix(size), rest.dropFirst(size))
     }
 
     // MARK: Rules (hostd/roles/store.h)

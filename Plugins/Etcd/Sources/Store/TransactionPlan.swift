@@ -13,7 +13,9 @@ enum TransactionPlan {
         }
     }
 
-    static func request(_ steps: [StoreStep], _ keys: KeySpace) throws(PluginError) -> TransactionRequest {
+    static func request(
+        _ steps: [StoreStep], _ keys: KeySpace, provenance: Provenance? = nil
+    ) throws(PluginError) -> TransactionRequest {
         var request = TransactionRequest()
         for step in steps {
             let key = keys.key(step.key)
@@ -23,7 +25,7 @@ enum TransactionPlan {
             case .create, .update, .put:
                 request.effects.append(
                     .put(
-                        key: key, value: KeySpace.pack(index: step.index, value: step.value),
+                        key: key, value: KeySpace.pack(index: step.index, value: step.value, provenance: provenance),
                         lease: Int64(bitPattern: step.lease)))
             case .delete: request.effects.append(.delete(key: key))
             case .check: break
