@@ -9,6 +9,9 @@ import Foundation
 import PackageDescription
 
 let strict: [SwiftSetting] = [.treatAllWarnings(as: .error)]
+/// HOSTD_SIMULATION=1 builds the kernel for the simulation; script/simulate does, in a build directory of its own.
+let isSimulation = Context.environment["HOSTD_SIMULATION"] == "1"
+let kernel: [SwiftSetting] = strict + (isSimulation ? [.define("SIMULATION")] : [])
 let strictC: [CSetting] = [.unsafeFlags(["-std=gnu2x", "-Wall", "-Wextra", "-Werror"])]
 let exportsOnlyEntry: [LinkerSetting] = [
     .unsafeFlags([
@@ -93,7 +96,9 @@ var targets: [Target] = [
             "README.md", "Configuration/README.md", "Control/README.md", "PluginHost/README.md", "StateStore/README.md",
             "EventBus/README.md", "Reconcile/README.md",
         ],
-        swiftSettings: strict),
+        swiftSettings: kernel),
+    .target(
+        name: "Simulation", dependencies: ["Kernel", "PluginAPI"], path: "Sources/Simulation", swiftSettings: kernel),
     .executableTarget(
         name: "hostd", dependencies: ["Kernel"], path: "Sources/hostd", swiftSettings: strict,
         linkerSettings: [.unsafeFlags(["-Xlinker", "-rpath=$ORIGIN/../lib"])]),
@@ -127,6 +132,9 @@ var targets: [Target] = [
         path: "Tests/KernelTests",
         swiftSettings: strict),
     .testTarget(
+        name: "SimulationTests", dependencies: ["Simulation", "Kernel", "PluginAPI"], path: "Tests/SimulationTests",
+        swiftSettings: kernel),
+    .testTarget(
         name: "PluginCheckTests", dependencies: ["PluginAPI", "Objects"], path: "Tests/PluginCheckTests",
         swiftSettings: strict),
 ]
@@ -146,6 +154,12 @@ targets += plugin("DNS", ["CEpoll"])
 targets += plugin("Storage")
 targets += plugin("Etcd", ["CEpoll", "COpenSSL", "CNGHTTP2"], tests: ["Kernel"])
 targets += plugin("GPU")
+
+if isSimulation {
+    targets.append(
+        .executableTarget(
+            name: "Simulate", dependencies: ["Simulation"], path: "Sources/Simulate", swiftSettings: kernel))
+}
 
 if let only = Context.environment["HOSTD_TARGETS"]?.split(separator: ",").map(String.init), !only.isEmpty {
     func wanted(_ name: String) -> Bool {

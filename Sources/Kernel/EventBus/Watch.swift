@@ -63,7 +63,7 @@ final class Watch: PoolJob, @unchecked Sendable {
 
     /// The flags that the record gets in this watch's batch.
     private func flags(_ event: Event) -> UInt32 {
-        guard event.record.isPut else { return HOSTD_STORE_RECORD_HAS_PREVIOUS }
+        guard event.record.isPut else { return planted(.deleteWithoutPrevious) ? 0 : HOSTD_STORE_RECORD_HAS_PREVIOUS }
         guard !selector.isEmpty, let previous = event.previous, previous.isPut else { return 0 }
         if !selector.matches(event.record) { return HOSTD_STORE_RECORD_LEFT | HOSTD_STORE_RECORD_HAS_PREVIOUS }
         return selector.matches(previous) ? 0 : HOSTD_STORE_RECORD_ENTERED
@@ -81,6 +81,7 @@ final class Watch: PoolJob, @unchecked Sendable {
         if queuedBytes > 0 && queuedBytes + event.record.size > limit {
             // Too slow: it reads on from the history when it comes to it, and costs no memory meanwhile.
             isLive = false
+            if planted(.overflowSkipped) { delivered = event.record.revision }
             while let dropped = queue.popFirst() { dropped.release() }
             queuedBytes = 0
             return true
@@ -138,7 +139,7 @@ final class Watch: PoolJob, @unchecked Sendable {
             delivered = last.record.revision
             told = delivered
             deliver(events)
-            return false
+            return planted(.watchWakeUpLost)
         }
         guard queue.isEmpty else { return true }
         delivered = max(delivered, routed)

@@ -129,7 +129,7 @@ final class WatchHub: PoolJob, @unchecked Sendable {
     ) throws(StoreError) -> UInt64 {
         let start = try lock.reading { () throws(StoreError) in
             // From now on even when nothing was ever written: revision 0 cannot be told from "now" later.
-            try from == 0 ? tree.revision : tree.readable(from)
+            try from == 0 ? tree.revision : tree.readable(from) + (planted(.watchStartsLate) ? 1 : 0)
         }
         let watch = try tables.locked { () throws(StoreError) in
             guard !isClosed else {

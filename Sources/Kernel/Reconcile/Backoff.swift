@@ -7,6 +7,6 @@ enum Backoff {
     static func delay(failures: Int) -> UInt64 {
         let shift = min(max(failures - 1, 0), 18)
         let base = min(first << UInt64(shift), longest)
-        return base - UInt64.random(in: 0...base / 10)
+        return base - KernelRandom.number(in: 0...base / 10)
     }
 }

@@ -59,7 +59,7 @@ final class ReconcileQueue: PoolJob, @unchecked Sendable {  // All state is behi
         item.due = nil
         switch item.place {
         case .ready: break
-        case .running: item.isDirty = true
+        case .running: item.isDirty = !planted(.reconcileAddLost)
         case .resting:
             item.place = .ready
             item.readySince = monotonicNow()

@@ -117,7 +117,7 @@ final class Committer: @unchecked Sendable {  // The queue is behind `monitor`; 
             if isClosing { return false }
             let deadline = min(store.leases.nextDeadline, nextHousekeeping, progressDue)
             if deadline <= monotonicNow() { break }
-            isWaiting = true
+            isWaiting = !planted(.committerWakeUpLost) || deadline == .max
             if deadline == .max { monitor.wait() } else { monitor.wait(until: deadline) }
             isWaiting = false
         }
@@ -174,7 +174,9 @@ final class Committer: @unchecked Sendable {  // The queue is behind `monitor`; 
     }
 
     private func newest(_ key: UnsafeRawBufferPointer) -> Record? {
-        overlay.isEmpty ? store.tree.newest(key) : overlay[KeyReference(bytes: key)] ?? store.tree.newest(key)
+        overlay.isEmpty || planted(.batchIgnoredInPrecondition)
+            ? store.tree.newest(key)
+            : overlay[KeyReference(bytes: key)] ?? store.tree.newest(key)
     }
 
     private func evaluateSteps(_ write: Write) {
@@ -264,7 +266,7 @@ final class Committer: @unchecked Sendable {  // The queue is behind `monitor`; 
         }
         guard let mark = mark(write, kind: Record.Kind.leaseRevoke, lease: lease, number: 0) else { return }
         var records: [Record] = []
-        for key in keys {
+        for key in keys.dropFirst(planted(.leaseKeysStay) ? 1 : 0) {
             key.withUnsafeBytes { key in
                 guard let current = newest(key), current.isPut, current.lease == lease else { return }
                 do throws(StoreError) {
@@ -328,7 +330,7 @@ final class Committer: @unchecked Sendable {  // The queue is behind `monitor`; 
         switch action {
         case .grant(let lease, let timeToLive): store.leases.insert(lease, timeToLive: timeToLive, now: monotonicNow())
         case .revoke(let lease): store.leases.remove(lease)
-        case .compact(let revision): store.lock.writing { _ = store.tree.compact(to: min(revision, store.pins.lowest)) }
+        case .compact(let revision): store.lock.writing { _ = store.tree.compact(to: unpinned(revision)) }
         case .transaction: break
         }
     }
@@ -340,7 +342,12 @@ final class Committer: @unchecked Sendable {  // The queue is behind `monitor`; 
             let target = store.tree.compactionTarget(
                 bytes: options.historySize, count: options.historyCount, seconds: options.historySeconds, now: now)
         else { return }
-        store.tree.compact(to: min(target, store.pins.lowest), limit: 4096)
+        store.tree.compact(to: unpinned(target), limit: 4096)
+    }
+
+    /// How far of `target` nobody reads at any more.
+    private func unpinned(_ target: UInt64) -> UInt64 {
+        planted(.compactsPastPin) ? target : min(target, store.pins.lowest)
     }
 
     private func fail(_ error: SegmentLog.Failure) {
@@ -375,7 +382,7 @@ final class Committer: @unchecked Sendable {  // The queue is behind `monitor`; 
         var calls: [Write] = []
         for write in batch {
             switch write.completion {
-            case .wake(let word): store_futex_wake(word)
+            case .wake(let word): word.fire()
             case .call: calls.append(write)
             case .none: break
             }
@@ -408,6 +415,7 @@ final class Committer: @unchecked Sendable {  // The queue is behind `monitor`; 
             log.removableBytes(upTo: floor) >= max(store.options.snapshotThreshold, store.tree.liveBytes)
         {
             isSnapshotRunning = true
+            if planted(.logTruncatedEarly) { store.maintenance.retire(log.removeSegments(upTo: floor)) }
             store.maintenance.snapshot(at: floor)
         }
     }

@@ -162,6 +162,11 @@ struct Recovery {
             frame.sequence == sequence
         {
             let start = offset + FrameHead.size(version: version)
+            if planted(.dropsLastBatch),
+                FrameHead.read(bytes, at: start + Int(frame.size), salt: segment.head.salt, version: version) == nil
+            {
+                break
+            }
             guard frame.revision <= max(tree.revision, base) + 1 else {
                 throw StoreError(
                     HOSTD_ERROR_DATA_LOSS,
@@ -236,7 +241,7 @@ struct Recovery {
                 [
                     ("segment", segment.map.path), ("offset", "\(end)"), ("bytes", "\(torn - end)"),
                 ])
-            try file.erase(from: end, to: torn)
+            if !planted(.tornEndStays) { try file.erase(from: end, to: torn) }
             try file.synchronize()
         }
         for later in segments[(active + 1)...] { try directory.remove(LogFormat.segmentName(later.number)) }

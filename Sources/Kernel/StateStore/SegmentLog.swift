@@ -73,7 +73,7 @@ final class SegmentLog {
             try undo(size, because: error)
         }
         do throws(StoreError) {
-            try tail.file.synchronize()
+            if !planted(.acknowledgesBeforeSync) { try tail.file.synchronize() }
         } catch {
             throw .fatal(error)
         }
@@ -122,7 +122,9 @@ final class SegmentLog {
     private func undo(_ size: Int, because error: StoreError) throws(Failure) -> Never {
         guard error.code == HOSTD_ERROR_NO_SPACE else { throw .fatal(error) }
         do throws(StoreError) {
-            try tail.file.erase(from: tail.offset, to: min(tail.offset + size, tail.active.size))
+            if !planted(.refusedBatchStays) {
+                try tail.file.erase(from: tail.offset, to: min(tail.offset + size, tail.active.size))
+            }
             try tail.file.synchronize()
         } catch {
             throw .fatal(error)

@@ -25,7 +25,8 @@ struct SnapshotWriter: ~Copyable {
         self.file = file
         self.path = path
         self.files = files
-        head = FileHead(magic: LogFormat.snapshotMagic, number: revision)
+        head = FileHead(
+            magic: LogFormat.snapshotMagic, number: planted(.snapshotAtWrongRevision) ? revision + 1 : revision)
         var page = [UInt8](repeating: 0, count: LogFormat.headSize)
         withUnsafeBytes(of: head) { page.replaceSubrange(0..<$0.count, with: $0) }
         try write(page)
@@ -96,7 +97,7 @@ struct SnapshotWriter: ~Copyable {
         end.head.pointee.revision = head.number
         try add(end)
         try flush()
-        try synchronize()
+        if !planted(.snapshotNotSynchronized) { try synchronize() }
         return bytes
     }
 }

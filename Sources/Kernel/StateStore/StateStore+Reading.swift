@@ -3,10 +3,6 @@ import Glibc
 import PluginAPI
 
 extension StateStore {
-    /// Keys looked at and records taken in one hold of the read lock.
-    private static let visitLimit = 4096
-    private static let takeLimit = 1024
-
     /// The record of a key at a revision (0 = the latest), with a reference for the caller.
     func get(_ key: UnsafeRawBufferPointer, revision: UInt64 = 0) throws(StoreError) -> Record {
         try StoreKey.check(key)
@@ -47,7 +43,8 @@ extension StateStore {
         var scan = ListScan(
             parts: parts, prefix: prefix, selector: selector, revision: at,
             limit: limit == 0 ? .max : Int(clamping: limit), after: after)
-        while !scan.isDone { parts.lock.reading { scan.step(visits: Self.visitLimit, takes: Self.takeLimit) } }
+        let step = parts.options.recordsPerStep
+        while !scan.isDone { parts.lock.reading { scan.step(visits: step * 4, takes: step) } }
         return scan.page
     }
 
@@ -100,8 +97,9 @@ extension StateStore.Parts {
             revision: revision,
             limit: .max, after: .init(start: nil, count: 0))
         defer { for record in scan.page.records { record.release() } }
+        let step = options.recordsPerStep
         while !scan.isDone {
-            lock.reading { scan.step(visits: 1024, takes: 256) }
+            lock.reading { scan.step(visits: step, takes: max(1, step / 4)) }
             for record in scan.page.records { try writer.add(record) }
             scan.forgetRecords()
         }

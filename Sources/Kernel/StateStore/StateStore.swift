@@ -105,13 +105,11 @@ public final class StateStore: @unchecked Sendable {
 
     /// Hands a write to the committer and sleeps until it is on disk or refused. [blocking]
     func perform(_ write: Write) throws(StoreError) -> Outcome {
-        // A word of the heap, not of the stack: Swift may move what it believes to own.
-        let word = UnsafeMutablePointer<UInt32>.allocate(capacity: 1)
-        word.initialize(to: 0)
-        defer { word.deallocate() }
+        let word = WakeWord()
+        defer { word.free() }
         write.completion = .wake(word)
         try committer.enqueue(write)
-        store_futex_wait(word)
+        word.wait()
         if let error = write.outcome.error { throw error }
         return write.outcome
     }

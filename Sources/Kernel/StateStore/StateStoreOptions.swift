@@ -34,6 +34,8 @@ public struct StateStoreOptions: Sendable {
     public var metrics: Metrics?
     /// Where log events go.
     public var log: KernelLog = { _, _, _ in }
+    /// Records that a list takes, of four times as many keys, in one hold of the read lock; snapshots take a quarter.
+    package var recordsPerStep = 1024
     /// The system calls under the store; tests inject faults here.
     package var files = FileOperations.system
 

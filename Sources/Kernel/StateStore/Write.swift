@@ -29,8 +29,8 @@ final class Write: @unchecked Sendable {  // Handed over from thread to thread, 
     }
 
     enum Completion {
-        /// The futex word of a sleeping caller.
-        case wake(UnsafeMutablePointer<UInt32>)
+        /// Where the caller sleeps.
+        case wake(WakeWord)
         /// Runs on the completion thread.
         case call(@Sendable (Outcome) -> Void)
         case none

@@ -1,69 +1,51 @@
-import Glibc
+#if !SIMULATION
+    import Glibc
 
-/// A mutex with a condition on the monotonic clock. Memory at a fixed address, as pthread asks for.
-final class Monitor: @unchecked Sendable {  // The two pthread objects are made for use from any thread.
-    private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
-    private let condition = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
+    /// A mutex with a condition on the monotonic clock. Memory at a fixed address, as pthread asks for.
+    final class Monitor: @unchecked Sendable {  // The two pthread objects are made for use from any thread.
+        private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
+        private let condition = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
 
-    init() {
-        mutex.initialize(to: pthread_mutex_t())
-        pthread_mutex_init(mutex, nil)
-        condition.initialize(to: pthread_cond_t())
-        var attributes = pthread_condattr_t()
-        pthread_condattr_init(&attributes)
-        pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC)
-        pthread_cond_init(condition, &attributes)
-        pthread_condattr_destroy(&attributes)
+        init() {
+            mutex.initialize(to: pthread_mutex_t())
+            pthread_mutex_init(mutex, nil)
+            condition.initialize(to: pthread_cond_t())
+            var attributes = pthread_condattr_t()
+            pthread_condattr_init(&attributes)
+            pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC)
+            pthread_cond_init(condition, &attributes)
+            pthread_condattr_destroy(&attributes)
+        }
+
+        deinit {
+            pthread_cond_destroy(condition)
+            pthread_mutex_destroy(mutex)
+            condition.deallocate()
+            mutex.deallocate()
+        }
+
+        @inline(__always) func lock() { pthread_mutex_lock(mutex) }
+        @inline(__always) func unlock() { pthread_mutex_unlock(mutex) }
+
+        @inline(__always) func locked<Result, Failure: Error>(_ body: () throws(Failure) -> Result) throws(Failure)
+            -> Result
+        {
+            lock()
+            defer { unlock() }
+            return try body()
+        }
+
+        /// Waits for a signal; the caller holds the lock and checks its condition in a loop.
+        func wait() { pthread_cond_wait(condition, mutex) }
+
+        /// Waits for a signal or until `deadline` (monotonic nanoseconds). Returns false when the time is over.
+        @discardableResult
+        func wait(until deadline: UInt64) -> Bool {
+            var time = timespec(tv_sec: Int(clamping: deadline / 1_000_000_000), tv_nsec: Int(deadline % 1_000_000_000))
+            return pthread_cond_timedwait(condition, mutex, &time) != ETIMEDOUT
+        }
+
+        func signal() { pthread_cond_signal(condition) }
+        func broadcast() { pthread_cond_broadcast(condition) }
     }
-
-    deinit {
-        pthread_cond_destroy(condition)
-        pthread_mutex_destroy(mutex)
-        condition.deallocate()
-        mutex.deallocate()
-    }
-
-    @inline(__always) func lock() { pthread_mutex_lock(mutex) }
-    @inline(__always) func unlock() { pthread_mutex_unlock(mutex) }
-
-    @inline(__always) func locked<Result, Failure: Error>(_ body: () throws(Failure) -> Result) throws(Failure)
-        -> Result
-    {
-        lock()
-        defer { unlock() }
-        return try body()
-    }
-
-    /// Waits for a signal; the caller holds the lock and checks its condition in a loop.
-    func wait() { pthread_cond_wait(condition, mutex) }
-
-    /// Waits for a signal or until `deadline` (monotonic nanoseconds). Returns false when the time is over.
-    @discardableResult
-    func wait(until deadline: UInt64) -> Bool {
-        var time = timespec(tv_sec: Int(clamping: deadline / 1_000_000_000), tv_nsec: Int(deadline % 1_000_000_000))
-        return pthread_cond_timedwait(condition, mutex, &time) != ETIMEDOUT
-    }
-
-    func signal() { pthread_cond_signal(condition) }
-    func broadcast() { pthread_cond_broadcast(condition) }
-}
-
-/// Nanoseconds of the monotonic clock.
-func monotonicNow() -> UInt64 {
-    var time = timespec()
-    clock_gettime(CLOCK_MONOTONIC, &time)
-    return UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)
-}
-
-/// Milliseconds since 1970 (UTC) by the system's wall clock, 0 before it.
-func wallClockMilliseconds() -> UInt64 {
-    var time = timespec()
-    clock_gettime(CLOCK_REALTIME, &time)
-    return UInt64(max(time.tv_sec, 0)) * 1000 + UInt64(time.tv_nsec / 1_000_000)
-}
-
-/// `deadline + delay` that stops at the end of time instead of wrapping round.
-func time(_ start: UInt64, plus delay: UInt64) -> UInt64 {
-    let (sum, overflow) = start.addingReportingOverflow(delay)
-    return overflow ? UInt64.max / 2 : sum
-}
+#endif

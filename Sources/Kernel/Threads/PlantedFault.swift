@@ -1,0 +1,60 @@
+/// Bugs that the simulation plants in the kernel to prove that it would find them. Only a simulation build has them.
+package enum PlantedFault: String, CaseIterable, Sendable {
+    /// Writes are acknowledged when they are in the page cache.
+    case acknowledgesBeforeSync = "acknowledges-before-sync"
+    /// Recovery stops one batch before the end of the log.
+    case dropsLastBatch = "drops-last-batch"
+    /// A watch from a revision begins one later.
+    case watchStartsLate = "watch-starts-late"
+    /// New names are used before the directory is durable.
+    case directoryNotSynchronized = "directory-not-synchronized"
+    /// A snapshot says a revision that it does not show.
+    case snapshotAtWrongRevision = "snapshot-at-wrong-revision"
+    /// Segments go before the snapshot that replaces them is durable.
+    case logTruncatedEarly = "log-truncated-early"
+    /// A snapshot is given its name before its bytes are on disk.
+    case snapshotNotSynchronized = "snapshot-not-synchronized"
+    /// Frames with a wrong checksum are taken for good.
+    case checksumIgnored = "checksum-ignored"
+    /// A failed fdatasync is tried again and believed.
+    case failedSyncRetried = "failed-sync-retried"
+    /// A precondition is checked against what was committed, not against the batch too.
+    case batchIgnoredInPrecondition = "batch-ignored-in-precondition"
+    /// History is given up past a revision that a list still reads.
+    case compactsPastPin = "compacts-past-pin"
+    /// Watches get deletes without what was deleted.
+    case deleteWithoutPrevious = "delete-without-previous"
+    /// A lease ends in half its time.
+    case leaseEndsEarly = "lease-ends-early"
+    /// A keep-alive does not move the deadline.
+    case keepAliveForgotten = "keep-alive-forgotten"
+    /// A watch that gets its event while it delivers is not scheduled again.
+    case watchWakeUpLost = "watch-wake-up-lost"
+    /// A committer that sleeps is not always woken.
+    case committerWakeUpLost = "committer-wake-up-lost"
+    /// A slow watch goes on after what it missed.
+    case overflowSkipped = "overflow-skipped"
+    /// What a refused batch wrote stays in the log.
+    case refusedBatchStays = "refused-batch-stays"
+    /// The torn end of the log is not erased before it is written again.
+    case tornEndStays = "torn-end-stays"
+    /// A key under a lease stays when the lease ends.
+    case leaseKeysStay = "lease-keys-stay"
+    /// A reconcile key that was asked for while it ran does not run again.
+    case reconcileAddLost = "reconcile-add-lost"
+}
+
+#if SIMULATION
+    /// The fault of this process, set before the first use of the kernel.
+    package nonisolated(unsafe) var plantedFault: PlantedFault?
+#endif
+
+/// Whether the fault is planted: never in production, where this is a constant and what it guards is not compiled.
+@inline(__always)
+func planted(_ fault: PlantedFault) -> Bool {
+    #if SIMULATION
+        plantedFault == fault
+    #else
+        false
+    #endif
+}
