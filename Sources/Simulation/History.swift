@@ -122,7 +122,10 @@ public struct WatchStream: Sendable {
     }
 
     public var events: [SeenEvent] {
-        messages.flatMap { message in if case .events(let events) = message.content { events } else { [] } }
+        messages.flatMap { message -> [SeenEvent] in
+            guard case .events(let events) = message.content else { return [] }
+            return events
+        }
     }
 }
 

@@ -18,7 +18,7 @@ struct SimulatedFiles: @unchecked Sendable {  // Only the thread that has the tu
 
     var operations: FileOperations {
         let disk = Shared(disk)
-        var files = FileOperations()
+        var files = FileOperations.system
         files.open = { path, flags in
             spend("open", path, 20_000)
             return disk.value.open(path, flags: flags)
