@@ -119,6 +119,12 @@ var targets: [Target] = [
     .executableTarget(
         name: "StoreBenchmark", dependencies: ["Kernel", "PluginAPI"], path: "Benchmarks/Store", swiftSettings: strict,
         linkerSettings: [.unsafeFlags(["-Xlinker", "-rpath=$ORIGIN/../lib"])]),
+    .executableTarget(
+        name: "EventsBenchmark", dependencies: ["Kernel", "PluginAPI"], path: "Benchmarks/Events",
+        swiftSettings: strict, linkerSettings: [.unsafeFlags(["-Xlinker", "-rpath=$ORIGIN/../lib"])]),
+    .executableTarget(
+        name: "ReconcileBenchmark", dependencies: ["Kernel", "PluginAPI"], path: "Benchmarks/Reconcile",
+        swiftSettings: strict, linkerSettings: [.unsafeFlags(["-Xlinker", "-rpath=$ORIGIN/../lib"])]),
 
     .testTarget(name: "ObjectsTests", dependencies: ["Objects"], path: "Tests/ObjectsTests", swiftSettings: strict),
     .testTarget(

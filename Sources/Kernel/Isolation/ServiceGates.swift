@@ -51,6 +51,17 @@ final class ReconcileGate: Gate<hostd_reconcile_1>, @unchecked Sendable {
                 destroy: { this, queue, error in
                     let gate = owner(this, as: ReconcileGate.self)
                     return gate.using(queue, error, ends: true) { gate.base.pointee.destroy(gate.this, queue, error) }
+                },
+                enqueue: { this, queue, key, keySize, group, groupSize, priority, delay, error in
+                    let gate = owner(this, as: ReconcileGate.self)
+                    return gate.using(queue, error) {
+                        gate.base.pointee.enqueue(
+                            gate.this, queue, key, keySize, group, groupSize, priority, delay, error)
+                    }
+                },
+                drain: { this, queue, deadline, json, error in
+                    let gate = owner(this, as: ReconcileGate.self)
+                    return gate.using(queue, error) { gate.base.pointee.drain(gate.this, queue, deadline, json, error) }
                 })
         }
     }

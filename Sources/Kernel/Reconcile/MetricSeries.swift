@@ -50,6 +50,19 @@ final class MetricSeries: @unchecked Sendable {  // Everything that changes is a
         } else if amount < 0 {
             return  // A counter never falls.
         }
+        add(amount)
+    }
+
+    /// Adds observations that were counted in buckets of the same bounds.
+    func merge(buckets counts: [UInt64], count: UInt64, sum: Double) {
+        for (position, count) in counts.prefix(bounds.count).enumerated() where count > 0 {
+            buckets[position].wrappingAdd(count, ordering: .relaxed)
+        }
+        observations.wrappingAdd(count, ordering: .relaxed)
+        add(sum)
+    }
+
+    private func add(_ amount: Double) {
         var current = value.load(ordering: .relaxed)
         while true {
             let sum = (Double(bitPattern: current) + amount).bitPattern

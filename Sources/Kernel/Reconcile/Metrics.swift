@@ -61,6 +61,22 @@ public final class Metrics: @unchecked Sendable {
         found._withUnsafeGuaranteedRef { $0.record(value) }
     }
 
+    /// Records in a series of the kernel's own.
+    func recordKnown(_ handle: UInt64, _ value: Double) { known(handle) { $0.record(value) } }
+
+    /// Adds observations to a histogram of the kernel's own, counted elsewhere in buckets of the same bounds.
+    func merge(_ handle: UInt64, buckets: [UInt64], count: UInt64, sum: Double) {
+        known(handle) { $0.merge(buckets: buckets, count: count, sum: sum) }
+    }
+
+    private func known(_ handle: UInt64, _ body: (MetricSeries) -> Void) {
+        guard handle > 0, handle <= UInt64(count.load(ordering: .acquiring)), let found = series[Int(handle) - 1] else {
+            // SAFETY: the kernel asks with handles that `define` gave it, and series are never removed.
+            preconditionFailure("metric \(handle) was never defined")
+        }
+        found._withUnsafeGuaranteedRef(body)
+    }
+
     /// Called at the begin of each `collect`, to set gauges that are cheaper to read than to keep. Not from a collector.
     public func onCollect(_ body: @escaping @Sendable () -> Void) {
         lock.locked { collectors.append(body) }

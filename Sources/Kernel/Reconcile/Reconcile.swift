@@ -1,4 +1,5 @@
 import PluginAPI
+import Synchronization
 
 /// The keyed work queues of all plugins: `hostd.reconcile/1`.
 public final class Reconcile: @unchecked Sendable {  // All state is behind `lock`; queues have their own.
@@ -7,6 +8,8 @@ public final class Reconcile: @unchecked Sendable {  // All state is behind `loc
     let metrics: Metrics
     private let lock = Monitor()
     private var queues: [UInt64: ReconcileQueue] = [:]
+    /// Of all names that queues ever had.
+    private var series: [String: QueueMetrics] = [:]
     private var nextHandle: UInt64 = 1
     private var isClosed = false
     private var table: InterfaceTable<hostd_reconcile_1>?
@@ -15,6 +18,7 @@ public final class Reconcile: @unchecked Sendable {  // All state is behind `loc
         self.workers = workers
         self.timers = timers
         self.metrics = metrics
+        metrics.onCollect { [weak self] in self?.collect() }
     }
 
     /// Creates a queue; see the header. `action` gets the key and may ask for another run after so many nanoseconds.
@@ -33,8 +37,8 @@ public final class Reconcile: @unchecked Sendable {  // All state is behind `loc
             }
             let handle = nextHandle
             nextHandle += 1
-            queues[handle] = ReconcileQueue(
-                limit: limit, pool: workers, timers: timers, numbers: numbers, action: action)
+            series[name] = numbers
+            queues[handle] = ReconcileQueue(name: name, limit: limit, pool: workers, timers: timers, action: action)
             return handle
         }
     }
@@ -48,18 +52,24 @@ public final class Reconcile: @unchecked Sendable {  // All state is behind `loc
 
     /// Drops what waits, waits for what runs (unless called from it). Idempotent.
     func destroy(_ handle: UInt64) {
-        let queue = lock.locked { queues.removeValue(forKey: handle) }
-        queue?.destroy()
+        guard let queue = lock.locked({ queues[handle] }) else { return }
+        queue.destroy()
+        collect()  // What it counted last.
+        _ = lock.locked { queues.removeValue(forKey: handle) }
     }
 
     /// Destroys all queues. Idempotent.
     public func close() {
         let all = lock.locked {
             isClosed = true
-            defer { queues = [:] }
-            return Array(queues.values)
+            return Array(queues.keys)
         }
-        for queue in all { queue.destroy() }
+        for queue in all { destroy(queue) }
+    }
+
+    private func collect() {
+        let (series, queues) = lock.locked { (self.series, Dictionary(grouping: self.queues.values, by: \.name)) }
+        for (name, numbers) in series { numbers.collect(queues[name] ?? []) }
     }
 
     /// The table `hostd.reconcile/1`: same address at each call, valid as long as this object.
@@ -79,63 +89,64 @@ public final class Reconcile: @unchecked Sendable {  // All state is behind `loc
             interface: head,
             create: { this, name, nameSize, workers, callback, context, queue, error in
                 answering(error) { () throws(StoreError) in
-                    let callback = try present(callback)
-                    let context = CallbackContext(pointer: context)
                     queue.pointee = try owner(this, as: Reconcile.self).create(
-                        name: text(name, nameSize), workers: Int(workers)
-                    ) { key, again in
-                        key.withUnsafeBufferPointer { bytes in
-                            withUnsafePointer(to: UInt8(0)) { empty in
-                                callback(context.pointer, bytes.baseAddress ?? empty, UInt64(bytes.count), &again)
-                            }
-                        }
-                    }
+                        name: text(name, nameSize), workers: Int(workers), action: action(callback, context))
                 }
             },
             add: { this, queue, key, keySize, delay, error in
                 answering(error) { () throws(StoreError) in
-                    guard keySize <= ReconcileQueue.maximumKeySize else {
-                        throw .invalid(
-                            "a key of \(keySize) bytes is too long; at most \(ReconcileQueue.maximumKeySize)")
-                    }
-                    try owner(this, as: Reconcile.self).queue(queue).add(Array(borrowed(key, keySize)), delay: delay)
+                    try owner(this, as: Reconcile.self).queue(queue).add(bounded(key, keySize), delay: delay)
                 }
             },
             forget: { this, queue, key, keySize, error in
                 answering(error) { () throws(StoreError) in
-                    try owner(this, as: Reconcile.self).queue(queue).forget(Array(borrowed(key, keySize)))
+                    try owner(this, as: Reconcile.self).queue(queue).forget(borrowed(key, keySize))
                 }
             },
             destroy: { this, queue, _ in
                 owner(this, as: Reconcile.self).destroy(queue)
                 return HOSTD_OK
+            },
+            enqueue: { this, queue, key, keySize, group, groupSize, priority, delay, error in
+                answering(error) { () throws(StoreError) in
+                    try owner(this, as: Reconcile.self).queue(queue).add(
+                        bounded(key, keySize), group: groupSize == 0 ? nil : bounded(group, groupSize),
+                        priority: priorityOf(priority), delay: delay)
+                }
+            },
+            drain: { this, queue, deadline, output, error in
+                answering(error) { () throws(StoreError) in
+                    let queue = try owner(this, as: Reconcile.self).queue(queue)
+                    output.pointee = ownedBuffer(queue.drain(until: deadline == 0 ? .max : deadline).json.utf8)
+                }
             })
     }
 }
 
-/// The series of one queue, under the names that such queues have in other orchestrators.
-struct QueueMetrics: Sendable {
-    let depth, adds, retries, running, waited, worked: UInt64
-    let metrics: Metrics
-
-    init(metrics: Metrics, name: String) throws(StoreError) {
-        let escaped = name.map { $0 == "\\" || $0 == "\"" || $0.isNewline ? "_" : String($0) }.joined()
-        let labels = "name=\"\(escaped)\""
-        self.metrics = metrics
-        depth = try metrics.define(HOSTD_METRIC_GAUGE, "workqueue_depth", labels: labels)
-        adds = try metrics.define(HOSTD_METRIC_COUNTER, "workqueue_adds_total", labels: labels)
-        retries = try metrics.define(HOSTD_METRIC_COUNTER, "workqueue_retries_total", labels: labels)
-        running = try metrics.define(HOSTD_METRIC_GAUGE, "workqueue_running", labels: labels)
-        waited = try metrics.define(HOSTD_METRIC_HISTOGRAM, "workqueue_queue_duration_seconds", labels: labels)
-        worked = try metrics.define(HOSTD_METRIC_HISTOGRAM, "workqueue_work_duration_seconds", labels: labels)
-    }
-
-    func record(_ metric: UInt64, _ value: Double) {
-        do throws(StoreError) {
-            try metrics.record(metric, value)
-        } catch {
-            // SAFETY: the handles were defined by `init` in the same registry, and series are never removed.
-            preconditionFailure(error.message)
+private func action(
+    _ callback: hostd_callback, _ context: UnsafeMutableRawPointer?
+) throws(StoreError) -> ReconcileQueue.Action {
+    let callback = try present(callback)
+    let context = CallbackContext(pointer: context)
+    return { key, again in
+        withUnsafePointer(to: UInt8(0)) { empty in
+            callback(context.pointer, key.baseAddress ?? empty, UInt64(key.count), &again)
         }
     }
+}
+
+private func priorityOf(_ number: UInt32) throws(StoreError) -> ReconcileQueue.Priority {
+    guard let priority = ReconcileQueue.Priority(rawValue: UInt8(clamping: number)) else {
+        throw .invalid("priority \(number) is neither 0 (interactive) nor 1 (background)")
+    }
+    return priority
+}
+
+private func bounded(
+    _ bytes: UnsafePointer<UInt8>?, _ size: UInt64
+) throws(StoreError) -> UnsafeBufferPointer<UInt8> {
+    guard size <= ReconcileQueue.maximumKeySize else {
+        throw .invalid("a key or group of \(size) bytes is too long; at most \(ReconcileQueue.maximumKeySize)")
+    }
+    return borrowed(bytes, size)
 }

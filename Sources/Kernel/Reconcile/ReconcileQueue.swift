@@ -1,59 +1,62 @@
 import PluginAPI
 
-/// One keyed queue. A key waits for its time, is ready, or runs; see README.md.
+/// One keyed queue: `KeyedWork` behind a lock, worked on by jobs of the pool. See README.md.
 final class ReconcileQueue: PoolJob, @unchecked Sendable {  // All state is behind `monitor`.
-    /// Result negative = failed. The second argument asks for another run after so many nanoseconds.
-    typealias Action = @Sendable (_ key: [UInt8], _ again: inout UInt64) -> Int32
+    typealias Priority = FairQueue.Priority
+    /// Result negative = failed. The second argument asks for another run after so many nanoseconds. The key is borrowed.
+    typealias Action = @Sendable (_ key: UnsafeBufferPointer<UInt8>, _ again: inout UInt64) -> Int32
     static let maximumKeySize: UInt64 = 4096
 
-    private enum Place { case resting, ready, running }
+    enum Life { case open, draining, destroyed }
 
-    private struct Item {
-        var place = Place.resting
-        /// Asked for again while it ran.
-        var isDirty = false
-        /// When it becomes ready; nil = not asked for.
-        var due: UInt64?
-        var failures = 0
-        var readySince: UInt64 = 0
-    }
-
+    let name: String
     private let limit: Int
     private let pool: WorkerPool
     private let timers: Timers
-    private let numbers: QueueMetrics
     private let action: Action
     private let monitor = Monitor()
-    private var items: [[UInt8]: Item] = [:]
-    private var ready = RingBuffer<[UInt8]>()
-    private var delayed = DeadlineHeap<[UInt8]>()
+    private var work = KeyedWork()
+    private var life = Life.open
     private var wakeUp: (handle: UInt64, at: UInt64)?
     /// Jobs in the pool, waiting or running.
     private var active = 0
-    private var runners: Set<UInt> = []
-    private var isDestroyed = false
+    private var runners: [UInt] = []
 
-    init(limit: Int, pool: WorkerPool, timers: Timers, numbers: QueueMetrics, action: @escaping Action) {
+    init(name: String, limit: Int, pool: WorkerPool, timers: Timers, action: @escaping Action) {
+        self.name = name
         self.limit = limit
         self.pool = pool
         self.timers = timers
-        self.numbers = numbers
         self.action = action
     }
 
-    /// Asks for a run of `key` after `delay` nanoseconds.
-    func add(_ key: [UInt8], delay: UInt64) {
-        numbers.record(numbers.adds, 1)
-        let starts = monitor.locked {
-            guard !isDestroyed else { return false }
-            var item = items.removeValue(forKey: key) ?? Item()
-            if delay == 0 { ask(&item, key) } else { postpone(&item, key, until: time(monotonicNow(), plus: delay)) }
-            items[key] = item
-            return claimWorker()
+    /// Looks at the work with the lock held.
+    func inspect<Result>(_ body: (inout KeyedWork, Life) -> Result) -> Result { monitor.locked { body(&work, life) } }
+
+    // MARK: Adding
+
+    /// Asks for a run of `key` after `delay` nanoseconds. `group` is whom it takes its turns with; nil = what stands before
+    /// the last slash of the key. Throws WRONG_STATE when the queue drains. [any-thread]
+    func add(
+        _ key: UnsafeBufferPointer<UInt8>, group: UnsafeBufferPointer<UInt8>? = nil, priority: Priority = .interactive,
+        delay: UInt64 = 0
+    ) throws(StoreError) {
+        let now = monotonicNow()
+        monitor.lock()
+        guard life == .open else {
+            let isDraining = life == .draining
+            monitor.unlock()
+            guard isDraining else { return }
+            throw StoreError(HOSTD_ERROR_WRONG_STATE, "queue \(name) is being drained and takes no keys")
         }
+        work.add(key, group: group, priority: priority, delay: delay, now: now)
+        if delay > 0 { planWakeUp(now) }
+        let starts = claimWorker()
+        monitor.unlock()
         if starts { pool.submit(self) }
     }
 
+<<<<<<< HEAD
     /// Makes a resting key ready now, or marks a running one. The lock is held.
     private func ask(_ item: inout Item, _ key: [UInt8]) {
         item.due = nil
@@ -78,8 +81,12 @@ final class ReconcileQueue: PoolJob, @unchecked Sendable {  // All state is behi
     }
 
     private func planWakeUp(at due: UInt64) {
+=======
+    /// Sees to it that the next key that is due is noticed. The lock is held.
+    private func planWakeUp(_ now: UInt64) {
+        guard life == .open, let due = work.nextDeadline, wakeUp.map({ due < $0.at }) ?? true else { return }
+>>>>>>> 63e60a6 (Reconcile: turns for namespaces, priorities, drain, metrics as Kubernetes names them; keys are interned)
         if let wakeUp { timers.forgetSoon(wakeUp.handle) }
-        let now = monotonicNow()
         do throws(StoreError) {
             let handle = try timers.start(delay: due > now ? due - now : 0, period: 0) { [weak self] _ in
                 self?.releaseDue()
@@ -97,22 +104,21 @@ final class ReconcileQueue: PoolJob, @unchecked Sendable {  // All state is behi
         var jobs = 0
         monitor.locked {
             wakeUp = nil
-            guard !isDestroyed else { return }
+            guard life == .open else { return }
             let now = monotonicNow()
-            while let (due, key) = delayed.popDue(now) {
-                guard var item = items[key], item.due == due else { continue }
-                ask(&item, key)
-                items[key] = item
+            while work.releaseDue(now: now) {
                 if claimWorker() { jobs += 1 }
             }
-            if let next = delayed.earliest { planWakeUp(at: next) }
+            planWakeUp(now)
         }
         for _ in 0..<jobs { pool.submit(self) }
     }
 
+    // MARK: Working
+
     /// Whether one more job is to be submitted; counts it. The lock is held.
     private func claimWorker() -> Bool {
-        guard active < limit, active < ready.count + runners.count else { return false }
+        guard active < limit, active < work.readyCount + runners.count else { return false }
         active += 1
         return true
     }
@@ -120,67 +126,65 @@ final class ReconcileQueue: PoolJob, @unchecked Sendable {  // All state is behi
     func run() {
         let thread = KernelThread.current
         monitor.lock()
-        runners.insert(thread)
-        while !isDestroyed, let key = ready.popFirst() {
-            let started = monotonicNow()
-            items[key]?.place = .running
-            items[key]?.isDirty = false
-            let since = items[key]?.readySince ?? started
-            numbers.record(numbers.depth, Double(ready.count))
-            numbers.record(numbers.running, Double(runners.count))
+        runners.append(thread)
+        var now = monotonicNow()
+        while life != .destroyed, let number = work.begin(now: now) {
+            let key = work.bytes(of: number)
             monitor.unlock()
-            numbers.record(numbers.waited, Double(started - min(since, started)) / 1e9)
             var again: UInt64 = 0
             let status = action(key, &again)
-            numbers.record(numbers.worked, Double(monotonicNow() - started) / 1e9)
+            now = monotonicNow()
             monitor.lock()
-            finish(key, failed: status < 0, again: again)
+            if life == .destroyed {
+                work.finishAbandoned(number, now: now)
+            } else {
+                work.finish(number, failed: status < 0, again: again, now: now)
+                if status < 0 || again > 0 { planWakeUp(now) }
+            }
         }
-        runners.remove(thread)
+        if let place = runners.firstIndex(of: thread) { runners.remove(at: place) }
         active -= 1
-        numbers.record(numbers.running, Double(runners.count))
         monitor.broadcast()
         monitor.unlock()
     }
 
-    /// Decides what becomes of a key after its run. The lock is held.
-    private func finish(_ key: [UInt8], failed: Bool, again: UInt64) {
-        guard var item = items.removeValue(forKey: key), !isDestroyed else { return }
-        item.place = .resting
-        item.failures = failed ? item.failures + 1 : 0
-        if item.isDirty {
-            item.isDirty = false
-            ask(&item, key)
-        } else if failed {
-            numbers.record(numbers.retries, 1)
-            postpone(&item, key, until: time(monotonicNow(), plus: Backoff.delay(failures: item.failures)))
-        } else if again > 0 {
-            postpone(&item, key, until: time(monotonicNow(), plus: again))
-        }
-        if item.place == .ready || item.due != nil || item.failures > 0 { items[key] = item }
+    /// Forgets the failures of a key.
+    func forget(_ key: UnsafeBufferPointer<UInt8>) {
+        monitor.locked { if life == .open { work.forget(key) } }
     }
 
-    /// Forgets the failures of a key.
-    func forget(_ key: [UInt8]) {
-        monitor.locked {
-            guard var item = items[key] else { return }
-            item.failures = 0
-            items[key] = item.place == .resting && item.due == nil ? nil : item
+    // MARK: Ending
+
+    /// Takes no more keys, and returns when all ready ones have run, or at `deadline` (monotonic nanoseconds). What waits for
+    /// its time does not run. Nothing runs afterwards but what runs then. Called from the queue's own callback it does not
+    /// wait for that.
+    func drain(until deadline: UInt64) -> DrainedQueue {
+        monitor.lock()
+        defer { monitor.unlock() }
+        guard life != .destroyed else { return DrainedQueue() }
+        life = .draining
+        let own = runners.contains(KernelThread.current) ? 1 : 0
+        while life == .draining, work.readyCount > 0 || work.running.count > own, monotonicNow() < deadline {
+            monitor.wait(until: deadline)
         }
+        return life == .draining ? stop() : DrainedQueue()
     }
 
     /// Drops what waits and returns when nothing runs, except the caller's own run.
     func destroy() {
         monitor.lock()
-        isDestroyed = true
-        items = [:]
-        while ready.popFirst() != nil {}
-        let wakeUp = self.wakeUp
-        self.wakeUp = nil
+        if life != .destroyed { _ = stop() }
         let own = runners.contains(KernelThread.current) ? 1 : 0
         while runners.count > own { monitor.wait() }
-        numbers.record(numbers.depth, 0)
         monitor.unlock()
-        if let wakeUp { timers.cancel(wakeUp.handle) }
+    }
+
+    /// The lock is held.
+    private func stop() -> DrainedQueue {
+        life = .destroyed
+        if let wakeUp { timers.forgetSoon(wakeUp.handle) }
+        wakeUp = nil
+        monitor.broadcast()
+        return work.abandon()
     }
 }

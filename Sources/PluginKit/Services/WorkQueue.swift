@@ -9,6 +9,14 @@ public enum Requeue: Sendable {
     case after(nanoseconds: UInt64)
 }
 
+/// How soon a key is to run when many wait (hostd/services/reconcile.h).
+public enum WorkPriority: UInt32, Sendable {
+    /// Someone waits for it: an object was changed.
+    case interactive = 0
+    /// Nobody waits for it: everything is looked at again.
+    case background = 1
+}
+
 /// A keyed work queue (hostd.reconcile/1): one key is handled by one thread at a time, a key that waits is not added
 /// twice, and a key whose handler throws is handled again after a back-off.
 public final class WorkQueue: @unchecked Sendable {
@@ -20,6 +28,7 @@ public final class WorkQueue: @unchecked Sendable {
     private struct State {
         var handle: UInt64 = 0
         var isRetained = true
+        var isDraining = false
     }
     private let state = Mutex(State())
 
@@ -70,14 +79,25 @@ public final class WorkQueue: @unchecked Sendable {
         }
     }
 
-    /// Adds a key, after `delay` nanoseconds. A queue that was stopped ignores it.
-    public func add(_ key: String, delay: UInt64 = 0) {
-        let handle = state.withLock { $0.isRetained ? $0.handle : 0 }
+    /// Adds a key, after `delay` nanoseconds. A queue that was stopped or is drained ignores it.
+    /// - Parameter group: whom it takes turns with; nil = what stands before the last slash of the key, its namespace.
+    public func add(
+        _ key: String, priority: WorkPriority = .interactive, group: String? = nil, delay: UInt64 = 0
+    ) {
+        let handle = state.withLock { $0.isRetained && !$0.isDraining ? $0.handle : 0 }
         if handle == 0 { return }
         do {
             try checked { error in
-                lend(key) { table.pointee.add(table.pointee.interface.`self`, handle, $0, $1, delay, error) }
+                lend(key) { key, keySize in
+                    lend(group ?? "") { group, groupSize in
+                        table.pointee.enqueue(
+                            table.pointee.interface.`self`, handle, key, keySize, group, groupSize, priority.rawValue,
+                            delay, error)
+                    }
+                }
             }
+        } catch where error.code == HOSTD_ERROR_WRONG_STATE {
+            // It is drained at this moment.
         } catch {
             log.error("a key could not be queued: \(error)", ["queue": .string(name), "key": .string(key)])
         }
@@ -90,6 +110,21 @@ public final class WorkQueue: @unchecked Sendable {
         lend(key) { text, size in
             cancelQuietly { table.pointee.forget(table.pointee.interface.`self`, handle, text, size, $0) }
         }
+    }
+
+    /// Takes no keys any more and returns when the ready ones have been handled, or at the deadline (monotonic nanoseconds).
+    /// - Returns: how many keys were left, and the first of them. `stop` is still to be called.
+    @discardableResult
+    public func drain(deadline: UInt64) throws -> (dropped: Int, keys: [String]) {
+        let handle = state.withLock { state -> UInt64 in
+            state.isDraining = true
+            return state.isRetained ? state.handle : 0
+        }
+        if handle == 0 { return (0, []) }
+        let left = try checkedBuffer {
+            table.pointee.drain(table.pointee.interface.`self`, handle, deadline, $0, $1)
+        }.json()
+        return (Int(left["dropped"].integerValue ?? 0), left["keys"].arrayValue.compactMap(\.stringValue))
     }
 
     /// Drops what waits and returns when no handler runs any more. Idempotent. Not to be called from the handler.

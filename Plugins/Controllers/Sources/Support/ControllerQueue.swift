@@ -17,24 +17,25 @@ final class ControllerQueue: Sendable {
         queue = try WorkQueue(host, name: name, workers: workers, handler: handler)
     }
 
-    /// Adds a key, `afterSeconds` from now.
-    func add(_ key: String, afterSeconds seconds: Int64 = 0) {
+    /// Adds a key, `afterSeconds` from now; in the background when nobody changed the object itself and everything is only
+    /// looked at again.
+    func add(_ key: String, priority: WorkPriority = .interactive, afterSeconds seconds: Int64 = 0) {
         let delay = UInt64(max(0, seconds)) * 1_000_000_000
         let isOpen = waiting.withLock { waiting -> Bool in
             if !waiting.isOpen { waiting.keys[key] = min(delay, waiting.keys[key] ?? .max) }
             return waiting.isOpen
         }
-        if isOpen { queue.add(key, delay: delay) }
+        if isOpen { queue.add(key, priority: priority, delay: delay) }
     }
 
-    /// Lets the keys through.
+    /// Lets the keys through: all that exists is looked at in the background, so that what is changed now goes before it.
     func open() {
         let keys = waiting.withLock { waiting -> [String: UInt64] in
             defer { waiting.keys = [:] }
             waiting.isOpen = true
             return waiting.keys
         }
-        for (key, delay) in keys { queue.add(key, delay: delay) }
+        for (key, delay) in keys { queue.add(key, priority: .background, delay: delay) }
     }
 
     func stop() { queue.stop() }

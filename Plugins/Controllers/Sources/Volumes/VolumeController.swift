@@ -41,7 +41,7 @@ final class VolumeController: Controller {
             queue.add("classes")
             addUnboundClaims()
             // Volumes that no one could delete may be deleted now.
-            for volume in cluster.volumes.list() { queue.add("volume/\(volume.name)") }
+            for volume in cluster.volumes.list() { queue.add("volume/\(volume.name)", priority: .background) }
         }
         roles.withLock { $0 = subscription }
     }

@@ -167,7 +167,7 @@ final class DaemonSetController: Controller {
         }
         cluster.nodes.onEvent { [queue] event in
             if case .updated(let old, let new) = event, old.labels == new.labels, old["spec"] == new["spec"] { return }
-            for set in cluster.daemonSets.list() { queue.add(objectKey(set)) }
+            for set in cluster.daemonSets.list() { queue.add(objectKey(set), priority: .background) }
         }
     }
 
