@@ -23,7 +23,9 @@ func fail(_ message: String) -> Never {
 
 /// One line of the report: name, value, unit, bar.
 func report(_ name: String, _ value: String, _ unit: String, _ bar: String = "") {
-    func padded(_ text: String, _ width: Int) -> String { text + String(repeating: " ", count: max(0, width - text.count)) }
+    func padded(_ text: String, _ width: Int) -> String {
+        text + String(repeating: " ", count: max(0, width - text.count))
+    }
     let number = String(repeating: " ", count: max(0, 12 - value.count)) + value
     let line = "\(padded(name, 44)) \(number) \(padded(unit, 10)) \(bar.isEmpty ? "" : "bar: " + bar)\n"
     _ = write(1, line, line.utf8.count)
@@ -44,7 +46,8 @@ let done = Atomic<Int>(0)
 let marked = Atomic<Int>(0)
 
 private func work(
-    _ context: UnsafeMutableRawPointer?, _ key: UnsafePointer<UInt8>?, _ size: UInt64, _ again: UnsafeMutablePointer<UInt64>?
+    _ context: UnsafeMutableRawPointer?, _ key: UnsafePointer<UInt8>?, _ size: UInt64,
+    _ again: UnsafeMutablePointer<UInt64>?
 ) -> Int32 {
     let count = done.wrappingAdd(1, ordering: .relaxed).newValue
     if size == 7, key?.pointee == UInt8(ascii: "o") { marked.store(count, ordering: .relaxed) }
@@ -59,7 +62,10 @@ struct Queues: @unchecked Sendable {  // The table is constant and its functions
         var queue: UInt64 = 0
         var error = hostd_error()
         let name = Array(name.utf8)
-        guard table.create(this, name, UInt64(name.count), workers, { work($0, $1, $2, $3) }, nil, &queue, &error) == HOSTD_OK else {
+        guard
+            table.create(this, name, UInt64(name.count), workers, { work($0, $1, $2, $3) }, nil, &queue, &error)
+                == HOSTD_OK
+        else {
             fail("create")
         }
         return queue

@@ -70,8 +70,12 @@ struct DelayedKeys: ~Copyable {
         var parent = start
         while true {
             var least = parent
-            if 2 * parent + 1 < heap.count, heap[2 * parent + 1].deadline < heap[least].deadline { least = 2 * parent + 1 }
-            if 2 * parent + 2 < heap.count, heap[2 * parent + 2].deadline < heap[least].deadline { least = 2 * parent + 2 }
+            if 2 * parent + 1 < heap.count, heap[2 * parent + 1].deadline < heap[least].deadline {
+                least = 2 * parent + 1
+            }
+            if 2 * parent + 2 < heap.count, heap[2 * parent + 2].deadline < heap[least].deadline {
+                least = 2 * parent + 2
+            }
             if least == parent { return }
             exchange(parent, least)
             parent = least

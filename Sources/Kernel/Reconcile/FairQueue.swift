@@ -61,8 +61,16 @@ struct FairQueue: ~Copyable {
     mutating func remove(_ key: UInt32) {
         let link = links[Int(key)]
         let lane = Int(link.group) * 2 + Int(link.priority.rawValue)
-        if link.previous == Self.none { lanes[lane].first = link.next } else { links[Int(link.previous)].next = link.next }
-        if link.next == Self.none { lanes[lane].last = link.previous } else { links[Int(link.next)].previous = link.previous }
+        if link.previous == Self.none {
+            lanes[lane].first = link.next
+        } else {
+            links[Int(link.previous)].next = link.next
+        }
+        if link.next == Self.none {
+            lanes[lane].last = link.previous
+        } else {
+            links[Int(link.next)].previous = link.previous
+        }
         if lanes[lane].first == Self.none { leaveRing(UInt32(lane), link.priority) }
         change(link.priority, by: -1)
     }

@@ -1,6 +1,6 @@
 import PluginAPI
 
-/// The series of all queues of one name, under the names that such queues have in Kubernetes (component-base/metrics).
+/// The series of all queues of one name, under the names that such queues have in other orchestrators.
 /// Queues count behind their own locks; the series follow when the metrics are collected.
 struct QueueMetrics: Sendable {
     private let depth: [UInt64]

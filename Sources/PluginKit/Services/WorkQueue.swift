@@ -96,7 +96,7 @@ public final class WorkQueue: @unchecked Sendable {
                     }
                 }
             }
-        } catch where error.code == HOSTD_ERROR_WRONG_STATE {
+        } catch  where error.code == HOSTD_ERROR_WRONG_STATE {
             // It is drained at this moment.
         } catch {
             log.error("a key could not be queued: \(error)", ["queue": .string(name), "key": .string(key)])

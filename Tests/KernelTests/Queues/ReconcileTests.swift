@@ -175,29 +175,33 @@ final class ReconcileTests: XCTestCase {
     }
 
     func testNamespacesTakeTurnsAndPrioritiesHold() throws {
-        let rows: [(adds: [(key: String, group: String?, priority: FairQueue.Priority)], order: [String], reason: String)] =
-            [
-                (
-                    [("a/1", nil, .interactive), ("a/2", nil, .interactive), ("b/1", nil, .interactive)],
-                    ["a/1", "b/1", "a/2"], "what stands before the slash is the group"
-                ),
-                (
-                    [("a/1", "x", .interactive), ("b/1", "x", .interactive), ("c/1", "y", .interactive)],
-                    ["a/1", "c/1", "b/1"], "a group may be handed in"
-                ),
-                (
-                    [("a/1", nil, .background), ("a/2", nil, .background), ("a/2", nil, .interactive)],
-                    ["a/2", "a/1"], "a key that waits in the background is promoted"
-                ),
-                (
-                    [("a/1", nil, .interactive), ("a/1", nil, .background), ("a/2", nil, .interactive)],
-                    ["a/1", "a/2"], "and never put back"
-                ),
-                (
-                    [("pods/a/1", nil, .interactive), ("pods/a/2", nil, .interactive), ("pods/b/1", nil, .interactive)],
-                    ["pods/a/1", "pods/b/1", "pods/a/2"], "the last slash counts"
-                ),
-            ]
+        let rows:
+            [(adds: [(key: String, group: String?, priority: FairQueue.Priority)], order: [String], reason: String)] =
+                [
+                    (
+                        [("a/1", nil, .interactive), ("a/2", nil, .interactive), ("b/1", nil, .interactive)],
+                        ["a/1", "b/1", "a/2"], "what stands before the slash is the group"
+                    ),
+                    (
+                        [("a/1", "x", .interactive), ("b/1", "x", .interactive), ("c/1", "y", .interactive)],
+                        ["a/1", "c/1", "b/1"], "a group may be handed in"
+                    ),
+                    (
+                        [("a/1", nil, .background), ("a/2", nil, .background), ("a/2", nil, .interactive)],
+                        ["a/2", "a/1"], "a key that waits in the background is promoted"
+                    ),
+                    (
+                        [("a/1", nil, .interactive), ("a/1", nil, .background), ("a/2", nil, .interactive)],
+                        ["a/1", "a/2"], "and never put back"
+                    ),
+                    (
+                        [
+                            ("pods/a/1", nil, .interactive), ("pods/a/2", nil, .interactive),
+                            ("pods/b/1", nil, .interactive),
+                        ],
+                        ["pods/a/1", "pods/b/1", "pods/a/2"], "the last slash counts"
+                    ),
+                ]
         for row in rows {
             let counter = Counter()
             let (queue, open) = try gatedQueue(counter)
