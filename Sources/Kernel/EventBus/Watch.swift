@@ -12,6 +12,13 @@ final class Watch: PoolJob, @unchecked Sendable {
     private static let deliverySize = 256 << 10
     /// Deliveries in a row before other watches get the thread.
     private static let turn = 16
+    /// An event of this size goes to the sink by itself, as it lies; smaller ones are put together.
+    private static let largeSize = 4 << 10
+
+    private struct Queued {
+        let event: SharedEvent
+        let flags: UInt32
+    }
 
     let handle: UInt64
     let prefix: [UInt8]
@@ -19,7 +26,7 @@ final class Watch: PoolJob, @unchecked Sendable {
     private let sink: Sink
     private unowned let hub: WatchHub
     private let monitor = Monitor()
-    private var queue = RingBuffer<Event>()
+    private var queue = RingBuffer<Queued>()
     private var queuedBytes = 0
     private var isLive = false
     /// Everything up to this revision was handed to the sink, or did not concern it.
@@ -36,6 +43,9 @@ final class Watch: PoolJob, @unchecked Sendable {
     var ordinal: UInt64 = 0
     /// Whether routing has put the watch on its list.
     var isTouched = false
+    /// Where it lies in the tables; the hub's.
+    var place = WatchRoutes.Place.all
+    var ringPosition = 0
 
     init(handle: UInt64, prefix: [UInt8], selector: IndexSelector, from: UInt64, hub: WatchHub, sink: @escaping Sink) {
         self.handle = handle
@@ -46,50 +56,55 @@ final class Watch: PoolJob, @unchecked Sendable {
         self.sink = sink
     }
 
-    deinit {
-        while let event = queue.popFirst() { event.release() }
-    }
-
     // MARK: Matching
 
-    /// Whether the watch is to see an event.
-    func wants(_ event: Event) -> Bool {
-        guard prefix.withUnsafeBytes({ event.record.key.begins(with: $0) }) else { return false }
-        if selector.isEmpty { return true }
-        if event.record.isPut && selector.matches(event.record) { return true }
-        guard let previous = event.previous, previous.isPut else { return false }
-        return selector.matches(previous)
-    }
-
-    /// The flags that the record gets in this watch's batch.
-    private func flags(_ event: Event) -> UInt32 {
-        guard event.record.isPut else { return planted(.deleteWithoutPrevious) ? 0 : HOSTD_STORE_RECORD_HAS_PREVIOUS }
-        guard !selector.isEmpty, let previous = event.previous, previous.isPut else { return 0 }
-        if !selector.matches(event.record) { return HOSTD_STORE_RECORD_LEFT | HOSTD_STORE_RECORD_HAS_PREVIOUS }
-        return selector.matches(previous) ? 0 : HOSTD_STORE_RECORD_ENTERED
+    /// The flags with which the watch is to see an event; nil when it does not concern it.
+    func interest(in event: Event) -> UInt32? {
+        let record = event.record
+        guard prefix.withUnsafeBytes({ record.key.begins(with: $0) }) else { return nil }
+        let deleted = planted(.deleteWithoutPrevious) ? 0 : HOSTD_STORE_RECORD_HAS_PREVIOUS
+        if selector.isEmpty { return record.isPut ? 0 : deleted }
+        let isIn = record.isPut && selector.matches(record)
+        var existed = false
+        var wasIn = false
+        if let previous = event.previous, previous.isPut {
+            existed = true
+            wasIn = selector.matches(previous)
+        }
+        if !record.isPut { return wasIn ? deleted : nil }
+        if isIn { return wasIn || !existed ? 0 : HOSTD_STORE_RECORD_ENTERED }
+        return wasIn ? HOSTD_STORE_RECORD_LEFT | HOSTD_STORE_RECORD_HAS_PREVIOUS : nil
     }
 
     // MARK: Filling, by the router
 
-    /// Queues an event, or notes that there is one. True when the watch is to be scheduled after the batch.
-    func offer(_ event: Event, limit: Int) -> Bool {
+    /// Queues an event, or notes that there is one; `shared` makes the shared form of it. True when the watch is to be
+    /// scheduled after the batch.
+    func offer(_ event: Event, flags: UInt32, limit: Int, shared: () -> SharedEvent) -> Bool {
         monitor.lock()
         defer { monitor.unlock() }
         if isOver || event.record.revision <= delivered { return false }
         noted = event.record.revision
         guard isLive else { return true }
-        if queuedBytes > 0 && queuedBytes + event.record.size > limit {
+        let shared = shared()
+        if queuedBytes > 0 && queuedBytes + shared.size > limit {
             // Too slow: it reads on from the history when it comes to it, and costs no memory meanwhile.
             isLive = false
             if planted(.overflowSkipped) { delivered = event.record.revision }
-            while let dropped = queue.popFirst() { dropped.release() }
-            queuedBytes = 0
+            while queue.popFirst() != nil {}
+            account(-queuedBytes)
+            hub.noteOverflow()
             return true
         }
-        event.retain()
-        queue.append(event)
-        queuedBytes += event.record.size + (event.record.isPut ? 0 : event.previous?.size ?? 0)
+        queue.append(Queued(event: shared, flags: flags))
+        account(shared.size)
         return true
+    }
+
+    /// The lock is held.
+    private func account(_ bytes: Int) {
+        queuedBytes += bytes
+        hub.account(queuedBytes: bytes)
     }
 
     /// Gives the watch to the dispatchers unless it is there already. Returns whether the caller is to do that.
@@ -127,16 +142,16 @@ final class Watch: PoolJob, @unchecked Sendable {
     /// Delivers what is queued. The lock is held, and given up while the sink runs. True when nothing is left.
     private func deliverQueued() -> Bool {
         let routed = hub.routedRevision
-        var events: [Event] = []
+        var events: [Queued] = []
         var bytes = 0
-        while !queue.isEmpty, queue[0].record.revision <= routed, bytes < Self.deliverySize || isInside(events) {
-            guard let event = queue.popFirst() else { break }
-            events.append(event)
-            bytes += event.record.size + (event.record.isPut ? 0 : event.previous?.size ?? 0)
+        while !queue.isEmpty, queue[0].event.revision <= routed, bytes < Self.deliverySize || isInside(events) {
+            guard let next = queue.popFirst() else { break }
+            events.append(next)
+            bytes += next.event.size
         }
-        queuedBytes = queue.isEmpty ? 0 : max(0, queuedBytes - bytes)
+        account(-min(bytes, queuedBytes))
         if let last = events.last {
-            delivered = last.record.revision
+            delivered = last.event.revision
             told = delivered
             deliver(events)
             return planted(.watchWakeUpLost)
@@ -148,8 +163,8 @@ final class Watch: PoolJob, @unchecked Sendable {
     }
 
     /// Whether the next queued event belongs to the last transaction taken.
-    private func isInside(_ events: [Event]) -> Bool {
-        events.last.map { $0.record.revision == queue[0].record.revision } ?? false
+    private func isInside(_ events: [Queued]) -> Bool {
+        events.last.map { $0.event.revision == queue[0].event.revision } ?? false
     }
 
     private func tellProgress() {
@@ -175,7 +190,7 @@ final class Watch: PoolJob, @unchecked Sendable {
         if !isOver { delivered = piece.upTo }
         if !piece.events.isEmpty {
             told = piece.upTo
-            deliver(piece.events)
+            deliver(piece.events.map { Queued(event: SharedEvent(taking: $0), flags: interest(in: $0) ?? 0) })
         } else if piece.isEnd && noted <= delivered {
             isLive = true
             tellProgress()
@@ -187,6 +202,7 @@ final class Watch: PoolJob, @unchecked Sendable {
     private func finish(_ kind: Int32, _ reason: String) {
         if isOver { return }
         isOver = true
+        if kind == HOSTD_SINK_RESYNC { hub.noteResync() }
         monitor.unlock()
         hub.forget(self)
         var reason = reason
@@ -194,37 +210,44 @@ final class Watch: PoolJob, @unchecked Sendable {
         monitor.lock()
     }
 
-    /// Hands events to the sink as one run of records, and releases them. The lock is held, and given up meanwhile.
-    private func deliver(_ events: [Event]) {
+    /// Hands events to the sink. The lock is held, and given up meanwhile.
+    private func deliver(_ events: [Queued]) {
         monitor.unlock()
-        if events.count == 1, let event = events.first, event.record.isPut, flags(event) == 0 {
-            sink(HOSTD_SINK_DATA, event.record.raw)  // As it lies in memory.
-        } else {
-            deliverCopy(events)
+        var start = 0
+        while start < events.count {
+            let end = Self.pieceEnd(events, from: start)
+            if end == start + 1 {
+                sink(HOSTD_SINK_DATA, events[start].event.bytes(events[start].flags))
+            } else {
+                deliverTogether(events[start..<end])
+            }
+            start = end
+            // The sink may have cancelled the watch.
+            if start < events.count && monitor.locked({ isOver }) { break }
         }
-        for event in events { event.release() }
         monitor.lock()
     }
 
-    private func deliverCopy(_ events: [Event]) {
-        let flagged = events.map { ($0, flags($0)) }
-        func extra(_ event: Event, _ flags: UInt32) -> Record? {
-            flags & HOSTD_STORE_RECORD_HAS_PREVIOUS != 0 ? event.previous : nil
+    /// Where the piece that begins at `start` ends: what one transaction wrote stays together, large events go alone.
+    private static func pieceEnd(_ events: [Queued], from start: Int) -> Int {
+        func joins(_ position: Int) -> Bool {
+            let (before, next) = (events[position - 1].event, events[position].event)
+            return before.revision == next.revision || (before.size < largeSize && next.size < largeSize)
         }
-        let size = flagged.reduce(0) { $0 + $1.0.record.size + (extra($1.0, $1.1)?.size ?? 0) }
-        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: size, alignment: 16)
+        var end = start + 1
+        while end < events.count && joins(end) { end += 1 }
+        return end
+    }
+
+    private func deliverTogether(_ events: ArraySlice<Queued>) {
+        let parts = events.map { $0.event.bytes($0.flags) }
+        let buffer = UnsafeMutableRawBufferPointer.allocate(
+            byteCount: parts.reduce(0) { $0 + $1.count }, alignment: 16)
         defer { buffer.deallocate() }
-        guard var end = buffer.baseAddress else { return }
-        for (event, flags) in flagged {
-            let previous = extra(event, flags)
-            memcpy(end, event.record.bytes, event.record.size)
-            let known = previous == nil ? flags & ~UInt32(HOSTD_STORE_RECORD_HAS_PREVIOUS) : flags
-            end.assumingMemoryBound(to: hostd_store_record.self).pointee.flags = known
-            end += event.record.size
-            if let previous {
-                memcpy(end, previous.bytes, previous.size)
-                end += previous.size
-            }
+        var offset = 0
+        for part in parts {
+            UnsafeMutableRawBufferPointer(rebasing: buffer[offset...]).copyMemory(from: part)
+            offset += part.count
         }
         sink(HOSTD_SINK_DATA, UnsafeRawBufferPointer(buffer))
     }
@@ -236,7 +259,8 @@ final class Watch: PoolJob, @unchecked Sendable {
         monitor.lock()
         isOver = true
         while let runner, runner != KernelThread.current { monitor.wait() }
-        while let event = queue.popFirst() { event.release() }
+        while queue.popFirst() != nil {}
+        account(-queuedBytes)
         monitor.unlock()
     }
 

@@ -22,7 +22,13 @@ final class WatchHub: PoolJob, @unchecked Sendable {
     private let tables = Monitor()
     private var watches: [UInt64: Watch] = [:]
     private var routes: [UInt64: WatchRoutes] = [:]
-    private var everything: [Watch] = []
+    /// Watches of everything, which may have selectors too.
+    private var everything = WatchRoutes()
+    /// All watches, in the order in which they are told progress.
+    private var ring: [Watch] = []
+    private var progressCursor = 0
+    private var progressLeft = 0
+    private var progressRevision: UInt64 = 0
     private var nextHandle: UInt64 = 1
     private var isClosed = false
     private let watchCount = Atomic<Int>(0)
@@ -31,6 +37,9 @@ final class WatchHub: PoolJob, @unchecked Sendable {
     private var pending: [Batch] = []
     private var isRouting = false
     private let routed = Atomic<UInt64>(0)
+    private let resyncs = Atomic<Int>(0)
+    private let overflows = Atomic<Int>(0)
+    private let queued = Atomic<Int>(0)
     /// Counts events; the router's.
     private var ordinal: UInt64 = 0
 
@@ -93,10 +102,11 @@ final class WatchHub: PoolJob, @unchecked Sendable {
         for batch in batches {
             for event in batch.events {
                 ordinal += 1
-                for watch in everything { offer(event, to: watch, &touched) }
+                var shared: SharedEvent?
+                if !everything.isEmpty { everything.visit(event) { offer(event, &shared, to: $0, &touched) } }
                 let resource = Hash.of(
                     UnsafeRawBufferPointer(rebasing: event.record.key[..<StoreKey.resourceSize(event.record.key)]))
-                routes[resource]?.visit(event) { offer(event, to: $0, &touched) }
+                routes[resource]?.visit(event) { offer(event, &shared, to: $0, &touched) }
             }
             routed.store(batch.upTo, ordering: .releasing)
         }
@@ -106,19 +116,62 @@ final class WatchHub: PoolJob, @unchecked Sendable {
         return touched
     }
 
-    private func offer(_ event: Event, to watch: Watch, _ touched: inout [Watch]) {
+    private func offer(_ event: Event, _ shared: inout SharedEvent?, to watch: Watch, _ touched: inout [Watch]) {
         if watch.ordinal == ordinal { return }
         watch.ordinal = ordinal
-        if watch.wants(event), watch.offer(event, limit: queueLimit), !watch.isTouched {
+        guard let flags = watch.interest(in: event) else { return }
+        let isOffered = watch.offer(event, flags: flags, limit: queueLimit) {
+            if let shared { return shared }
+            let made = SharedEvent(event)
+            shared = made
+            return made
+        }
+        if isOffered, !watch.isTouched {
             watch.isTouched = true
             touched.append(watch)
         }
     }
 
-    /// Tells watches that had no event for a while how far the store is.
-    func tellProgress() {
-        let all = tables.locked { Array(watches.values) }
-        for watch in all where watch.claimSchedule(progress: true) { dispatchers.submit(watch) }
+    // MARK: Progress
+
+    /// Watches that are told in one round at most; more when they would not all have had their turn within twelve rounds,
+    /// which is a minute.
+    private static let progressBudget = 512
+    private static let progressRounds = 12
+
+    /// Tells watches that had no event for a while how far the store is: all within a minute, and without work for the
+    /// caller. Returns whether some are left for the next round. [committer]
+    @discardableResult
+    func tellProgress() -> Bool {
+        let (turn, isMore) = tables.locked {
+            let revision = routedRevision
+            if revision != progressRevision {
+                progressRevision = revision
+                progressLeft = ring.count
+            }
+            let budget = max(Self.progressBudget, (ring.count + Self.progressRounds - 1) / Self.progressRounds)
+            let count = min(budget, progressLeft, ring.count)
+            let turn = (0..<count).map { ring[(progressCursor + $0) % ring.count] }
+            progressCursor = ring.isEmpty ? 0 : (progressCursor + count) % ring.count
+            progressLeft -= count
+            return (turn, progressLeft > 0 && !ring.isEmpty)
+        }
+        // A few at a time, so that a sink that dawdles holds up only those with it.
+        for start in stride(from: 0, to: turn.count, by: ProgressRound.size) {
+            dispatchers.submit(ProgressRound(Array(turn[start..<min(start + ProgressRound.size, turn.count)])))
+        }
+        return isMore
+    }
+
+    // MARK: Accounts
+
+    func noteResync() { resyncs.wrappingAdd(1, ordering: .relaxed) }
+    func noteOverflow() { overflows.wrappingAdd(1, ordering: .relaxed) }
+    func account(queuedBytes: Int) { queued.wrappingAdd(queuedBytes, ordering: .relaxed) }
+
+    /// Watches that were told to list again; that fell back to reading the history; bytes that wait in all queues.
+    var accounts: (resyncs: Int, overflows: Int, queuedBytes: Int) {
+        (resyncs.load(ordering: .relaxed), overflows.load(ordering: .relaxed), queued.load(ordering: .relaxed))
     }
 
     // MARK: Watches
@@ -148,7 +201,9 @@ final class WatchHub: PoolJob, @unchecked Sendable {
     }
 
     private func insert(_ watch: Watch) {
-        guard !watch.prefix.isEmpty else { return everything.append(watch) }
+        watch.ringPosition = ring.count
+        ring.append(watch)
+        guard !watch.prefix.isEmpty else { return everything.insert(watch) }
         watch.prefix.withUnsafeBytes { prefix in
             let resource = Hash.of(UnsafeRawBufferPointer(rebasing: prefix[..<StoreKey.resourceSize(prefix)]))
             routes[resource, default: WatchRoutes()].insert(watch)
@@ -159,8 +214,13 @@ final class WatchHub: PoolJob, @unchecked Sendable {
     func forget(_ watch: Watch) {
         let wasKnown = tables.locked {
             guard watches.removeValue(forKey: watch.handle) != nil else { return false }
+            let last = ring.removeLast()
+            if last !== watch {
+                ring[watch.ringPosition] = last
+                last.ringPosition = watch.ringPosition
+            }
             guard !watch.prefix.isEmpty else {
-                everything.removeAll { $0 === watch }
+                everything.remove(watch)
                 return true
             }
             watch.prefix.withUnsafeBytes { prefix in
@@ -185,11 +245,12 @@ final class WatchHub: PoolJob, @unchecked Sendable {
         lock.reading {
             guard revision >= tree.compactedRevision else { return nil }
             return watch.prefix.withUnsafeBytes { prefix in
-                if prefix.isEmpty { return tree.events(in: nil, after: revision, limit: limit, wants: watch.wants) }
+                let wants = { (event: Event) in watch.interest(in: event) != nil }
+                if prefix.isEmpty { return tree.events(in: nil, after: revision, limit: limit, wants: wants) }
                 guard let partition = tree.partition(of: prefix) else {
                     return HistoryPiece(events: [], upTo: max(revision, tree.revision), isEnd: true)
                 }
-                return tree.events(in: partition, after: revision, limit: limit, wants: watch.wants)
+                return tree.events(in: partition, after: revision, limit: limit, wants: wants)
             }
         }
     }
@@ -203,7 +264,8 @@ final class WatchHub: PoolJob, @unchecked Sendable {
             defer {
                 watches = [:]
                 routes = [:]
-                everything = []
+                everything = WatchRoutes()
+                ring = []
             }
             return Array(watches.values)
         }
@@ -213,5 +275,17 @@ final class WatchHub: PoolJob, @unchecked Sendable {
             return pending
         }
         for batch in left { for event in batch.events { event.release() } }
+    }
+}
+
+/// A few watches that are to learn how far the store is.
+private final class ProgressRound: PoolJob {
+    static let size = 64
+    private let watches: [Watch]
+
+    init(_ watches: [Watch]) { self.watches = watches }
+
+    func run() {
+        for watch in watches where watch.claimSchedule(progress: true) { watch.run() }
     }
 }

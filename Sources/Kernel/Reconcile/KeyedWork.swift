@@ -87,7 +87,7 @@ struct KeyedWork: ~Copyable {
             guard item.priority != urgent else { return }
             ready.remove(number)
             ready.append(number, group: item.group, priority: urgent)
-        case .running: items[Int(number)].isDirty = true
+        case .running: items[Int(number)].isDirty = !planted(.reconcileAddLost)
         case .resting:
             items[Int(number)].place = .ready
             items[Int(number)].readySince = now

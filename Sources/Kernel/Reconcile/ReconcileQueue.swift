@@ -56,36 +56,9 @@ final class ReconcileQueue: PoolJob, @unchecked Sendable {  // All state is behi
         if starts { pool.submit(self) }
     }
 
-<<<<<<< HEAD
-    /// Makes a resting key ready now, or marks a running one. The lock is held.
-    private func ask(_ item: inout Item, _ key: [UInt8]) {
-        item.due = nil
-        switch item.place {
-        case .ready: break
-        case .running: item.isDirty = !planted(.reconcileAddLost)
-        case .resting:
-            item.place = .ready
-            item.readySince = monotonicNow()
-            ready.append(key)
-            numbers.record(numbers.depth, Double(ready.count))
-        }
-    }
-
-    /// Plans a run at `due` unless an earlier one is planned. The lock is held.
-    private func postpone(_ item: inout Item, _ key: [UInt8], until due: UInt64) {
-        if item.place == .ready || item.isDirty { return }
-        if let planned = item.due, planned <= due { return }
-        item.due = due
-        delayed.insert(key, at: due)
-        if wakeUp.map({ due < $0.at }) ?? true { planWakeUp(at: due) }
-    }
-
-    private func planWakeUp(at due: UInt64) {
-=======
     /// Sees to it that the next key that is due is noticed. The lock is held.
     private func planWakeUp(_ now: UInt64) {
         guard life == .open, let due = work.nextDeadline, wakeUp.map({ due < $0.at }) ?? true else { return }
->>>>>>> 63e60a6 (Reconcile: turns for namespaces, priorities, drain, metrics as Kubernetes names them; keys are interned)
         if let wakeUp { timers.forgetSoon(wakeUp.handle) }
         do throws(StoreError) {
             let handle = try timers.start(delay: due > now ? due - now : 0, period: 0) { [weak self] _ in

@@ -396,8 +396,7 @@ final class Committer: @unchecked Sendable {  // The queue is behind `monitor`; 
     private func keepHouse() {
         let now = monotonicNow()
         if progressDue <= now {
-            progressDue = .max
-            store.hub.tellProgress()
+            progressDue = store.hub.tellProgress() ? now + WatchHub.progressNanoseconds : .max
         }
         if nextHousekeeping <= now {
             store.lock.writing { compact(now: UInt32(truncatingIfNeeded: now / 1_000_000_000)) }

@@ -1,10 +1,13 @@
 import PluginAPI
+import Synchronization
 
 /// The store's own series.
-struct StoreMetrics: Sendable {
+final class StoreMetrics: Sendable {
     private let metrics: Metrics
     private let batches, writes, seconds: UInt64
-    private let revision, keys, bytes, historyRecords, historyBytes, watches: UInt64
+    private let revision, keys, bytes, historyRecords, historyBytes: UInt64
+    private let watches, resyncs, overflows, queuedBytes: UInt64
+    private let counted = Mutex((resyncs: 0, overflows: 0))
 
     init(_ metrics: Metrics) throws(StoreError) {
         self.metrics = metrics
@@ -17,6 +20,9 @@ struct StoreMetrics: Sendable {
         historyRecords = try metrics.define(HOSTD_METRIC_GAUGE, "hostd_store_history_records")
         historyBytes = try metrics.define(HOSTD_METRIC_GAUGE, "hostd_store_history_bytes")
         watches = try metrics.define(HOSTD_METRIC_GAUGE, "hostd_store_watches")
+        resyncs = try metrics.define(HOSTD_METRIC_COUNTER, "hostd_store_watch_resyncs_total")
+        overflows = try metrics.define(HOSTD_METRIC_COUNTER, "hostd_store_watch_overflows_total")
+        queuedBytes = try metrics.define(HOSTD_METRIC_GAUGE, "hostd_store_watch_queued_bytes")
     }
 
     /// One batch of `count` writes was on disk `nanoseconds` after it was taken up. [committer]
@@ -37,6 +43,14 @@ struct StoreMetrics: Sendable {
         }
         for (metric, value) in numbers { record(metric, value) }
         record(watches, Double(parts.hub.count))
+        let accounts = parts.hub.accounts
+        record(queuedBytes, Double(accounts.queuedBytes))
+        let news = counted.withLock { counted in
+            defer { counted = (accounts.resyncs, accounts.overflows) }
+            return (resyncs: accounts.resyncs - counted.resyncs, overflows: accounts.overflows - counted.overflows)
+        }
+        record(resyncs, Double(news.resyncs))
+        record(overflows, Double(news.overflows))
     }
 
     private func record(_ metric: UInt64, _ value: Double) {

@@ -131,6 +131,10 @@ final class WatchTests: XCTestCase {
             gate.broadcast()
         }
         XCTAssertEqual(collector.waitForEnd(), HOSTD_SINK_RESYNC)
+        let accounts = store.parts.hub.accounts
+        XCTAssertEqual(accounts.resyncs, 1)
+        XCTAssertGreaterThanOrEqual(accounts.overflows, 1)
+        XCTAssertEqual(accounts.queuedBytes, 0, "what was dropped is given back")
         let revisions = collector.all.map(\.revision)
         XCTAssertEqual(revisions, (0..<UInt64(revisions.count)).map { $0 + 1 })
         XCTAssertEqual(store.parts.hub.count, 0)
@@ -235,6 +239,50 @@ final class WatchTests: XCTestCase {
         while store.parts.hub.routedRevision < 1 { sched_yield() }
         store.parts.hub.tellProgress()
         collector.waitForProgress(1)
+    }
+
+    func testAnEventIsEncodedOnceForAllWatches() throws {
+        let store = try open()
+        defer { store.close() }
+        let addresses = Mutex<[String: Set<UInt>]>([:])
+        var collectors: [Collector] = []
+        for _ in 0..<50 {
+            let collector = Collector()
+            _ = try store.watch("pods/", selector: "app=web") { kind, data in
+                if kind == HOSTD_SINK_DATA, let base = data.baseAddress {
+                    // As long as all fifty hold the event, one address is one encoding.
+                    for record in Stored.all(in: data).prefix(1) {
+                        _ = addresses.withLock { $0["\(record.revision)", default: []].insert(UInt(bitPattern: base)) }
+                    }
+                }
+                collector.sink(kind, data)
+            }
+            collector.waitForProgress()
+            collectors.append(collector)
+        }
+        let large = String(repeating: "v", count: 5000)
+        try store.put("pods/d/a", large, index: ["app": "web"])
+        for collector in collectors { collector.wait(count: 1) }
+        XCTAssertEqual(addresses.withLock { $0["1"]?.count }, 1, "all see the record where it lies in the store")
+    }
+
+    func testProgressReachesEveryWatchWithinTheRounds() throws {
+        let store = try open()
+        defer { store.close() }
+        var collectors: [Collector] = []
+        for _ in 0..<1200 {
+            let collector = Collector()
+            _ = try store.watch("nodes/", collector.sink)
+            collectors.append(collector)
+        }
+        for collector in collectors { collector.waitForProgress() }
+        try store.put("pods/d/a")
+        while store.parts.hub.routedRevision < 1 { sched_yield() }
+        XCTAssertTrue(store.parts.hub.tellProgress(), "512 of 1,200")
+        XCTAssertTrue(store.parts.hub.tellProgress(), "1,024 of 1,200")
+        XCTAssertFalse(store.parts.hub.tellProgress(), "all")
+        for collector in collectors { collector.waitForProgress(1) }
+        XCTAssertFalse(store.parts.hub.tellProgress(), "nothing is left, nobody is asked")
     }
 
     func testManyWatchersByFieldAreNotVisitedInVain() throws {
