@@ -64,7 +64,8 @@ final class StoreModelTests: XCTestCase {
     private func compare(_ store: StateStore, _ states: [[String: String]], seed: UInt64, _ random: inout Random) throws
     {
         let latest = UInt64(states.count - 1)
-        let revision = latest < 2 || Bool.random(using: &random)
+        let revision =
+            latest < 2 || Bool.random(using: &random)
             ? latest : UInt64.random(in: max(1, latest / 2)...latest, using: &random)
         let compacted = store.parts.lock.reading { store.parts.tree.compactedRevision }
         guard revision == latest || revision >= compacted else {

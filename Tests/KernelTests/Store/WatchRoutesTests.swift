@@ -7,7 +7,8 @@ import XCTest
 /// Routing finds each watch that wants an event, and visits as few of the others as its index allows.
 final class WatchRoutesTests: XCTestCase {
     private let dispatchers = WorkerPool(name: "test-watch", maximum: 1)
-    private lazy var hub = WatchHub(tree: StateTree(), lock: ReadWriteLock(), dispatchers: dispatchers, queueLimit: 1 << 20)
+    private lazy var hub = WatchHub(
+        tree: StateTree(), lock: ReadWriteLock(), dispatchers: dispatchers, queueLimit: 1 << 20)
 
     override func tearDown() { dispatchers.close() }
 
