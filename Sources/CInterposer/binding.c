@@ -2,7 +2,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <stdio.h>
-#include <unistd.h>
 
 #include "internal.h"
 
@@ -18,90 +17,6 @@ void report_violation(interposer_target *target, const char *role, uint32_t slot
     if (function != NULL) function(role, target == NULL ? "" : target->descriptor->slots[slot].name, what);
 }
 
-/// Answers in place of a provider: closes what the caller gave away and describes why. Returns `status`.
-static int32_t answer(const closure_slot *slot, void **arguments, int32_t status, const char *message) {
-    const signature *signature = slot->signature;
-    for (uint64_t given = signature->given; given != 0; given &= given - 1) {
-        int32_t file = *(int32_t *)arguments[__builtin_ctzll(given)];
-        if (file >= 0) close(file);
-    }
-    hostd_error *error = *(hostd_error **)arguments[signature->argument_count - 1];
-    if (error != NULL && error->struct_size >= sizeof *error) {
-        error->code = status;
-        error->retryable = status == HOSTD_ERROR_UNAVAILABLE;
-        error->retry_delay_ms = status == HOSTD_ERROR_UNAVAILABLE ? 100 : 0;
-        error->message = (hostd_buffer){.data = (const uint8_t *)message, .size = strlen(message)};
-    }
-    return status;
-}
-
-/// Forwards a call whose slot has a completion: the provider gets a checked token in place of the caller's context.
-static int32_t forward_operation(const closure_slot *slot, interposer_target *target, void **arguments, uint64_t start) {
-    const signature *signature = slot->signature;
-    int32_t position = signature->completion;
-    hostd_completion theirs = *(hostd_completion *)arguments[position], ours = completion_arrived;
-    void *context = *(void **)arguments[position + 1];
-    if (theirs == NULL) return answer(slot, arguments, HOSTD_ERROR_INVALID_ARGUMENT, "The completion is NULL.");
-    void *token = completion_register(theirs, context, target, slot->binding->id, slot->index, start);
-    if (token == NULL) {
-        return answer(slot, arguments, HOSTD_ERROR_RESOURCE_EXHAUSTED, "Too many operations are outstanding.");
-    }
-    arguments[position] = (void *)&ours;
-    arguments[position + 1] = &token;
-    int32_t status = call_function(signature, target->functions[slot->index], arguments);
-    if (status > 0) {
-        report_violation(target, slot->binding->id, slot->index, "a slot returned a positive status");
-        status = HOSTD_ERROR_INTERNAL;
-    }
-    if (status == HOSTD_OK) return status;
-    if (completion_withdraw(token)) {
-        target_record(target, slot->index, clock_ticks() - start, status);
-        return status;
-    }
-    // Completed and refused at once: the caller has its completion, and a refusal on top would end things twice.
-    report_violation(target, slot->binding->id, slot->index, "a slot completed an operation and refused it as well");
-    return HOSTD_OK;
-}
-
-/// Every call of every interposed slot.
-static void forward(ffi_cif *cif, void *result, void **arguments, void *user) {
-    (void)cif;
-    const closure_slot *slot = user;
-    interposer_target *target = pin_current(slot->binding);
-    if (__builtin_expect(target == HELD, 0)) target = await_target(slot, arguments);
-    if (target == NULL) {
-        *(ffi_sarg *)result = answer(slot, arguments, HOSTD_ERROR_UNAVAILABLE, slot->binding->unavailable);
-        return;
-    }
-    if (slot->index >= target->count || target->functions[slot->index] == NULL) {
-        target_unpin(target, &target->calls);
-        *(ffi_sarg *)result =
-            answer(slot, arguments, HOSTD_ERROR_NOT_SUPPORTED, "The provider of this role does not have this function.");
-        return;
-    }
-    arguments[0] = &target->self;
-    uint64_t limit = target->limits == NULL ? NO_LIMIT : target->limits[slot->index];
-    uint64_t start = clock_ticks();
-    if (limit != NO_LIMIT) slow_begin(slot, target, start);
-    uint64_t ticks;
-    int32_t status;
-    if (slot->signature->completion >= 0) {
-        status = forward_operation(slot, target, arguments, start);
-        ticks = clock_ticks() - start;
-    } else {
-        status = call_function(slot->signature, target->functions[slot->index], arguments);
-        if (__builtin_expect(status > 0, 0)) {
-            report_violation(target, slot->binding->id, slot->index, "a slot returned a positive status");
-            status = HOSTD_ERROR_INTERNAL;
-        }
-        ticks = clock_ticks() - start;
-        target_record(target, slot->index, ticks, status);
-    }
-    if (limit != NO_LIMIT) slow_end(slot, target, ticks, limit);
-    target_unpin(target, &target->calls);
-    *(ffi_sarg *)result = status;
-}
-
 /// The text of a descriptor, made anew: "name:letters;…".
 static char *descriptor_text(const interposer_descriptor *descriptor) {
     size_t size = 1;
@@ -115,16 +30,27 @@ static char *descriptor_text(const interposer_descriptor *descriptor) {
     return text;
 }
 
-/// Makes the closures; 0, or -1 without memory.
-static int make_closures(interposer_binding *binding) {
+/// What a closure of libffi comes to.
+static void closure_called(ffi_cif *cif, void *result, void **arguments, void *user) {
+    (void)cif;
+    *(ffi_sarg *)result = forward_arguments(user, arguments);
+}
+
+/// Makes what callers call; 0, or -1 without memory.
+static int make_entries(interposer_binding *binding) {
     void **functions = (void **)(binding->table + 1);
     for (uint32_t i = 0; i < binding->descriptor->count; i++) {
         closure_slot *slot = &binding->slots[i];
         *slot = (closure_slot){.binding = binding, .signature = &binding->descriptor->slots[i], .index = i};
+        slot->trampoline = trampoline_create(slot);
+        if (slot->trampoline != NULL) {
+            functions[i] = (void *)(uintptr_t)slot->trampoline;
+            continue;
+        }
         slot->closure = ffi_closure_alloc(sizeof *slot->closure, &functions[i]);
         if (slot->closure == NULL) return -1;
         ffi_cif *cif = (ffi_cif *)&slot->signature->cif;
-        if (ffi_prep_closure_loc(slot->closure, cif, forward, slot, functions[i]) != FFI_OK) return -1;
+        if (ffi_prep_closure_loc(slot->closure, cif, closure_called, slot, functions[i]) != FFI_OK) return -1;
     }
     return 0;
 }
@@ -139,7 +65,7 @@ interposer_binding *interposer_binding_create(const char *id, interposer_descrip
     binding->table = calloc(1, size);
     if (asprintf(&binding->unavailable, "No plugin provides %s at the moment.", id) < 0) binding->unavailable = NULL;
     if (binding->id == NULL || binding->text == NULL || binding->table == NULL || binding->unavailable == NULL ||
-        make_closures(binding) != 0) {
+        make_entries(binding) != 0) {
         interposer_binding_destroy(binding);
         return NULL;
     }
@@ -154,6 +80,7 @@ const hostd_interface *interposer_binding_table(const interposer_binding *bindin
 
 void interposer_binding_destroy(interposer_binding *binding) {
     for (uint32_t i = 0; i < binding->descriptor->count; i++) {
+        if (binding->slots[i].trampoline != NULL) trampoline_destroy(binding->slots[i].trampoline);
         if (binding->slots[i].closure != NULL) ffi_closure_free(binding->slots[i].closure);
     }
     interposer_descriptor_release(binding->descriptor);

@@ -7,6 +7,11 @@
 #include <stdint.h>
 
 #include "interposer.h"
+#include "words.h"
+
+#if defined(__x86_64__)
+#include <x86intrin.h>
+#endif
 
 HOSTD_ASSUME_NONNULL_BEGIN
 
@@ -64,6 +69,7 @@ typedef struct closure_slot {
     const signature *signature;
     uint32_t index;
     ffi_closure *HOSTD_NULLABLE closure;
+    void (*HOSTD_NULLABLE trampoline)(void); ///< In place of a closure.
 } closure_slot;
 
 /// In place of a target: calls wait for the next one.
@@ -87,8 +93,13 @@ static inline interposer_target *HOSTD_NULLABLE pin_current(struct interposer_bi
 /// Waits until the binding is held no longer, at most as long as its limit or the call's deadline allow: the target with a
 /// pin on it, or NULL.
 interposer_target *HOSTD_NULLABLE await_target(const closure_slot *slot, void *HOSTD_NONNULL *HOSTD_NONNULL arguments);
+/// Wakes who drains a counter of pins.
+void target_wake(_Atomic(uint32_t) *pins);
+
 /// Takes a pin off `pins`, a counter of `target`, and wakes who drains it.
-void target_unpin(interposer_target *target, _Atomic(uint32_t) *pins);
+static inline void target_unpin(interposer_target *target, _Atomic(uint32_t) *pins) {
+    if (atomic_fetch_sub(pins, 1) == 1 && __builtin_expect(atomic_load(&target->waiters) != 0, 0)) target_wake(pins);
+}
 
 static inline interposer_target *pin_current(struct interposer_binding *binding) {
     for (;;) {
@@ -149,15 +160,72 @@ static inline void slow_end(const closure_slot *slot, interposer_target *target,
     if (__builtin_expect(ticks > limit, 0)) report_slow(slot, target, ticks);
 }
 
-void target_record(interposer_target *target, uint32_t slot, uint64_t ticks, int32_t status);
+static inline uint32_t bucket_of(uint64_t ticks) {
+    uint64_t value = ticks >> HISTOGRAM_SHIFT;
+    if (value < 8) return (uint32_t)value;
+    uint32_t exponent = 63 - (uint32_t)__builtin_clzll(value);
+    if (exponent > HISTOGRAM_OCTAVES) return HISTOGRAM_BUCKETS - 1;
+    return (exponent - 2) * 8 + (uint32_t)((value >> (exponent - 3)) & 7);
+}
+
+/// Counts a call in the statistics of its slot.
+static inline void target_record(interposer_target *target, uint32_t slot, uint64_t ticks, int32_t status) {
+    slot_statistics *statistics = &target->statistics[slot];
+    atomic_fetch_add_explicit(&statistics->buckets[bucket_of(ticks)], 1, memory_order_relaxed);
+    if (status < 0) atomic_fetch_add_explicit(&statistics->errors, 1, memory_order_relaxed);
+}
+
+/// A provider's function; NULL when it has none.
+static inline void (*HOSTD_NULLABLE target_function(const interposer_target *target, uint32_t slot))(void) {
+    return slot < target->count ? target->functions[slot] : NULL;
+}
+
+/// Ticks that a call may take; NO_LIMIT = any.
+static inline uint64_t target_limit(const interposer_target *target, uint32_t slot) {
+    return target->limits == NULL ? NO_LIMIT : target->limits[slot];
+}
+
 void report_violation(interposer_target *HOSTD_NULLABLE target, const char *role, uint32_t slot, const char *what);
+
+/// Every interposed call: forwards the arguments that `arguments` points to.
+int32_t forward_arguments(const closure_slot *slot, void *HOSTD_NONNULL *HOSTD_NONNULL arguments);
+/// The same with the arguments themselves, which it may change: only where trampolines are.
+int32_t forward_words(const closure_slot *slot, word *words);
+
+#if HAS_WORD_CALLS && (defined(__x86_64__) || defined(__aarch64__)) && defined(__ELF__)
+#define HAS_TRAMPOLINES 1
+#else
+#define HAS_TRAMPOLINES 0
+#endif
+#if defined(__x86_64__)
+#define TRAMPOLINE_REGISTERS 6
+#else
+#define TRAMPOLINE_REGISTERS 8
+#endif
+/// A function that callers of the slot call; NULL when the slot is of another shape or all are in use.
+void (*HOSTD_NULLABLE trampoline_create(closure_slot *slot))(void);
+void trampoline_destroy(void (*function)(void));
 
 /// Calls a function with the arguments that `arguments` points to.
 int32_t call_function(const signature *signature, void (*function)(void), void *HOSTD_NONNULL *HOSTD_NONNULL arguments);
 
-/// The raw clock of the statistics, and its length of a tick measured over the process's life.
-uint64_t clock_ticks(void);
+/// 1 when the processor's own counter runs at a constant rate on all cores; set once before main.
+extern int clock_is_steady;
+uint64_t clock_monotonic_nanoseconds(void);
+/// The length of a tick, measured over the process's life.
 double clock_nanoseconds_per_tick(void);
+
+/// The raw clock of the statistics.
+static inline uint64_t clock_ticks(void) {
+#if defined(__x86_64__)
+    if (__builtin_expect(clock_is_steady, 1)) return __rdtsc();
+#elif defined(__aarch64__)
+    uint64_t ticks;
+    __asm__ volatile("mrs %0, cntvct_el0" : "=r"(ticks));
+    return ticks;
+#endif
+    return clock_monotonic_nanoseconds();
+}
 
 /// Registers a completion: what the provider gets instead of the caller's context; NULL without room.
 void *HOSTD_NULLABLE completion_register(hostd_completion completion, void *HOSTD_NULLABLE context,

@@ -24,10 +24,8 @@ interposer_target *interposer_target_create(interposer_descriptor *descriptor, c
     return target;
 }
 
-void target_unpin(interposer_target *target, _Atomic(uint32_t) *pins) {
-    if (atomic_fetch_sub(pins, 1) == 1 && atomic_load(&target->waiters) != 0) {
-        syscall(SYS_futex, pins, FUTEX_WAKE_PRIVATE, INT32_MAX, NULL, NULL, 0);
-    }
+void target_wake(_Atomic(uint32_t) *pins) {
+    syscall(SYS_futex, pins, FUTEX_WAKE_PRIVATE, INT32_MAX, NULL, NULL, 0);
 }
 
 uint32_t interposer_target_calls(const interposer_target *target) {
@@ -71,26 +69,12 @@ void interposer_target_retire(interposer_target *target) {
     free(statistics); // The limits stay: who looks at calls inside may read them.
 }
 
-static uint32_t bucket_of(uint64_t ticks) {
-    uint64_t value = ticks >> HISTOGRAM_SHIFT;
-    if (value < 8) return (uint32_t)value;
-    uint32_t exponent = 63 - (uint32_t)__builtin_clzll(value);
-    if (exponent > HISTOGRAM_OCTAVES) return HISTOGRAM_BUCKETS - 1;
-    return (exponent - 2) * 8 + (uint32_t)((value >> (exponent - 3)) & 7);
-}
-
 /// The middle of a bucket, in ticks.
 static double bucket_middle(uint32_t bucket) {
     if (bucket < 8) return ((double)bucket + 0.5) * (1 << HISTOGRAM_SHIFT);
     uint32_t exponent = bucket / 8 + 2;
     double width = (double)(UINT64_C(1) << (exponent - 3));
     return ((double)(UINT64_C(1) << exponent) + ((double)(bucket % 8) + 0.5) * width) * (1 << HISTOGRAM_SHIFT);
-}
-
-void target_record(interposer_target *target, uint32_t slot, uint64_t ticks, int32_t status) {
-    slot_statistics *statistics = &target->statistics[slot];
-    atomic_fetch_add_explicit(&statistics->buckets[bucket_of(ticks)], 1, memory_order_relaxed);
-    if (status < 0) atomic_fetch_add_explicit(&statistics->errors, 1, memory_order_relaxed);
 }
 
 static uint64_t percentile(const uint64_t *buckets, uint64_t calls, double share) {
