@@ -111,9 +111,12 @@ var targets: [Target] = [
     .executableTarget(
         name: "ObjectsBenchmark", dependencies: ["Objects", "ObjectSchema"], path: "Benchmarks/Objects",
         swiftSettings: strict),
+    .target(
+        name: "CIdleScheduler", dependencies: ["PluginAPI"], path: "Benchmarks/Interposer/Provider",
+        cSettings: strictC),
     .executableTarget(
-        name: "InterposerBenchmark", dependencies: ["CInterposer", "PluginAPI", "PluginKit"],
-        path: "Benchmarks/Interposer",
+        name: "InterposerBenchmark", dependencies: ["CIdleScheduler", "CInterposer", "PluginAPI", "PluginKit"],
+        path: "Benchmarks/Interposer/Sources",
         swiftSettings: strict + [.unsafeFlags(["-parse-as-library"])],
         linkerSettings: [.unsafeFlags(["-Xlinker", "-rpath=$ORIGIN/../lib"])]),
     .executableTarget(
@@ -147,7 +150,7 @@ var targets: [Target] = [
 targets += plugin("API", ["ObjectSchema", "COpenSSL", "CEpoll"], tests: ["Kernel"])
 targets += plugin("Controllers")
 targets += plugin("Node", ["CEpoll", "COpenSSL"])
-targets += plugin("Scheduler")
+targets += plugin("Scheduler", tests: ["Kernel"])
 targets += plugin("Runtime", ["Containers", "CRuntime", "CSeccomp"], tests: ["RuntimeOCI", "CZlib", "CZstd"])
 targets += plugin("RuntimeOCI", ["Containers", "CRuntime"])
 targets.append(

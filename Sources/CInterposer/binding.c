@@ -14,7 +14,7 @@ void report_violation(interposer_target *target, const char *role, uint32_t slot
         atomic_fetch_add_explicit(&target->statistics[slot].violations, 1, memory_order_relaxed);
     }
     interposer_reporter function = atomic_load(&reporter);
-    if (function != NULL) function(role, target == NULL ? "" : target->descriptor->slots[slot].name, what);
+    if (function != NULL) function(role, target == NULL || target->descriptor == NULL ? "" : target->descriptor->slots[slot].name, what);
 }
 
 /// The text of a descriptor, made anew: "name:letters;…".

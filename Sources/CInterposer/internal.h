@@ -54,11 +54,12 @@ struct interposer_target {
     _Atomic(uint32_t) operations; ///< Pins by operations that owe a completion; a futex word.
     _Atomic(uint32_t) waiters;    ///< Threads in a drain.
     void *HOSTD_NULLABLE self;
-    interposer_descriptor *descriptor;
-    slot_statistics *HOSTD_NULLABLE statistics;
+    interposer_descriptor *HOSTD_NULLABLE descriptor; ///< NULL once retired.
+    slot_statistics *HOSTD_NULLABLE statistics;       ///< NULL once retired.
     uint64_t *HOSTD_NULLABLE limits; ///< Ticks that a call of each slot may take; NULL = none has a cost.
     char *HOSTD_NULLABLE owner;      ///< The provider's name, for reports; lives for ever.
-    uint32_t count; ///< Slots that the provider's table has room for.
+    uint32_t slot_count; ///< Slots of the descriptor.
+    uint32_t count;      ///< Slots that the provider's table has room for.
     void (*HOSTD_NULLABLE functions[])(void);
 };
 

@@ -52,7 +52,7 @@ static void look_at(inside_call *call, uint64_t now, interposer_slow_reporter fu
     interposer_target *target = atomic_load_explicit(&call->target, memory_order_relaxed);
     uint64_t start = atomic_load_explicit(&call->start, memory_order_acquire);
     if (slot == NULL || target == NULL || start > now || start == call->told) return;
-    if (target->limits == NULL || slot->index >= target->descriptor->count) return;
+    if (target->limits == NULL || slot->index >= target->slot_count) return;
     if (now - start <= target->limits[slot->index]) return;
     if (atomic_load_explicit(&call->slot, memory_order_relaxed) != slot) return;
     call->told = start;
@@ -70,12 +70,12 @@ void interposer_report_slow_inside(void) {
 }
 
 void interposer_target_set_cost(interposer_target *target, uint32_t slot, uint64_t nanoseconds, const char *owner) {
-    if (slot >= target->descriptor->count) return;
+    if (slot >= target->slot_count) return;
     if (target->owner == NULL) target->owner = strdup(owner);
     if (target->limits == NULL) {
-        uint64_t *limits = malloc(target->descriptor->count * sizeof *limits);
+        uint64_t *limits = malloc(target->slot_count * sizeof *limits);
         if (limits == NULL || target->owner == NULL) abort();
-        for (uint32_t i = 0; i < target->descriptor->count; i++) limits[i] = NO_LIMIT;
+        for (uint32_t i = 0; i < target->slot_count; i++) limits[i] = NO_LIMIT;
         target->limits = limits;
     }
     target->limits[slot] = (uint64_t)((double)nanoseconds / clock_nanoseconds_per_tick());

@@ -19,6 +19,7 @@ interposer_target *interposer_target_create(interposer_descriptor *descriptor, c
     target->self = provider->self;
     target->descriptor = interposer_descriptor_retain(descriptor);
     target->statistics = statistics;
+    target->slot_count = descriptor->count;
     target->count = count;
     memcpy(target->functions, (const char *)provider + head, count * sizeof(void *));
     return target;
@@ -65,7 +66,11 @@ int32_t interposer_target_drain_operations(interposer_target *target, uint64_t d
 
 void interposer_target_retire(interposer_target *target) {
     slot_statistics *statistics = target->statistics;
+    interposer_descriptor *descriptor = target->descriptor;
+    if (descriptor == NULL) return;
     target->statistics = NULL;
+    target->descriptor = NULL;
+    interposer_descriptor_release(descriptor);
     free(statistics); // The limits stay: who looks at calls inside may read them.
 }
 
@@ -91,7 +96,7 @@ void interposer_target_statistics(const interposer_target *target, uint32_t slot
     if (target->statistics == NULL) return;
     uint64_t buckets[HISTOGRAM_BUCKETS] = {0};
     double total = 0;
-    for (uint32_t i = 0; i < target->descriptor->count; i++) {
+    for (uint32_t i = 0; i < target->slot_count; i++) {
         if (slot != UINT32_MAX && slot != i) continue;
         slot_statistics *statistics = &target->statistics[i];
         for (uint32_t j = 0; j < HISTOGRAM_BUCKETS; j++) {

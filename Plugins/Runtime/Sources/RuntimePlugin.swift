@@ -18,18 +18,9 @@ public final class RuntimePlugin: Plugin {
     private let host: Host
     private let provider = SwitchableRuntime()
     private let options = Mutex<RuntimeService.Options?>(nil)
-    private let table: UncheckedTable
+    private let table = ProvidedTable()
 
-    /// The role's table; immutable once made.
-    private struct UncheckedTable: @unchecked Sendable {
-        // SAFETY: written once in the initialiser; the ABI lets any thread read it.
-        let pointer: UnsafePointer<hostd_interface>
-    }
-
-    public init(host: Host) throws {
-        self.host = host
-        table = UncheckedTable(pointer: RoleTable.runtime(provider))
-    }
+    public init(host: Host) throws { self.host = host }
 
     public func configure(_ configuration: PluginConfiguration) throws {
         guard geteuid() == 0 else { throw PluginError.forbidden("containers need root: start hostd with sudo") }
@@ -57,6 +48,6 @@ public final class RuntimePlugin: Plugin {
     }
 
     public func interface(_ id: String) -> UnsafePointer<hostd_interface>? {
-        id == HOSTD_RUNTIME_1 ? table.pointer : nil
+        id == HOSTD_RUNTIME_1 ? table.once { RoleTable.runtime(provider) } : nil
     }
 }

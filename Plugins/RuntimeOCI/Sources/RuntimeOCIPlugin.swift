@@ -26,18 +26,9 @@ public final class RuntimeOCIPlugin: Plugin {
     private let host: Host
     private let provider = SwitchableRuntime()
     private let configuration = Mutex<Configuration?>(nil)
-    private let table: UncheckedTable
+    private let table = ProvidedTable()
 
-    /// The role's table; immutable once made.
-    private struct UncheckedTable: @unchecked Sendable {
-        // SAFETY: written once in the initialiser; the ABI lets any thread read it.
-        let pointer: UnsafePointer<hostd_interface>
-    }
-
-    public init(host: Host) throws {
-        self.host = host
-        table = UncheckedTable(pointer: RoleTable.runtime(provider))
-    }
+    public init(host: Host) throws { self.host = host }
 
     public func configure(_ configuration: PluginConfiguration) throws {
         guard geteuid() == 0 else { throw PluginError.forbidden("containers need root: start hostd with sudo") }
@@ -73,6 +64,6 @@ public final class RuntimeOCIPlugin: Plugin {
     }
 
     public func interface(_ id: String) -> UnsafePointer<hostd_interface>? {
-        id == HOSTD_RUNTIME_1 ? table.pointer : nil
+        id == HOSTD_RUNTIME_1 ? table.once { RoleTable.runtime(provider) } : nil
     }
 }

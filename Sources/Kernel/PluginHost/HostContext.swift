@@ -3,8 +3,8 @@ import Objects
 import PluginAPI
 import Synchronization
 
-/// What one plugin gets from the host: its `hostd_host` and its own log table. Lives as long as the process, because a
-/// plugin's image does too.
+/// What one generation of a plugin gets from the host: its `hostd_host` and its own log table. Lives until the plugin has been
+/// destroyed, and somewhat longer, for a thread of it that is late.
 final class HostContext: @unchecked Sendable {
     // SAFETY: everything is written once, in the initialiser, but for the ledgers, which have a lock.
     let name: String
@@ -37,8 +37,31 @@ final class HostContext: @unchecked Sendable {
                 }))
     }
 
+    deinit {
+        NativeTable.free(logTable.pointee.interface)
+        logTable.deallocate()
+        host.deallocate()
+    }
+
+    /// Contexts of plugins that were destroyed, the latest last.
+    private static let retired = Mutex<[HostContext]>([])
+    /// How many of them stay.
+    private static let retention = 8
+
+    /// The plugin has been destroyed. Once.
+    func release() {
+        let gone = Self.retired.withLock { retired -> HostContext? in
+            retired.append(self)
+            return retired.count > Self.retention ? retired.removeFirst() : nil
+        }
+        gone?.forget()
+    }
+
+    /// Gives up what the tables hold.
+    private func forget() { Unmanaged.passUnretained(self).release() }
+
     private static func of(_ pointer: UnsafeMutableRawPointer?) -> HostContext {
-        // SAFETY: `self` of both tables is the context that made them, retained for ever; null is a broken caller.
+        // SAFETY: `self` of both tables is the context that made them, retained until `release`; null is a broken caller.
         Unmanaged<HostContext>.fromOpaque(pointer!).takeUnretainedValue()
     }
 
@@ -95,12 +118,18 @@ final class HostContext: @unchecked Sendable {
 
 /// Heads of tables that the host itself provides.
 enum NativeTable {
-    /// The strings live as long as the process: plugins may keep the pointers.
+    /// The strings live until `free`: plugins may keep the pointers.
     static func head<Table>(
         _ type: Table.Type, _ id: String, _ slots: String, _ owner: UnsafeMutableRawPointer?
     ) -> hostd_interface {
         hostd_interface(
             struct_size: UInt32(MemoryLayout<Table>.size), reserved: 0, self: owner, id: UnsafePointer(strdup(id)!),
             slots: UnsafePointer(strdup(slots)!))
+    }
+
+    /// Frees the strings of a head.
+    static func free(_ head: hostd_interface) {
+        Glibc.free(UnsafeMutableRawPointer(mutating: head.id))
+        Glibc.free(UnsafeMutableRawPointer(mutating: head.slots))
     }
 }

@@ -8,6 +8,9 @@ enum ImageCopies {
     /// Files that this process has opened, and what they were then.
     private static let opened = Mutex<[String: FileIdentity]>([:])
 
+    /// The last copy of each, and what it is a copy of.
+    private static let copies = Mutex<[String: (of: FileIdentity, path: String)]>([:])
+
     /// The path to open in place of `path`. `directory`: for copies of the plugin's; nil before there is one.
     static func path(for path: String, directory: String?) throws(PluginFailure) -> String {
         guard let identity = FileIdentity(path: path) else { return path }  // Opening it says why.
@@ -16,7 +19,12 @@ enum ImageCopies {
             return opened[path]
         }
         guard let directory, let known, known != identity else { return path }
-        return try copy(of: path, to: directory)
+        if let copy = copies.withLock({ $0[path] }), copy.of == identity, access(copy.path, R_OK) == 0 {
+            return copy.path
+        }
+        let made = try copy(of: path, to: directory)
+        copies.withLock { $0[path] = (identity, made) }
+        return made
     }
 
     private static func copy(of path: String, to directory: String) throws(PluginFailure) -> String {

@@ -33,11 +33,10 @@ final class OpenPlugin: PluginImage, @unchecked Sendable {
         memory = .allocate(byteCount: Self.tableSize, alignment: 16)
         memory.initializeMemory(as: UInt8.self, repeating: 0, count: Self.tableSize)
         memory.storeBytes(of: UInt32(MemoryLayout<hostd_plugin>.size), as: UInt32.self)
-        do { try Self.enter(entry, host, memory, path) } catch {
-            memory.deallocate()
-            throw error
-        }
+        try Self.enter(entry, host, memory, path)  // Thrown out of, an object whose parts are all set has its deinit run.
     }
+
+    deinit { memory.deallocate() }
 
     private static func loaderMessage() -> String {
         guard let text = dlerror() else { return "the dynamic loader failed without a reason" }

@@ -217,7 +217,12 @@ final class PluginInstance: Sendable {
                 .drain, code: HOSTD_ERROR_WRONG_STATE,
                 "\(calls) calls and \(operations) operations are still inside the plugin: it is left as it is")
         }
-        fields.withLock { $0.state = .destroyed(failure) }
+        let context = fields.withLock { fields -> HostContext? in
+            fields.state = .destroyed(failure)
+            defer { fields.context = nil }
+            return fields.context
+        }
         plugin.destroy()
+        context?.release()
     }
 }

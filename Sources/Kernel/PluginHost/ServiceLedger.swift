@@ -2,7 +2,7 @@ import CInterposer
 import PluginAPI
 
 /// One plugin's own table of a host service, which knows what the plugin began through it and has not ended. Lives as long as
-/// the process, because the plugin's image does too.
+/// its `HostContext`.
 final class ServiceLedger: @unchecked Sendable {
     // SAFETY: the C object is made for use from any thread.
     private let handle: OpaquePointer
@@ -15,6 +15,11 @@ final class ServiceLedger: @unchecked Sendable {
         guard let handle = made ?? interposer_ledger_create(table, descriptor.handle, nil) else { return nil }
         self.handle = handle
         self.descriptor = descriptor
+    }
+
+    deinit {
+        // What is still open would come back to it.
+        if interposer_ledger_open(handle, .max) == 0 { interposer_ledger_destroy(handle) }
     }
 
     var table: UnsafePointer<hostd_interface> { interposer_ledger_table(handle) }

@@ -1,5 +1,6 @@
 import Objects
 import PluginAPI
+import Synchronization
 
 /// Connects a Swift plugin to the C entry function. In the plugin's entry target:
 ///
@@ -46,10 +47,12 @@ public enum PluginEntry {
         plugin.pointee.activate = { this, error in answering(error) { try PluginInstance.of(this).activate() } }
         plugin.pointee.deactivate = { this, error in answering(error) { try PluginInstance.of(this).deactivate() } }
         plugin.pointee.destroy = { this in
-            if let this { Unmanaged<PluginInstance>.fromOpaque(this).release() }
+            guard let this else { return }
+            PluginInstance.of(this).releaseTables()
+            Unmanaged<PluginInstance>.fromOpaque(this).release()
         }
         plugin.pointee.get_interface = { this, id in
-            PluginInstance.of(this).plugin.interface(String(cString: id))
+            PluginInstance.of(this).interface(String(cString: id))
         }
     }
 }
@@ -62,6 +65,8 @@ private final class PluginInstance {
     let description: PluginDescription
     let optionsSchema: String
     private var stage = Stage.entered
+    /// Addresses of the tables that the host has.
+    private let tables = Mutex<Set<UInt>>([])
 
     init<P: Plugin>(type: P.Type, plugin: P) {
         self.plugin = plugin
@@ -89,6 +94,20 @@ private final class PluginInstance {
         guard stage == .active else { return }
         stage = .configured
         try plugin.deactivate()
+    }
+
+    /// Any thread.
+    func interface(_ id: String) -> UnsafePointer<hostd_interface>? {
+        guard let table = plugin.interface(id) else { return nil }
+        tables.withLock { _ = $0.insert(UInt(bitPattern: table)) }
+        return table
+    }
+
+    /// Tables hold their providers, and those often the plugin: without this none of them would ever go.
+    func releaseTables() {
+        for address in tables.withLock({ $0 }) {
+            if let table = UnsafePointer<hostd_interface>(bitPattern: address) { RoleTable.release(table) }
+        }
     }
 
     static func of(_ pointer: UnsafeMutableRawPointer?) -> PluginInstance {

@@ -12,7 +12,7 @@ public protocol APIExtensionProvider: AnyObject, Sendable {
 }
 
 extension RoleTable {
-    /// The C table of a provider of hostd.api-extension/1. It keeps the provider alive for good.
+    /// The C table of a provider of hostd.api-extension/1. It keeps the provider alive until `release`.
     public static func apiExtension(_ implementation: any APIExtensionProvider) -> UnsafePointer<hostd_interface> {
         let table = allocate(
             hostd_api_extension_1.self, id: HOSTD_API_EXTENSION_1, slots: HOSTD_API_EXTENSION_1_SLOTS,

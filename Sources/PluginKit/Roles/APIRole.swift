@@ -16,7 +16,7 @@ public protocol APIProvider: AnyObject, Sendable {
 }
 
 extension RoleTable {
-    /// The C table of a provider of hostd.api/1. It keeps the provider alive for good.
+    /// The C table of a provider of hostd.api/1. It keeps the provider alive until `release`.
     public static func api(_ implementation: any APIProvider) -> UnsafePointer<hostd_interface> {
         let table = allocate(
             hostd_api_1.self, id: HOSTD_API_1, slots: HOSTD_API_1_SLOTS,

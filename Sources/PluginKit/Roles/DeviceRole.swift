@@ -21,7 +21,8 @@ public protocol DeviceProvider: AnyObject, Sendable {
 }
 
 extension RoleTable {
-    /// The C table of a provider of hostd.device/1. It keeps the provider alive for good: make it once per plugin instance.
+    /// The C table of a provider of hostd.device/1. It keeps the provider alive until `release`:
+    /// make it once per plugin instance.
     public static func device(_ implementation: any DeviceProvider) -> UnsafePointer<hostd_interface> {
         let table = allocate(
             hostd_device_1.self, id: HOSTD_DEVICE_1, slots: HOSTD_DEVICE_1_SLOTS,

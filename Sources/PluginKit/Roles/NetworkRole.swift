@@ -21,7 +21,8 @@ public protocol NetworkProvider: AnyObject, Sendable {
 }
 
 extension RoleTable {
-    /// The C table of a provider of hostd.network/1. It keeps the provider alive for good: make it once per plugin instance.
+    /// The C table of a provider of hostd.network/1. It keeps the provider alive until `release`:
+    /// make it once per plugin instance.
     public static func network(_ implementation: any NetworkProvider) -> UnsafePointer<hostd_interface> {
         let table = allocate(
             hostd_network_1.self, id: HOSTD_NETWORK_1, slots: HOSTD_NETWORK_1_SLOTS,

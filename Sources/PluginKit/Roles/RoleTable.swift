@@ -11,18 +11,38 @@ public enum RoleTable {
         init(_ provider: P) { self.provider = provider }
     }
 
-    /// Allocates a zeroed table with its head filled in. It lives as long as the image: a plugin makes one per role.
+    /// Tables that were made and not released, by address. Each image has its own, and knows only what it made.
+    private static let present = Mutex<Set<UInt>>([])
+
+    /// Allocates a zeroed table with its head filled in, in one piece with its texts. It keeps `box` until `release`.
     static func allocate<Table>(
         _ type: Table.Type, id: String, slots: String, box: AnyObject
     ) -> UnsafeMutablePointer<Table> {
         let size = MemoryLayout<Table>.size
-        let memory = UnsafeMutableRawPointer.allocate(byteCount: size, alignment: MemoryLayout<Table>.alignment)
+        let texts = (id.utf8CString, slots.utf8CString)
+        let memory = UnsafeMutableRawPointer.allocate(
+            byteCount: size + texts.0.count + texts.1.count, alignment: MemoryLayout<Table>.alignment)
         memory.initializeMemory(as: UInt8.self, repeating: 0, count: size)
         memory.assumingMemoryBound(to: hostd_interface.self).initialize(
             to: hostd_interface(
                 struct_size: UInt32(size), reserved: 0, self: Unmanaged.passRetained(box).toOpaque(),
-                id: permanent(id), slots: permanent(slots)))
+                id: place(texts.0, memory + size), slots: place(texts.1, memory + size + texts.0.count)))
+        present.withLock { _ = $0.insert(UInt(bitPattern: memory)) }
         return memory.assumingMemoryBound(to: Table.self)
+    }
+
+    private static func place(
+        _ text: ContiguousArray<CChar>, _ memory: UnsafeMutableRawPointer
+    ) -> UnsafePointer<CChar> {
+        UnsafePointer(memory.initializeMemory(as: CChar.self, from: Array(text), count: text.count))
+    }
+
+    /// Frees a table that one of the functions of `RoleTable` made, and lets its provider go; others are left alone. Nobody
+    /// may call through it any more. `PluginEntry` does this in `destroy` for every table that the host was given.
+    public static func release(_ table: UnsafePointer<hostd_interface>) {
+        guard present.withLock({ $0.remove(UInt(bitPattern: table)) != nil }) else { return }
+        if let box = table.pointee.`self` { Unmanaged<AnyObject>.fromOpaque(box).release() }
+        UnsafeMutableRawPointer(mutating: table).deallocate()
     }
 
     static func finish<Table>(_ table: UnsafeMutablePointer<Table>) -> UnsafePointer<hostd_interface> {
@@ -30,7 +50,7 @@ public enum RoleTable {
     }
 
     /// The table of a role that PluginKit has no file for, such as one of the plugin's own: `fill` sets the slots, which
-    /// find `implementation` again with `provider(of:as:)`, given the same type. Keeps the implementation alive for good.
+    /// find `implementation` again with `provider(of:as:)`, given the same type. Keeps the implementation alive until `release`.
     public static func make<Table, P>(
         _ type: Table.Type, id: String, slots: String, provider implementation: P,
         fill: (UnsafeMutablePointer<Table>) -> Void
@@ -38,13 +58,6 @@ public enum RoleTable {
         let table = allocate(type, id: id, slots: slots, box: ProviderBox<P>(implementation))
         fill(table)
         return finish(table)
-    }
-
-    private static func permanent(_ text: String) -> UnsafePointer<CChar> {
-        let characters = text.utf8CString
-        let memory = UnsafeMutablePointer<CChar>.allocate(capacity: characters.count)
-        for (index, character) in characters.enumerated() { memory[index] = character }
-        return UnsafePointer(memory)
     }
 }
 

@@ -69,7 +69,8 @@ public protocol RuntimeProvider: AnyObject, Sendable {
 }
 
 extension RoleTable {
-    /// The C table of a provider of hostd.runtime/1. It keeps the provider alive for good: make it once per plugin instance.
+    /// The C table of a provider of hostd.runtime/1. It keeps the provider alive until `release`:
+    /// make it once per plugin instance.
     public static func runtime(_ implementation: any RuntimeProvider) -> UnsafePointer<hostd_interface> {
         let table = allocate(
             hostd_runtime_1.self, id: HOSTD_RUNTIME_1, slots: HOSTD_RUNTIME_1_SLOTS,

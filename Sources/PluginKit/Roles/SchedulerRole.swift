@@ -66,7 +66,7 @@ extension SchedulingDecision {
 }
 
 extension RoleTable {
-    /// The C table of a provider of hostd.scheduler/1. It keeps the provider alive for good.
+    /// The C table of a provider of hostd.scheduler/1. It keeps the provider alive until `release`.
     public static func scheduler(_ implementation: any SchedulerProvider) -> UnsafePointer<hostd_interface> {
         typealias Provider = any SchedulerProvider
         let table = allocate(

@@ -10,7 +10,7 @@ public protocol StateProvider: AnyObject, Sendable {
 }
 
 extension RoleTable {
-    /// The C table of hostd.state/1. It keeps the provider alive for good.
+    /// The C table of hostd.state/1. It keeps the provider alive until `release`.
     public static func state(_ implementation: any StateProvider) -> UnsafePointer<hostd_interface> {
         let table = allocate(
             hostd_state_1.self, id: HOSTD_STATE_1, slots: HOSTD_STATE_1_SLOTS,

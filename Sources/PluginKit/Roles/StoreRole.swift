@@ -152,7 +152,7 @@ extension StoreProvider {
 }
 
 extension RoleTable {
-    /// The C table of hostd.store/1. It keeps the provider alive for good: make it once per plugin instance.
+    /// The C table of hostd.store/1. It keeps the provider alive until `release`: make it once per plugin instance.
     public static func store(_ implementation: any StoreProvider) -> UnsafePointer<hostd_interface> {
         let table = allocate(
             hostd_store_1.self, id: HOSTD_STORE_1, slots: HOSTD_STORE_1_SLOTS,

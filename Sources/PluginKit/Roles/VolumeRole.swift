@@ -38,7 +38,8 @@ public protocol VolumeProvider: AnyObject, Sendable {
 }
 
 extension RoleTable {
-    /// The C table of a provider of hostd.volume/1. It keeps the provider alive for good: make it once per plugin instance.
+    /// The C table of a provider of hostd.volume/1. It keeps the provider alive until `release`:
+    /// make it once per plugin instance.
     public static func volume(_ implementation: any VolumeProvider) -> UnsafePointer<hostd_interface> {
         let table = allocate(
             hostd_volume_1.self, id: HOSTD_VOLUME_1, slots: HOSTD_VOLUME_1_SLOTS,
