@@ -35,7 +35,7 @@ final class IsolatedPlugin: PluginImage, @unchecked Sendable {
     private func begin(_ places: PluginSupervisor.Places?) throws(PluginFailure) {
         let new = try supervisor.startSession(
             library: path, places: places, resolve: { [gates, find] id in gates.answer(id, base: find(id)) },
-            onEnd: { [weak self] failure, uptime in self?.ended(failure, uptime) })
+            onEnd: { [weak self] failure, uptime, wasKilled in self?.ended(failure, uptime, wasKilled) })
         do throws(PluginFailure) {
             let bytes = Array(path.utf8)
             try run(.open, in: new) { root, this, error in
@@ -217,12 +217,12 @@ final class IsolatedPlugin: PluginImage, @unchecked Sendable {
     // MARK: The end of the process
 
     /// From the thread that watched over the process, which may be kept.
-    private func ended(_ failure: PluginFailure, _ uptime: UInt64) {
+    private func ended(_ failure: PluginFailure, _ uptime: UInt64, _ wasKilled: Bool) {
         let wasActive = monitor.locked {
             defer { if phase == .active { phase = .over } }
             return phase == .active
         }
         // Before activation the step that runs brings the reason; after deactivation nobody needs it.
-        if wasActive { supervisor.fell(self, failure, uptime) }
+        if wasActive { supervisor.fell(self, failure, uptime, wasKilled: wasKilled) }
     }
 }

@@ -8,6 +8,9 @@ final class IsolatedSession: @unchecked Sendable {
     /// What the process asks for; any thread.
     typealias Resolve = @Sendable (_ id: String) -> PluginGates.Answer
 
+    /// `wasKilled`: a SIGKILL ended it that neither hostd nor a limit had sent.
+    typealias OnEnd = @Sendable (_ failure: PluginFailure, _ uptime: UInt64, _ wasKilled: Bool) -> Void
+
     private let process: PluginProcess
     private let box: Unmanaged<Callbacks>
     let peer: OpaquePointer
@@ -22,7 +25,7 @@ final class IsolatedSession: @unchecked Sendable {
     /// Starts the process. `onEnd` is called once, when it is gone, by the thread that watched over it; the failure says why.
     init(
         order: PluginProcess.Order, callTimeout: UInt64, log: Log,
-        resolve: @escaping Resolve, onEnd: @escaping @Sendable (PluginFailure, _ uptime: UInt64) -> Void
+        resolve: @escaping Resolve, onEnd: @escaping OnEnd
     ) throws(PluginFailure) {
         var channel = isolation_channel()
         let status = isolation_channel_create(&channel, Self.lanes)
@@ -120,7 +123,7 @@ final class IsolatedSession: @unchecked Sendable {
 private final class Callbacks: @unchecked Sendable {
     // SAFETY: all that changes is under `monitor`.
     private let resolve: IsolatedSession.Resolve
-    private let onEnd: @Sendable (PluginFailure, UInt64) -> Void
+    private let onEnd: IsolatedSession.OnEnd
     private let monitor = Monitor()
     private var peer: OpaquePointer?
     private var process: PluginProcess?
@@ -131,7 +134,7 @@ private final class Callbacks: @unchecked Sendable {
     private var isForgiven = false
     private var ownOverruns: [UInt64] = []
 
-    init(resolve: @escaping IsolatedSession.Resolve, onEnd: @escaping @Sendable (PluginFailure, UInt64) -> Void) {
+    init(resolve: @escaping IsolatedSession.Resolve, onEnd: @escaping IsolatedSession.OnEnd) {
         self.resolve = resolve
         self.onEnd = onEnd
     }
@@ -208,13 +211,13 @@ private final class Callbacks: @unchecked Sendable {
     private static let plainEnd = "The plugin's process has ended"
 
     func processEnded(_ end: PluginProcess.End, _ uptime: UInt64) {
-        let (failure, isForgiven) = monitor.locked {
+        let (failure, isForgiven, wasKilled) = monitor.locked {
             let failure = PluginFailure(.process, code: HOSTD_ERROR_UNAVAILABLE, text(of: end))
             self.failure = failure
             monitor.broadcast()
-            return (failure, self.isForgiven)
+            return (failure, self.isForgiven, verdict == nil && end == .signalled(SIGKILL))
         }
-        if !isForgiven { onEnd(failure, uptime) }
+        if !isForgiven { onEnd(failure, uptime, wasKilled) }
     }
 
     /// What was found out before the end explains it.

@@ -98,7 +98,7 @@ final class PluginSupervisor: @unchecked Sendable {
 
     func startSession(
         library: String, places: Places?, resolve: @escaping IsolatedSession.Resolve,
-        onEnd: @escaping @Sendable (PluginFailure, UInt64) -> Void
+        onEnd: @escaping IsolatedSession.OnEnd
     ) throws(PluginFailure) -> IsolatedSession {
         let setting = monitor.locked { self.setting }
         let isRoot = geteuid() == 0
@@ -165,12 +165,12 @@ final class PluginSupervisor: @unchecked Sendable {
     // MARK: Falling and rising
 
     /// The process of a generation that is in charge has ended. Returns when another one is up, or none is wanted.
-    func fell(_ image: IsolatedPlugin, _ failure: PluginFailure, _ uptime: UInt64) {
-        var (failure, uptime) = (failure, uptime)
+    func fell(_ image: IsolatedPlugin, _ failure: PluginFailure, _ uptime: UInt64, wasKilled: Bool) {
+        var (failure, uptime, wasKilled) = (failure, uptime, wasKilled)
         while true {
             let (name, state, delay) = monitor.locked {
                 self.failure = failure
-                let delay = backOff.delay(afterUptime: uptime, chance: .random(in: 0..<1))
+                let delay = backOff.delay(afterUptime: uptime, wasKilled: wasKilled, chance: .random(in: 0..<1))
                 return (setting.name, checkpointPath == image.path ? checkpoint : nil, delay)
             }
             log.error(
@@ -185,7 +185,7 @@ final class PluginSupervisor: @unchecked Sendable {
             wait(delay)
             guard let next = Self.restart(host, name, failure, image, state), !image.isDestroyed else { return }
             // One that could not even be activated was up for no time.
-            if next != LifecycleThread.refusal { (failure, uptime) = (next, 0) }
+            if next != LifecycleThread.refusal { (failure, uptime, wasKilled) = (next, 0, false) }
         }
     }
 

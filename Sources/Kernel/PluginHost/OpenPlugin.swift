@@ -33,7 +33,8 @@ final class OpenPlugin: PluginImage, @unchecked Sendable {
         memory = .allocate(byteCount: Self.tableSize, alignment: 16)
         memory.initializeMemory(as: UInt8.self, repeating: 0, count: Self.tableSize)
         memory.storeBytes(of: UInt32(MemoryLayout<hostd_plugin>.size), as: UInt32.self)
-        try Self.enter(entry, host, memory, path)  // Thrown out of, an object whose parts are all set has its deinit run.
+        // An object whose parts are all set is ended by its deinit when this throws.
+        try Self.enter(entry, host, memory, path)
     }
 
     deinit { memory.deallocate() }

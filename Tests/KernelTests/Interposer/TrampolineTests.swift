@@ -51,8 +51,12 @@ final class TrampolineTests: XCTestCase {
         let six: Words6 = { TrampolineTests.answer($0, [$1, $2, $3, $4], $5) }
         let seven: Words7 = { TrampolineTests.answer($0, [$1, $2, $3, $4, $5], $6) }
         let nine: Words9 = { TrampolineTests.answer($0, [$1, $2, $3, $4, $5, $6, $7], $8) }
-        let fourteen: Words14 = { TrampolineTests.answer($0, [$1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12], $13) }
-        let fifteen: Words15 = { TrampolineTests.answer($0, [$1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13], $14) }
+        let fourteen: Words14 = {
+            TrampolineTests.answer($0, [$1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12], $13)
+        }
+        let fifteen: Words15 = {
+            TrampolineTests.answer($0, [$1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13], $14)
+        }
         func letters(_ count: Int) -> String { String(repeating: "w", count: count - 2) + "e" }
         // What the caller passes as self is not looked at.
         for this in [Self.own, nil] {

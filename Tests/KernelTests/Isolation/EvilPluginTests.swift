@@ -114,6 +114,25 @@ final class EvilPluginTests: XCTestCase {
         XCTAssertLessThan(longest, 500_000_000, "\(mode): nor kept waiting")
     }
 
+    /// Whoever kills the process again and again meets a new one that works, with the state of the one before; a back-off
+    /// that doubled would take minutes for as many.
+    func testAProcessThatIsKilledIsBackAtOnce() throws {
+        let fixture = try fixture()
+        try fixture.start()
+        let entry = try XCTUnwrap(fixture.host.entry("evil"))
+        let start = monotonicNow()
+        let kills = 12
+        for number in 1...kills {
+            let process = try XCTUnwrap((entry.current.image as? IsolatedPlugin)?.processID)
+            kill(process, SIGKILL)
+            IsolationFixture.eventually("it is back after kill \(number)") {
+                entry.restarts == UInt64(number) && fixture.call(evilRole, "note", "x").status == HOSTD_OK
+            }
+        }
+        XCTAssertLessThan(monotonicNow() - start, 60_000_000_000)
+        fixture.stop()
+    }
+
     /// A bomb of threads and processes is held by the limit, and gone when the process is.
     func testABombStaysSmall() throws {
         for grants in ["[]", "[exec]"] {

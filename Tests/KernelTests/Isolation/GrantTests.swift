@@ -97,6 +97,24 @@ final class GrantTests: XCTestCase {
         }
     }
 
+    func testAKillFromOutsideIsAnsweredAtOnceWithinBounds() {
+        var backOff = RestartBackOff()
+        let second: UInt64 = 1_000_000_000
+        XCTAssertEqual(backOff.delay(afterUptime: second, wasKilled: true, chance: 0), 5_000_000, "at once")
+        XCTAssertEqual(
+            backOff.delay(afterUptime: 30_000_000, wasKilled: true, chance: 0), 70_000_000, "ten times a second")
+        XCTAssertEqual(backOff.crashes, 0, "it is no crash")
+        XCTAssertEqual(backOff.delay(afterUptime: second, chance: 0), 100_000_000, "a crash backs off as ever")
+        for _ in 2..<RestartBackOff.killLimit {
+            XCTAssertLessThanOrEqual(backOff.delay(afterUptime: second / 5, wasKilled: true, chance: 0), second / 10)
+        }
+        XCTAssertEqual(
+            (0..<3).map { _ in backOff.delay(afterUptime: second, wasKilled: true, chance: 0) / 1_000_000 },
+            [200, 400, 800], "kills without end are a crash loop")
+        XCTAssertEqual(
+            backOff.delay(afterUptime: 60 * second, wasKilled: true, chance: 0), 5_000_000, "a minute of health")
+    }
+
     func testBackOffDoublesToThirtySecondsAndForgets() {
         var backOff = RestartBackOff()
         let delays = (0..<12).map { _ in backOff.delay(afterUptime: 1_000_000_000, chance: 0) / 1_000_000 }
