@@ -24,6 +24,25 @@ final class ImageStoreTests: XCTestCase {
         try ImageStore(directory: "\(directory)/store", owner: owner, limits: limits) { XCTFail($0) }
     }
 
+    /// Another process's load may take minutes; a caller that said when it must be over learns so then.
+    func testALoadWaitsForAnotherStoreNoLongerThanItsDeadline() throws {
+        let store = try store()
+        let other = try FileLock("\(directory)/store/changing.lock")
+        let archive = try archive([TarWriter.directory { $0.add("file", content: [1]) }])
+        try other.withLock { () throws(PluginError) in
+            let start = monotonicNanoseconds()
+            let file = try Descriptor(opening: archive, O_RDONLY)
+            XCTAssertThrowsError(try store.load(file, deadline: start + 100_000_000)) { error in
+                XCTAssertEqual((error as? PluginError)?.code, PluginError.deadlineExceeded("").code, "\(error)")
+            }
+            let waited = monotonicNanoseconds() - start
+            XCTAssertGreaterThanOrEqual(waited, 100_000_000)
+            XCTAssertLessThan(waited, 4_000_000_000)
+        }
+        let file = try Descriptor(opening: archive, O_RDONLY)
+        XCTAssertEqual(try store.load(file, deadline: monotonicNanoseconds() + 60_000_000_000).count, 1)
+    }
+
     /// An OCI archive of one image.
     /// - Parameter break: changes the blobs before they are written.
     private func archive(

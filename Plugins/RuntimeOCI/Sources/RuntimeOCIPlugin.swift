@@ -9,7 +9,12 @@ import Synchronization
 public final class RuntimeOCIPlugin: Plugin {
     public static let description = PluginDescription(
         name: "runtime-oci", version: "0.1.0", summary: "Containers on this node, made by an OCI runtime such as runc",
-        provides: ["hostd.runtime/1"], handover: .exclusive)
+        provides: ["hostd.runtime/1"], handover: .exclusive,
+        // The OCI runtime is a program that is run to create and once more to start.
+        costs: [
+            HOSTD_RUNTIME_1: "status:10ms;run_sandbox:500ms;list_sandboxes:10ms;start_container:500ms;"
+                + "list_containers:10ms;exec_resize:1ms"
+        ])
 
     public static let optionsSchema = """
         {"type":"object","additionalProperties":false,"properties":{

@@ -7,7 +7,8 @@ extension ImageStore {
     /// Loads all images of an archive that run on this machine, or none. Takes over the descriptor.
     /// - Parameter deadline: monotonic nanoseconds, for the archive's bytes; 0 is none.
     package func load(_ archive: Descriptor, deadline: UInt64 = 0) throws(PluginError) -> [StoredImage] {
-        try changing.withLock { () throws(PluginError) in
+        let late = "another load or removal of images did not end in time"
+        return try changing.withLock(until: deadline, orThrow: late) { () throws(PluginError) in
             if deadline > 0, monotonicNanoseconds() >= deadline {
                 throw .deadlineExceeded("the image archive was not loaded in time")
             }

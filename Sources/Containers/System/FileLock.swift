@@ -24,6 +24,30 @@ package final class FileLock: Sendable {
         }
     }
 
+    /// Between two looks at a lock that another process holds: flock(2) tells nobody when it is free, and takes no time-out.
+    private static let lookMicroseconds: UInt32 = 10_000
+
+    /// Waits for the lock until `deadline`, monotonic nanoseconds, 0 = for ever: HOSTD_ERROR_DEADLINE_EXCEEDED with
+    /// `message` when it has passed.
+    package func withLock<Result: Sendable>(
+        until deadline: UInt64, orThrow message: String, _ body: () throws(PluginError) -> Result
+    ) throws(PluginError) -> Result {
+        if deadline == 0 { return try withLock(body) }
+        while true {
+            let done: Result?? = try file.withLockIfAvailable { file throws(PluginError) -> Result? in
+                if flock(file.number, LOCK_EX | LOCK_NB) != 0 {
+                    if errno == EWOULDBLOCK || errno == EINTR { return nil }
+                    throw .system("lock", path, errno: errno)
+                }
+                defer { flock(file.number, LOCK_UN) }
+                return try body()
+            }
+            if case .some(.some(let result)) = done { return result }
+            guard monotonicNanoseconds() < deadline else { throw .deadlineExceeded(message) }
+            usleep(Self.lookMicroseconds)
+        }
+    }
+
     /// Runs `body` unless somebody else holds the lock.
     package func ifFree(_ body: () throws(PluginError) -> Void) throws(PluginError) {
         try file.withLock { file throws(PluginError) in
