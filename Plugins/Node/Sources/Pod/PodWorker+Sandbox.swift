@@ -68,8 +68,10 @@ extension PodWorker {
         let pod = entry.pod
         var addresses: [String] = []
         if !sandbox.networkNamespace.isEmpty && !pod.hostNetwork {
+            var request = attachment(sandbox, pod)
+            if let bandwidth = try PodBandwidth.json(of: pod.object) { request["bandwidth"] = bandwidth }
             let result = try services.network.attach(
-                attachment(sandbox, pod), deadline: WallClock.deadline(seconds: Self.resourceTimeout))
+                request, deadline: WallClock.deadline(seconds: Self.resourceTimeout))
             addresses = result["ips"].arrayValue.compactMap { entry in
                 entry["address"].stringValue.map { String($0.prefix { $0 != "/" }) }
             }
