@@ -103,8 +103,11 @@ var targets: [Target] = [
         name: "hostd", dependencies: ["Kernel"], path: "Sources/hostd", swiftSettings: strict,
         linkerSettings: [.unsafeFlags(["-Xlinker", "-rpath=$ORIGIN/../lib"])]),
 
+    .target(
+        name: "StoreContract", dependencies: ["PluginAPI", "PluginKit", "Objects"], path: "Sources/StoreContract",
+        swiftSettings: strict),
     .executableTarget(
-        name: "PluginCheck", dependencies: ["Kernel", "CPluginCheck", "CInterposer", "PluginAPI"],
+        name: "PluginCheck", dependencies: ["Kernel", "CPluginCheck", "CInterposer", "PluginAPI", "StoreContract"],
         path: "Sources/PluginCheck", swiftSettings: strict,
         linkerSettings: [.unsafeFlags(["-Xlinker", "-rpath=$ORIGIN/../lib"])]),
 
@@ -137,7 +140,8 @@ var targets: [Target] = [
         name: "PluginKitTests", dependencies: ["PluginKit", "PluginAPI", "Objects"], path: "Tests/PluginKitTests",
         swiftSettings: strict),
     .testTarget(
-        name: "KernelTests", dependencies: ["Kernel", "CInterposer", "PluginAPI", "Objects", "CStateStore"],
+        name: "KernelTests",
+        dependencies: ["Kernel", "CInterposer", "PluginAPI", "Objects", "CStateStore", "StoreContract"],
         path: "Tests/KernelTests",
         swiftSettings: strict),
     .testTarget(
@@ -161,7 +165,7 @@ targets += plugin("Network", ["CBPF", "PodNetworking"])
 targets += plugin("CNI", ["PodNetworking", "CProcess"], tests: ["Network"])
 targets += plugin("DNS", ["CEpoll"])
 targets += plugin("Storage")
-targets += plugin("Etcd", ["CEpoll", "COpenSSL", "CNGHTTP2"], tests: ["Kernel"])
+targets += plugin("Etcd", ["CEpoll", "COpenSSL", "CNGHTTP2"], tests: ["Kernel", "StoreContract"])
 targets += plugin("GPU")
 
 if isSimulation {

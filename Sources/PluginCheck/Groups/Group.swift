@@ -29,6 +29,8 @@ struct Group: Sendable {
         Group(name: "network", rule: 44, role: HOSTD_NETWORK_1, run: NetworkChecks.run),
         Group(name: "volume", rule: 50, role: HOSTD_VOLUME_1, run: VolumeChecks.run),
         Group(name: "device", rule: 52, role: HOSTD_DEVICE_1, run: DeviceChecks.run),
+        Group(name: "runtime", rule: 47, role: HOSTD_RUNTIME_1, run: RuntimeChecks.run),
+        Group(name: "store", rule: 54, role: HOSTD_STORE_1, run: StoreChecks.run),
         Group(name: "api-extension", rule: 60, role: HOSTD_API_EXTENSION_1, run: ExtensionChecks.run),
         Group(name: "api", rule: 61, role: HOSTD_API_1, run: APIChecks.run),
     ]

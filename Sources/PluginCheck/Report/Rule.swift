@@ -34,10 +34,19 @@ struct Rule {
         44|Network: attach again|Look for the sandbox among the attachments first and answer what it has.
         45|Network: one address each|Take addresses from one table of what is taken, under a lock.
         46|Network: detach|Give the address back, take what is gone as success, and let check look at what is there.
+        47|Runtime: states|Keep one record of each sandbox and container, change its state where its process changes, and list exactly these.
+        48|Runtime: gone|Take unknown ids as stopped and removed, and remove a sandbox's containers with it.
+        49|Runtime: output|Read a process's streams to their end before its exit is told, and write each line to the log whole.
         50|Volume: again|Look for what is asked for first, and answer it; take what is gone as success.
         51|Volume: publish|Mount the volume's own directory at the path, and unmount it with unpublish.
         52|Device: exclusive|Take devices from one table of what is taken, all or none, under a lock.
         53|Device: allocations|Look for the pod, container and resource among the allocations first.
+        54|Store: revisions|Take the revision, the create revision and the version under the lock under which the write is made.
+        55|Store: preconditions|Compare under the lock under which the write is made, and write nothing when it does not hold.
+        56|Store: watches|Tell changes from the history in the order of their revisions, from the one after the watch's start.
+        57|Store: the past|Read keys as they were at the revision that was asked for, in every page.
+        58|Store: transactions|Check every step before any is written, and write all of them under one revision.
+        59|Store: leases|Keep the time of each lease and its keys, and delete these when it is over.
         60|API extension|Answer each route with a head, and paths that are no route with 404.
         61|API|Put HTTP errors into http_status and return HOSTD_OK.
         """

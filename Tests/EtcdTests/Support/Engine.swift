@@ -10,10 +10,12 @@ import XCTest
 final class Engine {
     let name: String
     let store: StoreClient
+    let table: UnsafePointer<hostd_interface>
     private let close: () -> Void
 
     private init(_ name: String, _ table: UnsafePointer<hostd_interface>, _ close: @escaping () -> Void) {
         self.name = name
+        self.table = table
         self.close = close
         store = StoreClient(UnsafeRawPointer(table).assumingMemoryBound(to: hostd_store_1.self))
     }
