@@ -24,8 +24,28 @@ final class PluginCheckTests: XCTestCase {
     /// Providers of roles, each with the faults of its own directory.
     private static let roleSources = [
         "broken-scheduler/scheduler.c", "broken-device/device.c", "broken-volume/volume.c",
-        "broken-extension/extension.c", "broken-network/network.c",
+        "broken-extension/extension.c", "broken-network/network.c", "broken-store/store.c", "broken-runtime/runtime.c",
     ]
+
+    /// What a provider is compiled with beside its own source: two stand on the project that `hostd plugin new` writes.
+    private static func parts(of source: String) throws -> [String] {
+        let role = source.hasPrefix("broken-store/") ? "store" : source.hasPrefix("broken-runtime/") ? "runtime" : ""
+        guard !role.isEmpty else { return [] }
+        var arguments = ["-D_GNU_SOURCE"]
+        if role == "runtime" { arguments.append("-Wl,--wrap=write") }
+        for directory in ["Templates/c/common/src", "Templates/c/roles/\(role)/src"] {
+            let path = Kit.root.appendingPathComponent(directory).path
+            arguments.append("-I\(path)")
+            arguments += try FileManager.default.contentsOfDirectory(atPath: path)
+                .filter { $0.hasSuffix(".c") && $0 != "\(role).c" }.sorted().map { "\(path)/\($0)" }
+        }
+        return arguments
+    }
+
+    /// These wait for containers and leases, on a machine that is busy with all the others.
+    private static func timeout(of source: String) -> [String] {
+        ["--timeout", source.hasPrefix("broken-store/") || source.hasPrefix("broken-runtime/") ? "20" : "10"]
+    }
 
     private func expectEveryFaultToBeFound(_ source: String) throws {
         let faults = try faults("\(source.prefix { $0 != "/" })/faults.h")
@@ -47,8 +67,8 @@ final class PluginCheckTests: XCTestCase {
     private static func problem(_ kit: Kit, _ source: String, _ fault: String, rule: Int) -> String? {
         do {
             let extra = fault == "EXTRA_SYMBOL" ? ["-DWITH_EXTRA_SYMBOL"] : []
-            let file = try kit.compile(source, name: fault, ["-DFAULT=\(fault)"] + extra)
-            let result = try Kit.check(file, ["--timeout", "10"])
+            let file = try kit.compile(source, name: fault, ["-DFAULT=\(fault)"] + extra + parts(of: source))
+            let result = try Kit.check(file, timeout(of: source))
             guard result.status == 1 else { return "exit code \(result.status): \(result.text.suffix(500))" }
             return result.brokenRules == [rule] ? nil : "expected rule \(rule): \(result.findings)"
         } catch { return "\(error)" }
@@ -58,7 +78,7 @@ final class PluginCheckTests: XCTestCase {
         let kit = try Kit()
         defer { kit.remove() }
         for source in ["broken/broken.c"] + Self.roleSources {
-            let result = try Kit.check(try kit.compile(source, name: "good-\(source.prefix { $0 != "/" })", []))
+            let result = try Kit.check(try kit.compile(source, name: "good-\(source.prefix { $0 != "/" })", Self.parts(of: source)))
             XCTAssertEqual(result.status, 0, result.findings)
             XCTAssertGreaterThan(result.report["checks"].integerValue ?? 0, 300)
         }

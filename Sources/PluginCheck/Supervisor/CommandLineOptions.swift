@@ -1,3 +1,4 @@
+import Glibc
 import Kernel
 
 /// The command line of hostd-plugin-check, of the supervisor and of its workers alike.
@@ -7,6 +8,8 @@ struct CommandLineOptions {
     var isJSON = false
     /// Options of the plugin, as JSON text.
     var pluginOptions = "{}"
+    /// An archive with an image whose /bin/sh a runtime's containers run.
+    var image: String?
     /// Plugins that provide what this one requires.
     var companions: [String] = []
     /// Groups to run; empty = all.
@@ -29,6 +32,7 @@ struct CommandLineOptions {
     static let usage = """
         usage: hostd plugin check FILE.so [--role ROLE] [--report text|json] [--options JSON]
                                           [--with FILE.so,…] [--group NAME,…] [--timeout SECONDS]
+                                          [--image ARCHIVE]
                hostd plugin check --rules
         """
 
@@ -61,6 +65,12 @@ struct CommandLineOptions {
                 throw Mistake(message: "--options is not a JSON object")
             }
             pluginOptions = value
+        case "--image":
+            guard let path = realpath(value, nil) else {
+                throw Mistake(message: "--image \(value): \(String(cString: strerror(errno)))")
+            }
+            image = String(cString: path)
+            free(path)
         case "--with": companions += value.split(separator: ",").map(String.init)
         case "--group":
             for name in value.split(separator: ",").map(String.init) {
@@ -90,6 +100,7 @@ struct CommandLineOptions {
         var words = ["--worker", group, "--scratch", scratch, "--done", "\(done)", "--options", pluginOptions]
         words += ["--timeout", "\(timeout)"]
         if let role { words += ["--role", role] }
+        if let image { words += ["--image", image] }
         for companion in companions { words += ["--with", companion] }
         return words + [file]
     }

@@ -64,11 +64,17 @@ public struct IndexSelector: Sendable, Equatable {
             let name = trimmed(text[..<(isNegated ? text.index(before: equals) : equals)])
             var value = text[text.index(after: equals)...]
             if !isNegated, value.first == "=" { value = value.dropFirst() }
+            guard !name.isEmpty else {
+                throw .invalid("selector: \"\(text)\" names nothing; write a=b")
+            }
             return isNegated
                 ? .noneOf(String(name), [String(trimmed(value))]) : .anyOf(String(name), [String(trimmed(value))])
         }
-        if text.first == "!" { return .absent(String(trimmed(text.dropFirst()))) }
-        guard !text.contains(" ") else {
+        if text.first == "!" {
+            let name = trimmed(text.dropFirst())
+            if !name.isEmpty { return .absent(String(name)) }
+        }
+        guard !text.contains(where: { " ()!".contains($0) }) else {
             throw .invalid("selector: \"\(text)\" is no requirement; write a=b, a in (b,c), a or !a")
         }
         return .exists(String(text))

@@ -76,18 +76,27 @@ int32_t operations_decode(view bytes, operation **all, size_t *count, hostd_erro
     return HOSTD_OK;
 }
 
-static bool is_text(view bytes) {
-    return is_utf8(bytes.bytes, bytes.size) && (bytes.size == 0 || memchr(bytes.bytes, 0, bytes.size) == NULL);
+// UTF-8 without control characters; the number of slashes goes to `*slashes`.
+static bool is_path(view bytes, int *slashes) {
+    *slashes = 0;
+    for (uint64_t i = 0; i < bytes.size; i++) {
+        if (bytes.bytes[i] < 0x20 || bytes.bytes[i] == 0x7F) return false;
+        *slashes += bytes.bytes[i] == '/';
+    }
+    return bytes.size > 0 && bytes.bytes[0] != '/' && is_utf8(bytes.bytes, bytes.size);
 }
 
 int32_t check_key(view key, hostd_error *error) {
-    bool good = key.bytes != NULL && key.size >= 1 && key.size <= 1024 && is_text(key) && memchr(key.bytes, '/', key.size) != NULL;
+    int slashes;
+    bool good = key.bytes != NULL && key.size <= 1024 && is_path(key, &slashes) && slashes == 2 && key.bytes[key.size - 1] != '/';
     return good ? HOSTD_OK : fail(error, HOSTD_ERROR_INVALID_ARGUMENT, "a key is RESOURCE/NAMESPACE/NAME, at most 1,024 bytes of text");
 }
 
 int32_t check_prefix(view prefix, hostd_error *error) {
-    bool good = prefix.size == 0 || (prefix.bytes != NULL && prefix.size <= 1024 && prefix.bytes[prefix.size - 1] == '/' && is_text(prefix));
-    return good ? HOSTD_OK : fail(error, HOSTD_ERROR_INVALID_ARGUMENT, "a prefix is empty, or ends with a slash");
+    int slashes;
+    bool good = prefix.size == 0 || (prefix.bytes != NULL && prefix.size <= 1024 && is_path(prefix, &slashes) && slashes <= 2 &&
+                                     prefix.bytes[prefix.size - 1] == '/');
+    return good ? HOSTD_OK : fail(error, HOSTD_ERROR_INVALID_ARGUMENT, "a prefix is empty, RESOURCE/ or RESOURCE/NAMESPACE/");
 }
 
 int32_t operation_check(const operation *it, hostd_error *error) {

@@ -133,16 +133,22 @@ impl Operation {
     }
 }
 
+/// UTF-8 without control characters, and how many slashes it has.
+fn slashes(path: &[u8]) -> Option<usize> {
+    let is_text = std::str::from_utf8(path).is_ok() && path.iter().all(|byte| *byte >= 0x20 && *byte != 0x7f);
+    (is_text && path.len() <= 1024 && !path.starts_with(b"/")).then(|| path.iter().filter(|byte| **byte == b'/').count())
+}
+
 pub fn check_key(key: &[u8]) -> Result<()> {
-    match std::str::from_utf8(key) {
-        Ok(text) if (1..=1024).contains(&key.len()) && text.contains('/') && !text.contains('\0') => Ok(()),
+    match slashes(key) {
+        Some(2) if !key.ends_with(b"/") => Ok(()),
         _ => Err(invalid("a key is RESOURCE/NAMESPACE/NAME, at most 1,024 bytes of text")),
     }
 }
 
 pub fn check_prefix(prefix: &[u8]) -> Result<()> {
-    if prefix.is_empty() || prefix.ends_with(b"/") && prefix.len() <= 1024 && std::str::from_utf8(prefix).is_ok() {
+    if prefix.is_empty() || prefix.ends_with(b"/") && matches!(slashes(prefix), Some(1 | 2)) {
         return Ok(());
     }
-    Err(invalid("a prefix is empty, or ends with a slash"))
+    Err(invalid("a prefix is empty, RESOURCE/ or RESOURCE/NAMESPACE/"))
 }

@@ -107,19 +107,25 @@ struct Operation {
 
 enum StoreText {
     static func checkKey(_ key: [UInt8]) throws {
-        guard (1...1024).contains(key.count), key.contains(UInt8(ascii: "/")), isText(key) else {
+        guard slashes(key) == 2, key.last != slash else {
             throw PluginError.invalid("a key is RESOURCE/NAMESPACE/NAME, at most 1,024 bytes of text")
         }
     }
 
     static func checkPrefix(_ prefix: [UInt8]) throws {
-        guard prefix.isEmpty || (prefix.last == UInt8(ascii: "/") && prefix.count <= 1024 && isText(prefix)) else {
-            throw PluginError.invalid("a prefix is empty, or ends with a slash")
+        guard prefix.isEmpty || (prefix.last == slash && (slashes(prefix) ?? 0) <= 2 && slashes(prefix) != nil) else {
+            throw PluginError.invalid("a prefix is empty, RESOURCE/ or RESOURCE/NAMESPACE/")
         }
     }
 
-    private static func isText(_ bytes: [UInt8]) -> Bool {
-        !bytes.contains(0) && String(validating: bytes, as: UTF8.self) != nil
+    private static let slash = UInt8(ascii: "/")
+
+    /// How many slashes a path has; nil for what is none: too long, not UTF-8, with control characters, or without a resource.
+    private static func slashes(_ path: [UInt8]) -> Int? {
+        guard path.count <= 1024, path.first != slash, path.allSatisfy({ $0 >= 0x20 && $0 != 0x7F }),
+            String(validating: path, as: UTF8.self) != nil
+        else { return nil }
+        return path.count { $0 == slash }
     }
 }
 

@@ -1,0 +1,13 @@
+// The faults of store.c, by the rule of docs/abi.md that each breaks. GOOD breaks none.
+enum {
+    GOOD,
+    WRITES_TWICE, LOSES_VERSION, // 54
+    UPDATES_ANY_REVISION, REMOVES_ANY_REVISION, REPLACES, // 55
+    BEGINS_LATE, FORGETS_WHO_LEFT, LOSES_PREVIOUS, // 56
+    LISTS_NOW, GETS_NOW, TELLS_NO_MORE, // 57
+    NAMES_ANOTHER_STEP, IGNORES_CHECKS, // 58
+    NEVER_EXPIRES, EXPIRES_EARLY, FORGETS_TO_KEEP, REVOKES_NOTHING, // 59
+};
+#ifndef FAULT
+#define FAULT GOOD
+#endif
