@@ -1,7 +1,7 @@
 // The faults of store.c, by the rule of docs/abi.md that each breaks. GOOD breaks none.
 enum {
     GOOD,
-    WRITES_TWICE, LOSES_VERSION, // 54
+    LOSES_VERSION, // 54
     UPDATES_ANY_REVISION, REMOVES_ANY_REVISION, REPLACES, // 55
     BEGINS_LATE, FORGETS_WHO_LEFT, LOSES_PREVIOUS, // 56
     LISTS_NOW, GETS_NOW, TELLS_NO_MORE, // 57

@@ -15,13 +15,6 @@ static hostd_store_1 good;
 #define KEY const uint8_t *key, uint64_t key_size
 #define CONTENT const uint8_t *value, uint64_t value_size, const uint8_t *index, uint64_t index_size, uint64_t lease
 
-// Created, and written once more.
-static int32_t create_twice(void *self, KEY, CONTENT, uint64_t *revision, hostd_error *error) {
-    int32_t status = good.create(self, key, key_size, value, value_size, index, index_size, lease, revision, error);
-    if (status != HOSTD_OK) return status;
-    return good.update(self, key, key_size, value, value_size, index, index_size, lease, 0, revision, error);
-}
-
 static int32_t create_or_replace(void *self, KEY, CONTENT, uint64_t *revision, hostd_error *error) {
     hostd_error ignored = {.struct_size = sizeof ignored};
     int32_t status = good.create(self, key, key_size, value, value_size, index, index_size, lease, revision, &ignored);
@@ -156,7 +149,6 @@ plugin *plugin_create(void) {
     plugin *self = template_create();
     hostd_store_1 *table = &self->table;
     good = *table;
-    if (FAULT == WRITES_TWICE) table->create = create_twice;
     if (FAULT == REPLACES) table->create = create_or_replace;
     if (FAULT == UPDATES_ANY_REVISION) table->update = update_any;
     if (FAULT == REMOVES_ANY_REVISION) table->remove = remove_any;
