@@ -71,6 +71,9 @@ var targets: [Target] = [
     .target(
         name: "ObjectSchema", dependencies: ["Objects", "CObjectSchema"], path: "Sources/ObjectSchema",
         swiftSettings: strict),
+    .target(
+        name: "FieldManagement", dependencies: ["Objects", "ObjectSchema"], path: "Sources/FieldManagement",
+        swiftSettings: strict),
     .target(name: "CProcess", path: "Sources/CProcess", cSettings: strictC),
     .target(name: "CRuntime", path: "Sources/CRuntime", cSettings: strictC),
     .target(
@@ -136,6 +139,9 @@ var targets: [Target] = [
     .testTarget(
         name: "ObjectSchemaTests", dependencies: ["ObjectSchema", "Objects"], path: "Tests/ObjectSchemaTests",
         swiftSettings: strict),
+    .testTarget(
+        name: "FieldManagementTests", dependencies: ["FieldManagement", "ObjectSchema", "Objects"],
+        path: "Tests/FieldManagementTests", swiftSettings: strict),
     .testTarget(
         name: "PluginKitTests", dependencies: ["PluginKit", "PluginAPI", "Objects"], path: "Tests/PluginKitTests",
         swiftSettings: strict),
