@@ -74,6 +74,8 @@ var targets: [Target] = [
     .target(
         name: "FieldManagement", dependencies: ["Objects", "ObjectSchema"], path: "Sources/FieldManagement",
         swiftSettings: strict),
+    .target(
+        name: "ObjectYAML", dependencies: ["Objects", "CYAML"], path: "Sources/ObjectYAML", swiftSettings: strict),
     .target(name: "CProcess", path: "Sources/CProcess", cSettings: strictC),
     .target(name: "CRuntime", path: "Sources/CRuntime", cSettings: strictC),
     .target(
@@ -143,6 +145,9 @@ var targets: [Target] = [
         name: "FieldManagementTests", dependencies: ["FieldManagement", "ObjectSchema", "Objects"],
         path: "Tests/FieldManagementTests", swiftSettings: strict),
     .testTarget(
+        name: "ObjectYAMLTests", dependencies: ["ObjectYAML", "Objects"], path: "Tests/ObjectYAMLTests",
+        swiftSettings: strict),
+    .testTarget(
         name: "PluginKitTests", dependencies: ["PluginKit", "PluginAPI", "Objects"], path: "Tests/PluginKitTests",
         swiftSettings: strict),
     .testTarget(
@@ -157,7 +162,7 @@ var targets: [Target] = [
         name: "PluginCheckTests", dependencies: ["PluginAPI", "Objects"], path: "Tests/PluginCheckTests",
         swiftSettings: strict),
 ]
-targets += plugin("API", ["ObjectSchema", "COpenSSL", "CEpoll"], tests: ["Kernel"])
+targets += plugin("API", ["FieldManagement", "ObjectSchema", "ObjectYAML", "COpenSSL", "CEpoll"], tests: ["Kernel"])
 targets += plugin("Controllers")
 targets += plugin("Node", ["CEpoll", "COpenSSL"])
 targets += plugin("Scheduler", tests: ["Kernel"])

@@ -5,7 +5,8 @@ import Objects
 /// writes nothing. See https://kubernetes.io/docs/reference/using-api/server-side-apply/.
 public struct FieldManager: Sendable {
     /// An object in another version of its kind, with the type there; nil when there is no such version (any more).
-    public typealias Converter = @Sendable (_ object: JSON, _ apiVersion: String) -> (object: JSON, schema: SchemaNode?)?
+    public typealias Converter =
+        @Sendable (_ object: JSON, _ apiVersion: String) -> (object: JSON, schema: SchemaNode?)?
 
     /// More updaters than this are put together.
     static let maximumUpdaters = 10

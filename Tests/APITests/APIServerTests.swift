@@ -436,7 +436,7 @@ final class APIServerTests: XCTestCase {
 }
 
 extension JSON {
-    fileprivate func with(_ key: String, _ value: JSON) -> JSON {
+    func with(_ key: String, _ value: JSON) -> JSON {
         var copy = self
         copy[key] = value
         return copy

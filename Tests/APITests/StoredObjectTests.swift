@@ -30,7 +30,7 @@ final class StoredObjectTests: XCTestCase {
 
     func testNormalized() {
         let object: JSON = [
-            "spec": 1, "metadata": ["resourceVersion": "5", "managedFields": [], "name": "a"], "kind": "K",
+            "spec": 1, "metadata": ["resourceVersion": "5", "selfLink": "/a", "name": "a"], "kind": "K",
             "apiVersion": "v1",
         ]
         XCTAssertEqual(

@@ -101,7 +101,8 @@ final class FieldManagerTests: XCTestCase {
                     "replicas": 1, "strategy": ["type": "RollingUpdate", "rollingUpdate": ["maxSurge": 1]],
                     "selector": ["matchLabels": ["app": "web"]],
                     "template": [
-                        "metadata": ["labels": ["app": "web"]], "spec": ["containers": [["name": "web", "image": "a"]]],
+                        "metadata": ["labels": ["app": "web"]],
+                        "spec": ["containers": [["name": "web", "image": "a"]]],
                     ],
                 ], labels: ["app": "web"])
         }
@@ -229,9 +230,28 @@ final class FieldManagerTests: XCTestCase {
             ),
             (
                 "one of two protocols",
-                ["template": ["spec": ["containers": [["name": "a", "ports": [["containerPort": 53, "protocol": "UDP"], ["containerPort": 53]]]]]]],
-                ["template": ["spec": ["containers": [["name": "a", "ports": [["containerPort": 53, "protocol": "UDP"]]]]]]],
-                ["template": ["spec": ["containers": [["name": "a", "ports": [["containerPort": 53, "protocol": "UDP"]]]]]]]
+                [
+                    "template": [
+                        "spec": [
+                            "containers": [
+                                [
+                                    "name": "a",
+                                    "ports": [["containerPort": 53, "protocol": "UDP"], ["containerPort": 53]],
+                                ]
+                            ]
+                        ]
+                    ]
+                ],
+                [
+                    "template": [
+                        "spec": ["containers": [["name": "a", "ports": [["containerPort": 53, "protocol": "UDP"]]]]]
+                    ]
+                ],
+                [
+                    "template": [
+                        "spec": ["containers": [["name": "a", "ports": [["containerPort": 53, "protocol": "UDP"]]]]]
+                    ]
+                ]
             ),
         ]
         for row in rows {

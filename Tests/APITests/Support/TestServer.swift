@@ -62,9 +62,17 @@ final class TestServer {
         _ method: String, _ path: String, _ body: JSON? = nil, headers: [String: String] = [:],
         token: String? = TestServer.token
     ) throws -> TLSClient.Response {
+        try request(method, path, bytes: body?.serialized(), headers: headers, token: token)
+    }
+
+    /// The same with a body that is no JSON.
+    func request(
+        _ method: String, _ path: String, bytes: [UInt8]?, headers: [String: String] = [:],
+        token: String? = TestServer.token
+    ) throws -> TLSClient.Response {
         let client = try connect()
         defer { client.close() }
-        return try client.request(method, path, body: body?.serialized(), headers: headers, token: token)
+        return try client.request(method, path, body: bytes, headers: headers, token: token)
     }
 }
 

@@ -68,13 +68,18 @@ struct APIRequest: Sendable {
         self.isInternal = isInternal
     }
 
-    /// Who writes, as the store records it: the user and, behind a NUL, the field manager, which is that of the query or the
-    /// User-Agent up to its first slash, as in Kubernetes.
-    var writer: String {
+    /// The field manager: that of the query, or the User-Agent up to its first slash, as in Kubernetes; empty when neither
+    /// says it.
+    var fieldManager: String {
         let agent = userAgent.map { String($0.prefix { $0 != "/" && $0 != " " }) }
-        let manager = query["fieldManager"].flatMap { $0.isEmpty ? nil : $0 } ?? agent ?? ""
+        return Self.cut(query["fieldManager"].flatMap { $0.isEmpty ? nil : $0 } ?? agent ?? "", to: 128)
+    }
+
+    /// Who writes, as the store records it: the user and, behind a NUL, the field manager.
+    var writer: String {
+        let manager = fieldManager
         let name = Self.cut(user.name, to: 380)
-        return manager.isEmpty ? name : name + "\0" + Self.cut(manager, to: 128)
+        return manager.isEmpty ? name : name + "\0" + manager
     }
 
     /// At most `limit` bytes without NULs, whole characters.

@@ -1,3 +1,4 @@
+import ObjectSchema
 import Objects
 
 /// What is known of the shape of objects: defaults, unknown fields, types, merge keys. The schema provides it.
@@ -13,6 +14,8 @@ protocol ObjectRules: Sendable {
     func validateUpdate(
         of object: JSON, from before: JSON, _ resource: Resource, _ scope: Strategy.Scope
     ) -> [APIStatus.Cause]
+    /// The type of a resource's objects, in the version of the resource; nil when nothing is known of it.
+    func schema(of resource: Resource) -> SchemaNode?
     /// Applies a strategic merge patch.
     func strategicMerge(_ patch: JSON, to object: JSON, _ resource: Resource) throws -> JSON
 }

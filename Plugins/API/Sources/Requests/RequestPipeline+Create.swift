@@ -16,7 +16,14 @@ extension RequestPipeline {
         guard context.resource.has("create") else { throw .methodNotAllowed }
         let form = try ResponseForm.choose(context.request.accept)
         let isDryRun = try context.request.isDryRun
-        let decoded = try decodeObject(context)
+        try create(try decodeObject(context), context, form, isDryRun: isDryRun, respond)
+    }
+
+    /// Creates an object that has been read from a request.
+    func create(
+        _ decoded: DecodedBody, _ context: RequestContext, _ form: ResponseForm, isDryRun: Bool,
+        _ respond: @escaping Responder
+    ) throws(APIStatus) {
         var draft = try prepareCreation(decoded, context)
         if isDryRun {
             if try store(get: context.resource.key(draft.object.namespace, draft.object.name), context) != nil {
@@ -55,12 +62,15 @@ extension RequestPipeline {
         object.uid = makeUID()
         object["metadata"]["creationTimestamp"] = .string(Timestamp.now().formatted())
         if stored.hasGeneration { object.generation = 1 } else { object["metadata"].removeValue(forKey: "generation") }
+        let given = object["metadata"].removeValue(forKey: "managedFields")
         rules.applyDefaults(&object, stored)
         Strategy.prepareForCreate(&object, stored)
         let steps = try admission.admitCreation(&object, stored, context)
         object = StoredObject.normalized(object)
         let causes = rules.validate(object, stored)
         guard causes.isEmpty else { throw .invalid(resource, object.name, causes.deduplicated()) }
+        let ownership = FieldOwnership(self, context, .main)
+        object = ownership.created(object, applied: decoded.applied, given: given ?? .null)
         return Draft(
             object: object, generateName: decoded.object.name.isEmpty ? generateName : "", steps: steps,
             warnings: decoded.warnings)

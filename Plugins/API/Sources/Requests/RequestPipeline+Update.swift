@@ -1,3 +1,4 @@
+import FieldManagement
 import Objects
 import PluginAPI
 import PluginKit
@@ -10,6 +11,8 @@ extension RequestPipeline {
     /// What an update is, apart from how the new object comes about.
     struct Update: Sendable {
         var change: Change
+        /// What an apply gives; the change is then made by ownership of fields.
+        var applied: Apply?
         /// How the object and the present one are put together: the main resource, or a subresource.
         var scope: Strategy.Scope = .main
         var warnings: [String] = []
@@ -66,9 +69,17 @@ extension RequestPipeline {
         try patch(context, type: type, .main, respond)
     }
 
+    static let patchTypes =
+        "application/json-patch+json, application/merge-patch+json, "
+        + "application/strategic-merge-patch+json, application/apply-patch+yaml"
+
     func patch(
         _ context: RequestContext, type: String, _ scope: Strategy.Scope, _ respond: @escaping Responder
     ) throws(APIStatus) {
+        if Apply.isAsked(by: type) { return try apply(Apply(context), context, scope, respond) }
+        if let force = context.query["force"], !force.isEmpty {
+            throw Apply.invalidOptions([.forbidden("force", "may not be specified for non-apply patch")])
+        }
         let apply = try patchFunction(context, type: type)
         try run(
             Update(
@@ -94,13 +105,7 @@ extension RequestPipeline {
         switch essence {
         case "application/json-patch+json", "application/merge-patch+json", "application/strategic-merge-patch+json":
             body = try Self.parse(context.request.body)
-        case "application/apply-patch+yaml":
-            throw APIStatus(
-                code: 415, reason: "UnsupportedMediaType",
-                message: "server-side apply is not supported by this server; use kubectl apply without --server-side")
-        default:
-            throw .unsupportedMediaType(
-                "application/json-patch+json, application/merge-patch+json, application/strategic-merge-patch+json")
+        default: throw .unsupportedMediaType(Self.patchTypes)
         }
         @Sendable func refused(_ error: any Error) -> APIStatus {
             var status = APIStatus(
@@ -205,6 +210,13 @@ extension RequestPipeline {
         }.warning(update.warnings)
     }
 
+    /// The present object as a client sees it.
+    private static func shown(_ present: JSON, _ managed: JSON, _ resource: Resource) -> JSON {
+        var object = Conversion.fromStorage(present, resource)
+        if managed.exists { object["metadata"]["managedFields"] = managed }
+        return object
+    }
+
     enum Outcome {
         case unchanged
         /// `isFixed`: the client named the revision that it changed, so that a newer one is a conflict.
@@ -219,7 +231,17 @@ extension RequestPipeline {
     ) throws(APIStatus) -> Outcome {
         let resource = context.resource
         let stored = resources.stored(resource.qualified) ?? resource
-        var object = try update.change(Conversion.fromStorage(present, resource))
+        let ownership = FieldOwnership(self, context, update.scope)
+        var present = present
+        let managed = present["metadata"].removeValue(forKey: "managedFields") ?? .null
+        var object: JSON
+        var applied: ManagedFields?
+        if let apply = update.applied {
+            (object, applied) = try ownership.apply(apply, to: present, managed)
+        } else {
+            object = try update.change(Self.shown(present, managed, resource))
+        }
+        let given = object["metadata"].removeValue(forKey: "managedFields") ?? .null
         let named = object.resourceVersion
         if !named.isEmpty, named != "0", named != String(revision) { throw .conflict(resource, context.path.name) }
         if !object.uid.isEmpty, object.uid != present.uid {
@@ -234,9 +256,11 @@ extension RequestPipeline {
         object = StoredObject.normalized(object)
         let before = StoredObject.normalized(present)
         Strategy.countGeneration(&object, before, stored, update.scope)
-        if object == before { return .unchanged }
+        let owned = ownership.updated(object, from: before, managed, given: given, applied: applied)
+        if object == before, owned == managed { return .unchanged }
         let causes = rules.validateUpdate(of: object, from: before, stored, update.scope)
         guard causes.isEmpty else { throw .invalid(resource, object.name, causes.deduplicated()) }
+        if owned.exists { object["metadata"]["managedFields"] = owned }
         if Strategy.isFinished(object, stored) { return .remove(object) }
         return .write(object, steps, isFixed: update.namesRevision)
     }

@@ -101,7 +101,7 @@ final class RequestPipeline: Sendable {
         }
     }
 
-    private func authorize(_ context: RequestContext) throws(APIStatus) {
+    func authorize(_ context: RequestContext) throws(APIStatus) {
         if context.request.isInternal || context.request.user.isMaster { return }
         let attributes = context.attributes
         guard authorizer.allows(context.request.user, attributes) else {

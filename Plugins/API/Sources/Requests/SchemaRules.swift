@@ -3,21 +3,21 @@ import Objects
 
 /// The rules that the schema table gives.
 struct SchemaRules: ObjectRules {
-    private let schema = Schema.shared
+    private let table = Schema.shared
     private let patches = StrategicMergePatch()
 
-    private func node(_ resource: Resource) -> SchemaNode? {
-        schema.kind(GroupVersionKind(group: resource.group, version: resource.version, kind: resource.kind))
+    func schema(of resource: Resource) -> SchemaNode? {
+        table.kind(GroupVersionKind(group: resource.group, version: resource.version, kind: resource.kind))
     }
 
     func applyDefaults(_ object: inout JSON, _ resource: Resource) {
-        if let node = node(resource) { schema.applyDefaults(&object, as: node) }
+        if let node = schema(of: resource) { table.applyDefaults(&object, as: node) }
     }
 
     func prune(_ object: inout JSON, _ resource: Resource) throws(APIStatus) -> [String] {
-        guard let node = node(resource) else { return [] }
+        guard let node = schema(of: resource) else { return [] }
         do {
-            return try schema.prune(&object, as: node)
+            return try table.prune(&object, as: node)
         } catch {
             throw .badRequest(
                 "\(resource.kind) in version \"\(resource.version)\" cannot be handled as a \(resource.kind): \(error)")
@@ -25,17 +25,17 @@ struct SchemaRules: ObjectRules {
     }
 
     func validate(_ object: JSON, _ resource: Resource) -> [APIStatus.Cause] {
-        guard let node = node(resource) else { return [] }
-        return schema.validate(object, as: node).map(Self.cause)
+        guard let node = schema(of: resource) else { return [] }
+        return table.validate(object, as: node).map(Self.cause)
     }
 
     func validateUpdate(
         of object: JSON, from before: JSON, _ resource: Resource, _ scope: Strategy.Scope
     ) -> [APIStatus.Cause] {
-        guard let node = node(resource) else { return [] }
+        guard let node = schema(of: resource) else { return [] }
         switch scope {
-        case .main: return schema.validateUpdate(from: before, to: object, as: node).map(Self.cause)
-        case .whole, .ephemeralContainers, .resize: return schema.validate(object, as: node).map(Self.cause)
+        case .main: return table.validateUpdate(from: before, to: object, as: node).map(Self.cause)
+        case .whole, .ephemeralContainers, .resize: return table.validate(object, as: node).map(Self.cause)
         // The types are checked, and the rest of the object is as it was.
         case .status, .finalize: return []
         }
@@ -46,7 +46,7 @@ struct SchemaRules: ObjectRules {
     }
 
     func strategicMerge(_ patch: JSON, to object: JSON, _ resource: Resource) throws -> JSON {
-        try patches.apply(patch, to: object, schema: node(resource))
+        try patches.apply(patch, to: object, schema: schema(of: resource))
     }
 }
 

@@ -47,7 +47,7 @@ enum StoredObject {
     }
 
     /// The members in the order in which they are stored: apiVersion, kind, metadata, then the others as they came.
-    /// The resource version and managed fields are left out.
+    /// The resource version is left out.
     static func normalized(_ object: JSON) -> JSON {
         guard case .object(let members) = object else { return object }
         var result = JSONObject(minimumCapacity: members.count)
@@ -55,7 +55,6 @@ enum StoredObject {
         result["kind"] = members["kind"] ?? .null
         var metadata = members["metadata"]?.objectValue ?? [:]
         metadata.removeValue(forKey: "resourceVersion")
-        metadata.removeValue(forKey: "managedFields")
         metadata.removeValue(forKey: "selfLink")
         result["metadata"] = .object(metadata)
         for (key, value) in members where key != "apiVersion" && key != "kind" && key != "metadata" {
