@@ -99,7 +99,7 @@ var targets: [Target] = [
         path: "Sources/Kernel",
         exclude: [
             "README.md", "Configuration/README.md", "Control/README.md", "PluginHost/README.md", "StateStore/README.md",
-            "EventBus/README.md", "Reconcile/README.md",
+            "EventBus/README.md", "Election/README.md", "Reconcile/README.md",
         ],
         swiftSettings: kernel),
     .target(

@@ -50,6 +50,7 @@ final class Daemon {
         }
         defer { services.close() }
         services.showRoles(of: host, log: log)
+        services.holdElections(with: host)
         let request = stopRequest
         let environment = HostEnvironment(
             dataDirectory: directory.path, listen: listen ?? configuration.settings.listen, stopWorkloads: stopWorkloads

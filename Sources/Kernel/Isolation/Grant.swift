@@ -4,7 +4,7 @@ import PluginAPI
 ///
 ///     store.read[:RESOURCE]   store.write[:RESOURCE[/MEMBER]]   store.lease
 ///     events   events.publish[:TOPIC]   events.subscribe[:TOPIC]
-///     timers   reconcile   metrics   roles   plugins   environment.stop
+///     timers   reconcile   election   metrics   roles   plugins   environment.stop
 ///     role:ID   api.read[:RESOURCE]   api.write[:RESOURCE[/SUBRESOURCE]]
 ///     network   exec   capability:NAME   user:root
 public enum Grant: Hashable, Sendable {
@@ -15,7 +15,7 @@ public enum Grant: Hashable, Sendable {
     case events
     case publish(String?)
     case subscribe(String?)
-    case timers, reconcile, metrics, roles, plugins, stop
+    case timers, reconcile, election, metrics, roles, plugins, stop
     case role(String)
     case apiRead(String?)
     case apiWrite(String?, subresource: String?)
@@ -30,7 +30,8 @@ public enum Grant: Hashable, Sendable {
 
     /// Words without an argument.
     private static let plain: [String: Grant] = [
-        "store.lease": .storeLease, "events": .events, "timers": .timers, "reconcile": .reconcile, "metrics": .metrics,
+        "store.lease": .storeLease, "events": .events, "timers": .timers, "reconcile": .reconcile,
+        "election": .election, "metrics": .metrics,
         "roles": .roles, "plugins": .plugins, "environment.stop": .stop, "network": .network, "exec": .exec,
     ]
     /// Words that may or must have one.
@@ -125,6 +126,7 @@ extension Grant: CustomStringConvertible {
         case .subscribe(let topic): Self.text("events.subscribe", topic)
         case .timers: "timers"
         case .reconcile: "reconcile"
+        case .election: "election"
         case .metrics: "metrics"
         case .roles: "roles"
         case .plugins: "plugins"

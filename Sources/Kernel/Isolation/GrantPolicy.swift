@@ -137,6 +137,7 @@ public struct GrantPolicy: Sendable, Equatable {
         case HOSTD_EVENTS_1: return gated(.events, "use events") { $0.isOfEvents }
         case HOSTD_TIMERS_1: return gated(.timers, "use timers") { $0 == .timers }
         case HOSTD_RECONCILE_1: return gated(.reconcile, "use work queues") { $0 == .reconcile }
+        case HOSTD_ELECTION_1: return gated(.election, "stand for election") { $0 == .election }
         case HOSTD_METRICS_1: return gated(.metrics, "use metrics") { $0 == .metrics }
         case HOSTD_ROLES_1: return gated(.roles, "look at roles") { $0 == .roles }
         case HOSTD_PLUGINS_1: return gated(.plugins, "look at or swap plugins") { $0 == .plugins }

@@ -47,6 +47,7 @@ final class PluginGates: Sendable {
         case HOSTD_EVENTS_1: EventsGate(plugin: plugin, policy: policy, base: base)
         case HOSTD_TIMERS_1: TimersGate(plugin: plugin, policy: policy, base: base)
         case HOSTD_RECONCILE_1: ReconcileGate(plugin: plugin, policy: policy, base: base)
+        case HOSTD_ELECTION_1: ElectionGate(plugin: plugin, policy: policy, base: base)
         case HOSTD_METRICS_1: MetricsGate(plugin: plugin, policy: policy, base: base)
         case HOSTD_ROLES_1: RolesGate(plugin: plugin, policy: policy, base: base)
         case HOSTD_PLUGINS_1: PluginsGate(plugin: plugin, policy: policy, base: base)

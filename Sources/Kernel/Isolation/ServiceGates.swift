@@ -67,6 +67,40 @@ final class ReconcileGate: Gate<hostd_reconcile_1>, @unchecked Sendable {
     }
 }
 
+/// A candidate writes its key and deletes it: that takes the right to write the resource.
+final class ElectionGate: Gate<hostd_election_1>, @unchecked Sendable {
+    override init(plugin: String, policy: GrantPolicy, base: UnsafePointer<hostd_interface>) {
+        super.init(plugin: plugin, policy: policy, base: base)
+        publish(HOSTD_ELECTION_1, HOSTD_ELECTION_1_SLOTS) { head in
+            hostd_election_1(
+                interface: head,
+                campaign: { this, key, keySize, value, valueSize, index, indexSize, life, sink, context, handle, error in
+                    let gate = owner(this, as: ElectionGate.self)
+                    return gate.guarded(error) { () throws(GrantPolicy.Refusal) in
+                        let resource = text(key, keySize).split(separator: "/", omittingEmptySubsequences: false).first
+                        try gate.policy.checkStoreWhole(String(resource ?? ""), "hold elections at")
+                    } _: {
+                        gate.beginning(handle) {
+                            gate.base.pointee.campaign(
+                                gate.this, key, keySize, value, valueSize, index, indexSize, life, sink, context, handle,
+                                error)
+                        }
+                    }
+                },
+                token: { this, candidacy, token, error in
+                    let gate = owner(this, as: ElectionGate.self)
+                    return gate.using(candidacy, error) { gate.base.pointee.token(gate.this, candidacy, token, error) }
+                },
+                resign: { this, candidacy, error in
+                    let gate = owner(this, as: ElectionGate.self)
+                    return gate.using(candidacy, error, ends: true) {
+                        gate.base.pointee.resign(gate.this, candidacy, error)
+                    }
+                })
+        }
+    }
+}
+
 final class MetricsGate: Gate<hostd_metrics_1>, @unchecked Sendable {
     override init(plugin: String, policy: GrantPolicy, base: UnsafePointer<hostd_interface>) {
         super.init(plugin: plugin, policy: policy, base: base)

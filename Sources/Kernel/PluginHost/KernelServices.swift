@@ -10,6 +10,7 @@ public final class KernelServices: Sendable {
     private let topics: Topics
     private let metrics: Metrics
     private let reconcile: Reconcile
+    private let election: LeaderElection
     private let store: StateStore?
 
     /// Most threads for callbacks of queues and timers, and for deliveries of topics.
@@ -35,6 +36,7 @@ public final class KernelServices: Sendable {
         timers = Timers(workers: workers)
         topics = Topics(dispatchers: dispatchers)
         reconcile = Reconcile(workers: workers, timers: timers, metrics: metrics)
+        election = LeaderElection(workers: workers, timers: timers)
     }
 
     /// The tables that plugins get.
@@ -43,7 +45,16 @@ public final class KernelServices: Sendable {
             tables: [
                 HOSTD_EVENTS_1: topics.makeInterface(), HOSTD_RECONCILE_1: reconcile.makeInterface(),
                 HOSTD_TIMERS_1: timers.makeInterface(), HOSTD_METRICS_1: metrics.makeInterface(),
+                HOSTD_ELECTION_1: election.makeInterface(),
             ], store: store?.makeInterface())
+    }
+
+    /// Holds elections in this store: the table of hostd.store/1, whichever engine is behind it.
+    public func elect(in store: UnsafePointer<hostd_interface>) { election.use(store: store) }
+
+    /// Holds elections in the engine that the host selects.
+    public func holdElections(with host: PluginHost) {
+        if let store = host.interface(HOSTD_STORE_1) { elect(in: store) }
     }
 
     /// Shows the calls to roles among the metrics.
@@ -75,6 +86,7 @@ public final class KernelServices: Sendable {
 
     /// Ends everything; no plugin may call any more.
     public func close() {
+        election.close()
         store?.close()
         topics.close()
         reconcile.close()

@@ -16,6 +16,7 @@ public enum RoleCatalog {
 
     /// What the host itself offers, and nobody else.
     public static let services: [String: String] = [
+        HOSTD_ELECTION_1: HOSTD_ELECTION_1_SLOTS,
         HOSTD_ENVIRONMENT_1: HOSTD_ENVIRONMENT_1_SLOTS,
         HOSTD_EVENTS_1: HOSTD_EVENTS_1_SLOTS,
         HOSTD_LOG_1: HOSTD_LOG_1_SLOTS,
@@ -42,7 +43,7 @@ public enum RoleCatalog {
     static let ends: [String: String] = [
         HOSTD_EVENTS_1: HOSTD_EVENTS_1_ENDS, HOSTD_PLUGINS_1: HOSTD_PLUGINS_1_ENDS,
         HOSTD_RECONCILE_1: HOSTD_RECONCILE_1_ENDS, HOSTD_ROLES_1: HOSTD_ROLES_1_ENDS,
-        HOSTD_TIMERS_1: HOSTD_TIMERS_1_ENDS, HOSTD_STORE_1: "",
+        HOSTD_TIMERS_1: HOSTD_TIMERS_1_ENDS, HOSTD_ELECTION_1: HOSTD_ELECTION_1_ENDS, HOSTD_STORE_1: "",
     ]
 
     /// Roles that several plugins provide side by side; of every other role one provider is selected.

@@ -27,6 +27,7 @@ final class CheckHost: @unchecked Sendable {
         tables = offered.tables
         pthread_mutex_init(lock, nil)
         if let store = offered.store { provide(HOSTD_STORE_1, by: "embedded", store) }
+        if let store = table(HOSTD_STORE_1) { services.elect(in: store) }
         tables[HOSTD_ENVIRONMENT_1] = EnvironmentTable.make(scratch)
         tables[HOSTD_ROLES_1] = RolesTable.make(self)
     }
@@ -93,6 +94,7 @@ final class CheckHost: @unchecked Sendable {
         case HOSTD_EVENTS_1: HOSTD_EVENTS_1_ENDS
         case HOSTD_TIMERS_1: HOSTD_TIMERS_1_ENDS
         case HOSTD_RECONCILE_1: HOSTD_RECONCILE_1_ENDS
+        case HOSTD_ELECTION_1: HOSTD_ELECTION_1_ENDS
         case HOSTD_ROLES_1: HOSTD_ROLES_1_ENDS
         default: nil
         }

@@ -14,7 +14,7 @@ final class HeaderTests: XCTestCase {
             ("roles/state.h", HOSTD_STATE_1), ("roles/store.h", HOSTD_STORE_1), ("roles/volume.h", HOSTD_VOLUME_1),
             ("services/environment.h", HOSTD_ENVIRONMENT_1), ("services/events.h", HOSTD_EVENTS_1),
             ("services/log.h", HOSTD_LOG_1),
-            ("services/metrics.h", HOSTD_METRICS_1), ("services/reconcile.h", HOSTD_RECONCILE_1),
+            ("services/metrics.h", HOSTD_METRICS_1), ("services/reconcile.h", HOSTD_RECONCILE_1), ("services/election.h", HOSTD_ELECTION_1),
             ("services/roles.h", HOSTD_ROLES_1),
             ("services/timers.h", HOSTD_TIMERS_1), ("draft/plugins.h", HOSTD_PLUGINS_1),
         ]
@@ -47,6 +47,7 @@ final class HeaderTests: XCTestCase {
             (HOSTD_EVENTS_1, MemoryLayout<hostd_events_1>.size), (HOSTD_LOG_1, MemoryLayout<hostd_log_1>.size),
             (HOSTD_METRICS_1, MemoryLayout<hostd_metrics_1>.size),
             (HOSTD_RECONCILE_1, MemoryLayout<hostd_reconcile_1>.size),
+            (HOSTD_ELECTION_1, MemoryLayout<hostd_election_1>.size),
             (HOSTD_ROLES_1, MemoryLayout<hostd_roles_1>.size), (HOSTD_TIMERS_1, MemoryLayout<hostd_timers_1>.size),
             (HOSTD_PLUGINS_1, MemoryLayout<hostd_plugins_1>.size),
         ]

@@ -3,6 +3,7 @@
 #define HOSTD_PLUGIN_H
 
 #include "hostd/abi.h"
+#include "hostd/services/election.h"
 #include "hostd/services/environment.h"
 #include "hostd/services/events.h"
 #include "hostd/services/log.h"
