@@ -121,9 +121,10 @@ let path = "\(base)/hostd-events-benchmark-\(getpid())"
 let store: StateStore
 do throws(StoreError) { store = try StateStore(directory: path) } catch { fail(error.message) }
 let table = Table(store)
-nonisolated(unsafe) var created = 0
+var created = 0
 
 /// `count` creates one after another, each waited for until its event came: microseconds of the commits and until the events.
+@MainActor
 func measureLatency(count: Int, nodes: Int) -> (commits: [UInt64], events: [UInt64]) {
     var commits: [UInt64] = []
     var events: [UInt64] = []
@@ -144,6 +145,7 @@ func measureLatency(count: Int, nodes: Int) -> (commits: [UInt64], events: [UInt
 }
 
 /// Processor time of the whole process for each of `count` events that are created in small groups, nanoseconds.
+@MainActor
 func measureCost(count: Int, matching: Int) -> Double {
     var best = Double.infinity
     for _ in 0..<5 {

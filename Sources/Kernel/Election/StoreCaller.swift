@@ -48,7 +48,8 @@ struct StoreCaller: @unchecked Sendable {
         var revision: UInt64 = 0
         try call {
             table.pointee.create(
-                this, key, UInt64(key.count), value, UInt64(value.count), index, UInt64(index.count), lease, &revision, $0)
+                this, key, UInt64(key.count), value, UInt64(value.count), index, UInt64(index.count), lease, &revision,
+                $0)
         }
         return revision
     }

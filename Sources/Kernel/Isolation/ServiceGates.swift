@@ -74,7 +74,8 @@ final class ElectionGate: Gate<hostd_election_1>, @unchecked Sendable {
         publish(HOSTD_ELECTION_1, HOSTD_ELECTION_1_SLOTS) { head in
             hostd_election_1(
                 interface: head,
-                campaign: { this, key, keySize, value, valueSize, index, indexSize, life, sink, context, handle, error in
+                campaign: {
+                    this, key, keySize, value, valueSize, index, indexSize, life, sink, context, handle, error in
                     let gate = owner(this, as: ElectionGate.self)
                     return gate.guarded(error) { () throws(GrantPolicy.Refusal) in
                         let resource = text(key, keySize).split(separator: "/", omittingEmptySubsequences: false).first
@@ -82,7 +83,8 @@ final class ElectionGate: Gate<hostd_election_1>, @unchecked Sendable {
                     } _: {
                         gate.beginning(handle) {
                             gate.base.pointee.campaign(
-                                gate.this, key, keySize, value, valueSize, index, indexSize, life, sink, context, handle,
+                                gate.this, key, keySize, value, valueSize, index, indexSize, life, sink, context,
+                                handle,
                                 error)
                         }
                     }

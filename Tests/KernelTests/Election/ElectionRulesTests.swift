@@ -21,7 +21,8 @@ final class ElectionRulesTests: XCTestCase {
         ]
         for row in rows {
             XCTAssertEqual(
-                rules.next(row.seen, ownLease: row.own, unchangedSince: row.since, now: row.now), row.action, row.reason)
+                rules.next(row.seen, ownLease: row.own, unchangedSince: row.since, now: row.now), row.action, row.reason
+            )
         }
     }
 

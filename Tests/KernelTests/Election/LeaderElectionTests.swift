@@ -77,7 +77,9 @@ final class LeaderElectionTests: XCTestCase {
         return election
     }
 
-    private func campaign(_ election: LeaderElection, _ name: String, _ messages: Messages, life: UInt64) throws -> UInt64 {
+    private func campaign(_ election: LeaderElection, _ name: String, _ messages: Messages, life: UInt64) throws
+        -> UInt64
+    {
         try election.campaign(
             Candidacy.Stand(key: Self.key, value: Array(name.utf8), index: [], milliseconds: life), sink: messages.sink)
     }

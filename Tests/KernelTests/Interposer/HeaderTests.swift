@@ -14,7 +14,8 @@ final class HeaderTests: XCTestCase {
             ("roles/state.h", HOSTD_STATE_1), ("roles/store.h", HOSTD_STORE_1), ("roles/volume.h", HOSTD_VOLUME_1),
             ("services/environment.h", HOSTD_ENVIRONMENT_1), ("services/events.h", HOSTD_EVENTS_1),
             ("services/log.h", HOSTD_LOG_1),
-            ("services/metrics.h", HOSTD_METRICS_1), ("services/reconcile.h", HOSTD_RECONCILE_1), ("services/election.h", HOSTD_ELECTION_1),
+            ("services/metrics.h", HOSTD_METRICS_1), ("services/reconcile.h", HOSTD_RECONCILE_1),
+            ("services/election.h", HOSTD_ELECTION_1),
             ("services/roles.h", HOSTD_ROLES_1),
             ("services/timers.h", HOSTD_TIMERS_1), ("draft/plugins.h", HOSTD_PLUGINS_1),
         ]

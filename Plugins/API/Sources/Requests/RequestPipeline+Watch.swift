@@ -15,7 +15,7 @@ extension RequestPipeline {
         let options = try WatchOptions(context)
         let encoder = WatchEncoder(
             resource: resource, form: try ResponseForm.choose(context.request.accept), selection: options.selection,
-            name: context.path.name, includeObject: context.query["includeObject"])
+            name: context.path.name, includeObject: context.query["includeObject"], lines: eventLines)
         let stream = HTTPBodyStream()
         var start = options.revision
         if options.sendsInitial {

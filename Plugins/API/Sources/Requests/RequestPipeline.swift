@@ -20,6 +20,7 @@ final class RequestPipeline: Sendable {
     let health: Health
     let openAPI: OpenAPIDocuments
     let host: Host
+    let eventLines = EventLines()
     /// Runs what never waits, such as another attempt of a write that met a conflict; apart from `workers`, whose threads
     /// may all be waiting for such attempts.
     private let retries = WorkerPool(limit: 2)

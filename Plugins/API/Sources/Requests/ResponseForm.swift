@@ -1,5 +1,5 @@
 /// How a client wants objects shown, by its Accept header.
-enum ResponseForm: Sendable, Equatable {
+enum ResponseForm: Sendable, Hashable {
     case object
     /// Rows and columns, meta.k8s.io/v1 Table.
     case table(version: String)

@@ -15,6 +15,8 @@ struct WatchEncoder: Sendable {
     /// Only the object of this name; empty for all.
     let name: String
     let includeObject: String?
+    /// Where watches find what others have encoded already.
+    let lines: EventLines
 
     /// What a change means to this watch; nil when it does not concern it.
     func kind(of event: StoreEvent) -> Kind? {
@@ -34,7 +36,12 @@ struct WatchEncoder: Sendable {
         guard let kind = kind(of: event) else { return }
         // A deleted object is shown as it was last, at the revision of its end.
         let shown = kind == .deleted ? event.previous ?? event.record : event.record
-        shown.withValue { write(kind, $0, event.record.revision, into: &output) }
+        let form = EventLines.Form(
+            resource: resource, form: form, includeObject: includeObject)
+        output.append(
+            contentsOf: lines.line(form, kind, revision: event.record.revision, key: event.record.key) { line in
+                shown.withValue { write(kind, $0, event.record.revision, into: &line) }
+            })
     }
 
     func write(_ kind: Kind, _ value: UnsafeRawBufferPointer, _ revision: UInt64, into output: inout [UInt8]) {
