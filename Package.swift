@@ -137,6 +137,10 @@ var targets: [Target] = [
         name: "ReconcileBenchmark", dependencies: ["Kernel", "PluginAPI"], path: "Benchmarks/Reconcile",
         swiftSettings: strict, linkerSettings: [.unsafeFlags(["-Xlinker", "-rpath=$ORIGIN/../lib"])]),
 
+    .executableTarget(
+        name: "StoreCrash", dependencies: ["Kernel", "PluginAPI", "PluginKit", "Objects"], path: "Tests/StoreCrash",
+        swiftSettings: strict, linkerSettings: [.unsafeFlags(["-Xlinker", "-rpath=$ORIGIN/../lib"])]),
+
     .testTarget(name: "ObjectsTests", dependencies: ["Objects"], path: "Tests/ObjectsTests", swiftSettings: strict),
     .testTarget(
         name: "ObjectSchemaTests", dependencies: ["ObjectSchema", "Objects"], path: "Tests/ObjectSchemaTests",
