@@ -23,7 +23,9 @@ final class DirectoryWatch {
         while case let count = read(descriptor, &buffer, buffer.count), count > 0 {
             var offset = 0
             while offset + 16 <= count {
-                let size = buffer.withUnsafeBytes { Int($0.loadUnaligned(fromByteOffset: offset + 12, as: UInt32.self)) }
+                let size = buffer.withUnsafeBytes {
+                    Int($0.loadUnaligned(fromByteOffset: offset + 12, as: UInt32.self))
+                }
                 let name = buffer[(offset + 16)..<(offset + 16 + size)].prefix { $0 != 0 }
                 names.append(String(decoding: name, as: UTF8.self))
                 offset += 16 + size

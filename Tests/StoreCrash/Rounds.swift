@@ -40,7 +40,9 @@ struct Rounds {
         let child = try ChildProcess(arguments, directory: store)
         let hasCome = try child.run(until: moment, seconds: 20)
         let report = try Report(child.lines)
-        guard hasCome || report.isOpened else { throw CrashFailure("the child ended by itself or never opened the store") }
+        guard hasCome || report.isOpened else {
+            throw CrashFailure("the child ended by itself or never opened the store")
+        }
         tally.count(report, namesLeft: try directoryNames(store))
         try interruptRecovery()
         // Every other round is checked in a copy, so that the next child finds the store as the crash left it.
