@@ -94,7 +94,7 @@ var targets: [Target] = [
     .target(
         name: "Kernel",
         dependencies: [
-            "PluginAPI", "Objects", "CProcess", "CInterposer", "CIsolation", "CStateStore", "CYAML",
+            "PluginAPI", "Objects", "CProcess", "CInterposer", "CIsolation", "CStateStore", "CYAML", "COpenSSL",
         ],
         path: "Sources/Kernel",
         exclude: [

@@ -4,6 +4,7 @@
 #include <openssl/ecdsa.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
+#include <openssl/hmac.h>
 #include <openssl/pem.h>
 #include <openssl/rand.h>
 #include <openssl/ssl.h>
@@ -42,3 +43,41 @@ static inline X509_EXTENSION *hostd_openssl_make_extension(X509 *issuer, X509 *s
 }
 
 static inline EVP_MD_CTX *hostd_openssl_digest_context(void) { return EVP_MD_CTX_new(); }
+
+/// HMAC-SHA-256 into 32 bytes; 1 on success.
+static inline int hostd_openssl_hmac_sha256(const unsigned char *key, int key_size, const unsigned char *data,
+                                            size_t size, unsigned char *output) {
+    unsigned int length = 32;
+    return HMAC(EVP_sha256(), key, key_size, data, size, output, &length) != NULL && length == 32;
+}
+
+/// AES-256-GCM with a nonce of 12 bytes and a tag of 16: encrypts `size` bytes and authenticates `known` as well. 1 on
+/// success. `size` and `known_size` are below 2^31.
+static inline int hostd_openssl_gcm_seal(const unsigned char *key, const unsigned char *nonce,
+                                         const unsigned char *known, size_t known_size, const unsigned char *plain,
+                                         size_t size, unsigned char *output, unsigned char *tag) {
+    EVP_CIPHER_CTX *context = EVP_CIPHER_CTX_new();
+    int length = 0;
+    int done = context != NULL && EVP_EncryptInit_ex(context, EVP_aes_256_gcm(), NULL, key, nonce) == 1 &&
+               EVP_EncryptUpdate(context, NULL, &length, known, (int)known_size) == 1 &&
+               EVP_EncryptUpdate(context, output, &length, plain, (int)size) == 1 &&
+               EVP_EncryptFinal_ex(context, output + length, &length) == 1 &&
+               EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_GCM_GET_TAG, 16, tag) == 1;
+    EVP_CIPHER_CTX_free(context);
+    return done;
+}
+
+/// The way back: 1 when the tag is right; otherwise `output` holds nothing that may be used.
+static inline int hostd_openssl_gcm_open(const unsigned char *key, const unsigned char *nonce,
+                                         const unsigned char *known, size_t known_size, const unsigned char *sealed,
+                                         size_t size, unsigned char *output, const unsigned char *tag) {
+    EVP_CIPHER_CTX *context = EVP_CIPHER_CTX_new();
+    int length = 0;
+    int done = context != NULL && EVP_DecryptInit_ex(context, EVP_aes_256_gcm(), NULL, key, nonce) == 1 &&
+               EVP_DecryptUpdate(context, NULL, &length, known, (int)known_size) == 1 &&
+               EVP_DecryptUpdate(context, output, &length, sealed, (int)size) == 1 &&
+               EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_GCM_SET_TAG, 16, (void *)tag) == 1 &&
+               EVP_DecryptFinal_ex(context, output + length, &length) == 1;
+    EVP_CIPHER_CTX_free(context);
+    return done;
+}

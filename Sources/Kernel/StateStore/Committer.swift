@@ -19,6 +19,10 @@ final class Committer: @unchecked Sendable {  // The queue is behind `monitor`; 
     /// Why no write is accepted any more.
     private var failure: StoreError?
     private var snapshotDone: UInt64?
+    /// Who waits for the files to be written anew, and who for those that are being written.
+    private var rewriteRequests: [@Sendable (StoreError?) -> Void] = []
+    private var rewriteWaiters: [@Sendable (StoreError?) -> Void] = []
+    private var isRewriteDone = false
     private var thread: KernelThread?
 
     // Of the thread:
@@ -87,6 +91,45 @@ final class Committer: @unchecked Sendable {  // The queue is behind `monitor`; 
         }
     }
 
+    /// Asks for stale files to be written anew; `completion` hears how that ended. [any-thread]
+    func requestRewrite(_ completion: @escaping @Sendable (StoreError?) -> Void) {
+        let isRefused = monitor.locked {
+            if isClosing { return true }
+            rewriteRequests.append(completion)
+            monitor.signal()
+            return false
+        }
+        if isRefused { completion(StoreError(HOSTD_ERROR_UNAVAILABLE, "the store is closing", retryable: true)) }
+    }
+
+    /// Called by the thread that wrote files anew.
+    func rewriteEnded(_ error: StoreError?) {
+        let waiters = monitor.locked {
+            isRewriteDone = true
+            monitor.signal()
+            defer { rewriteWaiters = [] }
+            return rewriteWaiters
+        }
+        for waiter in waiters { waiter(error) }
+    }
+
+    /// Begins to write files anew when that is asked for and nothing else works on them.
+    private func rewriteFiles() {
+        let isWanted = monitor.locked { () -> Bool in
+            if isRewriteDone {
+                isRewriteDone = false
+                isSnapshotRunning = false
+            }
+            guard !isSnapshotRunning, !rewriteRequests.isEmpty else { return false }
+            rewriteWaiters = rewriteRequests
+            rewriteRequests = []
+            return true
+        }
+        guard isWanted else { return }
+        isSnapshotRunning = true
+        do throws(StoreError) { store.maintenance.rewrite(try log.seal()) } catch { rewriteEnded(error) }
+    }
+
     /// Writes what waits, then the mark of an orderly end, and ends the thread.
     func close() {
         let thread: KernelThread? = monitor.locked {
@@ -107,13 +150,22 @@ final class Committer: @unchecked Sendable {  // The queue is behind `monitor`; 
             keepHouse()
         }
         writeCloseMark()
+        let left = monitor.locked {
+            defer { rewriteRequests = [] }
+            return rewriteRequests
+        }
+        for request in left {
+            request(StoreError(HOSTD_ERROR_UNAVAILABLE, "the store is closing", retryable: true))
+        }
     }
 
     /// Waits for writes or for the next time of something. False at the end.
     private func takeBatch() -> Bool {
         monitor.lock()
         defer { monitor.unlock() }
-        while queue.isEmpty && snapshotDone == nil {
+        while queue.isEmpty && snapshotDone == nil && !isRewriteDone
+            && (rewriteRequests.isEmpty || isSnapshotRunning)
+        {
             if isClosing { return false }
             let deadline = min(store.leases.nextDeadline, nextHousekeeping, progressDue)
             if deadline <= monotonicNow() { break }
@@ -409,6 +461,7 @@ final class Committer: @unchecked Sendable {  // The queue is behind `monitor`; 
             if done == 0 { nextSnapshot = now + 10_000_000_000 }
             store.maintenance.retire(log.removeSegments(upTo: done))
         }
+        rewriteFiles()
         let floor = store.tree.compactedRevision
         if !isSnapshotRunning, now >= nextSnapshot,
             log.removableBytes(upTo: floor) >= max(store.options.snapshotThreshold, store.tree.liveBytes)

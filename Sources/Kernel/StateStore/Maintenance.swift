@@ -40,6 +40,8 @@ final class Maintenance: @unchecked Sendable {  // `committer` is set once, befo
         self.preparer = preparer
     }
 
+    func submit(_ body: @escaping @Sendable () -> Void) { background.submit(Job(body)) }
+
     /// Writes a snapshot of the state at `revision`, which the history still reaches, and tells the committer. [committer]
     func snapshot(at revision: UInt64) {
         parts.pins.add(revision)
@@ -77,8 +79,10 @@ final class Maintenance: @unchecked Sendable {  // `committer` is set once, befo
                 throw fileError("snapshot", "\(directory.path) (\(free) bytes free, \(needed) needed)", ENOSPC)
             }
             let file = try directory.open(temporary, flags: O_WRONLY | O_CREAT | O_TRUNC)
-            let bytes = try parts.writeState(at: revision, to: file.descriptor, path: file.path)
+            let bytes = try parts.writeState(
+                at: revision, to: file.descriptor, path: file.path, name: temporary)
             try directory.rename(temporary, to: name)
+            parts.sealer.renamed(temporary, to: name)
             for old in try directory.names() {
                 if let number = LogFormat.number(of: old, prefix: "snapshot-"), number < revision {
                     try directory.remove(old)

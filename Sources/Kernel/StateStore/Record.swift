@@ -24,6 +24,8 @@ struct Record: @unchecked Sendable {  // The bytes do not change after the commi
         static let writer: UInt32 = 21
         /// The first record of a snapshot's frame: when each record after it was written, uint64 milliseconds since 1970.
         static let times: UInt32 = 22
+        /// A put whose index and value are encrypted (see `SealedValue`).
+        static let sealed: UInt32 = 23
     }
 
     static let headSize = MemoryLayout<hostd_store_record>.size
@@ -76,20 +78,31 @@ struct Record: @unchecked Sendable {  // The bytes do not change after the commi
         kind: UInt32, key: UnsafeRawBufferPointer, index: UnsafeRawBufferPointer = .init(start: nil, count: 0),
         value: UnsafeRawBufferPointer = .init(start: nil, count: 0), lease: UInt64 = 0
     ) throws(StoreError) -> Record {
-        let used = headSize + key.count + index.count + value.count
+        let record = try make(kind: kind, key: key, valueSize: index.count + value.count, lease: lease)
+        record.head.pointee.index_size = UInt32(index.count)
+        record.head.pointee.value_size = UInt32(value.count)
+        var end = record.bytes + headSize + key.count
+        for part in [index, value] where !part.isEmpty {
+            end.copyMemory(from: part.baseAddress.unsafelyUnwrapped, byteCount: part.count)
+            end += part.count
+        }
+        return record
+    }
+
+    /// Makes a record with one reference whose value is for the caller to fill in.
+    static func make(
+        kind: UInt32, key: UnsafeRawBufferPointer, valueSize: Int, lease: UInt64
+    ) throws(StoreError) -> Record {
+        let used = headSize + key.count + valueSize
         let size = (used + 7) & ~7
         let record = try allocate(size)
         record.head.initialize(
             to: hostd_store_record(
                 struct_size: UInt32(headSize), record_size: UInt32(size), revision: 0, create_revision: 0, version: 0,
-                lease: lease, kind: kind, flags: 0, key_size: UInt32(key.count), index_size: UInt32(index.count),
-                value_size: UInt32(value.count), reserved: 0))
-        var end = record.bytes + headSize
-        for part in [key, index, value] where !part.isEmpty {
-            end.copyMemory(from: part.baseAddress.unsafelyUnwrapped, byteCount: part.count)
-            end += part.count
-        }
-        if size > used { memset(end, 0, size - used) }
+                lease: lease, kind: kind, flags: 0, key_size: UInt32(key.count), index_size: 0,
+                value_size: UInt32(valueSize), reserved: 0))
+        if let start = key.baseAddress { (record.bytes + headSize).copyMemory(from: start, byteCount: key.count) }
+        if size > used { memset(record.bytes + used, 0, size - used) }
         return record
     }
 

@@ -14,13 +14,15 @@ struct Recovery {
     let tree: StateTree
     let leases: LeaseTable
     let writers: WriterTable
+    let sealer: RecordSealer
     let preparer: SegmentPreparer
     private let used = UsedWriters()
 
     init(
         directory: StoreDirectory, options: StateStoreOptions, tree: StateTree, leases: LeaseTable,
-        writers: WriterTable, preparer: SegmentPreparer
+        writers: WriterTable, sealer: RecordSealer, preparer: SegmentPreparer
     ) {
+        self.sealer = sealer
         self.directory = directory
         self.options = options
         self.tree = tree
@@ -75,7 +77,7 @@ struct Recovery {
         guard let newest = revisions.last else { return }
         let path = directory.file(LogFormat.snapshotName(newest))
         let now = monotonicNow()
-        let shown = try SnapshotReader.read(path, files: directory.files) { record throws(StoreError) in
+        let shown = try SnapshotReader.read(path, files: directory.files, sealer: sealer) { record throws(StoreError) in
             if record.isPut {
                 used.add(record.writer)
                 tree.load(record)
@@ -174,7 +176,7 @@ struct Recovery {
                         + "missing; put it back, or \(StoreRemedy.restore(segment.map.path))")
             }
             let fits = try FrameHead.records(UnsafeRawBufferPointer(rebasing: bytes[start..<start + Int(frame.size)])) {
-                record throws(StoreError) in try apply(record, base: base, time: frame.time, now: now)
+                record throws(StoreError) in try apply(record, of: segment, base: base, time: frame.time, now: now)
             }
             guard fits else { throw damage(segment, at: offset) }
             segment.lastRevision = frame.revision
@@ -186,12 +188,14 @@ struct Recovery {
     }
 
     private func apply(
-        _ bytes: UnsafeRawBufferPointer, base: UInt64, time: UInt64, now: UInt64
+        _ bytes: UnsafeRawBufferPointer, of segment: SegmentFile, base: UInt64, time: UInt64, now: UInt64
     ) throws(StoreError) {
         let head = bytes.loadUnaligned(as: hostd_store_record.self)
-        let isChange = head.kind == Record.Kind.put || head.kind == Record.Kind.delete
-        if isChange && head.revision <= base { return }  // The snapshot has it.
-        let record = try Record.copy(bytes)
+        let isChange =
+            head.kind == Record.Kind.put || head.kind == Record.Kind.delete || head.kind == Record.Kind.sealed
+        if isChange && head.revision <= base { return sealer.look(at: bytes, in: segment.map.path) }
+        let offset = bytes.baseAddress.unsafelyUnwrapped - segment.map.bytes.baseAddress.unsafelyUnwrapped
+        let record = try sealer.open(bytes, path: segment.map.path, offset: offset)
         guard isChange else {
             follow(record, now: now)
             return record.release()

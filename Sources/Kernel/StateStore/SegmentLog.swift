@@ -38,12 +38,16 @@ final class SegmentLog {
     private var tail: Tail
     private let options: StateStoreOptions
     private let preparer: SegmentPreparer
+    private let sealer: RecordSealer
+    /// Why the batch cannot be written, when a value could not be encrypted.
+    private var sealFailure: StoreError?
     private var frames: [Frame] = []
     private var records: [Record] = []
     private var heads: [FrameHead] = []
     private var vectors: [iovec] = []
 
-    init(tail: Tail, options: StateStoreOptions, preparer: SegmentPreparer) {
+    init(tail: Tail, options: StateStoreOptions, preparer: SegmentPreparer, sealer: RecordSealer) {
+        self.sealer = sealer
         self.tail = tail
         self.options = options
         self.preparer = preparer
@@ -51,17 +55,24 @@ final class SegmentLog {
 
     /// Adds a frame to the batch. The records stay the caller's and must live until `commit`.
     func add(_ frame: [Record], revision: UInt64) {
-        frames.append(
-            Frame(
-                firstRecord: records.count, count: frame.count, size: frame.reduce(0) { $0 + $1.size },
-                revision: revision))
-        records.append(contentsOf: frame)
+        let first = records.count
+        var size = 0
+        do throws(StoreError) {
+            for record in frame {
+                records.append(try sealer.seal(record, for: ""))
+                size += records[records.count - 1].size
+            }
+        } catch {
+            sealFailure = error
+        }
+        frames.append(Frame(firstRecord: first, count: records.count - first, size: size, revision: revision))
     }
 
     /// Writes the batch and waits until it is on disk. `time`: milliseconds since 1970.
     func commit(time: UInt64) throws(Failure) {
         defer { discard() }
         guard let last = frames.last else { return }
+        if let sealFailure { throw .refused(sealFailure) }
         let size = frames.reduce(0) { $0 + $1.size + FrameHead.size }
         if tail.offset + size > tail.active.size {
             do throws(StoreError) { try rotate(for: size) } catch { throw .refused(error) }
@@ -77,6 +88,9 @@ final class SegmentLog {
         } catch {
             throw .fatal(error)
         }
+        if records.contains(where: { $0.kind == Record.Kind.sealed }) {
+            sealer.noteWritten(to: LogFormat.segmentName(tail.active.number))
+        }
         tail.offset += size
         tail.sequence += UInt64(frames.count)
         tail.active.lastRevision = last.revision
@@ -88,6 +102,8 @@ final class SegmentLog {
     /// Forgets the frames that were added.
     func discard() {
         frames.removeAll(keepingCapacity: true)
+        for record in records { record.release() }
+        sealFailure = nil
         records.removeAll(keepingCapacity: true)
     }
 
@@ -130,6 +146,12 @@ final class SegmentLog {
             throw .fatal(error)
         }
         throw .refused(error)
+    }
+
+    /// Ends the active segment, whatever room it has. The sealed ones.
+    func seal() throws(StoreError) -> [Segment] {
+        try rotate(for: 0)
+        return tail.sealed
     }
 
     private func rotate(for size: Int) throws(StoreError) {

@@ -126,7 +126,8 @@ final class SegmentPreparer: PoolJob, @unchecked Sendable {  // All state is beh
     func retire(number: UInt64, size: Int) throws(StoreError) {
         let name = LogFormat.segmentName(number)
         let spare = "recycled-\(number).tmp"
-        guard size == options.segmentSize, monitor.locked({ recycled == nil }) else {
+        // A file that may hold what is now to be encrypted is not kept.
+        guard options.encryption == nil, size == options.segmentSize, monitor.locked({ recycled == nil }) else {
             return try directory.remove(name)
         }
         try directory.rename(name, to: spare)

@@ -11,6 +11,9 @@ struct SnapshotWriter: ~Copyable {
     private let head: FileHead
     private let files: FileOperations
     private let time: UInt64
+    private let sealer: RecordSealer?
+    /// What the sealer knows the file by; "" for a copy elsewhere.
+    private let name: String
     private var buffer: [UInt8] = []
     private var times: [UInt64] = []
     private var inFrame: Int { times.count }
@@ -20,8 +23,13 @@ struct SnapshotWriter: ~Copyable {
     private var unsynchronized = 0
 
     /// `file` stays the caller's. `time`: when the revision was written, milliseconds since 1970.
-    init(file: Int32, path: String, revision: UInt64, time: UInt64, files: FileOperations) throws(StoreError) {
+    init(
+        file: Int32, path: String, revision: UInt64, time: UInt64, files: FileOperations, sealer: RecordSealer?,
+        name: String = ""
+    ) throws(StoreError) {
         self.time = time
+        self.sealer = sealer
+        self.name = name
         self.file = file
         self.path = path
         self.files = files
@@ -33,7 +41,13 @@ struct SnapshotWriter: ~Copyable {
     }
 
     mutating func add(_ record: Record) throws(StoreError) {
-        buffer.append(contentsOf: record.raw)
+        if let sealer {
+            let sealed = try sealer.seal(record, for: name)
+            defer { sealed.release() }
+            buffer.append(contentsOf: sealed.raw)
+        } else {
+            buffer.append(contentsOf: record.raw)
+        }
         times.append(record.time)
         count += 1
         if buffer.count >= Self.frameSize { try flush() }
@@ -113,7 +127,7 @@ enum SnapshotReader {
 
     /// Calls `body` with each record, dated; the reference is passed on.
     static func read(
-        _ path: String, files: FileOperations, _ body: (Record) throws(StoreError) -> Void
+        _ path: String, files: FileOperations, sealer: RecordSealer, _ body: (Record) throws(StoreError) -> Void
     ) throws(StoreError) -> Shown {
         let file = try MappedFile(path, files: files)
         let head = try FileHead(file.bytes, magic: LogFormat.snapshotMagic, path: path)
@@ -129,7 +143,9 @@ enum SnapshotReader {
             var times = FrameTimes()
             let fits = try FrameHead.records(payload) { bytes throws(StoreError) in
                 if times.take(bytes) { return }
-                let record = try Record.copy(bytes)
+                let record = try sealer.open(
+                    bytes, path: path,
+                    offset: bytes.baseAddress.unsafelyUnwrapped - file.bytes.baseAddress.unsafelyUnwrapped)
                 record.time = times.next()
                 if record.kind == Record.Kind.end {
                     isComplete = record.head.pointee.version == count

@@ -86,10 +86,13 @@ extension StateStore {
 
 extension StateStore.Parts {
     /// Writes the state at a pinned revision as a snapshot. Returns its size.
-    func writeState(at revision: UInt64, to descriptor: Int32, path: String) throws(StoreError) -> Int {
+    func writeState(
+        at revision: UInt64, to descriptor: Int32, path: String, name: String = ""
+    ) throws(StoreError) -> Int {
         let time = lock.reading { tree.time(of: revision) }
         var writer = try SnapshotWriter(
-            file: descriptor, path: path, revision: revision, time: time, files: options.files)
+            file: descriptor, path: path, revision: revision, time: time, files: options.files, sealer: sealer,
+            name: name)
         try addLeases(to: &writer)
         try addWriters(to: &writer)
         var scan = ListScan(

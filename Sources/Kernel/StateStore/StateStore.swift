@@ -17,6 +17,7 @@ public final class StateStore: @unchecked Sendable {
         let leases = LeaseTable()
         let pins = RevisionPins()
         let writers = WriterTable()
+        let sealer: RecordSealer
         let hub: WatchHub
         let completions: CompletionQueue
         let numbers: StoreMetrics?
@@ -27,6 +28,7 @@ public final class StateStore: @unchecked Sendable {
             completions: WorkerPool, preparer: SegmentPreparer
         ) throws(StoreError) {
             if let metrics = options.metrics { numbers = try StoreMetrics(metrics) } else { numbers = nil }
+            sealer = try RecordSealer(options.encryption)
             self.directory = directory
             self.options = options
             hub = WatchHub(tree: tree, lock: lock, dispatchers: dispatchers, queueLimit: options.watchQueueSize)
@@ -59,12 +61,13 @@ public final class StateStore: @unchecked Sendable {
         do throws(StoreError) {
             let tail = try Recovery(
                 directory: directory, options: options, tree: parts.tree, leases: parts.leases, writers: parts.writers,
-                preparer: preparer
+                sealer: parts.sealer, preparer: preparer
             ).run()
             parts.hub.begin(at: parts.tree.revision)
-            committer = Committer(store: parts, log: SegmentLog(tail: tail, options: options, preparer: preparer))
+            committer = Committer(store: parts, log: SegmentLog(tail: tail, options: options, preparer: preparer, sealer: parts.sealer))
             parts.maintenance.committer = committer
             try committer.start()
+            if try directory.names().contains(where: parts.sealer.isStale) { committer.requestRewrite { _ in } }
             options.metrics?.onCollect { [weak parts] in if let parts { parts.numbers?.collect(parts) } }
         } catch {
             background.close()
@@ -165,9 +168,20 @@ public final class StateStore: @unchecked Sendable {
         let numbers = parts.lock.reading {
             (parts.tree.revision, parts.tree.compactedRevision, parts.tree.liveCount, parts.tree.liveBytes)
         }
+        let (since, history) = parts.lock.reading { (parts.tree.compactedTime, parts.tree.historyBytes) }
         return
             "{\"revision\":\(numbers.0),\"compactedRevision\":\(numbers.1),\"keys\":\(numbers.2),\"bytes\":\(numbers.3),"
-            + "\"engine\":\"embedded\",\"healthy\":\(failure == nil),\"reason\":\(quoted(failure?.message ?? ""))}"
+            + "\"engine\":\"embedded\",\"healthy\":\(failure == nil),\"reason\":\(quoted(failure?.message ?? "")),"
+            + "\"historySince\":\(quoted(RecordText.time(since))),\"historyBytes\":\(history)\(encryptionStatus)}"
+    }
+
+    /// The keys that encrypt and that are needed to read what is on disk.
+    private var encryptionStatus: String {
+        guard let active = parts.sealer.activeKey else { return "" }
+        let names = parts.directory.files.names(parts.directory.path) ?? []
+        let (keys, plain) = parts.sealer.needed(by: names)
+        func list(_ words: [String]) -> String { "[" + words.sorted().map(quoted).joined(separator: ",") + "]" }
+        return ",\"encryptingKey\":\(quoted(active)),\"neededKeys\":\(list(Array(keys))),\"filesWithPlainValues\":\(list(plain))"
     }
 
     private func quoted(_ text: String) -> String {

@@ -28,6 +28,8 @@ public struct StateStoreOptions: Sendable {
     public var watchQueueSize = 1 << 20
     /// Space that stays free on the file system when a new segment is prepared. Default 4 MiB.
     public var reservedSpace = 4 << 20
+    /// What lies encrypted on disk; nil = nothing.
+    public var encryption: EncryptionSettings?
     /// The wall clock, milliseconds since 1970 (UTC): it dates revisions.
     package var wallClock: @Sendable () -> UInt64 = { wallClockMilliseconds() }
     /// Where the store counts and times its work; nil = nowhere.

@@ -98,7 +98,9 @@ public struct StoreMigration {
 
     /// Writes a snapshot that the embedded engine starts from.
     /// - Throws: WRONG_STATE when the directory has a store already.
-    func copy(intoDirectory path: String) throws(StoreError) -> Report {
+    func copy(
+        intoDirectory path: String, encryption: EncryptionSettings? = nil
+    ) throws(StoreError) -> Report {
         let directory = try StoreDirectory(path)
         defer { directory.unlock() }
         let present = try directory.names().filter { $0.hasPrefix("snapshot-") || $0.hasPrefix("log-") }
@@ -114,16 +116,19 @@ public struct StoreMigration {
         defer { close(file) }
         var report = Report()
         report.revision = revision
-        try write(&report, to: file, path: draft)
+        try write(&report, to: file, path: draft, encryption)
         try directory.rename("migration.part", to: LogFormat.snapshotName(revision))
         try directory.synchronize()
         return report
     }
 
-    private func write(_ report: inout Report, to file: Int32, path: String) throws(StoreError) {
+    private func write(
+        _ report: inout Report, to file: Int32, path: String, _ encryption: EncryptionSettings?
+    ) throws(StoreError) {
         var writer = try SnapshotWriter(
             file: file, path: path, revision: report.revision, time: wallClockMilliseconds(),
-            files: StateStoreOptions().files)
+            files: StateStoreOptions().files,
+            sealer: try RecordSealer(encryption))
         var counted = report
         _ = try from.forEachPage(revision: report.revision) { page throws(StoreError) in
             try page.forEach { bytes throws(StoreError) in
