@@ -17,6 +17,8 @@ struct CommandSpecification: Sendable {
     var arguments: [String] = []
     /// How many of them may be left out at the end.
     var optionalArguments = 0
+    /// Whether the last argument may be given several times.
+    var repeatsLastArgument = false
     let summary: String
     var details = ""
     var options: [Option] = []
@@ -55,7 +57,8 @@ extension CommandSpecification {
             try parseOption(word, &rest, into: &parsed)
         }
         let least = arguments.count - optionalArguments
-        guard (least...arguments.count).contains(parsed.arguments.count) else {
+        let most = repeatsLastArgument ? Int.max : arguments.count
+        guard (least...most).contains(parsed.arguments.count) else {
             let expected = arguments.isEmpty ? "no arguments" : arguments.joined(separator: " ")
             throw UsageError(message: "expected \(expected), found \(parsed.arguments.count) arguments")
         }

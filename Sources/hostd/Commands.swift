@@ -7,7 +7,7 @@ enum Commands {
     static let output = CommandSpecification.Option(
         name: "--output", value: "FORMAT", help: "How to print. Default: text.", choices: ["text", "json"])
 
-    static let all: [CommandSpecification] = [run] + images + plugins + swaps + stores + others
+    static let all: [CommandSpecification] = [run] + images + plugins + swaps + stores + storeFiles + past + others
 
     private static let run = CommandSpecification(
         words: ["run"], summary: "Runs hostd in the foreground.",

@@ -57,10 +57,12 @@ final class Daemon {
         ) { exitCode, reason in request.ask(exitCode: exitCode, reason: reason) }
         let log = log
         let commands = ControlCommands(host: host) { () throws(ControlFailure) in
-            try Self.reload(host, log)
+            try Self.reload(host, services, log)
         } stop: { stopWorkloads in
             if stopWorkloads { environment.stopWorkloads() }
             request.ask(exitCode: ExitCode.success, reason: "asked for over the control socket")
+        } rotateKeys: { () throws(StoreError) in
+            try services.rotateKeys()
         }
         let server: ControlServer
         do throws(ControlFailure) {
@@ -93,7 +95,7 @@ final class Daemon {
             log.error("\(error)")
             return ExitCode.plugin
         }
-        if ProcessSetup.isStopPending { return waitForSignals(host) }
+        if ProcessSetup.isStopPending { return waitForSignals(host, services) }
         if host.activeProviders(of: "hostd.api/1").isEmpty {
             Output.line("hostd ready")
         } else {
@@ -105,16 +107,16 @@ final class Daemon {
                 return ExitCode.failure
             }
         }
-        return waitForSignals(host)
+        return waitForSignals(host, services)
     }
 
-    private func waitForSignals(_ host: PluginHost) -> Int32 {
+    private func waitForSignals(_ host: PluginHost, _ services: KernelServices) -> Int32 {
         var set = ProcessSetup.waitedSignals
         while true {
             var signal: Int32 = 0
             guard sigwait(&set, &signal) == 0 else { continue }
             if signal == SIGHUP {
-                do throws(ControlFailure) { _ = try Self.reload(host, log) } catch {
+                do throws(ControlFailure) { _ = try Self.reload(host, services, log) } catch {
                     log.error("the configuration was not taken", ["reason": .string(error.message)])
                 }
                 continue
@@ -126,7 +128,13 @@ final class Daemon {
     }
 
     /// Reads and checks the file again, and takes what changed into use.
-    private static func reload(_ host: PluginHost, _ log: Log) throws(ControlFailure) -> JSON {
+    private static func reload(
+        _ host: PluginHost, _ services: KernelServices, _ log: Log
+    ) throws(ControlFailure) -> JSON {
+        // First, so that a mistake in the key file leaves everything as it was.
+        do throws(StoreError) { try services.rotateKeys() } catch {
+            throw ControlFailure(code: error.code, error.message)
+        }
         let outcome: PluginHost.ReloadOutcome
         do {
             outcome = try host.reload(try HostConfiguration(file: host.configuration.file))

@@ -2,7 +2,7 @@ import Glibc
 import Kernel
 
 enum StoreCommands {
-    private static let role = "hostd.store/1"
+    static let role = "hostd.store/1"
 
     static func status(_ command: ParsedCommand) -> Int32 {
         Client.with(command) { client throws(ControlFailure) in

@@ -12,6 +12,8 @@ extension HostConfiguration {
             changes.append("store.engine: \(old.store.engine) becomes \(store.engine)")
         }
         if store.options != old.store.options { changes.append("store.options: changed") }
+        if store.history != old.store.history { changes.append("store.history: changed") }
+        if store.encryption != old.store.encryption { changes.append("store.encryption: changed") }
         return changes
     }
 }

@@ -51,15 +51,7 @@ extension HostConfiguration {
     private static func readStore(
         _ root: ConfigurationScope, plugins: [PluginSettings]
     ) throws(ConfigurationError) -> StoreSettings {
-        let scope = try scope(root, "store", allowed: ["engine", "options"])
-        let engine = try scope.choice(
-            "engine", of: ["embedded"] + plugins.map(\.name), default: "embedded")
-        let node = scope.entry("options")?.value ?? .emptyMapping(at: scope.node.mark)
-        if engine != "embedded", case .mapping(let entries) = node.content, !entries.isEmpty {
-            throw scope.failure("options", "only the embedded engine has options here; give the plugin's under plugins")
-        }
-        let options = try StoreSettings.schema.check(node, file: root.file, keyPath: scope.path("options"))
-        return StoreSettings(engine: engine, options: options)
+        try StoreSettings(try scope(root, "store", allowed: StoreSettings.keys), plugins: plugins.map(\.name))
     }
 
     private static func readPlugins(_ root: ConfigurationScope) throws(ConfigurationError) -> [PluginSettings] {

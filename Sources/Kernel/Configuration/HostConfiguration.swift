@@ -17,6 +17,9 @@ public struct HostConfiguration: Sendable {
         public var engine: String
         /// Options of the embedded engine.
         public var options: JSON
+        public var history = HistorySettings()
+        /// nil = nothing is encrypted on disk.
+        public var encryption: EncryptionSettings?
     }
 
     public struct PluginSettings: Sendable {

@@ -7,10 +7,22 @@ extension HostConfiguration.StoreSettings {
         return .object(
             .init(),
             .init(properties: [
-                ("historySeconds", number(600, 0, 86400)),
-                ("historyBytes", number(33_554_432, 1_048_576, 8_589_934_592)),
                 ("segmentBytes", number(16_777_216, 65_536, 1_073_741_824)),
                 ("maximumValueBytes", number(1_572_864, 1024, 67_108_864)),
             ]))
+    }
+}
+
+extension HostConfiguration.StoreSettings {
+    /// What the embedded engine is opened with.
+    var engineOptions: StateStoreOptions {
+        var result = StateStoreOptions()
+        result.historySeconds = history.seconds
+        result.historySize = history.bytes
+        result.historyCount = history.count
+        result.encryption = encryption
+        result.segmentSize = Int(options["segmentBytes"].integerValue ?? 16 << 20)
+        result.maximumValueSize = Int(options["maximumValueBytes"].integerValue ?? 1_572_864)
+        return result
     }
 }

@@ -7,11 +7,14 @@ public struct ControlCommands: Sendable {
     let host: PluginHost
     let reload: @Sendable () throws(ControlFailure) -> JSON
     let stop: @Sendable (_ stopWorkloads: Bool) -> Void
+    let rotateKeys: @Sendable () throws(StoreError) -> Void
 
     public init(
         host: PluginHost, reload: @escaping @Sendable () throws(ControlFailure) -> JSON,
-        stop: @escaping @Sendable (_ stopWorkloads: Bool) -> Void
+        stop: @escaping @Sendable (_ stopWorkloads: Bool) -> Void,
+        rotateKeys: @escaping @Sendable () throws(StoreError) -> Void = {}
     ) {
+        self.rotateKeys = rotateKeys
         self.host = host
         self.reload = reload
         self.stop = stop
@@ -24,6 +27,9 @@ public struct ControlCommands: Sendable {
         case "plugins": return host.describe()
         case "call": return try call(request, &message.files)
         case "reload": return try reload()
+        case "rotateKeys":
+            do throws(StoreError) { try rotateKeys() } catch { throw ControlFailure(code: error.code, error.message) }
+            return [:]
         case "swap": return try swap(request["request"])
         case "stop":
             stop(request["stopWorkloads"].boolValue ?? false)
@@ -31,7 +37,7 @@ public struct ControlCommands: Sendable {
         default:
             throw ControlFailure(
                 code: HOSTD_ERROR_NOT_SUPPORTED,
-                "unknown command \(request["command"].serializedString()); there are call, plugins, reload, stop, swap and version"
+                "unknown command \(request["command"].serializedString()); there are call, plugins, reload, rotateKeys, stop, swap and version"
             )
         }
     }
@@ -63,6 +69,9 @@ public struct ControlCommands: Sendable {
                 role: role, plugin: request["plugin"].stringValue, slot: slot,
                 arguments: request["arguments"].arrayValue,
                 files: lent, deadline: deadline)
+            if request["encoding"] == "base64" {
+                return ["base64": .string(Base64.encode(result.output ?? []))]
+            }
             return Self.json(result)
         } catch {
             if !error.wasCalled { files = lent }

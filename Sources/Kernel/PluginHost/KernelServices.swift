@@ -20,12 +20,8 @@ public final class KernelServices: Sendable {
     /// Opens the embedded store under `directory`, unless a plugin is the engine.
     public init(directory: String, store settings: HostConfiguration.StoreSettings, log: Log) throws(StoreError) {
         metrics = Metrics()
-        var options = StateStoreOptions()
+        var options = settings.engineOptions
         options.metrics = metrics
-        options.historySeconds = UInt32(clamping: settings.options["historySeconds"].integerValue ?? 600)
-        options.historySize = Int(settings.options["historyBytes"].integerValue ?? 32 << 20)
-        options.segmentSize = Int(settings.options["segmentBytes"].integerValue ?? 16 << 20)
-        options.maximumValueSize = Int(settings.options["maximumValueBytes"].integerValue ?? 1_572_864)
         options.log = { level, message, fields in
             let members = JSONObject(fields.map { ($0.0, JSON.string($0.1)) })
             log.write(Log.Level(rawValue: UInt32(clamping: level)) ?? .info, "store", message, members)
@@ -63,6 +59,10 @@ public final class KernelServices: Sendable {
         metrics.onCollect { roles.collect() }
         host.onRetire { plugin, role, target in roles.add(plugin, role, target) }
     }
+
+    /// Reads the key file of the store again and rewrites what lies on disk under other keys. Nothing to do without one.
+    /// [blocking]
+    public func rotateKeys() throws(StoreError) { try store?.rotateKeys() }
 
     /// All series as Prometheus text.
     public var metricsText: String { metrics.collect() }

@@ -17,6 +17,11 @@ public struct StoreError: Error, Sendable, Equatable, CustomStringConvertible {
         self.retryDelay = retryDelay
     }
 
+    /// Whether the data directory or what lies in it is the reason, not the request.
+    public var isAboutData: Bool {
+        [HOSTD_ERROR_DATA_LOSS, HOSTD_ERROR_VERSION, HOSTD_ERROR_FORBIDDEN].contains(code)
+    }
+
     public var description: String { message }
 
     /// Damage of stored bytes that a checksum or a tag found.

@@ -17,7 +17,8 @@ extension StoreMigration {
             configuration: configuration, directory: directory, search: search, libexec: libexec, log: log)
         if to == "embedded" {
             return try place.with(engine: from) { source throws(StoreError) in
-                try StoreMigration(from: source).copy(intoDirectory: "\(directory)/store")
+                try StoreMigration(from: source).copy(
+                    intoDirectory: "\(directory)/store", encryption: configuration.store.encryption)
             }
         }
         return try place.with(engine: from) { source throws(StoreError) in
@@ -39,7 +40,7 @@ extension StoreMigration {
             engine: String, _ body: (UnsafePointer<hostd_interface>) throws(StoreError) -> Result
         ) throws(StoreError) -> Result {
             if engine == "embedded" {
-                let store = try StateStore(directory: "\(directory)/store", options: StateStoreOptions())
+                let store = try StateStore(directory: "\(directory)/store", options: configuration.store.engineOptions)
                 defer { store.close() }
                 return try body(store.makeInterface())
             }

@@ -61,12 +61,17 @@ struct StoreReader: @unchecked Sendable {
         }
     }
 
-    func list(revision: UInt64, limit: UInt64, after: [UInt8]) throws(StoreError) -> Page {
+    func list(
+        prefix: [UInt8] = [], revision: UInt64, limit: UInt64, after: [UInt8]
+    ) throws(StoreError) -> Page {
         var buffer = hostd_buffer()
         try checked { error in
-            after.withUnsafeBufferPointer {
-                table.pointee.list(
-                    this, nil, 0, nil, 0, revision, limit, $0.baseAddress, UInt64($0.count), &buffer, error)
+            after.withUnsafeBufferPointer { after in
+                prefix.withUnsafeBufferPointer { prefix in
+                    table.pointee.list(
+                        this, prefix.baseAddress, UInt64(prefix.count), nil, 0, revision, limit, after.baseAddress,
+                        UInt64(after.count), &buffer, error)
+                }
             }
         }
         return try Page(buffer)

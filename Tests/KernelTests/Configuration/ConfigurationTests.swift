@@ -22,7 +22,24 @@ final class ConfigurationTests: XCTestCase {
         XCTAssertEqual(configuration.settings.dnsAddress, "10.96.0.10")
         XCTAssertEqual(configuration.settings.listen, "127.0.0.1:6443")
         XCTAssertEqual(configuration.store.engine, "embedded")
-        XCTAssertEqual(configuration.store.options["historySeconds"], 600)
+        XCTAssertEqual(configuration.store.history, HistorySettings())
+        XCTAssertNil(configuration.store.encryption)
+    }
+
+    func testHistoryAndEncryptionOfTheStore() throws {
+        let store = try HostConfiguration(
+            text: Array(
+                """
+                store:
+                  history: {time: 1h, size: 64MiB, count: 5000}
+                  encryption: {resources: [secrets, a.example.com], keyFile: keys.txt}
+                """.utf8), file: "/etc/hostd/h.yaml"
+        ).store
+        XCTAssertEqual(store.history, HistorySettings(seconds: 3600, bytes: 64 << 20, count: 5000))
+        XCTAssertEqual(
+            store.encryption, EncryptionSettings(resources: ["secrets", "a.example.com"], keyFile: "/etc/hostd/keys.txt"))
+        XCTAssertEqual(store.engineOptions.historySeconds, 3600)
+        XCTAssertEqual(store.engineOptions.historySize, 64 << 20)
     }
 
     func testEveryKeyIsTaken() throws {
@@ -79,8 +96,20 @@ final class ConfigurationTests: XCTestCase {
             ("settings: {nodeName: [a]}", "settings.nodeName: expected text, found a list"),
             ("store: {engine: etcd}", "store.engine: \"etcd\" is not possible; allowed: embedded"),
             (
-                "store: {options: {historySeconds: 90000}}",
-                "store.options.historySeconds: expected a whole number from 0 to 86400, found 90000"
+                "store: {options: {segmentBytes: 1}}",
+                "store.options.segmentBytes: expected a whole number from 65536 to 1073741824, found 1"
+            ),
+            ("store: {history: {time: 1y}}", "store.history.time: \"1y\" is not 0 (no bound) or a duration from 1s"),
+            ("store: {history: {time: 0.5s}}", "store.history.time"),
+            ("store: {history: {size: 12}}", "store.history.size: \"12\" is not an amount of memory from 1MiB"),
+            ("store: {history: {count: 5}}", "store.history.count: expected a whole number from 100"),
+            ("store: {history: {days: 5}}", "store.history.days: unknown key; allowed are time, size and count"),
+            ("store: {encryption: {resources: [secrets]}}", "store.encryption.keyFile: is missing"),
+            ("store: {encryption: {keyFile: k, resources: [A/B]}}", "store.encryption.resources[0]: \"A/B\" is not a"),
+            ("store: {encryption: {keyFile: k, resources: [a, a]}}", "store.encryption.resources[1]: \"a\" is there twice"),
+            (
+                "store: {engine: a, history: {count: 500}}\nplugins: [{name: a}]",
+                "store.history: only the embedded engine has it"
             ),
             ("store: {options: {history: 1}}", "store.options.history: unknown option; allowed are"),
             ("plugins: {}", "plugins: expected a list, found a mapping"),
@@ -138,7 +167,7 @@ final class ConfigurationTests: XCTestCase {
     func testDifferencesThatWaitAreNamed() throws {
         let old = try read("plugins: [{name: a}]")
         let new = try read(
-            "settings: {listen: \"127.0.0.1:7000\"}\nstore: {options: {historySeconds: 5}}\nplugins: [{name: b}]")
+            "settings: {listen: \"127.0.0.1:7000\"}\nstore: {options: {segmentBytes: 65536}}\nplugins: [{name: b}]")
         XCTAssertEqual(
             new.differencesForNextStart(from: old),
             ["settings.listen: 127.0.0.1:6443 becomes 127.0.0.1:7000", "store.options: changed"])
