@@ -128,7 +128,9 @@ enum AtCommand {
 enum YAMLText {
     static func lines(_ value: JSON) -> [String] {
         if let object = value.objectValue, !object.isEmpty {
-            return object.flatMap { key, member in entry("\(JSON.string(key).serializedString()):", member, indent: "  ") }
+            return object.flatMap { key, member in
+                entry("\(JSON.string(key).serializedString()):", member, indent: "  ")
+            }
         }
         if case .array(let elements) = value, !elements.isEmpty {
             return elements.flatMap { element in

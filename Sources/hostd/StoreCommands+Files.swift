@@ -37,7 +37,8 @@ extension StoreCommands {
                 verifier.check(backup: file)
             } else {
                 guard let data = Client.dataDirectory(command), !data.isEmpty else {
-                    Output.errorLine("hostd store verify: name a FILE, or a data directory with --data DIR or HOSTD_DATA")
+                    Output.errorLine(
+                        "hostd store verify: name a FILE, or a data directory with --data DIR or HOSTD_DATA")
                     return ExitCode.usage
                 }
                 guard access("\(data)/store", F_OK) == 0 else {
@@ -110,7 +111,8 @@ extension StoreCommands {
             let key = status["encryptingKey"].stringValue ?? ""
             let needed = status["neededKeys"].arrayValue.compactMap(\.stringValue).joined(separator: ", ")
             Output.line(
-                key.isEmpty ? "nothing is encrypted: store.encryption is not configured"
+                key.isEmpty
+                    ? "nothing is encrypted: store.encryption is not configured"
                     : "the key \(key) encrypts; keys that are needed: \(needed.isEmpty ? "none" : needed)")
         }
     }

@@ -40,7 +40,8 @@ extension HistorySettings {
             let nanoseconds = text == "0" ? 0 : (try? GoDuration(parsing: text))?.nanoseconds
             guard let nanoseconds, nanoseconds == 0 || (1_000_000_000...2_592_000_000_000_000).contains(nanoseconds)
             else {
-                throw scope.failure("time", "\"\(text)\" is not 0 (no bound) or a duration from 1s to 720h, such as 10m")
+                throw scope.failure(
+                    "time", "\"\(text)\" is not 0 (no bound) or a duration from 1s to 720h, such as 10m")
             }
             seconds = UInt32(nanoseconds / 1_000_000_000)
         }

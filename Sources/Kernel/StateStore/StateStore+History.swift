@@ -57,7 +57,8 @@ enum RecordText {
     /// One version of a key, an entry of `versions` in the answer of `hostd_store_1.history`.
     static func json(_ parts: StoredParts, time: UInt64, writer: Writer?) -> JSON {
         var json: JSONObject = [
-            "key": .string(parts.key.text), "revision": JSON(parts.head.revision), "createRevision": JSON(parts.head.create_revision),
+            "key": .string(parts.key.text), "revision": JSON(parts.head.revision),
+            "createRevision": JSON(parts.head.create_revision),
             "version": JSON(parts.head.version), "kind": parts.head.kind == Record.Kind.put ? "put" : "delete",
             "time": .string(Self.time(time)), "user": .string(writer?.user ?? ""),
             "manager": .string(writer?.manager ?? ""), "lease": JSON(parts.head.lease), "index": index(parts.index),

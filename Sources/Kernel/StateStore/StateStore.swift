@@ -64,7 +64,8 @@ public final class StateStore: @unchecked Sendable {
                 sealer: parts.sealer, preparer: preparer
             ).run()
             parts.hub.begin(at: parts.tree.revision)
-            committer = Committer(store: parts, log: SegmentLog(tail: tail, options: options, preparer: preparer, sealer: parts.sealer))
+            committer = Committer(
+                store: parts, log: SegmentLog(tail: tail, options: options, preparer: preparer, sealer: parts.sealer))
             parts.maintenance.committer = committer
             try committer.start()
             if try directory.names().contains(where: parts.sealer.isStale) { committer.requestRewrite { _ in } }
@@ -181,7 +182,8 @@ public final class StateStore: @unchecked Sendable {
         let names = parts.directory.files.names(parts.directory.path) ?? []
         let (keys, plain) = parts.sealer.needed(by: names)
         func list(_ words: [String]) -> String { "[" + words.sorted().map(quoted).joined(separator: ",") + "]" }
-        return ",\"encryptingKey\":\(quoted(active)),\"neededKeys\":\(list(Array(keys))),\"filesWithPlainValues\":\(list(plain))"
+        return
+            ",\"encryptingKey\":\(quoted(active)),\"neededKeys\":\(list(Array(keys))),\"filesWithPlainValues\":\(list(plain))"
     }
 
     private func quoted(_ text: String) -> String {

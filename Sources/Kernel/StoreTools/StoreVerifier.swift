@@ -61,7 +61,8 @@ public struct StoreVerifier {
 
     private mutating func finish() {
         if unchecked > 0 {
-            report.notes.append("\(unchecked) encrypted values were checked by checksum only; --config names their keys")
+            report.notes.append(
+                "\(unchecked) encrypted values were checked by checksum only; --config names their keys")
         }
     }
 
@@ -103,7 +104,8 @@ public struct StoreVerifier {
                 let isInOrder = last.withUnsafeBytes { compareKeys($0, record.key) } < 0 || last.isEmpty
                 last = Array(record.key)
                 if !isInOrder { return "the key \(record.key.text) is out of order" }
-                return record.head.revision <= head.number ? nil : "revision \(record.head.revision) is after the snapshot's"
+                return record.head.revision <= head.number
+                    ? nil : "revision \(record.head.revision) is after the snapshot's"
             }
             if !isWhole { return note(path, offset, "the records do not fill their frame") }
             offset = start + Int(frame.size)
@@ -161,7 +163,8 @@ public struct StoreVerifier {
         guard head.reserved == 0, let start = rest.baseAddress, store_size_without_zeros(start, rest.count) > 0 else {
             return
         }
-        report.notes.append("\(file.path) ends at offset \(end) in a batch that was never acknowledged; a start drops it")
+        report.notes.append(
+            "\(file.path) ends at offset \(end) in a batch that was never acknowledged; a start drops it")
         log.isEnded = true
     }
 

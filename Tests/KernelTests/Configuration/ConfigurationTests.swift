@@ -37,7 +37,8 @@ final class ConfigurationTests: XCTestCase {
         ).store
         XCTAssertEqual(store.history, HistorySettings(seconds: 3600, bytes: 64 << 20, count: 5000))
         XCTAssertEqual(
-            store.encryption, EncryptionSettings(resources: ["secrets", "a.example.com"], keyFile: "/etc/hostd/keys.txt"))
+            store.encryption,
+            EncryptionSettings(resources: ["secrets", "a.example.com"], keyFile: "/etc/hostd/keys.txt"))
         XCTAssertEqual(store.engineOptions.historySeconds, 3600)
         XCTAssertEqual(store.engineOptions.historySize, 64 << 20)
     }
@@ -106,7 +107,10 @@ final class ConfigurationTests: XCTestCase {
             ("store: {history: {days: 5}}", "store.history.days: unknown key; allowed are time, size and count"),
             ("store: {encryption: {resources: [secrets]}}", "store.encryption.keyFile: is missing"),
             ("store: {encryption: {keyFile: k, resources: [A/B]}}", "store.encryption.resources[0]: \"A/B\" is not a"),
-            ("store: {encryption: {keyFile: k, resources: [a, a]}}", "store.encryption.resources[1]: \"a\" is there twice"),
+            (
+                "store: {encryption: {keyFile: k, resources: [a, a]}}",
+                "store.encryption.resources[1]: \"a\" is there twice"
+            ),
             (
                 "store: {engine: a, history: {count: 500}}\nplugins: [{name: a}]",
                 "store.history: only the embedded engine has it"

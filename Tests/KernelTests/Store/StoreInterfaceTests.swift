@@ -154,7 +154,8 @@ final class StoreInterfaceTests: XCTestCase {
         XCTAssertEqual(call.table.pointee.status(call.this, &json, &call.error), HOSTD_OK)
         XCTAssertEqual(
             text(json.data, json.size),
-            "{\"revision\":1,\"compactedRevision\":0,\"keys\":1,\"bytes\":80,\"engine\":\"embedded\",\"healthy\":true,\"reason\":\"\"}"
+            "{\"revision\":1,\"compactedRevision\":0,\"keys\":1,\"bytes\":80,\"engine\":\"embedded\",\"healthy\":true,\"reason\":\"\","
+                + "\"historySince\":\"\",\"historyBytes\":80}"
         )
         json.release?(json.context)
         let file = Glibc.open(directory.path + "/backup", O_CREAT | O_WRONLY, 0o600)

@@ -40,12 +40,14 @@ struct KeyRing: Sendable {
             if words.isEmpty { continue }
             guard words.count == 2 else { throw failure("expected NAME BASE64, found \(words.count) words") }
             guard Self.isName(words[0]) else {
-                throw failure("\"\(words[0])\" is not the name of a key: 1 to 32 of letters, digits, \".\", \"_\" and \"-\"")
+                throw failure(
+                    "\"\(words[0])\" is not the name of a key: 1 to 32 of letters, digits, \".\", \"_\" and \"-\"")
             }
             guard !keys.contains(where: { $0.name == words[0] }) else { throw failure("\(words[0]) is there twice") }
             guard let bytes = Base64.decode(words[1]), bytes.count == Self.keySize else {
                 throw failure(
-                    "the key \(words[0]) is not \(Self.keySize) bytes in base 64; make one: head -c 32 /dev/urandom | base64")
+                    "the key \(words[0]) is not \(Self.keySize) bytes in base 64; make one: head -c 32 /dev/urandom | base64"
+                )
             }
             keys.append(try Key(name: words[0], bytes: bytes))
         }

@@ -137,7 +137,8 @@ final class RecordSealer: @unchecked Sendable {  // All state is behind `lock`.
         guard done == 1 else {
             plain.release()
             throw .damage(
-                path, at: offset, "the value of \(parts.key.text), encrypted under the key \(sealed.keyName), was changed")
+                path, at: offset,
+                "the value of \(parts.key.text), encrypted under the key \(sealed.keyName), was changed")
         }
         plain.head.pointee.index_size = UInt32(sealed.indexSize)
         plain.head.pointee.value_size = UInt32(sealed.ciphertext.count - sealed.indexSize)
