@@ -17,6 +17,8 @@ final class TestServer {
     private let services: KernelServices
     private let host: TestHost
     private let client: APIRoleClient
+    /// The store behind the API.
+    let store: StoreClient
 
     init(options: JSON = [:], listen: String = "127.0.0.1:0") throws {
         var template = Array("/tmp/hostd-api-XXXXXX".utf8CString)
@@ -37,6 +39,7 @@ final class TestServer {
                 libexecDirectory: directory))
         host.provide(HOSTD_API_1, try XCTUnwrap(plugin.interface(HOSTD_API_1)))
         client = try APIRoleClient(kit)
+        store = try kit.store()
         try plugin.activate()
         let kubeconfig = String(decoding: try AtomicFile.read(directory + "/admin.kubeconfig"), as: UTF8.self)
         let line = try XCTUnwrap(kubeconfig.split(separator: "\n").first { $0.contains("server: https://") })

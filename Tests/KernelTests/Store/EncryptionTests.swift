@@ -74,7 +74,8 @@ final class EncryptionTests: XCTestCase {
             options.snapshotThreshold = 64 << 10
         }
         for number in 0..<300 {
-            try store.put("secrets/d/\(number % 20)", "\(Self.secret) \(number) " + String(repeating: "x", count: 900),
+            try store.put(
+                "secrets/d/\(number % 20)", "\(Self.secret) \(number) " + String(repeating: "x", count: 900),
                 index: ["app": Self.label])
         }
         try store.put("pods/d/plain", "a pod may be read")
@@ -113,7 +114,10 @@ final class EncryptionTests: XCTestCase {
             ("", 0o600, HOSTD_ERROR_INVALID_ARGUMENT, "has no key", "empty"),
             ("k1\n", 0o600, HOSTD_ERROR_INVALID_ARGUMENT, "line 1", "no key on the line"),
             ("k1 AAAA\n", 0o600, HOSTD_ERROR_INVALID_ARGUMENT, "not 32 bytes", "too short"),
-            ("k/1 \(Base64.encode([UInt8](repeating: 1, count: 32)))", 0o600, HOSTD_ERROR_INVALID_ARGUMENT, "name", "name"),
+            (
+                "k/1 \(Base64.encode([UInt8](repeating: 1, count: 32)))", 0o600, HOSTD_ERROR_INVALID_ARGUMENT, "name",
+                "name"
+            ),
             (line("k1", 1) + line("k1", 2), 0o600, HOSTD_ERROR_INVALID_ARGUMENT, "line 2: k1 is there twice", "twice"),
         ]
         for (text, mode, code, part, reason) in cases {

@@ -31,7 +31,7 @@ struct Listing: Sendable {
         } else {
             revision = try Self.revision(query)
         }
-        if selection.matchesNothing { prefix = "\u{1}nothing/" }
+        if selection.matchesNothing { prefix = "nothing.hostd.dev/" }
         do {
             page = try store.list(
                 prefix: prefix, selector: selection.text, revision: revision, limit: UInt64(limit), after: after)
@@ -80,10 +80,10 @@ struct Listing: Sendable {
                 ? .expired(
                     "The provided continue parameter is too old to display a consistent list result. You must start a "
                         + "new list without the continue parameter.")
-                : .expired("too old resource version: \(revision)")
+                : .expired("too old resource version: \(revision); \(error.message)")
         }
         if error.code == HOSTD_ERROR_INVALID_ARGUMENT, revision > 0,
-            let latest = try? store.list(prefix: "\u{1}none/").revision,
+            let latest = try? store.list(prefix: "nothing.hostd.dev/").revision,
             revision > latest
         {
             return .tooLargeResourceVersion(revision, current: latest)
