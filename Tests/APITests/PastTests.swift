@@ -19,7 +19,10 @@ final class PastTests: XCTestCase {
         let path = method == "POST" ? Self.maps : "\(Self.maps)/\(name)"
         let response = try server.request(
             method, path,
-            ["apiVersion": "v1", "kind": "ConfigMap", "metadata": ["name": .string(name)], "data": ["v": .string(value)]])
+            [
+                "apiVersion": "v1", "kind": "ConfigMap", "metadata": ["name": .string(name)],
+                "data": ["v": .string(value)],
+            ])
         XCTAssertLessThan(response.status, 300)
         return try XCTUnwrap(UInt64(response.json["metadata"]["resourceVersion"].stringValue ?? ""))
     }
@@ -67,7 +70,9 @@ final class PastTests: XCTestCase {
             let ahead = try server.request("GET", exact + "\(latest + 1000)")
             XCTAssertEqual(ahead.status, 504)
             XCTAssertEqual(try ahead.json["reason"].stringValue, "Timeout")
-            XCTAssertTrue(try ahead.json["message"].stringValue?.hasPrefix("Too large resource version: \(latest + 1000)") ?? false)
+            XCTAssertTrue(
+                try ahead.json["message"].stringValue?.hasPrefix("Too large resource version: \(latest + 1000)")
+                    ?? false)
             XCTAssertEqual(try ahead.json["details"]["causes"][0]["reason"].stringValue, "ResourceVersionTooLarge")
             for (query, reason) in [("0", "zero"), ("x", "no number"), ("", "nothing")] {
                 XCTAssertEqual(try server.request("GET", exact + query).status, 400, reason)
@@ -87,7 +92,8 @@ final class PastTests: XCTestCase {
                 var changed = object
                 changed["data"] = ["n": .string("\(number)")]
                 let path = (method == "POST" ? Self.maps : "\(Self.maps)/w") + query
-                let response = try server.request(method, path, changed, headers: agent.map { ["User-Agent": $0] } ?? [:])
+                let response = try server.request(
+                    method, path, changed, headers: agent.map { ["User-Agent": $0] } ?? [:])
                 XCTAssertLessThan(response.status, 300, reason)
             }
             let patched = try server.inProcess(

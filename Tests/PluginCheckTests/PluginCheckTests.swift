@@ -78,7 +78,8 @@ final class PluginCheckTests: XCTestCase {
         let kit = try Kit()
         defer { kit.remove() }
         for source in ["broken/broken.c"] + Self.roleSources {
-            let result = try Kit.check(try kit.compile(source, name: "good-\(source.prefix { $0 != "/" })", Self.parts(of: source)))
+            let result = try Kit.check(
+                try kit.compile(source, name: "good-\(source.prefix { $0 != "/" })", Self.parts(of: source)))
             XCTAssertEqual(result.status, 0, result.findings)
             XCTAssertGreaterThan(result.report["checks"].integerValue ?? 0, 300)
         }

@@ -148,9 +148,10 @@ final class SegmentLog {
         throw .refused(error)
     }
 
-    /// Ends the active segment, whatever room it has. The sealed ones.
+    /// Ends the active segment, whatever room it has. The sealed ones. An empty one stays: between others it would look as if
+    /// its frames were lost.
     func seal() throws(StoreError) -> [Segment] {
-        try rotate(for: 0)
+        if tail.offset > LogFormat.headSize { try rotate(for: 0) }
         return tail.sealed
     }
 

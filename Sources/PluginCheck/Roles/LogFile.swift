@@ -27,7 +27,9 @@ enum LogFile {
     static func wait(_ path: String, forLines count: Int) throws(Breach) {
         let deadline = monotonicNanoseconds() + RuntimeCalls.patience
         while try lines(path).count < count {
-            try expect(monotonicNanoseconds() < deadline, "the log \(path) has no line of a container that wrote one", rule: 49)
+            try expect(
+                monotonicNanoseconds() < deadline, "the log \(path) has no line of a container that wrote one", rule: 49
+            )
             usleep(20_000)
         }
     }

@@ -33,7 +33,8 @@ struct RuntimeCalls {
         let session = calls.session
         if let slot = calls.table.slot("load_image"), calls.table.isThere(slot) {
             guard let path = session.options.image else {
-                session.reporter.skip("containers of hostd.runtime/1", "they need an image with a shell: --image ARCHIVE")
+                session.reporter.skip(
+                    "containers of hostd.runtime/1", "they need an image with a shell: --image ARCHIVE")
                 return nil
             }
             let file = open(path, O_RDONLY | O_CLOEXEC)
@@ -46,7 +47,8 @@ struct RuntimeCalls {
                 ])
             let names = (try? JSON(parsing: answer.output))?["images"].arrayValue
                 .flatMap { $0["repoTags"].arrayValue.compactMap(\.stringValue) }
-            guard answer.isOK, let names, let name = names.first(where: { $0.contains("busybox") }) ?? names.first else {
+            guard answer.isOK, let names, let name = names.first(where: { $0.contains("busybox") }) ?? names.first
+            else {
                 throw Breach("load_image of \(path) failed: \(answer.outcome.words)")
             }
             return name
@@ -74,7 +76,8 @@ struct RuntimeCalls {
             [
                 "config": [
                     "podUID": .string("uid-\(name)"), "name": .string(name), "namespace": "check", "attempt": 0,
-                    "hostname": .string(name), "logDirectory": .string(logDirectory), "labels": ["check": .string(name)],
+                    "hostname": .string(name), "logDirectory": .string(logDirectory),
+                    "labels": ["check": .string(name)],
                 ]
             ])
         try expect(
@@ -132,7 +135,8 @@ struct RuntimeCalls {
             let now = try container(id)
             if now["state"].stringValue == "exited" { return now }
             let left = deadline - min(deadline, monotonicNanoseconds())
-            try expect(left > 0, "its process has ended, and the container is \(now["state"].serializedString())", rule: 47)
+            try expect(
+                left > 0, "its process has ended, and the container is \(now["state"].serializedString())", rule: 47)
             seen = check_stream_wait(events, seen + 1, left)
         }
     }
@@ -144,7 +148,8 @@ struct RuntimeCalls {
         var index: UInt64 = 0
         while check_stream_message(events, index, &message) == 1 {
             index += 1
-            let bytes = Array(UnsafeBufferPointer(start: message.data, count: message.data == nil ? 0 : Int(message.size)))
+            let bytes = Array(
+                UnsafeBufferPointer(start: message.data, count: message.data == nil ? 0 : Int(message.size)))
             guard let json = try? JSON(parsing: bytes), json["containerID"].stringValue == id else { continue }
             types.append(json["type"].stringValue ?? "")
         }

@@ -41,11 +41,12 @@ enum RuntimeChecks {
         }
     }
 
-    private static let all: [(rule: Int, name: String, body: Body)] = [
-        (47, "states of a sandbox", sandboxStates), (47, "states of a container", containerStates),
-        (47, "a container that is stopped", stopped), (47, "what cannot be made or started", refused),
-        (47, "the watch", watch), (48, "what is gone already", gone), (48, "removing a sandbox", removeSandbox),
-    ] + RuntimeOutputChecks.all
+    private static let all: [(rule: Int, name: String, body: Body)] =
+        [
+            (47, "states of a sandbox", sandboxStates), (47, "states of a container", containerStates),
+            (47, "a container that is stopped", stopped), (47, "what cannot be made or started", refused),
+            (47, "the watch", watch), (48, "what is gone already", gone), (48, "removing a sandbox", removeSandbox),
+        ] + RuntimeOutputChecks.all
 
     private static func sandboxStates(_ runtime: RuntimeCalls) throws(Breach) {
         let (first, second) = (try runtime.sandbox("one"), try runtime.sandbox("two"))
@@ -78,7 +79,8 @@ enum RuntimeChecks {
     private static func containerStates(_ runtime: RuntimeCalls) throws(Breach) {
         let sandbox = try runtime.sandbox("life")
         for (name, script, code, reason) in [
-            ("fine", "exit 0", 0, "Completed"), ("wrong", "exit 7", 7, "Error"), ("killed", "kill -9 $$; exit 7", -1, "Error"),
+            ("fine", "exit 0", 0, "Completed"), ("wrong", "exit 7", 7, "Error"),
+            ("killed", "kill -9 $$; exit 7", -1, "Error"),
         ] {
             let id = try runtime.create(sandbox, name, ["/bin/sh", "-c", "read go </dev/null; sleep 1; \(script)"])
             try expect(
@@ -96,16 +98,20 @@ enum RuntimeChecks {
             // The first process of a namespace of its own is beyond its own kill.
             let isDue = code >= 0 ? end["exitCode"].integerValue == Int64(code) : end["exitCode"].integerValue != 0
             try expect(
-                isDue, "a container whose process ended with \(code) tells the exit code \(end["exitCode"].serializedString())")
+                isDue,
+                "a container whose process ended with \(code) tells the exit code \(end["exitCode"].serializedString())"
+            )
             try expect(
-                end["reason"].stringValue == reason, "its reason is \(end["reason"].serializedString()), where \(reason) is due")
+                end["reason"].stringValue == reason,
+                "its reason is \(end["reason"].serializedString()), where \(reason) is due")
             let times = ["createdAt", "startedAt", "finishedAt"].map { end[$0].stringValue ?? "" }
             try expect(
                 times.allSatisfy { $0.hasPrefix("20") && $0.hasSuffix("Z") } && times == times.sorted(),
                 "the times of its creation, start and end are \(times)")
         }
         try expect(
-            try runtime.containers(["sandboxID": sandbox["id"]]).count == 3, "list_containers shows not all of a sandbox")
+            try runtime.containers(["sandboxID": sandbox["id"]]).count == 3,
+            "list_containers shows not all of a sandbox")
         try expect(try runtime.containers(["sandboxID": "nothing"]).isEmpty, "an unknown sandbox has containers")
         try expect(try runtime.containers(["id": "nothing"]).isEmpty, "an unknown id is a container")
     }
@@ -135,7 +141,8 @@ enum RuntimeChecks {
         let missing = try runtime.calls.call(
             "create_container", runtime.request(sandbox, "missing", ["/bin/sh"], image: "check.invalid/missing:1"))
         try expect(
-            missing.outcome.status == HOSTD_ERROR_NOT_FOUND && missing.outcome.message.contains("check.invalid/missing"),
+            missing.outcome.status == HOSTD_ERROR_NOT_FOUND
+                && missing.outcome.message.contains("check.invalid/missing"),
             "create_container of an image that is not there answers \(missing.words)")
         let nowhere = try runtime.calls.call(
             "create_container", runtime.request(["id": "nothing"], "nowhere", ["/bin/sh"], image: runtime.image))
@@ -165,7 +172,8 @@ enum RuntimeChecks {
 
     private static func gone(_ runtime: RuntimeCalls) throws(Breach) {
         for (slot, more) in [
-            ("stop_sandbox", [:]), ("remove_sandbox", [:]), ("stop_container", ["timeoutSeconds": 1]), ("remove_container", [:]),
+            ("stop_sandbox", [:]), ("remove_sandbox", [:]), ("stop_container", ["timeoutSeconds": 1]),
+            ("remove_container", [:]),
         ] as [(String, JSON)] {
             var request = more
             request["id"] = "0123456789abcdef0123456789abcdef"

@@ -15,22 +15,28 @@ enum RuntimeOutputChecks {
     private static func execSync(_ runtime: RuntimeCalls) throws(Breach) {
         let id = try runtime.run(try runtime.sandbox("sync"), "sync", idle)
         for (script, code, output, errors) in [
-            ("exit 0", 0, "", ""), ("echo out; echo err >&2; exit 9", 9, "out\n", "err\n"), ("printf 'a\\0b'", 0, "a\0b", ""),
+            ("exit 0", 0, "", ""), ("echo out; echo err >&2; exit 9", 9, "out\n", "err\n"),
+            ("printf 'a\\0b'", 0, "a\0b", ""),
         ] {
             let answer = try runtime.execSync(id, script)
             try expect(
                 answer.isOK && answer.json["exitCode"].integerValue == Int64(code)
-                    && answer.json["stdout"].stringValue == base64(output) && answer.json["stderr"].stringValue == base64(errors),
+                    && answer.json["stdout"].stringValue == base64(output)
+                    && answer.json["stderr"].stringValue == base64(errors),
                 "exec_sync of `\(script)` answers \(answer.words)")
         }
-        let large = try runtime.execSync(id, "i=0; while [ $i -lt 4000 ]; do echo 0123456789012345678901234567890123456789; i=$((i+1)); done")
+        let large = try runtime.execSync(
+            id, "i=0; while [ $i -lt 4000 ]; do echo 0123456789012345678901234567890123456789; i=$((i+1)); done")
         let size = large.json["stdout"].stringValue?.utf8.count ?? 0
         try expect(size == (4000 * 41 + 2) / 3 * 4, "exec_sync of 164,000 bytes answers \(size) bytes of base64")
         let begin = monotonicNanoseconds()
         let late = try runtime.execSync(id, "sleep 60", seconds: 1)
         let seconds = (monotonicNanoseconds() - begin) / 1_000_000_000
-        try expect(!late.isOK && seconds < 15, "exec_sync with a second to run answers \(late.words) after \(seconds) seconds")
-        try expect(try !runtime.calls.call("exec_sync", ["id": "nothing", "command": ["/bin/sh"]]).isOK, "exec_sync ran nowhere")
+        try expect(
+            !late.isOK && seconds < 15, "exec_sync with a second to run answers \(late.words) after \(seconds) seconds")
+        try expect(
+            try !runtime.calls.call("exec_sync", ["id": "nothing", "command": ["/bin/sh"]]).isOK,
+            "exec_sync ran nowhere")
     }
 
     private static func exec(_ runtime: RuntimeCalls) throws(Breach) {
@@ -47,7 +53,9 @@ enum RuntimeOutputChecks {
         guard let answer = runtime.exec(id, script, [pipes[0][0], pipes[1][1], pipes[2][1]]) else {
             return runtime.calls.session.reporter.skip("exec", "it is missing")
         }
-        guard answer.isOK, let operation = answer.operation else { throw Breach("exec failed: \(answer.outcome.words)") }
+        guard answer.isOK, let operation = answer.operation else {
+            throw Breach("exec failed: \(answer.outcome.words)")
+        }
         try expect(Glibc.write(pipes[0][1], "one\ntwo\n", 8) == 8, "nobody reads the standard input of an exec")
         close(pipes[0][1])
         pipes[0][1] = -1
@@ -62,13 +70,16 @@ enum RuntimeOutputChecks {
     private static func cancelled(_ runtime: RuntimeCalls) throws(Breach) {
         let id = try runtime.run(try runtime.sandbox("cancel"), "cancel", idle)
         guard let answer = runtime.exec(id, "sleep 60", [-1, -1, -1]) else { return }
-        guard answer.isOK, let operation = answer.operation else { throw Breach("exec failed: \(answer.outcome.words)") }
+        guard answer.isOK, let operation = answer.operation else {
+            throw Breach("exec failed: \(answer.outcome.words)")
+        }
         for _ in 0..<2 {
             let outcome = runtime.cancel(exec: answer.number)
             try expect(outcome.isOK, "exec_cancel failed: \(outcome.words)")
         }
         try expect(
-            check_operation_wait(operation, 1, RuntimeCalls.patience) == 1, "an exec that was cancelled does not complete",
+            check_operation_wait(operation, 1, RuntimeCalls.patience) == 1,
+            "an exec that was cancelled does not complete",
             rule: 12)
         try expect(try runtime.container(id)["state"] == "running", "exec_cancel ended the container")
     }
@@ -134,7 +145,8 @@ enum RuntimeOutputChecks {
         let due = (0..<before.count + after.count).map(String.init)
         try expect(
             before + after == due,
-            "before reopen_log the log ends with \(before.last ?? "nothing"), after it it begins with \(after.first ?? "nothing")")
+            "before reopen_log the log ends with \(before.last ?? "nothing"), after it it begins with \(after.first ?? "nothing")"
+        )
     }
 
     private static func base64(_ text: String) -> String {

@@ -22,14 +22,16 @@ enum ArgumentClauses {
         }
         for selector in ["a in (", "=,=", "a b", "a in b", "(", "a=b,,c"] {
             try space.refused(
-                try engine.list(space.prefix, selector: selector), with: invalid, "list with the selector \"\(selector)\"")
+                try engine.list(space.prefix, selector: selector), with: invalid,
+                "list with the selector \"\(selector)\"")
             try space.refused(
                 try engine.watch(space.prefix, selector: selector, into: WatchLog()), with: invalid,
                 "watch with the selector \"\(selector)\"")
         }
         for bytes: [UInt8] in [[1], [97, 0], [97, 0, 98], [97, 0, 98, 0, 99, 0]] {
             try space.refused(
-                try engine.create(space.key("a"), [], index: bytes), with: invalid, "create with an index that is no pairs")
+                try engine.create(space.key("a"), [], index: bytes), with: invalid,
+                "create with an index that is no pairs")
         }
         let future = try space.list("").revision + 1000
         try space.refused(
@@ -60,7 +62,8 @@ enum ArgumentClauses {
         try expectRefusal(space, badKey.bytes, "with a key that is none")
         try require(
             try space.update("a", "2") == last + 1, "a transaction that was refused took a revision", rule: 54)
-        try require(try space.list().keys == [space.key("a")], "a transaction that was refused wrote something", rule: 58)
+        try require(
+            try space.list().keys == [space.key("a")], "a transaction that was refused wrote something", rule: 58)
     }
 
     /// At once or by its completion.

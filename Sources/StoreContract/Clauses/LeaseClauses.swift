@@ -26,13 +26,16 @@ enum LeaseClauses {
         try space.done(try engine.revoke(lease), "lease_revoke")
         let events = try log.events(3, space.patience)
         try require(
-            events.allSatisfy(\.record.isDelete) && Set(events.map(\.record.key)) == Set(["a", "b", "free"].map { space.key($0) }),
+            events.allSatisfy(\.record.isDelete)
+                && Set(events.map(\.record.key)) == Set(["a", "b", "free"].map { space.key($0) }),
             "a lease of a, b and free that was revoked is told of as \(events.map(\.words))")
         try require(
-            events.allSatisfy { $0.record.revision > last }, "the end of a lease is told of at an earlier revision", rule: 54)
+            events.allSatisfy { $0.record.revision > last }, "the end of a lease is told of at an earlier revision",
+            rule: 54)
         let left = try space.list().keys
         try require(
-            left == ["c", "other"].map { space.key($0) }, "after a lease of a, b and free was revoked, \(left) are there")
+            left == ["c", "other"].map { space.key($0) },
+            "after a lease of a, b and free was revoked, \(left) are there")
         try space.refused(
             try engine.keepAlive(lease), with: HOSTD_ERROR_NOT_FOUND, "lease_keep_alive of a lease that was revoked")
         try space.refused(

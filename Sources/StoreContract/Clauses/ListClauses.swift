@@ -53,7 +53,8 @@ enum ListClauses {
                     revision: whole.revision, limit: limit, after: records.last?.key ?? "")
                 let place = "a page of at most \(limit) after \(records.count)"
                 try require(page.records.count <= Int(limit), "\(place) has \(page.records.count) records")
-                try require(page.revision == whole.revision, "\(place) shows revision \(page.revision), not \(whole.revision)")
+                try require(
+                    page.revision == whole.revision, "\(place) shows revision \(page.revision), not \(whole.revision)")
                 records += page.records
                 let left = UInt64(max(0, whole.records.count - records.count))
                 try require(page.remaining == left, "\(place) tells that \(page.remaining) remain, where \(left) do")
@@ -111,7 +112,8 @@ enum ListClauses {
                 let found = try space.value(name, revision: state.revision)
                 try require(
                     found == expected,
-                    "at revision \(state.revision), \(name) is \(found ?? "absent") where \(expected ?? "absent") is due")
+                    "at revision \(state.revision), \(name) is \(found ?? "absent") where \(expected ?? "absent") is due"
+                )
             }
             let page = try space.list(revision: state.revision)
             let listed = page.records.filter { $0.key != space.key("other") }.map(\.text)
@@ -136,7 +138,9 @@ enum ListClauses {
         try space.inThreads(4) { (thread) throws(Violation) in
             guard thread > 1 else {
                 for round in 1...20 {
-                    for number in stride(from: thread, to: 30, by: 10) { try space.update("key\(number + 10)", "\(round)") }
+                    for number in stride(from: thread, to: 30, by: 10) {
+                        try space.update("key\(number + 10)", "\(round)")
+                    }
                     try space.create("new\(thread)-\(round)", "")
                 }
                 return

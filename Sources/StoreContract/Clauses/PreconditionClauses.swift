@@ -18,7 +18,10 @@ enum PreconditionClauses {
             (HOSTD_ERROR_ALREADY_EXISTS, "create of a key that exists", try engine.create(space.key("a"), value)),
             (HOSTD_ERROR_NOT_FOUND, "update of a key that never was", try engine.update(space.key("none"), value)),
             (HOSTD_ERROR_NOT_FOUND, "update of a key that is gone", try engine.update(space.key("gone"), value)),
-            (HOSTD_ERROR_CONFLICT, "update at the revision before", try engine.update(space.key("a"), value, expected: first)),
+            (
+                HOSTD_ERROR_CONFLICT, "update at the revision before",
+                try engine.update(space.key("a"), value, expected: first)
+            ),
             (
                 HOSTD_ERROR_CONFLICT, "update at a revision of another key",
                 try engine.update(space.key("a"), value, expected: last)
@@ -44,7 +47,8 @@ enum PreconditionClauses {
         try require(next == last + 1, "a write got revision \(next) after \(last): those that were refused took some")
         let events = try log.events(1, space.patience)
         try require(
-            events.map(\.record.revision) == [next], "a watch tells of a write that was refused: \(events.map(\.words))",
+            events.map(\.record.revision) == [next],
+            "a watch tells of a write that was refused: \(events.map(\.words))",
             rule: 56)
         try space.create("a", "3")
         try space.refused(

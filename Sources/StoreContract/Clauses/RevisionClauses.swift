@@ -67,8 +67,10 @@ enum RevisionClauses {
             try space.done(try space.engine.create(space.key(name), value, index: pairs), "create of \(name)")
             let record = try space.get(name)
             try require(record.key == space.key(name), "the key \(space.key(name)) comes back as \(record.key)")
-            try require(record.value == value, "a value of \(value.count) bytes comes back as \(record.value.count) others")
-            try require(record.index == pairs, "an index of \(pairs.count) bytes comes back as \(record.index.count) others")
+            try require(
+                record.value == value, "a value of \(value.count) bytes comes back as \(record.value.count) others")
+            try require(
+                record.index == pairs, "an index of \(pairs.count) bytes comes back as \(record.index.count) others")
         }
         let listed = try space.list().records.first { $0.key == space.key("large") }
         try require(listed?.value == large, "a list shows other bytes than get")
@@ -90,7 +92,8 @@ enum RevisionClauses {
         try require(status["engine"].stringValue?.isEmpty == false, "status does not name the engine")
         let compacted = status["compactedRevision"].integerValue ?? -1
         try require(
-            (0...Int64(last)).contains(compacted), "status tells the compacted revision \(compacted), the last is \(last)")
+            (0...Int64(last)).contains(compacted),
+            "status tells the compacted revision \(compacted), the last is \(last)")
     }
 
     private static func concurrent(_ space: ContractSpace) throws(Violation) {

@@ -31,7 +31,8 @@ enum TransactionClauses {
             records.allSatisfy { $0.revision == commit.revision },
             "the writes of one transaction are at the revisions \(records.map(\.revision))")
         try require(
-            records.map(\.version) == [2, 1, 1] && records.map(\.createRevision) == [first, commit.revision, commit.revision],
+            records.map(\.version) == [2, 1, 1]
+                && records.map(\.createRevision) == [first, commit.revision, commit.revision],
             "versions or create revisions after a transaction are wrong", rule: 54)
         try require(records[1].index == index(["app": "web"]), "a transaction lost an index")
         var again = Steps()
@@ -105,7 +106,8 @@ enum TransactionClauses {
 
     private static func expectSum(_ total: Int, of page: ContractPage) throws(Violation) {
         let sum = page.records.reduce(0) { $0 + (Int($1.text) ?? 0) }
-        try require(sum == total, "at revision \(page.revision) a transaction is half there: \(sum) instead of \(total)")
+        try require(
+            sum == total, "at revision \(page.revision) a transaction is half there: \(sum) instead of \(total)")
     }
 
     private static func transfer(_ space: ContractSpace, from: Int, to: Int) throws(Violation) {

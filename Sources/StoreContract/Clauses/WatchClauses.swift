@@ -233,21 +233,26 @@ enum WatchClauses {
             }
             for number in 0..<writes {
                 let name = "large\(number % 8)"
-                let write = number < 8 ? try space.engine.create(space.key(name), value) : try space.engine.update(space.key(name), value)
+                let write =
+                    number < 8
+                    ? try space.engine.create(space.key(name), value) : try space.engine.update(space.key(name), value)
                 try space.done(write, "a write beside a watch whose sink does not return")
                 finished.add()
             }
         }
         let last = try space.list().revision
         try require(
-            last == first + UInt64(writes), "\(writes) writes beside a slow watch took \(last - first) revisions", rule: 54)
+            last == first + UInt64(writes), "\(writes) writes beside a slow watch took \(last - first) revisions",
+            rule: 54)
         log.release()
         let (events, ending) = try log.eventsOrEnd(last, space.patience)
         let revisions = events.map(\.record.revision)
         try require(
-            revisions == Array(first..<first + UInt64(revisions.count)), "what a slow watch told has a gap: \(revisions)")
+            revisions == Array(first..<first + UInt64(revisions.count)),
+            "what a slow watch told has a gap: \(revisions)")
         try require(
-            ending != nil || events.count == writes + 1, "a slow watch told \(events.count) of \(writes + 1) changes and goes on")
+            ending != nil || events.count == writes + 1,
+            "a slow watch told \(events.count) of \(writes + 1) changes and goes on")
         try require(
             ending == nil || ending == UInt32(HOSTD_SINK_RESYNC) || events.count == writes + 1,
             "a watch that was too slow ends without RESYNC")

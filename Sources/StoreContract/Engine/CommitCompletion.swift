@@ -29,7 +29,8 @@ final class CommitCompletion: @unchecked Sendable {
             guard status == HOSTD_OK else {
                 return .success(ContractCommit(status: status, failedStep: nil, revision: 0))
             }
-            return .failure(Violation("a transaction completed with \(bytes.count) bytes instead of a hostd_store_commit"))
+            return .failure(
+                Violation("a transaction completed with \(bytes.count) bytes instead of a hostd_store_commit"))
         }
         let commit = bytes.withUnsafeBytes { $0.loadUnaligned(as: hostd_store_commit.self) }
         let step = commit.failed_operation == UInt32.max ? nil : commit.failed_operation

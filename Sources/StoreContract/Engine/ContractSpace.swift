@@ -97,7 +97,8 @@ final class ContractSpace: @unchecked Sendable {
     func committed(_ steps: Steps) throws(Violation) -> UInt64 {
         let commit = try commit(steps)
         try require(
-            commit.status == HOSTD_OK, "a transaction fails at step \(commit.failedStep ?? 0): \(statusName(commit.status))")
+            commit.status == HOSTD_OK,
+            "a transaction fails at step \(commit.failedStep ?? 0): \(statusName(commit.status))")
         return commit.revision
     }
 

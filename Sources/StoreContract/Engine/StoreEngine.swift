@@ -60,7 +60,9 @@ struct StoreEngine: Sendable {
 
     func status() throws(Violation) -> Answer<JSON> {
         var buffer = hostd_buffer()
-        return try ask { table.pointee.status(this, &buffer, $0) } _: { () throws(Violation) in
+        return try ask {
+            table.pointee.status(this, &buffer, $0)
+        } _: { () throws(Violation) in
             let bytes = copyAndRelease(buffer)
             guard let json = try? JSON(parsing: bytes), json.objectValue != nil else {
                 throw Violation("status answers what is no JSON object: \(String(decoding: bytes, as: UTF8.self))")
@@ -73,7 +75,9 @@ struct StoreEngine: Sendable {
 
     func get(_ key: String, revision: UInt64 = 0) throws(Violation) -> Answer<ContractRecord> {
         var buffer = hostd_buffer()
-        return try ask { table.pointee.get(this, Array(key.utf8), UInt64(key.utf8.count), revision, &buffer, $0) } _: {
+        return try ask {
+            table.pointee.get(this, Array(key.utf8), UInt64(key.utf8.count), revision, &buffer, $0)
+        } _: {
             () throws(Violation) in
             let records = try ContractRecord.sequence(copyAndRelease(buffer))
             try require(records.count == 1, "get of \(key) answers \(records.count) records")
@@ -89,7 +93,9 @@ struct StoreEngine: Sendable {
             table.pointee.list(
                 this, Array(prefix.utf8), UInt64(prefix.utf8.count), Array(selector.utf8), UInt64(selector.utf8.count),
                 revision, limit, Array(after.utf8), UInt64(after.utf8.count), &buffer, $0)
-        } _: { () throws(Violation) in try ContractPage(copyAndRelease(buffer)) }
+        } _: { () throws(Violation) in
+            try ContractPage(copyAndRelease(buffer))
+        }
     }
 
     // MARK: Writing
@@ -102,7 +108,9 @@ struct StoreEngine: Sendable {
             table.pointee.create(
                 this, Array(key.utf8), UInt64(key.utf8.count), value, UInt64(value.count), index, UInt64(index.count),
                 lease, &revision, $0)
-        } _: { () throws(Violation) in revision }
+        } _: { () throws(Violation) in
+            revision
+        }
     }
 
     func update(
@@ -113,14 +121,18 @@ struct StoreEngine: Sendable {
             table.pointee.update(
                 this, Array(key.utf8), UInt64(key.utf8.count), value, UInt64(value.count), index, UInt64(index.count),
                 lease, expected, &revision, $0)
-        } _: { () throws(Violation) in revision }
+        } _: { () throws(Violation) in
+            revision
+        }
     }
 
     func remove(_ key: String, expected: UInt64 = 0) throws(Violation) -> Answer<UInt64> {
         var revision: UInt64 = 0
         return try ask {
             table.pointee.remove(this, Array(key.utf8), UInt64(key.utf8.count), expected, &revision, $0)
-        } _: { () throws(Violation) in revision }
+        } _: { () throws(Violation) in
+            revision
+        }
     }
 
     /// Waits for the completion. `.failure` when it was refused at once.
@@ -129,12 +141,14 @@ struct StoreEngine: Sendable {
         let context = Unmanaged.passRetained(completion).toOpaque()
         let accepted = try ask {
             table.pointee.transaction(this, steps, UInt64(steps.count), CommitCompletion.function, context, $0)
-        } _: { () throws(Violation) in }
+        } _: { () throws(Violation) in
+        }
         switch accepted {
         case .success: return .success(try completion.wait(patience))
         case .failure(let refusal):
             try require(
-                !completion.hasRun, "a transaction that was refused with \(statusName(refusal.status)) completes", rule: 12)
+                !completion.hasRun, "a transaction that was refused with \(statusName(refusal.status)) completes",
+                rule: 12)
             return .failure(refusal)
         }
     }
@@ -150,34 +164,54 @@ struct StoreEngine: Sendable {
             table.pointee.watch(
                 this, Array(prefix.utf8), UInt64(prefix.utf8.count), Array(selector.utf8), UInt64(selector.utf8.count),
                 from, WatchLog.function, log.context, &watch, $0)
-        } _: { () throws(Violation) in watch }
+        } _: { () throws(Violation) in
+            watch
+        }
     }
 
     func cancel(watch: UInt64) throws(Violation) -> Answer<Void> {
-        try ask { table.pointee.watch_cancel(this, watch, $0) } _: { () throws(Violation) in }
+        try ask {
+            table.pointee.watch_cancel(this, watch, $0)
+        } _: { () throws(Violation) in
+        }
     }
 
     func grant(milliseconds: UInt64) throws(Violation) -> Answer<UInt64> {
         var lease: UInt64 = 0
-        return try ask { table.pointee.lease_grant(this, milliseconds, &lease, $0) } _: { () throws(Violation) in lease }
+        return try ask {
+            table.pointee.lease_grant(this, milliseconds, &lease, $0)
+        } _: { () throws(Violation) in
+            lease
+        }
     }
 
     func keepAlive(_ lease: UInt64) throws(Violation) -> Answer<Void> {
-        try ask { table.pointee.lease_keep_alive(this, lease, $0) } _: { () throws(Violation) in }
+        try ask {
+            table.pointee.lease_keep_alive(this, lease, $0)
+        } _: { () throws(Violation) in
+        }
     }
 
     func revoke(_ lease: UInt64) throws(Violation) -> Answer<Void> {
-        try ask { table.pointee.lease_revoke(this, lease, $0) } _: { () throws(Violation) in }
+        try ask {
+            table.pointee.lease_revoke(this, lease, $0)
+        } _: { () throws(Violation) in
+        }
     }
 
     func compact(_ revision: UInt64) throws(Violation) -> Answer<Void> {
-        try ask { table.pointee.compact(this, revision, $0) } _: { () throws(Violation) in }
+        try ask {
+            table.pointee.compact(this, revision, $0)
+        } _: { () throws(Violation) in
+        }
     }
 
     /// Gives the descriptor away.
     func backup(to file: Int32) throws(Violation) -> Answer<JSON> {
         var buffer = hostd_buffer()
-        return try ask { table.pointee.backup(this, file, &buffer, $0) } _: { () throws(Violation) in
+        return try ask {
+            table.pointee.backup(this, file, &buffer, $0)
+        } _: { () throws(Violation) in
             let bytes = copyAndRelease(buffer)
             guard let json = try? JSON(parsing: bytes), json.objectValue != nil else {
                 throw Violation("backup answers what is no JSON object: \(String(decoding: bytes, as: UTF8.self))")

@@ -74,7 +74,8 @@ final class WatchLog: @unchecked Sendable {
             let previous = record.hasPrevious ? rest.popFirst() : nil
             try require(!record.hasPrevious || previous != nil, "a record whose previous one is missing in the batch")
             try require(
-                previous == nil || previous?.key == record.key, "\(record.key) with a previous record of \(previous?.key ?? "")")
+                previous == nil || previous?.key == record.key,
+                "\(record.key) with a previous record of \(previous?.key ?? "")")
             let last = events.last?.record.revision ?? 0
             try require(record.revision >= last, "revision \(record.revision) after \(last)")
             try require(
@@ -137,13 +138,17 @@ final class WatchLog: @unchecked Sendable {
             return (self.events, self.fault, self.progress, self.ending)
         }
         try expectNoFault(fault)
-        let reached = "it came to \(progress.map(String.init) ?? "none")\(ending == nil ? "" : " and the stream is over")"
-        try require((progress ?? 0) >= revision, "a watch that begins told no progress to revision \(revision): \(reached)")
+        let reached =
+            "it came to \(progress.map(String.init) ?? "none")\(ending == nil ? "" : " and the stream is over")"
+        try require(
+            (progress ?? 0) >= revision, "a watch that begins told no progress to revision \(revision): \(reached)")
         return events
     }
 
     /// Waits until the last change is at a revision or the stream is over; what was told, and whether it is over.
-    func eventsOrEnd(_ revision: UInt64, _ patience: UInt64) throws(Violation) -> (events: [ContractEvent], ending: UInt32?) {
+    func eventsOrEnd(_ revision: UInt64, _ patience: UInt64) throws(Violation) -> (
+        events: [ContractEvent], ending: UInt32?
+    ) {
         let deadline = monotonicNanoseconds() + patience
         let (events, fault, ending, isThere) = monitor.locked {
             let isThere = wait(until: deadline) {
