@@ -60,6 +60,19 @@ func share(_ all: [UInt64], _ share: Double) -> Double {
     return Double(sorted[min(sorted.count - 1, Int(Double(sorted.count) * share))]) / 1000
 }
 
+/// How many events one call of a sink brings.
+func countRecords(_ data: UnsafePointer<UInt8>?, _ size: UInt64) -> Int {
+    var count = 0
+    var offset = 0
+    while let data, offset < Int(size) {
+        let head = UnsafeRawPointer(data + offset).loadUnaligned(as: hostd_store_record.self)
+        if head.record_size == 0 { fail("a record without a size") }
+        offset += Int(head.record_size)
+        count += 1
+    }
+    return count
+}
+
 /// The table as a plugin sees it.
 struct Table {
     let functions: hostd_store_1
@@ -88,9 +101,9 @@ struct Table {
         let selector = Array(selector.utf8)
         let status = functions.watch(
             this, prefix, UInt64(prefix.count), selector, UInt64(selector.count), 0,
-            { _, kind, _, _ in
+            { _, kind, data, size in
                 guard kind == UInt32(HOSTD_SINK_DATA) else { return }
-                received.wrappingAdd(1, ordering: .releasing)
+                received.wrappingAdd(countRecords(data, size), ordering: .releasing)
                 arrived.store(now(), ordering: .releasing)
             }, nil, &handle, &error)
         if status != HOSTD_OK { fail("watch: status \(status)") }
