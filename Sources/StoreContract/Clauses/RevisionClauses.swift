@@ -111,13 +111,11 @@ enum RevisionClauses {
         try require(revisions.count == page.records.count, "two writes of several threads got the same revision")
         try require(
             page.revision == first + total, "\(total) writes after revision \(first) came to \(page.revision)")
-        let counter = try space.get("counter")
+        let (counter, due) = (try space.get("counter"), writers * writes)
         try require(
-            counter.text == "\(writers * writes)" && counter.version == UInt64(writers * writes) + 1,
-            """
-            \(writers * writes) conditional updates came to "\(counter.text)" in version \(counter.version): \
-            one was lost or came twice
-            """)
+            counter.text == "\(due)", "\(due) conditional updates came to \(counter.text): some were lost", rule: 55)
+        try require(
+            counter.version == UInt64(due) + 1, "\(due) updates after the create came to version \(counter.version)")
     }
 
     /// Adds one to a number, whoever else does.

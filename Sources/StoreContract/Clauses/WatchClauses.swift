@@ -47,7 +47,10 @@ enum WatchClauses {
         try require(
             events[0].record.index == index(["app": "web"]) && events[0].record.version == 1,
             "the record of a create lacks its index or version")
-        try require(events.last?.record == (try space.get("before")), "a watch and get show different records")
+        let (told, found) = (events.last?.record, try space.get("before"))
+        try require(
+            told?.value == found.value && told?.index == found.index && told?.revision == found.revision,
+            "a watch and get show different records")
         try space.update("before", "fence")
         try expect(log, ["a=1", "a=2", "-a was 2", "a=3", "before=4", "before=fence"], from: start, space)
     }
