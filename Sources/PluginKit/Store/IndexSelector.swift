@@ -53,10 +53,12 @@ public struct IndexSelector: Sendable, Equatable {
             }
         }
         parts.append(text[start...])
-        return parts.map(trimmed).filter { !$0.isEmpty }
+        let words = parts.map(trimmed)
+        return words == [""] ? [] : words
     }
 
     private static func requirement(_ text: Substring) throws(PluginError) -> Requirement {
+        guard !text.isEmpty else { throw .invalid("selector: nothing stands beside a comma; write a=b,c=d") }
         if let set = try setRequirement(text) { return set }
         if let comparison = try comparison(text) { return comparison }
         if let equals = text.firstIndex(of: "=") {
