@@ -102,8 +102,9 @@ var targets: [Target] = [
             "EventBus/README.md", "Election/README.md", "Reconcile/README.md",
         ],
         swiftSettings: kernel),
+    .target(name: "CSimulation", path: "Sources/CSimulation", cSettings: strictC),
     .target(
-        name: "Simulation", dependencies: ["Kernel", "PluginAPI"], path: "Sources/Simulation", swiftSettings: kernel),
+        name: "Simulation", dependencies: ["Kernel", "PluginAPI", "CSimulation"], path: "Sources/Simulation", swiftSettings: kernel),
     .executableTarget(
         name: "hostd", dependencies: ["Kernel"], path: "Sources/hostd", swiftSettings: strict,
         linkerSettings: [.unsafeFlags(["-Xlinker", "-rpath=$ORIGIN/../lib"])]),
@@ -186,7 +187,7 @@ targets += plugin("GPU")
 if isSimulation {
     targets.append(
         .executableTarget(
-            name: "Simulate", dependencies: ["Simulation"], path: "Sources/Simulate", swiftSettings: kernel))
+            name: "Simulate", dependencies: ["Simulation", "Kernel"], path: "Sources/Simulate", swiftSettings: kernel))
 }
 
 if let only = Context.environment["HOSTD_TARGETS"]?.split(separator: ",").map(String.init), !only.isEmpty {

@@ -146,6 +146,8 @@ public struct History: Sendable {
     public var operations: [Operation] = []
     /// Watches of everything, each from where the one before ended: together the sequence of all transactions.
     public var observers: [WatchStream] = []
+    /// The first transaction, when it was read instead of watched.
+    public var first: [Seen] = []
     public var watches: [WatchStream] = []
     public var epochs: [Epoch] = []
     /// Histories are bounded to so many records; 0 = only `compact` gives them up.
