@@ -152,6 +152,8 @@ public struct History: Sendable {
     public var epochs: [Epoch] = []
     /// Histories are bounded to so many records; 0 = only `compact` gives them up.
     public var historyCount = 0
+    /// Whether the disk fails calls, so that writes may be refused for that.
+    public var diskFails = false
     /// What is there at the end, after everything came to rest: the whole list.
     public var finalRevision: UInt64 = 0
     public var finalRecords: [Seen] = []

@@ -21,9 +21,9 @@ import PluginAPI
             /// The earliest that its run may start, when nothing else asks for one.
             var due: UInt64
             /// A run began after it.
-        var isMet = false
-        /// A run is put down to it: each asks for one at most, fewer when they fall together.
-        var isUsed = false
+            var isMet = false
+            /// A run is put down to it: each asks for one at most, fewer when they fall together.
+            var isUsed = false
         }
         private var asks: [Ask] = []
         private var running: Set<Int> = []
@@ -123,15 +123,15 @@ import PluginAPI
             if !running.insert(key).inserted { problems.append("key \(key) runs twice at once") }
             if running.count > limit { problems.append("\(running.count) keys run at once, allowed are \(limit)") }
             let own = asks.indices.filter { asks[$0].key == key }
-        if let cause = own.filter({ !asks[$0].isUsed && asks[$0].due <= scheduler.time }).min(by: {
-            asks[$0].due < asks[$1].due
-        }) {
-            asks[cause].isUsed = true
-        } else {
-            problems.append("key \(key) runs, and nobody asked for that or not so early")
-        }
-        for position in own { asks[position].isMet = true }
-        scheduler.sleep(nanoseconds: UInt64(1 + generator.below(longestRun)))
+            if let cause = own.filter({ !asks[$0].isUsed && asks[$0].due <= scheduler.time }).min(by: {
+                asks[$0].due < asks[$1].due
+            }) {
+                asks[cause].isUsed = true
+            } else {
+                problems.append("key \(key) runs, and nobody asked for that or not so early")
+            }
+            for position in own { asks[position].isMet = true }
+            scheduler.sleep(nanoseconds: UInt64(1 + generator.below(longestRun)))
             running.remove(key)
             if !isResting, generator.oneIn(failures) {
                 // The first back-off is 5 ms less a tenth; later ones are longer.

@@ -70,6 +70,7 @@ final class StoreRun: @unchecked Sendable {  // Only the thread that has the tur
         _ = disk.makeDirectory("/var")
         _ = disk.synchronizeDirectory("/")
         history.historyCount = plan.options.historyCount
+        history.diskFails = plan.character.synchronizeFails + plan.character.writeFails > 0
         plan.options.files = SimulatedFiles(disk: disk, scheduler: scheduler).operations
         plan.options.log = { [scheduler] level, message, fields in
             scheduler.note("log: \(message) \(fields.map { "\($0.0)=\($0.1)" }.joined(separator: " "))", UInt64(level))

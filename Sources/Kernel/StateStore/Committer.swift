@@ -29,6 +29,8 @@ final class Committer: @unchecked Sendable {  // The queue is behind `monitor`; 
     private var batch: [Write] = []
     private var overlay: [KeyReference: Record] = [:]
     private var changed: [Record] = []
+    /// Leases that this batch revokes.
+    private var endedLeases: Set<UInt64> = []
     /// Records without a key that this batch added to the log.
     private var marks: [Record] = []
     /// Writers that this batch defines.
@@ -281,7 +283,7 @@ final class Committer: @unchecked Sendable {  // The queue is behind `monitor`; 
             if step.expected != current?.revision ?? 0 { return conflict(step, current?.revision ?? 0) }
         default: break
         }
-        if step.record.isPut && step.record.lease != 0 && !store.leases.contains(step.record.lease) {
+        if step.record.isPut && step.record.lease != 0 && !isAlive(step.record.lease) {
             return StoreError(
                 HOSTD_ERROR_NOT_FOUND, "lease \(step.record.lease) of \(name()) does not exist or is over")
         }
@@ -312,12 +314,14 @@ final class Committer: @unchecked Sendable {  // The queue is behind `monitor`; 
     }
 
     private func evaluateRevoke(_ write: Write, _ lease: UInt64) {
-        guard let keys = store.leases.keys(of: lease) else {
+        guard isAlive(lease), let held = store.leases.keys(of: lease) else {
             write.outcome.error = StoreError(HOSTD_ERROR_NOT_FOUND, "lease \(lease) does not exist or is over")
             return
         }
         guard let mark = mark(write, kind: Record.Kind.leaseRevoke, lease: lease, number: 0) else { return }
         var records: [Record] = []
+        // Of this batch too, whose records the table does not know yet.
+        let keys = Set(held).union(changed.filter { $0.isPut && $0.lease == lease }.map { Array($0.key) })
         for key in keys.dropFirst(planted(.leaseKeysStay) ? 1 : 0) {
             key.withUnsafeBytes { key in
                 guard let current = newest(key), current.isPut, current.lease == lease else { return }
@@ -334,7 +338,11 @@ final class Committer: @unchecked Sendable {  // The queue is behind `monitor`; 
         if !records.isEmpty { stamp(records, writer: 0) }
         log.add(records + [mark], revision: nextRevision)
         write.outcome.revision = nextRevision
+        endedLeases.insert(lease)
     }
+
+    /// Whether a lease exists after what this batch did so far.
+    private func isAlive(_ lease: UInt64) -> Bool { store.leases.contains(lease) && !endedLeases.contains(lease) }
 
     private func mark(_ write: Write, kind: UInt32, lease: UInt64, number: UInt64) -> Record? {
         withUnsafeBytes(of: number.littleEndian) { mark(write, kind: kind, lease: lease, value: $0) }
@@ -427,6 +435,7 @@ final class Committer: @unchecked Sendable {  // The queue is behind `monitor`; 
 
     private func complete() {
         overlay.removeAll(keepingCapacity: true)
+        endedLeases.removeAll(keepingCapacity: true)
         changed.removeAll(keepingCapacity: true)
         for mark in marks { mark.release() }
         marks.removeAll(keepingCapacity: true)

@@ -49,6 +49,10 @@ struct Recovery {
         let map: MappedFile
         var first: FrameHead?
         var lastRevision: UInt64 = 0
+        /// Where the last batch begins.
+        var lastBatch = LogFormat.headSize
+        /// Whether the last frame is the mark of an orderly end.
+        var endsInOrder = false
         var size: Int { map.bytes.count }
     }
 
@@ -59,6 +63,9 @@ struct Recovery {
         for name in names where name.hasSuffix(".tmp") { try directory.remove(name) }
         try loadSnapshot(names)
         let numbers = names.compactMap { LogFormat.number(of: $0, prefix: "log-") }
+        // The names that were just read may be in memory only, after a process that ended at the wrong moment.
+        if numbers.isEmpty { try directory.synchronizeName() }
+        try directory.synchronize()
         let tail = numbers.isEmpty ? try begin(number: 1) : try replay(numbers)
         writers.keep(only: used.numbers)
         options.log(
@@ -175,10 +182,14 @@ struct Recovery {
                     "\(segment.map.path) goes on at revision \(frame.revision) after \(tree.revision): a snapshot or segment is "
                         + "missing; put it back, or \(StoreRemedy.restore(segment.map.path))")
             }
+            var kind: UInt32 = 0
             let fits = try FrameHead.records(UnsafeRawBufferPointer(rebasing: bytes[start..<start + Int(frame.size)])) {
-                record throws(StoreError) in try apply(record, of: segment, base: base, time: frame.time, now: now)
+                record throws(StoreError) in
+                kind = try apply(record, of: segment, base: base, time: frame.time, now: now)
             }
             guard fits else { throw damage(segment, at: offset) }
+            segment.lastBatch = offset - Int(frame.batchDistance)
+            segment.endsInOrder = kind == Record.Kind.close
             segment.lastRevision = frame.revision
             offset = start + Int(frame.size)
             sequence += 1
@@ -187,22 +198,28 @@ struct Recovery {
         return offset
     }
 
+    /// Repeats what a record says; returns its kind.
     private func apply(
         _ bytes: UnsafeRawBufferPointer, of segment: SegmentFile, base: UInt64, time: UInt64, now: UInt64
-    ) throws(StoreError) {
+    ) throws(StoreError) -> UInt32 {
         let head = bytes.loadUnaligned(as: hostd_store_record.self)
         let isChange =
             head.kind == Record.Kind.put || head.kind == Record.Kind.delete || head.kind == Record.Kind.sealed
-        if isChange && head.revision <= base { return sealer.look(at: bytes, in: segment.map.path) }
+        if isChange && head.revision <= base {  // The snapshot has it.
+            sealer.look(at: bytes, in: segment.map.path)
+            return head.kind
+        }
         let offset = bytes.baseAddress.unsafelyUnwrapped - segment.map.bytes.baseAddress.unsafelyUnwrapped
         let record = try sealer.open(bytes, path: segment.map.path, offset: offset)
         guard isChange else {
             follow(record, now: now)
-            return record.release()
+            record.release()
+            return head.kind
         }
         record.time = time
         used.add(record.writer)
         leases.follow(tree.apply(record, now: committed(at: time, now: now)))
+        return head.kind
     }
 
     /// The second of the monotonic clock in which something was written at a time of the wall clock, modulo 2^32: so history
@@ -238,16 +255,7 @@ struct Recovery {
                 throw damage(later, at: LogFormat.headSize)
             }
         }
-        let file = try directory.open(LogFormat.segmentName(segment.number), flags: O_RDWR)
-        if let torn = tornEnd(segment, from: end, sequence: sequence) {
-            options.log(
-                HOSTD_LOG_WARNING, "the log ends in a batch that was never acknowledged; it is dropped",
-                [
-                    ("segment", segment.map.path), ("offset", "\(end)"), ("bytes", "\(torn - end)"),
-                ])
-            if !planted(.tornEndStays) { try file.erase(from: end, to: torn) }
-            try file.synchronize()
-        }
+        let file = try settle(segment, end: end, sequence: sequence)
         for later in segments[(active + 1)...] { try directory.remove(LogFormat.segmentName(later.number)) }
         if active + 1 < segments.count { try directory.synchronize() }
         if segment.head.version < LogFormat.version { return try goOn(after: segments[...active], sequence: sequence) }
@@ -255,6 +263,25 @@ struct Recovery {
             sealed: segments[..<active].map { .init(number: $0.number, size: $0.size, lastRevision: $0.lastRevision) },
             active: .init(number: segment.number, size: segment.size, lastRevision: segment.lastRevision), file: file,
             salt: segment.head.salt, offset: end, sequence: sequence)
+    }
+
+    /// Makes the end of the log durable as it was read, and drops what stands behind it. After a process that ended early
+    /// or whose fdatasync failed, the last batch may be in the page cache only, and what looks erased may still be on disk.
+    private func settle(_ segment: SegmentFile, end: Int, sequence: UInt64) throws(StoreError) -> StoreFile {
+        let file = try directory.open(LogFormat.segmentName(segment.number), flags: O_RDWR)
+        let torn = tornEnd(segment, from: end, sequence: sequence)
+        if let torn {
+            options.log(
+                HOSTD_LOG_WARNING, "the log ends in a batch that was never acknowledged; it is dropped",
+                [("segment", segment.map.path), ("offset", "\(end)"), ("bytes", "\(torn - end)")])
+        }
+        if !planted(.recoveredTailNotWritten) {
+            try file.write(
+                UnsafeRawBufferPointer(rebasing: segment.map.bytes[segment.lastBatch..<end]), at: segment.lastBatch)
+        }
+        if !segment.endsInOrder || torn != nil, !planted(.tornEndStays) { try file.erase(from: end, to: segment.size) }
+        try file.synchronize()
+        return file
     }
 
     /// Begins a new segment behind those of an older version.

@@ -226,6 +226,12 @@ final class StoreDirectory: Sendable {
         guard files.synchronizeDirectory(path) == 0 else { throw fileError("fsync", path, errno) }
     }
 
+    /// Makes the directory's own name durable.
+    func synchronizeName() throws(StoreError) {
+        let parent = path.lastIndex(of: "/").map { $0 == path.startIndex ? "/" : String(path[..<$0]) } ?? "."
+        guard files.synchronizeDirectory(parent) == 0 else { throw fileError("fsync", parent, errno) }
+    }
+
     /// Bytes that may still be written on this file system.
     func freeSpace() throws(StoreError) -> Int {
         let bytes = files.freeSpace(path)
