@@ -145,7 +145,12 @@ public struct HistoryChecker {
             fail("operation \(maker) was refused (\(message)) and happened at revision \(revision)")
         default: break
         }
-        let wanted = steps.filter { $0.kind != .check }
+        var wanted = steps.filter { $0.kind != .check }
+        var changes = changes
+        if revision == 1 && !history.first.isEmpty {  // Read by a list, in the order of keys.
+            wanted.sort { $0.key < $1.key }
+            changes.sort { $0.key < $1.key }
+        }
         let isWhole =
             wanted.count == changes.count
             && zip(wanted, changes).allSatisfy { step, change in
@@ -205,8 +210,16 @@ public struct HistoryChecker {
             floors[moment] = max(floors[moment], floors[moment - 1])
             ceilings[moment] = max(ceilings[moment], ceilings[moment - 1])
         }
+        var newest = 0
         for (index, maker) in makers.enumerated() {
             guard let maker else { continue }
+            // What was not answered before a crash happened before all that was asked after it, or never.
+            let epoch = history.epochs.lastIndex { $0.begin < history.operations[maker].begin } ?? 0
+            if epoch < newest {
+                fail(
+                    "operation \(maker) of life \(epoch) happens at revision \(index + 1), after one of life \(newest)")
+            }
+            newest = max(newest, epoch)
             let floor = floors[history.operations[maker].begin]
             if floor >= UInt64(index + 1) {
                 fail("operation \(maker) happened at revision \(index + 1), but began after revision \(floor) was seen")

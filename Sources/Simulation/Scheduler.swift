@@ -55,6 +55,8 @@ public final class Scheduler: @unchecked Sendable {  // Only the thread that has
     public var switchRate = 4
     /// One point in so many wakes a thread that waits for a signal, without one. 0 = never.
     public var spuriousRate = 300
+    /// One point in so many holds its thread up for some milliseconds, as a busy machine does. 0 = never.
+    public var stallRate = 0
     /// `run` returns at this point.
     public var crashPoint = UInt64.max
     /// `run` gives up here.
@@ -190,7 +192,9 @@ public final class Scheduler: @unchecked Sendable {  // Only the thread that has
     public func point() {
         points += 1
         time += UInt64(200 + generator.below(1600))
-        if points >= crashPoint || points >= lastPoint || generator.oneIn(switchRate) {
+        if generator.oneIn(stallRate) {
+            sleep(nanoseconds: UInt64(generator.below(30_000_000)))
+        } else if points >= crashPoint || points >= lastPoint || generator.oneIn(switchRate) {
             ready.append(running)
             yield()
         }

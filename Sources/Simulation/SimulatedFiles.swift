@@ -35,8 +35,7 @@ struct SimulatedFiles: @unchecked Sendable {  // Only the thread that has the tu
                 bytes.append(contentsOf: UnsafeRawBufferPointer(start: vector.iov_base, count: vector.iov_len))
             }
             let path = disk.value.path(descriptor)
-            // The lock's file has the number of the process in it.
-            let sum = path.hasSuffix("LOCK") ? 0 : bytes.reduce(UInt64(bytes.count)) { $0 &* 31 &+ UInt64($1) }
+            let sum = bytes.reduce(UInt64(bytes.count)) { $0 &* 31 &+ UInt64($1) }
             spend("write", path, 40_000, UInt64(offset), sum)
             return disk.value.write(descriptor, bytes, offset)
         }
@@ -71,6 +70,7 @@ struct SimulatedFiles: @unchecked Sendable {  // Only the thread that has the tu
             spend("synchronize", path, longestSync)
             return disk.value.synchronizeDirectory(path)
         }
+        files.process = { 1 }
         files.freeSpace = { _ in disk.value.free }
         return files
     }

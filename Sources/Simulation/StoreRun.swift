@@ -66,6 +66,7 @@ final class StoreRun: @unchecked Sendable {  // Only the thread that has the tur
         scheduler = Scheduler(generator: generator.split())
         scheduler.switchRate = generator.pick([1, 2, 4, 12])
         scheduler.spuriousRate = generator.pick([0, 50, 400])
+        scheduler.stallRate = generator.pick([0, 100, 1000])
         disk = SimulatedDisk(character: plan.character, generator: generator.split())
         _ = disk.makeDirectory("/var")
         _ = disk.synchronizeDirectory("/")
@@ -182,7 +183,8 @@ final class StoreRun: @unchecked Sendable {  // Only the thread that has the tur
         var luck = luck
         for _ in 0..<6 {
             scheduler.sleep(nanoseconds: UInt64(luck.number(in: 1...60)) * 1_000_000)
-            disk.usedByOthers = luck.oneIn(2) ? disk.free + disk.usedByOthers - luck.below(40_000) : 0
+            disk.usedByOthers =
+                luck.oneIn(2) ? disk.free + disk.usedByOthers - luck.below(luck.pick([1, 6_000, 40_000])) : 0
             scheduler.note("\(disk.free) bytes are free", UInt64(disk.free))
         }
     }

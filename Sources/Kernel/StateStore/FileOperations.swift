@@ -70,6 +70,9 @@ package struct FileOperations: Sendable {
         return Int(clamping: UInt64(information.f_bavail) * UInt64(information.f_frsize))
     }
 
+    /// The number of this process, which the lock's file tells to others.
+    package var process: @Sendable () -> Int32 = { getpid() }
+
     /// The system's own calls.
     package static let system = FileOperations()
 }

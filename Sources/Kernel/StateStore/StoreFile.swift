@@ -170,7 +170,7 @@ final class StoreDirectory: Sendable {
                 "the store \(path) is in use by \(Self.holder(of: lock)); stop it or choose another data directory")
         }
         do throws(StoreError) {
-            if files.truncate(lock.descriptor, 0) == 0 { try lock.write(Array("\(getpid())\n".utf8), at: 0) }
+            if files.truncate(lock.descriptor, 0) == 0 { try lock.write(Array("\(files.process())\n".utf8), at: 0) }
         } catch {
             // A full disk must not keep the store from being read: the number only serves a message.
             return
