@@ -44,6 +44,8 @@ public final class SimulatedDisk {
         /// Between the two, in order.
         var pending: [Change] = []
         var allocated = 0
+        /// Bytes copied on write since the last synchronization, which needs them no more.
+        var copied = 0
         var holder: Int32?
 
         init(isDirectory: Bool) { self.isDirectory = isDirectory }
@@ -93,7 +95,7 @@ public final class SimulatedDisk {
 
     // MARK: Space
 
-    var used: Int { names.values.reduce(usedByOthers) { $0 + $1.allocated } }
+    var used: Int { names.values.reduce(usedByOthers) { $0 + $1.allocated + $1.copied } }
     public var free: Int { max(0, character.capacity - used) }
 
     /// Gives a file blocks for `size` bytes, as far as there are any. Returns how many bytes it has room for.
@@ -151,8 +153,10 @@ public final class SimulatedDisk {
         var count = bytes.count
         if count > 1, generator.oneIn(character.writeIsShort) { count = generator.number(in: 1...count - 1) }
         count = min(count, reserve(file, offset + count) - offset)
-        if character.copiesOnWrite && offset < file.bytes.count { count = min(count, free) }
+        let isCopy = character.copiesOnWrite && offset < file.bytes.count
+        if isCopy { count = min(count, free) }
         guard count > 0 || bytes.isEmpty else { return Int(failing(ENOSPC)) }
+        if isCopy { file.copied += count }
         apply(file, .write(offset: offset, bytes: count == bytes.count ? bytes : Array(bytes[..<count])))
         return count
     }
@@ -211,6 +215,7 @@ public final class SimulatedDisk {
     /// still read, until the power goes.
     public func synchronize(_ descriptor: Int32) -> Int32 {
         guard let file = open[descriptor]?.file else { return failing(EBADF) }
+        file.copied = 0
         if !file.pending.isEmpty, generator.oneIn(character.synchronizeFails) {
             file.durable = survivors(of: file)
             file.pending.removeAll()
@@ -298,7 +303,10 @@ public final class SimulatedDisk {
     /// The process is gone: its descriptors and locks are; what it wrote is still in the page cache.
     public func processEnds() {
         open.removeAll()
-        for file in names.values { file.holder = nil }
+        for file in names.values {
+            file.holder = nil
+            file.copied = 0
+        }
     }
 
     /// The power is gone: what was not synchronized survives in part.
