@@ -45,7 +45,18 @@ public struct HistoryChecker {
 
     /// Builds the model from what the observers saw: revisions from 1 on, none missing, none twice.
     private mutating func collectTransactions() {
-        if !history.first.isEmpty { append(history.first, at: 0, named: "the first list") }
+        if let seen = history.first.first {
+            // A list has the order of keys, the transaction that of its steps.
+            let steps = history.operations.lazy.compactMap { operation -> [WriteStep]? in
+                guard case .write(let steps) = operation.request else { return nil }
+                return steps.contains { $0.tag == seen.tag } ? steps : nil
+            }.first
+            let order = steps?.map(\.key) ?? []
+            let changes = history.first.sorted { left, right in
+                (order.firstIndex(of: left.key) ?? 0) < (order.firstIndex(of: right.key) ?? 0)
+            }
+            append(changes, at: 0, named: "the first list")
+        }
         for observer in history.observers {
             for message in observer.messages {
                 switch message.content {
@@ -145,12 +156,7 @@ public struct HistoryChecker {
             fail("operation \(maker) was refused (\(message)) and happened at revision \(revision)")
         default: break
         }
-        var wanted = steps.filter { $0.kind != .check }
-        var changes = changes
-        if revision == 1 && !history.first.isEmpty {  // Read by a list, in the order of keys.
-            wanted.sort { $0.key < $1.key }
-            changes.sort { $0.key < $1.key }
-        }
+        let wanted = steps.filter { $0.kind != .check }
         let isWhole =
             wanted.count == changes.count
             && zip(wanted, changes).allSatisfy { step, change in

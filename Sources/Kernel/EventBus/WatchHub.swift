@@ -193,9 +193,10 @@ final class WatchHub: PoolJob, @unchecked Sendable {
             nextHandle += 1
             watches[watch.handle] = watch
             insert(watch)
+            // With the tables: the watch may end, and be counted off, before this call returns.
+            watchCount.add(1, ordering: .sequentiallyConsistent)
             return watch
         }
-        watchCount.add(1, ordering: .sequentiallyConsistent)
         if watch.claimSchedule() { dispatchers.submit(watch) }
         return watch.handle
     }

@@ -46,7 +46,8 @@ final class LeaseTable: @unchecked Sendable {  // All state is behind `lock`.
         lock.locked {
             guard let lease = leases[number], lease.deadline > now else { return false }
             if planted(.keepAliveForgotten) { return true }
-            leases[number]?.deadline = time(now, plus: lease.timeToLive * 1_000_000)
+            // `now` may be older than that of a renewal which came first.
+            leases[number]?.deadline = max(lease.deadline, time(now, plus: lease.timeToLive * 1_000_000))
             return true
         }
     }
