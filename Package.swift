@@ -104,7 +104,8 @@ var targets: [Target] = [
         swiftSettings: kernel),
     .target(name: "CSimulation", path: "Sources/CSimulation", cSettings: strictC),
     .target(
-        name: "Simulation", dependencies: ["Kernel", "PluginAPI", "CSimulation"], path: "Sources/Simulation", swiftSettings: kernel),
+        name: "Simulation", dependencies: ["Kernel", "PluginAPI", "CSimulation"], path: "Sources/Simulation",
+        swiftSettings: kernel),
     .executableTarget(
         name: "hostd", dependencies: ["Kernel"], path: "Sources/hostd", swiftSettings: strict,
         linkerSettings: [.unsafeFlags(["-Xlinker", "-rpath=$ORIGIN/../lib"])]),

@@ -369,6 +369,20 @@ public final class SimulatedDisk {
 
     // MARK: Damage
 
+    /// Another disk with the same files, all of them durable.
+    public func copy(generator: Generator) -> SimulatedDisk {
+        let copy = SimulatedDisk(character: Character(), generator: generator)
+        for (path, file) in names {
+            let new = File(isDirectory: file.isDirectory)
+            new.bytes = file.bytes
+            new.durable = file.bytes
+            new.allocated = file.allocated
+            copy.names[path] = new
+        }
+        copy.durableNames = copy.names
+        return copy
+    }
+
     /// Flips a bit of a file, in the page cache and on disk.
     public func flip(_ path: String, byte: Int, bit: Int) {
         guard let file = names[path], byte < file.bytes.count else { return }

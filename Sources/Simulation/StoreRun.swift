@@ -57,6 +57,8 @@ final class StoreRun: @unchecked Sendable {  // Only the thread that has the tur
     private var moment = 0
     private var nextTag: UInt64 = 0
     private var store: StateStore?
+    /// What the store showed before it was closed in order.
+    private var closed: Response?
     /// Counts the lives of the store; what belongs to an older one says nothing any more.
     private var life = 0
 
@@ -106,6 +108,7 @@ final class StoreRun: @unchecked Sendable {  // Only the thread that has the tur
                 scheduler.note("the process ends", 78)
                 disk.processEnds()
             }
+            if let closed, !history.diskFails, !plan.diskFills { probeDamage(after: closed) }
         }
         history.isFinished = true
     }
@@ -115,6 +118,7 @@ final class StoreRun: @unchecked Sendable {  // Only the thread that has the tur
         life += 1
         history.epochs.append(Epoch(begin: now(), beginTime: scheduler.time))
         store = nil
+        closed = nil
         liveWatches = []
         handles = [:]
         scheduler.start(name: "host") { [self] in host(isLast: isLast, closes: closes) }
@@ -153,8 +157,11 @@ final class StoreRun: @unchecked Sendable {  // Only the thread that has the tur
         disk.usedByOthers = 0
         guard closes else { return scheduler.crashPoint = scheduler.points }
         if isLast { rest(client) }
+        let last = client.perform(
+            .list(prefix: "", app: nil, revision: 0, limit: 0, after: ""), scheduler: scheduler)
         opened.close()
         store = nil
+        closed = last
     }
 
     private func open() -> StateStore? {
@@ -177,6 +184,47 @@ final class StoreRun: @unchecked Sendable {  // Only the thread that has the tur
                 disk.processEnds()
             }
         }
+    }
+
+    /// Flips a bit in a copy of a store that was closed in order: it must refuse to open, or have everything.
+    private func probeDamage(after closed: Response) {
+        guard case .page(let revision, let records, _, _) = closed else { return }
+        let copy = disk.copy(generator: generator.split())
+        let files = copy.paths.filter { copy.contents($0)?.isEmpty == false && !$0.hasSuffix("LOCK") }
+        guard !files.isEmpty else { return }
+        let path = generator.pick(files)
+        // Mostly where something stands: the rest of a segment is zeros.
+        let used = (copy.contents(path)?.lastIndex { $0 != 0 } ?? 0) + 1
+        let byte = generator.below(used)
+        copy.flip(path, byte: byte, bit: generator.below(8))
+        var options = plan.options
+        options.files = SimulatedFiles(disk: copy, scheduler: scheduler).operations
+        let settings = options
+        scheduler.crashPoint = .max
+        scheduler.start(name: "prober") { [self] in
+            do throws(StoreError) {
+                let store = try StateStore(directory: directory, options: settings)
+                let client = StoreClient(store)
+                if case .page(let shown, let found, _, _) = client.perform(
+                    .list(prefix: "", app: nil, revision: 0, limit: 0, after: ""), scheduler: scheduler)
+                {
+                    if shown < revision || shown == revision && found != records {
+                        problems.append(
+                            "a bit flipped in \(path) at \(byte): the store opens at revision \(shown) of \(revision) with "
+                                + "\(found.count) keys of \(records.count)")
+                    }
+                }
+                store.close()
+            } catch {
+                scheduler.note("a bit flipped in \(path) at \(byte): \(error.message)", UInt64(byte))
+                guard [HOSTD_ERROR_DATA_LOSS, HOSTD_ERROR_VERSION].contains(error.code), error.message.contains(path)
+                else {
+                    return problems.append("a bit flipped in \(path) at \(byte) is answered by: \(error.message)")
+                }
+            }
+        }
+        if scheduler.run() != .idle(waiting: []) { problems.append("opening a damaged store does not end") }
+        scheduler.abandon()
     }
 
     private func fillDisk(_ luck: Generator) {

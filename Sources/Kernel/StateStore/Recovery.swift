@@ -150,7 +150,8 @@ struct Recovery {
         for position in segments.indices {
             let end = try replay(&segments[position], sequence: &sequence, base: base)
             if let next = segments[(position + 1)...].firstIndex(where: { $0.first != nil }) {
-                guard next == position + 1, segments[next].first?.sequence == sequence else {
+                guard next == position + 1 else { throw damage(segments[position + 1], at: LogFormat.headSize) }
+                guard segments[next].first?.sequence == sequence else {
                     throw damage(segments[position], at: end)
                 }
                 continue
