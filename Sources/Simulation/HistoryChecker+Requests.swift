@@ -18,7 +18,7 @@ extension HistoryChecker {
                     if !window.contains(where: { model.refusal(of: steps, at: $0) == nil }) {
                         fail("operation \(position) was told at revision \(revision) that its checks hold: \(steps)")
                     }
-                } else if makers[Int(revision - 1)] != position {
+                } else if revision >= 1, revision <= model.revision, makers[Int(revision - 1)] != position {
                     fail("operation \(position) was acknowledged at revision \(revision), which is another's")
                 }
             case (.write(let steps), .failed(let code, let present, let step, let message)):
