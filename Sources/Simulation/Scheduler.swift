@@ -98,6 +98,7 @@ public final class Scheduler: @unchecked Sendable {  // Only the thread that has
         guard let next = choose() else { return idle }
         give(next)
         wait(controller)
+        running = -1
         return stop ?? idle
     }
 

@@ -19,7 +19,8 @@ final class HistoryCheckerTests: XCTestCase {
         return seen
     }
 
-    private func operation(_ request: Request, _ response: Response?, _ begin: Int, _ end: Int?) -> Simulation.Operation {
+    private func operation(_ request: Request, _ response: Response?, _ begin: Int, _ end: Int?) -> Simulation.Operation
+    {
         var operation = Simulation.Operation(client: 0, request: request, begin: begin, beginTime: UInt64(begin) * 1000)
         operation.response = response
         operation.end = end
