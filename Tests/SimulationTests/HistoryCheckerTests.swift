@@ -228,10 +228,10 @@ final class HistoryCheckerTests: XCTestCase {
             (
                 "an effect after a later life's",
                 {
-                    $0.epochs.append(Epoch(begin: 4, beginTime: 4000))
-                    $0.operations[3].begin = 1
-                    $0.operations[3].response = nil
-                    $0.operations[3].end = nil
+                    $0.epochs.append(Epoch(begin: 2, beginTime: 2000))
+                    $0.operations[2].begin = 1
+                    $0.operations[2].response = nil
+                    $0.operations[2].end = nil
                 }
             ),
         ]
