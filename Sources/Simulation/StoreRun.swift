@@ -13,6 +13,8 @@ struct RunPlan {
     var character = SimulatedDisk.Character()
     var diskFills = false
     var slowSinks = false
+    /// All values have one size, so that a frame can stand exactly where another one ended.
+    var isUniform = false
 
     init(_ generator: inout Generator) {
         epochs = generator.number(in: 2...6)
@@ -37,6 +39,19 @@ struct RunPlan {
         character.writeIsInterrupted = generator.pick([0, 7])
         diskFills = generator.oneIn(3)
         character.copiesOnWrite = diskFills && generator.oneIn(2)
+        if generator.oneIn(3) { makeUniform(&generator) }
+    }
+}
+
+extension RunPlan {
+    /// Many short lives with batches of frames of one size: what is left of a batch fits behind a later one.
+    fileprivate mutating func makeUniform(_ generator: inout Generator) {
+        isUniform = true
+        epochs = generator.number(in: 6...12)
+        clients = generator.number(in: 3...6)
+        operations = generator.number(in: 5...20)
+        watches = 1
+        character.sectorsSurvive = generator.pick([50, 80, 100])
     }
 }
 
@@ -93,7 +108,9 @@ final class StoreRun: @unchecked Sendable {  // Only the thread that has the tur
             let isLast = epoch == plan.epochs
             let ends = isLast ? 2 : generator.below(6)
             scheduler.lastPoint = scheduler.points + 3_000_000
-            scheduler.crashPoint = ends >= 2 ? .max : scheduler.points + UInt64(generator.number(in: 20...6000))
+            scheduler.crashPoint =
+                ends >= 2
+                ? .max : scheduler.points + UInt64(generator.number(in: plan.isUniform ? 200...1500 : 20...6000))
             if isLast {
                 disk.character.synchronizeFails = 0
                 disk.character.writeFails = 0
@@ -229,8 +246,8 @@ final class StoreRun: @unchecked Sendable {  // Only the thread that has the tur
 
     private func fillDisk(_ luck: Generator) {
         var luck = luck
-        for _ in 0..<6 {
-            scheduler.sleep(nanoseconds: UInt64(luck.number(in: 1...60)) * 1_000_000)
+        for _ in 0..<20 {
+            scheduler.sleep(nanoseconds: UInt64(luck.number(in: 1...20)) * 1_000_000)
             disk.usedByOthers =
                 luck.oneIn(2) ? disk.free + disk.usedByOthers - luck.below(luck.pick([1, 6_000, 40_000])) : 0
             scheduler.note("\(disk.free) bytes are free", UInt64(disk.free))
@@ -253,7 +270,7 @@ final class StoreRun: @unchecked Sendable {  // Only the thread that has the tur
     // MARK: Requests
 
     func tag() -> UInt64 {
-        nextTag += UInt64(1 + generator.below(3))
+        nextTag += plan.isUniform ? 8 : UInt64(1 + generator.below(3))
         return nextTag
     }
 

@@ -280,7 +280,7 @@ struct Recovery {
             try file.write(
                 UnsafeRawBufferPointer(rebasing: segment.map.bytes[segment.lastBatch..<end]), at: segment.lastBatch)
         }
-        if !segment.endsInOrder || torn != nil, !planted(.tornEndStays) { try file.erase(from: end, to: segment.size) }
+        if !segment.endsInOrder || torn != nil { try file.erase(from: end, to: segment.size) }
         try file.synchronize()
         return file
     }

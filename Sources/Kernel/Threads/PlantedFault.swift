@@ -36,8 +36,6 @@ package enum PlantedFault: String, CaseIterable, Sendable {
     case overflowSkipped = "overflow-skipped"
     /// What a refused batch wrote stays in the log.
     case refusedBatchStays = "refused-batch-stays"
-    /// The torn end of the log is not erased before it is written again.
-    case tornEndStays = "torn-end-stays"
     /// What recovery read from the page cache is taken to be on disk.
     case recoveredTailNotWritten = "recovered-tail-not-written"
     /// A key under a lease stays when the lease ends.
