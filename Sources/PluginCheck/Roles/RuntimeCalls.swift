@@ -28,41 +28,44 @@ struct RuntimeCalls {
         events = stream
     }
 
-    /// The archive of the command line, or a name for runtimes that need no more.
+    /// The archive of the command line; for runtimes that load none, a name.
     private static func image(_ calls: JSONCalls) throws(Breach) -> String? {
-        let session = calls.session
-        if let slot = calls.table.slot("load_image"), calls.table.isThere(slot) {
-            guard let path = session.options.image else {
-                session.reporter.skip(
-                    "containers of hostd.runtime/1", "they need an image with a shell: --image ARCHIVE")
-                return nil
-            }
-            let file = open(path, O_RDONLY | O_CLOEXEC)
-            try expect(file >= 0, "\(path) cannot be opened: \(String(cString: strerror(errno)))")
+        if let path = calls.session.options.image, let slot = calls.table.slot("load_image"), calls.table.isThere(slot)
+        {
+            let answer = try load(calls, slot, path)
+            if answer.outcome.status != HOSTD_ERROR_NOT_SUPPORTED { return try name(answer, path) }
+        }
+        if let slot = calls.table.slot("pull_image"), calls.table.isThere(slot) {
             let answer = calls.subject.call(
-                calls.table, slot,
-                [
-                    .number(monotonicNanoseconds() + 20_000_000_000), .text("{}"), .number(UInt64(file)), .output,
-                    errorValue,
-                ])
-            let names = (try? JSON(parsing: answer.output))?["images"].arrayValue
-                .flatMap { $0["repoTags"].arrayValue.compactMap(\.stringValue) }
-            guard answer.isOK, let names, let name = names.first(where: { $0.contains("busybox") }) ?? names.first
-            else {
-                throw Breach("load_image of \(path) failed: \(answer.outcome.words)")
+                calls.table, slot, [.text("{\"image\":\"check\"}"), .completion, .output, errorValue])
+            if answer.isOK, let operation = answer.operation, check_operation_wait(operation, 1, patience) == 1,
+                check_operation_status(operation) == HOSTD_OK
+            {
+                return "check"
             }
-            return name
         }
-        guard let slot = calls.table.slot("pull_image"), calls.table.isThere(slot) else {
-            session.reporter.skip("containers of hostd.runtime/1", "it neither loads nor pulls an image")
-            return nil
+        calls.session.reporter.skip("containers of hostd.runtime/1", "they need an image with a shell: --image ARCHIVE")
+        return nil
+    }
+
+    private static func load(
+        _ calls: JSONCalls, _ slot: CheckedTable.Slot, _ path: String
+    ) throws(Breach) -> SlotAnswer {
+        let file = open(path, O_RDONLY | O_CLOEXEC)
+        try expect(file >= 0, "\(path) cannot be opened: \(String(cString: strerror(errno)))")
+        let deadline = monotonicNanoseconds() + 20_000_000_000
+        return calls.subject.call(
+            calls.table, slot, [.number(deadline), .text("{}"), .number(UInt64(file)), .output, errorValue])
+    }
+
+    /// A shell among the images that were loaded, else the first.
+    private static func name(_ answer: SlotAnswer, _ path: String) throws(Breach) -> String {
+        let names = (try? JSON(parsing: answer.output))?["images"].arrayValue
+            .flatMap { $0["repoTags"].arrayValue.compactMap(\.stringValue) }
+        guard answer.isOK, let names, let name = names.first(where: { $0.contains("busybox") }) ?? names.first else {
+            throw Breach("load_image of \(path) failed: \(answer.outcome.words)")
         }
-        let answer = calls.subject.call(
-            calls.table, slot, [.text("{\"image\":\"check\"}"), .completion, .output, errorValue])
-        guard answer.isOK, let operation = answer.operation,
-            check_operation_wait(operation, 1, patience) == 1, check_operation_status(operation) == HOSTD_OK
-        else { throw Breach("pull_image of the image \"check\" failed: \(answer.outcome.words)") }
-        return "check"
+        return name
     }
 
     // MARK: Sandboxes and containers

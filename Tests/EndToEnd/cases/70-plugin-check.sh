@@ -4,7 +4,7 @@ kit_checks() {
 }
 for plugin in "$build"/plugins/*.so; do
     name=$(basename "$plugin" .so)
-    [ "$name" = etcd ] || check "$name keeps the rules of the ABI" kit_checks "$plugin"
+    [ "$name" = etcd ] || check "$name keeps the rules of the ABI" kit_checks --image "$build/example-image.tar" "$plugin"
 done
 # The kit has a network of its own: etcd is reached through the file system.
 mkdir "$work/etcd-check"
