@@ -67,6 +67,10 @@ enum Commands {
                 .init(
                     name: "--with", value: "FILES",
                     help: "Plugins that provide what it requires, with commas. Default: those beside FILE."),
+                .init(
+                    name: "--image", value: "ARCHIVE",
+                    help: "An image with /bin/sh, for runtimes that load images; without it their checks are skipped."
+                ),
                 .init(name: "--group", value: "NAMES", help: "Only these groups of checks, with commas."),
                 .init(name: "--timeout", value: "SECONDS", help: "The longest that one check may take. Default: 30."),
             ], run: PluginCommands.check),

@@ -1,17 +1,18 @@
-# An isolated scheduler is killed again and again: its pods are bound once it is back, and are told while it is not.
+# An isolated scheduler crashes again and again: its pods are bound once it is back, and are told while it is not. One that is
+# killed from outside is back at once.
 scheduler_process() { pgrep -P "$hostd_pid" -f 'hostd-plugin-process' | head -n 1; }
 has_process() { [ -n "$(scheduler_process)" ]; }
 runs() { is Running kubectl get pod "$1" -o 'jsonpath={.status.phase}'; }
 has_none() { ! has_process; }
-# kills COUNT: waits for a process each time, and kills it.
+# kills SIGNAL COUNT: waits for a process each time, and sends it the signal.
 kills() {
     local count pid end=$((SECONDS + 30))
-    for ((count = 0; count < $1 && SECONDS < end; )); do
+    for ((count = 0; count < $2 && SECONDS < end; )); do
         pid=$(scheduler_process)
-        if [ -n "$pid" ] && kill -KILL "$pid" 2>/dev/null; then count=$((count + 1)); fi
+        if [ -n "$pid" ] && kill "-$1" "$pid" 2>/dev/null; then count=$((count + 1)); fi
         read -rt 0.05 <> <(:) || true
     done
-    [ "$count" = "$1" ] || { echo "$count of $1 kills in 30 s"; return 1; }
+    [ "$count" = "$2" ] || { echo "$count of $2 signals in 30 s"; return 1; }
 }
 waiting_pod() {
     kubectl apply -f - <<EOF
@@ -26,7 +27,10 @@ check "the scheduler moves to a process of its own" isolate
 eventually "which is there" 5 has_process
 check "a pod arrives" waiting_pod crash-before
 eventually "and is bound" 10 runs crash-before
-check "the process is killed six times" kills 6
+check "the process is killed from outside six times" kills KILL 6
+check "a pod arrives" waiting_pod crash-killed
+eventually "and is bound, for the process is back at once" 5 runs crash-killed
+check "the process crashes seven times" kills SEGV 7
 check "a pod arrives while it is away" waiting_pod crash-during
 eventually "it is told that the scheduler does not answer" 10 contains 'the scheduler does not answer' \
     kubectl get pod crash-during -o 'jsonpath={.status.conditions[?(@.type=="PodScheduled")]}'
