@@ -29,7 +29,7 @@ public struct FieldManager: Sendable {
         self.schema = schema
         self.subresource = subresource
         self.reset = reset
-        ignored = reset.union(Self.serverFields)
+        ignored = reset.isEmpty ? Self.serverFields : reset.union(Self.serverFields)
         self.convert = convert
     }
 
