@@ -12,7 +12,7 @@ from .load import Load, PODS_PER_NODE
 
 CONFIG = """
 store:
-  options: {{historyBytes: 1048576}}
+  history: {{size: 1Mi}}
 plugins:
   - name: api
   - name: controllers
