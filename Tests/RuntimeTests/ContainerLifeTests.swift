@@ -294,8 +294,9 @@ class ContainerLifeTests: XCTestCase {
             "id": .string(id), "resources": ["memoryLimitBytes": .integer(64 << 20), "pidsLimit": 20],
         ])
         XCTAssertTrue(
-            try fixture.exec(id, ["sh", "-c", "i=0; while [ $i -lt 30 ]; do sleep 1 & i=$((i+1)); done; true"]).error.contains(
-                "can't fork"))
+            try fixture.exec(id, ["sh", "-c", "i=0; while [ $i -lt 30 ]; do sleep 1 & i=$((i+1)); done; true"]).error
+                .contains(
+                    "can't fork"))
     }
 
     private func stats(_ id: String) throws -> JSON {
