@@ -69,12 +69,12 @@ final class StrategyTests: XCTestCase {
         var spec: JSON = [
             "tolerations": [["key": "node.kubernetes.io/not-ready", "operator": "Exists", "effect": "NoExecute"]]
         ]
-        Tolerations.addDefaults(&spec)
+        DefaultTolerationSeconds.addDefaults(&spec)
         XCTAssertEqual(spec["tolerations"].arrayValue.count, 2)
-        Tolerations.addDefaults(&spec)
+        DefaultTolerationSeconds.addDefaults(&spec)
         XCTAssertEqual(spec["tolerations"].arrayValue.count, 2, "twice is once")
         var all: JSON = ["tolerations": [["operator": "Exists"]]]
-        Tolerations.addDefaults(&all)
+        DefaultTolerationSeconds.addDefaults(&all)
         XCTAssertEqual(all["tolerations"].arrayValue.count, 1, "all is tolerated already")
     }
 

@@ -3,12 +3,17 @@ import PluginKit
 
 /// Gives pods their service account and its token.
 /// See https://kubernetes.io/docs/tasks/configure-pod-container/configure-service-account/.
-struct ServiceAccountAdmission {
+struct ServiceAccountAdmission: AdmissionPlugin {
+    let name = "ServiceAccount"
     private static let tokenPath = "/var/run/secrets/kubernetes.io/serviceaccount"
     private static let mirrorAnnotation = "kubernetes.io/config.mirror"
     let store: StoreClient
 
-    func admit(_ pod: inout JSON) throws(APIStatus) {
+    func admit(_ request: inout AdmissionRequest) throws(APIStatus) {
+        if request.isWrite(of: "pods", .create) { try admit(&request.object) }
+    }
+
+    private func admit(_ pod: inout JSON) throws(APIStatus) {
         guard pod.annotations[Self.mirrorAnnotation].isNull else { return }
         let name = pod["spec"]["serviceAccountName"].stringValue ?? ""
         let accountName = name.isEmpty ? "default" : name

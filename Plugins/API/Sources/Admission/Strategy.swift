@@ -15,6 +15,18 @@ enum Strategy {
         case resize
         /// A change that the server itself has made of the present object.
         case whole
+
+        /// The subresource that stands for it; nil where the request says.
+        var subresource: String? {
+            switch self {
+            case .main: ""
+            case .status: "status"
+            case .finalize: "finalize"
+            case .ephemeralContainers: "ephemeralcontainers"
+            case .resize: "resize"
+            case .whole: nil
+            }
+        }
     }
 
     private static let serverMetadata = [

@@ -65,15 +65,18 @@ extension RequestPipeline {
         let given = object["metadata"].removeValue(forKey: "managedFields")
         rules.applyDefaults(&object, stored)
         Strategy.prepareForCreate(&object, stored)
-        let steps = try admission.admitCreation(&object, stored, context)
-        object = StoredObject.normalized(object)
-        let causes = rules.validate(object, stored)
-        guard causes.isEmpty else { throw .invalid(resource, object.name, causes.deduplicated()) }
+        var request = AdmissionRequest(
+            .create, stored, subresource: context.path.subresource, context, object: consume object)
+        try admission.admit(&request)
+        request.object = StoredObject.normalized(request.object)
+        let causes = rules.validate(request.object, stored)
+        guard causes.isEmpty else { throw .invalid(resource, request.name, causes.deduplicated()) }
+        try admission.validate(&request)
         let ownership = FieldOwnership(self, context, .main)
-        object = ownership.created(object, applied: decoded.applied, given: given ?? .null)
         return Draft(
-            object: object, generateName: decoded.object.name.isEmpty ? generateName : "", steps: steps,
-            warnings: decoded.warnings)
+            object: ownership.created(request.object, applied: decoded.applied, given: given ?? .null),
+            generateName: decoded.object.name.isEmpty ? generateName : "", steps: request.steps,
+            warnings: decoded.warnings + request.warnings)
     }
 
     private func write(

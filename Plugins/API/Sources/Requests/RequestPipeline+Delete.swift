@@ -68,7 +68,9 @@ extension RequestPipeline {
             throw .internalError("the stored object is damaged: \(error)")
         }
         try Self.check(options, present, record.revision, context)
-        try admission.admitDeletion(present, context.resource, context)
+        var request = AdmissionRequest(.delete, context.resource, context, old: present)
+        try admission.admit(&request)
+        try admission.validate(&request)
         var transaction = StoreTransaction()
         let response: @Sendable (UInt64) throws(APIStatus) -> HTTPResponse
         switch Deletion.plan(present, options, context.resource) {

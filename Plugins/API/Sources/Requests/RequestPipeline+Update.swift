@@ -142,8 +142,10 @@ extension RequestPipeline {
         } catch {
             throw .internalError("the stored object is damaged: \(error)")
         }
-        let outcome = try plan(update, present, record.revision, context)
-        switch outcome {
+        let planned = try plan(update, present, record.revision, context)
+        var update = update
+        update.warnings += planned.warnings
+        switch planned.outcome {
         case .unchanged:
             respond(try shown(update, StoredObject.normalized(present), record.revision, context, form))
         case .write(let object, let steps, let isFixed):
@@ -225,10 +227,16 @@ extension RequestPipeline {
         case remove(JSON)
     }
 
+    /// What becomes of an update, and what the client is warned of.
+    struct Plan {
+        var outcome: Outcome
+        var warnings: [String]
+    }
+
     /// Decides what an update does to the present object (with its resource version); no effect.
     func plan(
         _ update: Update, _ present: JSON, _ revision: UInt64, _ context: RequestContext
-    ) throws(APIStatus) -> Outcome {
+    ) throws(APIStatus) -> Plan {
         let resource = context.resource
         let stored = resources.stored(resource.qualified) ?? resource
         let ownership = FieldOwnership(self, context, update.scope)
@@ -252,17 +260,24 @@ extension RequestPipeline {
         object = Conversion.toStorage(object, resource)
         Strategy.merge(&object, present, stored, update.scope)
         rules.applyDefaults(&object, stored)
-        let steps = try admission.admitUpdate(&object, present, stored, update.scope, context)
-        object = StoredObject.normalized(object)
+        var request = AdmissionRequest(
+            .update, stored, subresource: update.scope.subresource ?? context.path.subresource, context, old: present,
+            object: object)
+        try admission.admit(&request)
+        object = StoredObject.normalized(request.object)
         let before = StoredObject.normalized(present)
         Strategy.countGeneration(&object, before, stored, update.scope)
         let owned = ownership.updated(object, from: before, managed, given: given, applied: applied)
-        if object == before, owned == managed { return .unchanged }
+        if object == before, owned == managed { return Plan(outcome: .unchanged, warnings: request.warnings) }
         let causes = rules.validateUpdate(of: object, from: before, stored, update.scope)
         guard causes.isEmpty else { throw .invalid(resource, object.name, causes.deduplicated()) }
+        request.object = object
+        try admission.validate(&request)
         if owned.exists { object["metadata"]["managedFields"] = owned }
-        if Strategy.isFinished(object, stored) { return .remove(object) }
-        return .write(object, steps, isFixed: update.namesRevision)
+        let outcome: Outcome =
+            Strategy.isFinished(object, stored)
+            ? .remove(object) : .write(object, request.steps, isFixed: update.namesRevision)
+        return Plan(outcome: outcome, warnings: request.warnings)
     }
 }
 
