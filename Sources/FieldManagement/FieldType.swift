@@ -38,9 +38,9 @@ struct FieldType: Sendable {
     private var isAtomicMap: Bool { node?.isAtomic == true || property?.mapType == .atomic }
 
     private var listDivision: Division {
-        switch property?.listType {
+        switch property?.listType ?? node?.listType {
         case .set: .elements
-        case .map: .keyedElements(property?.mapKeys ?? [])
+        case .map: .keyedElements(property?.listType == nil ? node?.mapKeys ?? [] : property?.mapKeys ?? [])
         case .atomic, nil: .leaf
         }
     }
@@ -49,7 +49,7 @@ struct FieldType: Sendable {
     func hasField(_ name: String) -> Bool { node?.shape == .object && node?.property(name) != nil }
 
     /// Whether the schema knows all that may be inside, so that another member is a mistake.
-    var isClosed: Bool { node?.shape == .object }
+    var isClosed: Bool { node?.shape == .object && node?.keepsUnknown != true }
 
     func member(_ name: String) -> FieldType {
         if let property = node?.property(name) { return FieldType(node: property.node, property: property) }

@@ -12,6 +12,7 @@ enum ComputedDefaults {
         case .namespace: namespaceLabel(&object)
         case .replicationController: labelsFromTemplate(&object)
         case .limitRangeItem: limitRange(&object)
+        case .customResourceDefinition: resourceNames(&object)
         default: break
         }
     }
@@ -83,6 +84,17 @@ enum ComputedDefaults {
             for (name, value) in item[source].objectValue ?? [:] where item[target][name].isNull {
                 item[target][name] = value
             }
+        }
+    }
+
+    /// A custom resource's singular is its kind in small letters, and its list's kind ends in "List".
+    private static func resourceNames(_ definition: inout JSON) {
+        guard let kind = definition["spec"]["names"]["kind"].stringValue, !kind.isEmpty else { return }
+        if definition["spec"]["names"]["singular"].isEmpty {
+            definition["spec"]["names"]["singular"] = .string(kind.lowercased())
+        }
+        if definition["spec"]["names"]["listKind"].isEmpty {
+            definition["spec"]["names"]["listKind"] = .string(kind + "List")
         }
     }
 }

@@ -21,6 +21,7 @@ enum ComputedValidation {
         case .statefulSetSpec: WorkloadValidation.template(object, place, "StatefulSet", &errors)
         case .daemonSetSpec: WorkloadValidation.template(object, place, "DaemonSet", &errors)
         case .jobSpec: WorkloadValidation.job(object, place, &errors)
+        case .customResourceDefinition: CustomResourceDefinitionValidation.check(object, &errors)
         case .volumeResourceRequirements, .namespace, .replicationController, .limitRangeItem: break
         }
     }

@@ -8,6 +8,11 @@ struct FieldPath {
 
     private(set) var steps: [Step] = []
 
+    init() {}
+
+    /// Below a place that is already text.
+    init(text: String) { steps = [.field(text)] }
+
     mutating func push(_ step: Step) { steps.append(step) }
     mutating func pop() { steps.removeLast() }
 

@@ -7,16 +7,17 @@ public enum OpenAPIDocument {
     /// The document of one group and version, as `/openapi/v3/apis/GROUP/VERSION` serves it: the paths of the given
     /// resources and the schemas that they need.
     public static func v3(
-        group: String, version: String, serverVersion: String = "v1.36.0", resources: [SchemaResource]? = nil
+        group: String, version: String, serverVersion: String = "v1.36.0", resources: [SchemaResource]? = nil,
+        custom: [OpenAPICustomKind] = []
     ) -> [UInt8] {
         let resources = resources ?? Schema.shared.resources.filter { $0.group == group && $0.version == version }
         var text = Text()
         text.append(
             "{\"openapi\":\"3.0.0\",\"info\":{\"title\":\"Kubernetes\",\"version\":\"\(serverVersion)\"},\"paths\":{")
         var roots = Set(resources.map(\.groupVersionKind))
-        appendPaths(resources, .three, &text, &roots)
+        appendPaths(resources, .three, &text, &roots, custom)
         text.append("},\"components\":{\"schemas\":{")
-        appendSchemas(roots, .three, &text)
+        appendSchemas(roots, .three, &text, custom)
         text.append(
             "},\"securitySchemes\":{\"BearerToken\":{\"type\":\"apiKey\",\"description\":\"Bearer Token authentication\",\"name\":\"authorization\",\"in\":\"header\"}}}}"
         )
@@ -24,15 +25,17 @@ public enum OpenAPIDocument {
     }
 
     /// The one document of version 2, as `/openapi/v2` serves it.
-    public static func v2(serverVersion: String = "v1.36.0", resources: [SchemaResource]? = nil) -> [UInt8] {
+    public static func v2(
+        serverVersion: String = "v1.36.0", resources: [SchemaResource]? = nil, custom: [OpenAPICustomKind] = []
+    ) -> [UInt8] {
         let resources = resources ?? Schema.shared.resources
         var text = Text()
         text.append(
             "{\"swagger\":\"2.0\",\"info\":{\"title\":\"Kubernetes\",\"version\":\"\(serverVersion)\"},\"paths\":{")
         var roots = Set(resources.map(\.groupVersionKind))
-        appendPaths(resources, .two, &text, &roots)
+        appendPaths(resources, .two, &text, &roots, custom)
         text.append("},\"definitions\":{")
-        appendSchemas(roots, .two, &text)
+        appendSchemas(roots, .two, &text, custom)
         text.append(
             "},\"securityDefinitions\":{\"BearerToken\":{\"type\":\"apiKey\",\"description\":\"Bearer Token authentication\",\"name\":\"authorization\",\"in\":\"header\"}},\"security\":[{\"BearerToken\":[]}]}"
         )
@@ -41,10 +44,11 @@ public enum OpenAPIDocument {
 
     private static func appendPaths(
         _ resources: [SchemaResource], _ version: OpenAPISchemaText.Version, _ text: inout Text,
-        _ roots: inout Set<GroupVersionKind>
+        _ roots: inout Set<GroupVersionKind>, _ custom: [OpenAPICustomKind]
     ) {
         var isFirst = true
-        let paths = OpenAPIPaths(version: version)
+        let paths = OpenAPIPaths(
+            version: version, customNames: Dictionary(custom.flatMap(\.names), uniquingKeysWith: { first, _ in first }))
         for resource in resources {
             var described: [(String, JSON)] = []
             paths.forEachPath(of: resource) { described.append(($0, $1)) }
@@ -53,11 +57,16 @@ public enum OpenAPIDocument {
                 GroupVersionKind(group: resource.group, version: resource.version, kind: resource.kind + "List"))
             for subresource in resource.subresources { roots.insert(subresource.kind) }
         }
+        for kind in custom {
+            paths.forEachPath(of: kind.resource) { text.appendMember($0, $1, &isFirst) }
+            for subresource in kind.resource.subresources { roots.insert(subresource.kind) }
+        }
     }
 
     /// The schemas of the roots and, in the order of their names, of all that they refer to.
     private static func appendSchemas(
-        _ roots: Set<GroupVersionKind>, _ version: OpenAPISchemaText.Version, _ text: inout Text
+        _ roots: Set<GroupVersionKind>, _ version: OpenAPISchemaText.Version, _ text: inout Text,
+        _ custom: [OpenAPICustomKind]
     ) {
         var needed: [String: SchemaNode] = [:]
         func collect(_ node: SchemaNode) {
@@ -69,13 +78,17 @@ public enum OpenAPIDocument {
             if let element = node.items ?? node.additionalProperties { collect(element) }
         }
         for root in roots { if let node = Schema.shared.kind(root) { collect(node) } }
-        for name in ["DeleteOptions", "Status", "Patch", "WatchEvent", "APIResourceList"] {
+        for name in ["DeleteOptions", "Status", "Patch", "WatchEvent", "APIResourceList", "ObjectMeta", "ListMeta"] {
             if let node = Schema.shared.definition(named: meta + name) { collect(node) }
         }
         let schemas = OpenAPISchemaText(version: version)
         var isFirst = true
         for (name, node) in needed.sorted(by: { $0.key.precedesByBytes($1.key) }) {
             text.appendMember(name, schemas.schema(node), &isFirst)
+        }
+        for kind in custom {
+            text.appendMember(kind.name, kind.document(version), &isFirst)
+            text.appendMember(kind.name + "List", kind.listDocument(version), &isFirst)
         }
     }
 

@@ -3,6 +3,14 @@ import Objects
 /// The paths and operations of a resource, as OpenAPI documents list them.
 struct OpenAPIPaths {
     let version: OpenAPISchemaText.Version
+    /// The names of the schemas of custom resources and their lists.
+    var customNames: [GroupVersionKind: String] = [:]
+
+    /// The schema of a kind; nil when there is none.
+    private func reference(_ kind: GroupVersionKind) -> JSON? {
+        if let name = customNames[kind] { return ["$ref": .string(version.prefix + name)] }
+        return Schema.shared.kind(kind).map(schemas.reference)
+    }
 
     private var schemas: OpenAPISchemaText { OpenAPISchemaText(version: version) }
 
@@ -114,7 +122,7 @@ struct OpenAPIPaths {
     private func body(_ action: String, _ kind: GroupVersionKind) -> JSON? {
         let meta = "io.k8s.apimachinery.pkg.apis.meta.v1."
         switch action {
-        case "post", "put": return Schema.shared.kind(kind).map(schemas.reference)
+        case "post", "put": return reference(kind)
         case "patch": return Schema.shared.definition(named: meta + "Patch").map(schemas.reference)
         case "delete", "deletecollection":
             return Schema.shared.definition(named: meta + "DeleteOptions").map(schemas.reference)
@@ -123,17 +131,16 @@ struct OpenAPIPaths {
     }
 
     private func response(_ action: String, _ kind: GroupVersionKind) -> JSON {
-        let schema: SchemaNode?
+        let schema: JSON?
         switch action {
         case "list":
-            schema = Schema.shared.kind(
-                GroupVersionKind(group: kind.group, version: kind.version, kind: kind.kind + "List"))
+            schema = reference(GroupVersionKind(group: kind.group, version: kind.version, kind: kind.kind + "List"))
         case "delete", "deletecollection":
-            schema = Schema.shared.definition(named: "io.k8s.apimachinery.pkg.apis.meta.v1.Status")
-        default: schema = Schema.shared.kind(kind)
+            schema = Schema.shared.definition(named: "io.k8s.apimachinery.pkg.apis.meta.v1.Status").map(
+                schemas.reference)
+        default: schema = reference(kind)
         }
-        guard let schema else { return ["description": "OK"] }
-        let reference = schemas.reference(schema)
+        guard let reference = schema else { return ["description": "OK"] }
         if version == .two { return ["description": "OK", "schema": reference] }
         return ["description": "OK", "content": ["application/json": ["schema": reference]]]
     }

@@ -14,6 +14,11 @@ extension Schema {
     ///
     /// Returns the paths of the unknown fields ("spec.containers[0].foo"), which strict field validation reports.
     public func prune(_ object: inout JSON, as node: SchemaNode) throws(SchemaTypeError) -> [String] {
+        if node.structure != nil {
+            var pruning = StructuralPruning()
+            try pruning.prune(&object, node)
+            return pruning.unknown
+        }
         let pass = DecodePass()
         try pass.decode(&object, node, owner: node)
         return pass.unknown

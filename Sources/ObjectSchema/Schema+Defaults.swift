@@ -44,6 +44,7 @@ final class DefaultRule: Sendable {
 extension Schema {
     /// Gives absent fields the values that Kubernetes gives them, everywhere in an object.
     public func applyDefaults(_ object: inout JSON, as node: SchemaNode) {
+        if node.structure != nil { return StructuralDefaults.apply(to: &object, node) }
         switch node.shape {
         case .object:
             guard case .object = object else { return }

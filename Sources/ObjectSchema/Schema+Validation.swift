@@ -3,6 +3,7 @@ import Objects
 extension Schema {
     /// What is wrong with an object that has been pruned and defaulted; nothing when it is valid.
     public func validate(_ object: JSON, as node: SchemaNode) -> [FieldError] {
+        if node.structure != nil { return validate(object, before: nil, asCustom: node) }
         var errors = MetadataValidation.errors(in: object, node)
         var pass = ValidationPass()
         pass.validate(object, node)
@@ -13,12 +14,19 @@ extension Schema {
     /// What is wrong with an update: the rules of new objects and those about what may not change.
     public func validateUpdate(from old: JSON, to new: JSON, as node: SchemaNode) -> [FieldError] {
         var errors = MetadataValidation.updateErrors(from: old, to: new)
+        if node.structure != nil { return errors + validate(new, before: old, asCustom: node) }
         errors += validate(new, as: node)
         var pass = ValidationPass()
         pass.compare(old, new, node, "")
         errors += pass.errors
         errors += UpdateValidation.errors(from: old, to: new, type: node.name)
         return errors
+    }
+
+    private func validate(_ object: JSON, before: JSON?, asCustom node: SchemaNode) -> [FieldError] {
+        var pass = StructuralValidation()
+        pass.validate(object, node, before: before)
+        return MetadataValidation.errors(in: object, node) + pass.errors
     }
 }
 
@@ -77,5 +85,12 @@ private struct ValidationPass {
             guard let property = node.property(key), property.node.shape == .object else { continue }
             compare(old[key], member, property.node, place.isEmpty ? key : place + "." + key)
         }
+    }
+}
+
+extension Schema {
+    /// What is wrong with the stored versions that a CustomResourceDefinition's status names.
+    public func storedVersionErrors(in definition: JSON) -> [FieldError] {
+        CustomResourceDefinitionValidation.storedVersions(definition)
     }
 }

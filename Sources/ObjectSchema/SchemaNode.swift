@@ -26,7 +26,8 @@ public struct GroupVersionKind: Sendable, Hashable, CustomStringConvertible {
     public var description: String { "\(apiVersion), Kind=\(kind)" }
 }
 
-/// The type of a value: one of the definitions of the table, or a list, map or scalar inside one.
+/// The type of a value: one of the definitions of the table, a part of a custom resource's schema, or a list, map or
+/// scalar inside one.
 public final class SchemaNode: Sendable {
     public enum Shape: Sendable, Hashable {
         case string
@@ -70,11 +71,13 @@ public final class SchemaNode: Sendable {
     let defaultRules: [DefaultRule]
     let validationRules: [ValidationRule]
     let special: SpecialType?
+    /// What the schema of a custom resource says beyond types; nil for definitions of the table.
+    let structure: StructuralFacts?
 
     init(
         shape: Shape, name: String = "", kinds: [GroupVersionKind] = [], isAtomic: Bool = false,
         properties: [SchemaProperty] = [], unionDiscriminator: String = "", unionFields: [String] = [],
-        element: SchemaReference? = nil
+        element: SchemaReference? = nil, structure: StructuralFacts? = nil
     ) {
         self.shape = shape
         self.name = name
@@ -88,7 +91,17 @@ public final class SchemaNode: Sendable {
         defaultRules = name.isEmpty ? [] : DefaultRule.table.rows(for: name)
         validationRules = name.isEmpty ? [] : ValidationRule.table.rows(for: name)
         special = SpecialType(typeName: name)
+        self.structure = structure
     }
+
+    /// Whether an object may have members that its schema does not name.
+    public var keepsUnknown: Bool { structure?.keepsUnknown ?? false }
+
+    /// How a list of a custom resource is divided; lists of the table say it at their property.
+    public var listType: SchemaProperty.ListType? { structure?.listType }
+
+    /// The fields that tell the elements of a custom resource's list of type map apart.
+    public var mapKeys: [String] { structure?.mapKeys ?? [] }
 
     /// Big-endian, so that numbers are in the order of the names' bytes.
     private static func prefix(of name: String) -> UInt64 {

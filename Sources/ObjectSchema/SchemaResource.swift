@@ -6,6 +6,12 @@ public struct SchemaResource: Sendable, Hashable {
         /// The kind that is read and written there.
         public let kind: GroupVersionKind
         public let verbs: [String]
+
+        public init(name: String, kind: GroupVersionKind, verbs: [String]) {
+            self.name = name
+            self.kind = kind
+            self.verbs = verbs
+        }
     }
 
     public let group: String
@@ -18,6 +24,22 @@ public struct SchemaResource: Sendable, Hashable {
     public let shortNames: [String]
     public let categories: [String]
     public let subresources: [Subresource]
+
+    public init(
+        group: String, version: String, plural: String, singular: String, kind: String, isNamespaced: Bool,
+        verbs: [String], shortNames: [String], categories: [String], subresources: [Subresource]
+    ) {
+        self.group = group
+        self.version = version
+        self.plural = plural
+        self.singular = singular
+        self.kind = kind
+        self.isNamespaced = isNamespaced
+        self.verbs = verbs
+        self.shortNames = shortNames
+        self.categories = categories
+        self.subresources = subresources
+    }
 
     public var groupVersionKind: GroupVersionKind { GroupVersionKind(group: group, version: version, kind: kind) }
 

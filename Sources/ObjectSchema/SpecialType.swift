@@ -2,11 +2,15 @@
 enum SpecialType: Sendable {
     case podSpec, container, probe, lifecycleHandler, environmentVariable, volume, toleration, resourceRequirements
     case volumeResourceRequirements, serviceSpec, configMap, secret, namespace, replicationController, limitRangeItem
-    case deploymentSpec, replicaSetSpec, statefulSetSpec, daemonSetSpec, jobSpec
+    case deploymentSpec, replicaSetSpec, statefulSetSpec, daemonSetSpec, jobSpec, customResourceDefinition
 
     /// Nil for a type without.
     init?(typeName: String) {
-        guard typeName.hasPrefix("io.k8s.api.") else { return nil }
+        guard typeName.hasPrefix("io.k8s.api.") else {
+            guard typeName == CustomResourceDefinitionValidation.typeName else { return nil }
+            self = .customResourceDefinition
+            return
+        }
         switch String(typeName.dropFirst("io.k8s.api.".count)) {
         case "core.v1.PodSpec": self = .podSpec
         case "core.v1.Container", "core.v1.EphemeralContainer": self = .container

@@ -9,6 +9,7 @@ enum UpdateValidation {
         case "io.k8s.api.core.v1.PersistentVolumeClaim": claim(old, new)
         case "io.k8s.api.apps.v1.StatefulSet": statefulSet(old, new)
         case "io.k8s.api.core.v1.Service": service(old, new)
+        case CustomResourceDefinitionValidation.typeName: CustomResourceDefinitionValidation.update(from: old, to: new)
         default: []
         }
     }

@@ -47,7 +47,7 @@ final class APIService: Sendable {
                     key: credentials.tokenKey, issuer: "https://kubernetes.default.svc.\(settings.clusterDomain)",
                     store: store, staticTokens: staticTokens),
                 workers: WorkerPool(limit: 32), health: Health(store: store, log: host.log),
-                openAPI: OpenAPIDocuments(resources: resources), host: host))
+                openAPI: OpenAPIDocuments(resources: resources, store: store), host: host))
         informers = try [
             "clusterroles.rbac.authorization.k8s.io", "roles.rbac.authorization.k8s.io",
             "clusterrolebindings.rbac.authorization.k8s.io", "rolebindings.rbac.authorization.k8s.io",
@@ -83,6 +83,7 @@ final class APIService: Sendable {
     func start() throws {
         try Bootstrap(pipeline: pipeline).run()
         for informer in informers { try informer.start() }
+        try pipeline.customResources.start(pipeline)
         let port: UInt16
         do {
             port = try server.listen(on: settings.listen)

@@ -41,9 +41,32 @@ final class TestServer {
         client = try APIRoleClient(kit)
         store = try kit.store()
         try plugin.activate()
+        try findPort()
+    }
+
+    private func findPort() throws {
         let kubeconfig = String(decoding: try AtomicFile.read(directory + "/admin.kubeconfig"), as: UTF8.self)
         let line = try XCTUnwrap(kubeconfig.split(separator: "\n").first { $0.contains("server: https://") })
         port = try XCTUnwrap(UInt16(line.split(separator: ":").last ?? ""))
+    }
+
+    /// Deactivates the plugin and activates it again, over the same store.
+    func restart() throws {
+        try plugin.deactivate()
+        try plugin.activate()
+        try findPort()
+    }
+
+    /// Asks again and again until a condition holds, for at most ten seconds.
+    func eventually(
+        _ what: String, file: StaticString = #filePath, line: UInt = #line, _ holds: () throws -> Bool
+    ) throws {
+        let end = ContinuousClock.now + .seconds(10)
+        while ContinuousClock.now < end {
+            if try holds() { return }
+            usleep(5000)
+        }
+        XCTFail("not within ten seconds: \(what)", file: file, line: line)
     }
 
     func stop() throws {

@@ -95,8 +95,17 @@ enum Strategy {
         guard resource.hasGeneration else { return }
         // That a pod gets its node is no change of what is wanted of it.
         let isBinding = resource.qualified == "pods" && scope == .whole
-        let changed = !isBinding && object["spec"] != before["spec"]
+        let changed =
+            resource.custom == nil
+            ? !isBinding && object["spec"] != before["spec"] : scope != .status && content(object) != content(before)
         object.generation = max(before.generation, 1) + (changed ? 1 : 0)
+    }
+
+    /// All of a custom object but its metadata: any part of it may be what is wanted.
+    private static func content(_ object: JSON) -> JSON {
+        var object = object
+        for key in ["apiVersion", "kind", "metadata"] { object.removeValue(forKey: key) }
+        return object
     }
 
     /// Whether an object that is being deleted has nothing left that keeps it.
@@ -124,6 +133,8 @@ enum Strategy {
             JobLabels.fill(&object)
             object["status"] = [:]
         case "secrets": mergeStringData(&object)
+        case _ where resource.custom != nil:
+            if resource.hasStatus { object.removeValue(forKey: "status") }
         default:
             if resource.hasStatus { object["status"] = [:] }
         }

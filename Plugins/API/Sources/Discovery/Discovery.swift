@@ -1,13 +1,19 @@
 import Objects
 import Synchronization
 
-/// The documents by which clients find out what the server has. They are made once and kept as bytes.
+/// The documents by which clients find out what the server has. They are made when they are first asked for, and kept as
+/// bytes until a custom resource comes, changes or goes.
 /// See https://kubernetes.io/docs/concepts/overview/kubernetes-api/#discovery-api.
 final class Discovery: Sendable {
     private let resources: ResourceTable
     /// "host:port" that clients are told.
     let address: String
-    private let cache = Mutex<[String: [UInt8]]>([:])
+    private struct Cache {
+        /// Of the custom resources that the documents tell of.
+        var generation: UInt64 = 0
+        var documents: [String: [UInt8]] = [:]
+    }
+    private let cache = Mutex(Cache())
 
     init(resources: ResourceTable, address: String) {
         self.resources = resources
@@ -23,12 +29,17 @@ final class Discovery: Sendable {
             type = "application/json;g=apidiscovery.k8s.io;v=\(version);as=APIGroupDiscoveryList"
             key += ";" + version
         }
-        if let known = cache.withLock({ $0[key] }) {
+        let generation = resources.custom.generation
+        let known = cache.withLock { cache -> [UInt8]? in
+            if cache.generation < generation { cache = Cache(generation: generation) }
+            return cache.documents[key]
+        }
+        if let known {
             return HTTPResponse(status: 200, contentType: type, body: .bytes(known))
         }
         guard let document = document(parts, form) else { return nil }
         let bytes = document.serialized() + [0x0A]
-        cache.withLock { $0[key] = bytes }
+        cache.withLock { if $0.generation == generation { $0.documents[key] = bytes } }
         return HTTPResponse(status: 200, contentType: type, body: .bytes(bytes))
     }
 
@@ -60,12 +71,14 @@ final class Discovery: Sendable {
     /// Named groups with their versions, preferred first.
     var groups: [(name: String, versions: [String])] {
         var result: [(name: String, versions: [String])] = []
+        var positions: [String: Int] = [:]
         for resource in resources.all where !resource.group.isEmpty {
-            if let index = result.firstIndex(where: { $0.name == resource.group }) {
+            if let index = positions[resource.group] {
                 if !result[index].versions.contains(resource.version) {
                     result[index].versions.append(resource.version)
                 }
             } else {
+                positions[resource.group] = result.count
                 result.append((resource.group, [resource.version]))
             }
         }
@@ -89,7 +102,7 @@ final class Discovery: Sendable {
             var entry: JSONObject = [
                 "name": .string(resource.plural), "singularName": .string(resource.singular),
                 "namespaced": .bool(resource.isNamespaced), "kind": .string(resource.kind),
-                "verbs": strings(resource.verbs),
+                "verbs": strings(resource.listedVerbs),
             ]
             if !resource.shortNames.isEmpty { entry["shortNames"] = strings(resource.shortNames) }
             if !resource.categories.isEmpty { entry["categories"] = strings(resource.categories) }
@@ -117,9 +130,10 @@ final class Discovery: Sendable {
 
     private func aggregated(_ version: String, isCore: Bool) -> JSON {
         let wanted = isCore ? [(name: "", versions: ["v1"])] : groups
+        let byVersion = Dictionary(grouping: resources.all, by: \.apiVersion)
         let items = wanted.map { group -> JSON in
             let versions = group.versions.map { version -> JSON in
-                let served = resources.all.filter { $0.group == group.name && $0.version == version }
+                let served = byVersion[group.name.isEmpty ? version : "\(group.name)/\(version)"] ?? []
                 return [
                     "version": .string(version), "resources": .array(served.map(aggregatedResource)),
                     "freshness": "Current",
@@ -143,7 +157,7 @@ final class Discovery: Sendable {
         var entry: JSONObject = [
             "resource": .string(resource.plural), "responseKind": kind(resource.group, resource.version, resource.kind),
             "scope": resource.isNamespaced ? "Namespaced" : "Cluster", "singularResource": .string(resource.singular),
-            "verbs": strings(resource.verbs),
+            "verbs": strings(resource.listedVerbs),
         ]
         if !resource.shortNames.isEmpty { entry["shortNames"] = strings(resource.shortNames) }
         if !resource.categories.isEmpty { entry["categories"] = strings(resource.categories) }

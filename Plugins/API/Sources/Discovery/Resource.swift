@@ -35,12 +35,14 @@ final class Resource: Sendable {
     let hasGeneration: Bool
     /// A resource of requests that are answered and not stored, such as reviews.
     let isVirtual: Bool
+    /// What a custom resource's definition says of this version; nil for the server's own resources.
+    let custom: CustomVersion?
 
     init(
         group: String, version: String, kind: String, plural: String, singular: String, shortNames: [String] = [],
         categories: [String] = [], isNamespaced: Bool, verbs: [String], subresources: [Subresource] = [],
         storageVersion: String? = nil, storageGroup: String? = nil, selectableFields: [String] = [],
-        hasGeneration: Bool = false
+        hasGeneration: Bool = false, custom: CustomVersion? = nil
     ) {
         self.group = group
         self.version = version
@@ -61,11 +63,23 @@ final class Resource: Sendable {
         hasStatus = subresources.contains { $0.name == "status" }
         self.hasGeneration = hasGeneration
         isVirtual = !verbs.contains("get")
+        self.custom = custom
     }
 
     func key(_ namespace: String, _ name: String) -> String { "\(qualified)/\(namespace)/\(name)" }
 
     func prefix(_ namespace: String) -> String { namespace.isEmpty ? "\(qualified)/" : "\(qualified)/\(namespace)/" }
+
+    /// The kind of a list of these objects.
+    var listKind: String { custom?.listKind ?? kind + "List" }
+
+    /// Whether these objects are definitions of custom resources.
+    var isDefinition: Bool { qualified == CustomVersion.definitions }
+
+    /// The verbs that discovery tells of: objects of a definition that is being deleted only go.
+    var listedVerbs: [String] {
+        custom?.isTerminating == true ? verbs.filter { !["create", "update", "patch"].contains($0) } : verbs
+    }
 
     func has(_ verb: String) -> Bool { verbs.contains(verb) }
 

@@ -25,6 +25,10 @@ struct FieldOwnership {
             guard let other = table.find(apiVersion: version, kind: resource.kind),
                 other.qualified == resource.qualified
             else { return nil }
+            if let custom = other.custom {
+                // A version whose schema was not needed yet is looked at without one.
+                return (CustomConversion.shown(object, other, custom), rules.schema(of: other))
+            }
             return (
                 Conversion.fromStorage(Conversion.toStorage(object, resource), other), rules.schema(of: other)
             )
@@ -52,7 +56,7 @@ struct FieldOwnership {
 
     /// A new object, in the storage version, with its managers.
     func created(_ object: JSON, applied: ManagedFields?, given: JSON) -> JSON {
-        let shown = Conversion.fromStorage(object, resource)
+        let shown = Conversion.fromWorking(object, resource)
         let managed =
             applied
             ?? fields.update(from: nil, to: shown, decoded(given), manager: manager, time: Timestamp.now().formatted())
@@ -75,7 +79,7 @@ struct FieldOwnership {
             if !wanted.isEmpty { start = wanted }
         }
         let after = fields.update(
-            from: Conversion.fromStorage(before, resource), to: Conversion.fromStorage(object, resource), start,
+            from: Conversion.fromWorking(before, resource), to: Conversion.fromWorking(object, resource), start,
             manager: manager, time: Timestamp.now().formatted())
         if after == decoded(managed) { return managed }
         return after.isEmpty ? .null : after.encoded
@@ -92,7 +96,7 @@ struct FieldOwnership {
     ) throws(APIStatus) -> (object: JSON, managed: ManagedFields) {
         var config = apply.config
         let version = config["metadata"].removeValue(forKey: "resourceVersion")
-        var live = present.map { Conversion.fromStorage($0, resource) }
+        var live = present.map { Conversion.fromWorking($0, resource) }
         let revision = live?["metadata"].removeValue(forKey: "resourceVersion")
         do {
             let before = decoded(managed)

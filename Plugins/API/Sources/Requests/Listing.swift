@@ -129,7 +129,7 @@ struct Listing: Sendable {
     }
 
     private func objects() -> [UInt8] {
-        var output = head(kind: context.resource.kind + "List", apiVersion: context.resource.apiVersion)
+        var output = head(kind: context.resource.listKind, apiVersion: context.resource.apiVersion)
         output.reserveCapacity(page.records.reduce(output.count + 16) { $0 + $1.valueBytes.count + 48 })
         for (index, record) in page.records.enumerated() {
             if index > 0 { output.append(0x2C) }

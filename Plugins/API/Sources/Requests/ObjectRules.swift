@@ -20,7 +20,7 @@ protocol ObjectRules: Sendable {
     func strategicMerge(_ patch: JSON, to object: JSON, _ resource: Resource) throws -> JSON
 }
 
-/// All resources that are served, by where they are asked for.
+/// All resources that are served, by where they are asked for: the server's own, which never change, and custom ones.
 final class ResourceTable: Sendable {
     struct Place: Hashable {
         var group: String
@@ -28,12 +28,16 @@ final class ResourceTable: Sendable {
         var resource: String
     }
 
-    let all: [Resource]
+    /// The server's own.
+    let builtIn: [Resource]
+    let custom = CustomResourceRegistry()
     private let byPlace: [Place: Resource]
     private let storage: [String: Resource]
+    private let groupVersions: Set<String>
 
     init(_ all: [Resource]) {
-        self.all = all
+        builtIn = all
+        groupVersions = Set(all.map(\.apiVersion))
         byPlace = Dictionary(
             all.map { (Place(group: $0.group, version: $0.version, resource: $0.plural), $0) },
             uniquingKeysWith: { a, _ in a })
@@ -42,19 +46,32 @@ final class ResourceTable: Sendable {
             uniquingKeysWith: { a, _ in a })
     }
 
-    func find(group: String, version: String, resource: String) -> Resource? {
-        byPlace[Place(group: group, version: version, resource: resource)]
+    /// The server's own resources, then the custom ones.
+    var all: [Resource] { builtIn + custom.served }
+
+    /// - Parameter includesUnserved: finds versions of custom resources too that are stored and not served.
+    func find(group: String, version: String, resource: String, includesUnserved: Bool = false) -> Resource? {
+        let place = Place(group: group, version: version, resource: resource)
+        return byPlace[place] ?? custom.find(place, includesUnserved: includesUnserved)
     }
 
     /// The resource in the version in which it is stored: "pods", "deployments.apps".
-    func stored(_ qualified: String) -> Resource? { storage[qualified] }
+    func stored(_ qualified: String) -> Resource? { storage[qualified] ?? custom.stored(qualified) }
+
+    /// The resource in the version in which a request's objects are looked at: that of the request for custom resources,
+    /// each of whose versions has a schema of its own, and otherwise the one in which they are stored.
+    func working(_ resource: Resource) -> Resource {
+        resource.custom != nil ? resource : storage[resource.qualified] ?? resource
+    }
 
     /// The resource of a kind.
     func find(apiVersion: String, kind: String) -> Resource? {
-        all.first { $0.apiVersion == apiVersion && $0.kind == kind && !$0.plural.contains("/") }
+        builtIn.first { $0.apiVersion == apiVersion && $0.kind == kind && !$0.plural.contains("/") }
+            ?? custom.find(apiVersion: apiVersion, kind: kind)
     }
 
     func hasGroupVersion(_ group: String, _ version: String) -> Bool {
-        all.contains { $0.group == group && $0.version == version }
+        let apiVersion = group.isEmpty ? version : "\(group)/\(version)"
+        return groupVersions.contains(apiVersion) || custom.hasGroupVersion(apiVersion)
     }
 }

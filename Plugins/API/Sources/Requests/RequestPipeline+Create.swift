@@ -14,6 +14,7 @@ extension RequestPipeline {
 
     func create(_ context: RequestContext, _ respond: @escaping Responder) throws(APIStatus) {
         guard context.resource.has("create") else { throw .methodNotAllowed }
+        try CustomResources.checkAccepts(context.resource)
         let form = try ResponseForm.choose(context.request.accept)
         let isDryRun = try context.request.isDryRun
         try create(try decodeObject(context), context, form, isDryRun: isDryRun, respond)
@@ -55,8 +56,8 @@ extension RequestPipeline {
             }
             object.name = makeName(prefix: generateName)
         }
-        object = Conversion.toStorage(object, resource)
-        let stored = resources.stored(resource.qualified) ?? resource
+        object = Conversion.toWorking(object, resource)
+        let stored = resources.working(resource)
         object["metadata"].removeValue(forKey: "deletionTimestamp")
         object["metadata"].removeValue(forKey: "deletionGracePeriodSeconds")
         object.uid = makeUID()
@@ -65,6 +66,7 @@ extension RequestPipeline {
         let given = object["metadata"].removeValue(forKey: "managedFields")
         rules.applyDefaults(&object, stored)
         Strategy.prepareForCreate(&object, stored)
+        customResources.prepareStatus(&object, stored)
         var request = AdmissionRequest(
             .create, stored, subresource: context.path.subresource, context, object: consume object)
         try admission.admit(&request)
@@ -85,15 +87,19 @@ extension RequestPipeline {
     ) throws(APIStatus) {
         let resource = context.resource
         let value = draft.object.serialized()
-        let index = StoredObject.index(of: draft.object, resource)
+        let kept = Conversion.stored(draft.object, resource)
+        let index = StoredObject.index(of: kept, resource)
         let name = draft.object.name
         var transaction = StoreTransaction()
-        transaction.create(resource.key(draft.object.namespace, name), value: value, index: index)
+        transaction.create(
+            resource.key(draft.object.namespace, name), value: resource.custom == nil ? value : kept.serialized(),
+            index: index)
         for step in draft.steps { step.add(to: &transaction) }
         let sent = draft
         do throws(PluginError) {
             try store.commit(transaction, by: context.request.writer) { [self] commit in
                 guard let failure = commit.error else {
+                    customResources.committed(name, resource, commit.revision)
                     do throws(APIStatus) {
                         let response = try value.withBytes { bytes throws(APIStatus) in
                             try show(bytes, commit.revision, context, form, status: 201)

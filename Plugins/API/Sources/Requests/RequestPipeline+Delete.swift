@@ -106,6 +106,7 @@ extension RequestPipeline {
         _ response: @Sendable (UInt64) throws(APIStatus) -> HTTPResponse, _ respond: @escaping Responder
     ) {
         guard let failure = commit.error else {
+            customResources.committed(context.path.name, context.resource, commit.revision)
             do throws(APIStatus) {
                 respond(try response(commit.revision))
             } catch {
@@ -170,7 +171,7 @@ extension RequestPipeline {
                 .json(
                     200,
                     [
-                        "kind": .string(context.resource.kind + "List"),
+                        "kind": .string(context.resource.listKind),
                         "apiVersion": .string(context.resource.apiVersion),
                         "metadata": ["resourceVersion": .string(String(listing.page.revision))], "items": .array(items),
                     ]))
@@ -215,7 +216,7 @@ enum Deletion {
             mark(&object, grace: grace, resource)
             return .write(StoredObject.normalized(object))
         }
-        let waits = !finalizers.isEmpty || !namespaceFinalizers(present, resource).isEmpty
+        let waits = (resource.isDefinition && !isPending) || !finalizers.isEmpty || !namespaceFinalizers(present, resource).isEmpty
         guard waits else { return .remove(object) }
         if isPending, present.metadata["deletionGracePeriodSeconds"].integerValue ?? 0 == 0 {
             return object == present ? .pending(present) : .write(StoredObject.normalized(object))
@@ -229,6 +230,7 @@ enum Deletion {
         object["metadata"]["deletionGracePeriodSeconds"] = .integer(grace)
         if resource.hasGeneration { object.generation += 1 }
         if resource.qualified == "namespaces" { object["status"]["phase"] = "Terminating" }
+        if resource.isDefinition { DefinitionStatus.markTerminating(&object, now: .now()) }
     }
 
     private static func namespaceFinalizers(_ object: JSON, _ resource: Resource) -> [JSON] {

@@ -39,10 +39,6 @@ extension RequestPipeline {
     // MARK: - Scale
 
     private static func scale(of object: JSON, _ resource: Resource) -> JSON {
-        var metadata: JSONObject = [:]
-        for key in ["name", "namespace", "uid", "resourceVersion", "creationTimestamp"] {
-            if let value = object.metadata.objectValue?[key] { metadata[key] = value }
-        }
         var spec: JSONObject = [:]
         if let replicas = object["spec"]["replicas"].integerValue { spec["replicas"] = .integer(replicas) }
         var status: JSONObject = ["replicas": .integer(object["status"]["replicas"].integerValue ?? 0)]
@@ -51,6 +47,14 @@ extension RequestPipeline {
             status["selector"] = .string((try? LabelSelector(map: selector))?.selectorText ?? "")
         } else if let parsed = try? LabelSelector(object: selector) {
             status["selector"] = .string(parsed.selectorText)
+        }
+        return scale(of: object, spec: spec, status: status)
+    }
+
+    static func scale(of object: JSON, spec: JSONObject, status: JSONObject) -> JSON {
+        var metadata: JSONObject = [:]
+        for key in ["name", "namespace", "uid", "resourceVersion", "creationTimestamp"] {
+            if let value = object.metadata.objectValue?[key] { metadata[key] = value }
         }
         return [
             "kind": "Scale", "apiVersion": "autoscaling/v1", "metadata": .object(metadata), "spec": .object(spec),
@@ -61,6 +65,7 @@ extension RequestPipeline {
     private func scale(_ context: RequestContext, _ respond: @escaping Responder) throws(APIStatus) {
         let resource = context.resource
         let show: @Sendable (JSON) -> JSON = { Self.scale(of: $0, resource) }
+        if let paths = resource.custom?.scale { return try scale(context, paths, respond) }
         let change: Change
         var names = false
         switch context.request.method {

@@ -73,6 +73,9 @@ extension RequestPipeline {
         "application/json-patch+json, application/merge-patch+json, "
         + "application/strategic-merge-patch+json, application/apply-patch+yaml"
 
+    static let customPatchTypes =
+        "application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml"
+
     func patch(
         _ context: RequestContext, type: String, _ scope: Strategy.Scope, _ respond: @escaping Responder
     ) throws(APIStatus) {
@@ -103,9 +106,12 @@ extension RequestPipeline {
         let resource = context.resource
         let body: JSON
         switch essence {
+        case "application/strategic-merge-patch+json" where resource.custom != nil:
+            // The schema of a custom resource says nothing of how lists merge in such a patch.
+            throw .unsupportedMediaType(Self.customPatchTypes)
         case "application/json-patch+json", "application/merge-patch+json", "application/strategic-merge-patch+json":
             body = try Self.parse(context.request.body)
-        default: throw .unsupportedMediaType(Self.patchTypes)
+        default: throw .unsupportedMediaType(resource.custom == nil ? Self.patchTypes : Self.customPatchTypes)
         }
         @Sendable func refused(_ error: any Error) -> APIStatus {
             var status = APIStatus(
@@ -151,8 +157,9 @@ extension RequestPipeline {
         case .write(let object, let steps, let isFixed):
             if isDryRun { return respond(try shown(update, object, record.revision, context, form)) }
             var transaction = StoreTransaction()
+            let kept = Conversion.stored(object, context.resource)
             transaction.update(
-                context.key, value: object.serialized(), index: StoredObject.index(of: object, context.resource),
+                context.key, value: kept.serialized(), index: StoredObject.index(of: kept, context.resource),
                 expected: record.revision)
             for step in steps { step.add(to: &transaction) }
             try commit(transaction, update, object, steps, isFixed, context, form, respond)
@@ -172,6 +179,7 @@ extension RequestPipeline {
         do throws(PluginError) {
             try store.commit(transaction, by: context.request.writer) { [self] commit in
                 guard let failure = commit.error else {
+                    customResources.committed(context.path.name, context.resource, commit.revision)
                     do throws(APIStatus) {
                         respond(try shown(update, object, commit.revision, context, form))
                     } catch {
@@ -214,7 +222,7 @@ extension RequestPipeline {
 
     /// The present object as a client sees it.
     private static func shown(_ present: JSON, _ managed: JSON, _ resource: Resource) -> JSON {
-        var object = Conversion.fromStorage(present, resource)
+        var object = Conversion.fromWorking(present, resource)
         if managed.exists { object["metadata"]["managedFields"] = managed }
         return object
     }
@@ -238,9 +246,10 @@ extension RequestPipeline {
         _ update: Update, _ present: JSON, _ revision: UInt64, _ context: RequestContext
     ) throws(APIStatus) -> Plan {
         let resource = context.resource
-        let stored = resources.stored(resource.qualified) ?? resource
+        let stored = resources.working(resource)
         let ownership = FieldOwnership(self, context, update.scope)
-        var present = present
+        let isOutdated = resource.custom != nil && present.apiVersion != resource.storageAPIVersion
+        var present = Conversion.present(present, resource)
         let managed = present["metadata"].removeValue(forKey: "managedFields") ?? .null
         var object: JSON
         var applied: ManagedFields?
@@ -257,9 +266,10 @@ extension RequestPipeline {
                 resource, context.path.name,
                 "Precondition failed: UID in precondition: \(object.uid), UID in object meta: \(present.uid)")
         }
-        object = Conversion.toStorage(object, resource)
+        object = Conversion.toWorking(object, resource)
         Strategy.merge(&object, present, stored, update.scope)
         rules.applyDefaults(&object, stored)
+        if update.scope == .main { customResources.prepareStatus(&object, stored) }
         var request = AdmissionRequest(
             .update, stored, subresource: update.scope.subresource ?? context.path.subresource, context, old: present,
             object: object)
@@ -268,7 +278,8 @@ extension RequestPipeline {
         let before = StoredObject.normalized(present)
         Strategy.countGeneration(&object, before, stored, update.scope)
         let owned = ownership.updated(object, from: before, managed, given: given, applied: applied)
-        if object == before, owned == managed { return Plan(outcome: .unchanged, warnings: request.warnings) }
+        // An object in a version that is no longer the stored one is written again even if it does not change.
+        if object == before, owned == managed, !isOutdated { return Plan(outcome: .unchanged, warnings: request.warnings) }
         let causes = rules.validateUpdate(of: object, from: before, stored, update.scope)
         guard causes.isEmpty else { throw .invalid(resource, object.name, causes.deduplicated()) }
         request.object = object

@@ -97,7 +97,13 @@ extension RequestPipeline {
             stream.write { WatchEncoder.error(status, into: &$0) }
             stream.finish()
         }
-        stream.onClose { box.cancel() }
+        guard let custom = encoder.resource.custom else { return stream.onClose { box.cancel() } }
+        // Under a changed definition objects look otherwise: the client begins anew from where it is.
+        let id = custom.onRetire { stream.finish() }
+        stream.onClose {
+            custom.cancelRetire(id)
+            box.cancel()
+        }
     }
 }
 

@@ -21,6 +21,7 @@ final class RequestPipeline: Sendable {
     let openAPI: OpenAPIDocuments
     let host: Host
     let eventLines = EventLines()
+    let customResources: CustomResources
     /// Runs what never waits, such as another attempt of a write that met a conflict; apart from `workers`, whose threads
     /// may all be waiting for such attempts.
     private let retries = WorkerPool(limit: 2)
@@ -54,10 +55,13 @@ final class RequestPipeline: Sendable {
         health = parts.health
         openAPI = parts.openAPI
         host = parts.host
+        customResources = CustomResources(
+            registry: parts.resources.custom, table: parts.resources, store: parts.store, log: parts.host.log)
     }
 
     /// Lets what runs off the event loops finish. [blocking]
     func stop() {
+        customResources.stop()
         workers.stop()
         retries.stop()
     }
@@ -77,7 +81,11 @@ final class RequestPipeline: Sendable {
     private func handle(
         _ request: APIRequest, _ path: RequestPath.ResourcePath, _ respond: @escaping Responder
     ) throws(APIStatus) {
-        guard let resource = resources.find(group: path.group, version: path.version, resource: path.resource) else {
+        // The server itself also reaches objects in versions that are not served any more.
+        let found = resources.find(
+            group: path.group, version: path.version, resource: path.resource,
+            includesUnserved: request.isInternal)
+        guard let resource = found else {
             guard path.resource.isEmpty || !resources.hasGroupVersion(path.group, path.version) else {
                 throw .unknownPath
             }
@@ -85,6 +93,19 @@ final class RequestPipeline: Sendable {
         }
         let context = RequestContext(request: request, path: path, resource: resource)
         try authorize(context)
+        if let custom = resource.custom { try custom.prepare(store) }
+        if resource.isDefinition, request.method != .get {
+            return customResources.oneAtATime(respond) { [self] (respond) throws(APIStatus) in
+                try run(context, respond)
+            }
+        }
+        guard let warning = resource.custom?.deprecationWarning else { return try run(context, respond) }
+        try run(context) { respond($0.warning([warning])) }
+    }
+
+    /// Runs the verb of an authorized request.
+    private func run(_ context: RequestContext, _ respond: @escaping Responder) throws(APIStatus) {
+        let (request, path, resource) = (context.request, context.path, context.resource)
         if !path.subresource.isEmpty { return try handleSubresource(context, respond) }
         guard resource.isNamespaced || path.namespace.isEmpty else { throw .unknownPath }
         if resource.isVirtual { return try handleReview(context, respond) }

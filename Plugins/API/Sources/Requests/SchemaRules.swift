@@ -7,7 +7,8 @@ struct SchemaRules: ObjectRules {
     private let patches = StrategicMergePatch()
 
     func schema(of resource: Resource) -> SchemaNode? {
-        table.kind(GroupVersionKind(group: resource.group, version: resource.version, kind: resource.kind))
+        if let custom = resource.custom { return custom.schema }
+        return table.kind(GroupVersionKind(group: resource.group, version: resource.version, kind: resource.kind))
     }
 
     func applyDefaults(_ object: inout JSON, _ resource: Resource) {
@@ -33,11 +34,13 @@ struct SchemaRules: ObjectRules {
         of object: JSON, from before: JSON, _ resource: Resource, _ scope: Strategy.Scope
     ) -> [APIStatus.Cause] {
         guard let node = schema(of: resource) else { return [] }
+        if resource.custom != nil { return table.validateUpdate(from: before, to: object, as: node).map(Self.cause) }
         switch scope {
         case .main: return table.validateUpdate(from: before, to: object, as: node).map(Self.cause)
         case .whole, .ephemeralContainers, .resize: return table.validate(object, as: node).map(Self.cause)
         // The types are checked, and the rest of the object is as it was.
-        case .status, .finalize: return []
+        case .status, .finalize:
+            return resource.isDefinition ? table.storedVersionErrors(in: object).map(Self.cause) : []
         }
     }
 

@@ -8,7 +8,10 @@ enum Conversion {
     static func write(
         _ value: UnsafeRawBufferPointer, _ revision: UInt64, _ resource: Resource, into output: inout [UInt8]
     ) {
-        if resource.apiVersion == resource.storageAPIVersion {
+        let isAsStored =
+            resource.custom.map { CustomConversion.isCurrent(value, revision, resource, $0) }
+            ?? (resource.apiVersion == resource.storageAPIVersion)
+        if isAsStored {
             StoredObject.write(value, revision: revision, into: &output)
             return
         }
@@ -30,6 +33,7 @@ enum Conversion {
     }
 
     static func fromStorage(_ object: JSON, _ resource: Resource) -> JSON {
+        if let custom = resource.custom { return CustomConversion.shown(object, resource, custom) }
         guard resource.apiVersion != resource.storageAPIVersion else { return object }
         var object = object
         object.apiVersion = resource.apiVersion
@@ -41,6 +45,7 @@ enum Conversion {
     }
 
     static func toStorage(_ object: JSON, _ resource: Resource) -> JSON {
+        if resource.custom != nil { return CustomConversion.stored(object, resource) }
         guard resource.apiVersion != resource.storageAPIVersion else { return object }
         var object = object
         object.apiVersion = resource.storageAPIVersion

@@ -67,11 +67,13 @@ struct TableLayout: Sendable {
         /// Shown only in wide output when above 0.
         var priority: Int64
         var format = ""
+        /// Empty for what goes without saying.
+        var description = ""
 
         var json: JSON {
             [
                 "name": .string(name), "type": .string(type), "format": .string(format),
-                "description": .string(Self.describe(name)), "priority": .integer(priority),
+                "description": .string(description.isEmpty ? Self.describe(name) : description), "priority": .integer(priority),
             ]
         }
 
@@ -105,8 +107,14 @@ struct TableLayout: Sendable {
         self.cells = cells
     }
 
+    init(columns: [Column], _ cells: @escaping @Sendable (JSON, Timestamp) -> [JSON]) {
+        self.columns = columns
+        self.cells = cells
+    }
+
     static func of(_ resource: Resource) -> TableLayout {
-        WorkloadTables.layout(resource.qualified) ?? CoreTables.layout(resource.qualified)
+        if let custom = resource.custom { return CustomTable.layout(custom) }
+        return WorkloadTables.layout(resource.qualified) ?? CoreTables.layout(resource.qualified)
             ?? OtherTables.layout(resource.qualified)
             ?? TableLayout("Name Age") { object, now in [.string(object.name), Cell.age(object, now)] }
     }
