@@ -141,7 +141,9 @@ enum CustomResourceDefinitionValidation {
     /// Groups of the Kubernetes community need a link to the review of the API.
     private static func checkApproval(_ object: JSON, _ errors: inout [FieldError]) {
         let group = object["spec"]["group"].stringValue ?? ""
-        let protected = [".k8s.io", ".kubernetes.io"].contains { group.hasSuffix($0) } || group == "k8s.io" || group == "kubernetes.io"
+        let protected =
+            [".k8s.io", ".kubernetes.io"].contains { group.hasSuffix($0) } || group == "k8s.io"
+            || group == "kubernetes.io"
         guard protected else { return }
         let key = "api-approved.kubernetes.io"
         let place = "metadata.annotations[\(key)]"

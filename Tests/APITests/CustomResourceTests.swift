@@ -50,7 +50,8 @@ final class CustomResourceTests: XCTestCase {
         XCTAssertEqual(resources[0]["singularName"], "widget")
         XCTAssertEqual(resources[0]["shortNames"], ["wd"])
         XCTAssertEqual(resources[0]["categories"], ["all"])
-        XCTAssertTrue(try server.request("GET", "/apis").json["groups"].arrayValue.contains { $0["name"] == "example.com" })
+        XCTAssertTrue(
+            try server.request("GET", "/apis").json["groups"].arrayValue.contains { $0["name"] == "example.com" })
         let accept = ["Accept": "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"]
         let groups = try server.request("GET", "/apis", headers: accept).json["items"].arrayValue
         let found = groups.first { $0.name == "example.com" } ?? .null
@@ -133,7 +134,8 @@ final class CustomResourceTests: XCTestCase {
     func testTheServersOwnNamesAreTaken() throws {
         let made = try define {
             $0["metadata"] = [
-                "name": "ingresses.networking.k8s.io", "annotations": ["api-approved.kubernetes.io": "unapproved, test"],
+                "name": "ingresses.networking.k8s.io",
+                "annotations": ["api-approved.kubernetes.io": "unapproved, test"],
             ]
             $0["spec"]["group"] = "networking.k8s.io"
             $0["spec"]["names"] = ["plural": "ingresses", "kind": "Gate"]
@@ -181,7 +183,11 @@ final class CustomResourceTests: XCTestCase {
                 }, "spec.versions[0].schema.openAPIV3Schema.properties[x].default", "must be of type integer"
             ),
             (
-                { $0["spec"]["versions"][0]["additionalPrinterColumns"] = [["name": "A", "type": "text", "jsonPath": ".a"]] },
+                {
+                    $0["spec"]["versions"][0]["additionalPrinterColumns"] = [
+                        ["name": "A", "type": "text", "jsonPath": ".a"]
+                    ]
+                },
                 "spec.versions[0].additionalPrinterColumns[0].type", "must be one of"
             ),
             (
@@ -194,7 +200,9 @@ final class CustomResourceTests: XCTestCase {
             XCTAssertEqual(answer.status, 422, field)
             let causes = try answer.json["details"]["causes"].arrayValue
             XCTAssertTrue(
-                causes.contains { $0["field"].stringValue == field && $0["message"].stringValue?.contains(words) == true },
+                causes.contains {
+                    $0["field"].stringValue == field && $0["message"].stringValue?.contains(words) == true
+                },
                 "\(field): \(words) not in \(causes)")
         }
     }
@@ -205,8 +213,18 @@ final class CustomResourceTests: XCTestCase {
             (["spec": ["scope": "Cluster"]], "spec.scope"),
             (["spec": ["names": ["kind": "Gadget"]]], "spec.names.kind"),
             (["spec": ["group": "other.com"]], "spec.group"),
-            (["spec": ["versions": [["name": "v2", "served": true, "storage": true,
-                "schema": ["openAPIV3Schema": ["type": "object"]]]]]], "status.storedVersions[0]"),
+            (
+                [
+                    "spec": [
+                        "versions": [
+                            [
+                                "name": "v2", "served": true, "storage": true,
+                                "schema": ["openAPIV3Schema": ["type": "object"]],
+                            ]
+                        ]
+                    ]
+                ], "status.storedVersions[0]"
+            ),
         ]
         for (patch, field) in rows {
             let answer = try server.request(
@@ -235,7 +253,8 @@ final class CustomResourceTests: XCTestCase {
         XCTAssertEqual(strict.status, 400)
         XCTAssertEqual(
             try strict.json["message"],
-            "Widget in version \"v1\" cannot be handled as a Widget: strict decoding error: unknown field \"spec.nothing\"")
+            "Widget in version \"v1\" cannot be handled as a Widget: strict decoding error: unknown field \"spec.nothing\""
+        )
         let warned = try server.request("POST", widgets, CustomDefinitions.widget("b", ["size": 3, "nothing": true]))
         XCTAssertEqual(warned.headers["warning"], "299 - \"unknown field \\\"spec.nothing\\\"\"")
     }
@@ -244,16 +263,34 @@ final class CustomResourceTests: XCTestCase {
         try define()
         let rows: [(JSON, String, String)] = [
             ([:], "spec.size", "Required value"),
-            (["size": "3"], "spec.size", "Invalid value: \"string\": spec.size in body must be of type integer: \"string\""),
+            (
+                ["size": "3"], "spec.size",
+                "Invalid value: \"string\": spec.size in body must be of type integer: \"string\""
+            ),
             (["size": 0], "spec.size", "Invalid value: 0: spec.size in body should be greater than or equal to 1"),
-            (["size": 1, "color": "blue"], "spec.color", "Unsupported value: \"blue\": supported values: \"green\", \"red\""),
-            (["size": 1, "note": "ABC"], "spec.note", "Invalid value: \"ABC\": spec.note in body should match '^[a-z ]*$'"),
+            (
+                ["size": 1, "color": "blue"], "spec.color",
+                "Unsupported value: \"blue\": supported values: \"green\", \"red\""
+            ),
+            (
+                ["size": 1, "note": "ABC"], "spec.note",
+                "Invalid value: \"ABC\": spec.note in body should match '^[a-z ]*$'"
+            ),
             (["size": 1, "note": "a b c d e f g h i j k l"], "spec.note", "Too long: may not be more than 20 bytes"),
-            (["size": 1, "port": true], "spec.port", "Invalid value: \"boolean\": spec.port in body must be of type integer,string: \"boolean\""),
+            (
+                ["size": 1, "port": true], "spec.port",
+                "Invalid value: \"boolean\": spec.port in body must be of type integer,string: \"boolean\""
+            ),
             (["size": 1, "parts": [["weight": 1]]], "spec.parts[0].name", "Required value"),
-            (["size": 1, "parts": [["name": "a"], ["name": "a"]]], "spec.parts[1]", "Duplicate value: {\"name\":\"a\"}"),
+            (
+                ["size": 1, "parts": [["name": "a"], ["name": "a"]]], "spec.parts[1]",
+                "Duplicate value: {\"name\":\"a\"}"
+            ),
             (["size": 1, "tags": ["a", "a"]], "spec.tags[1]", "Duplicate value: \"a\""),
-            (["size": 1, "labels": ["a": 1]], "spec.labels.a", "Invalid value: \"integer\": spec.labels.a in body must be of type string: \"integer\""),
+            (
+                ["size": 1, "labels": ["a": 1]], "spec.labels.a",
+                "Invalid value: \"integer\": spec.labels.a in body must be of type string: \"integer\""
+            ),
         ]
         for (spec, field, message) in rows {
             let answer = try server.request("POST", widgets, CustomDefinitions.widget("bad", spec))
@@ -270,7 +307,8 @@ final class CustomResourceTests: XCTestCase {
         try create("a")
         func patch(_ body: JSON, _ path: String = "") throws -> JSON {
             try server.request(
-                "PATCH", widgets + "/a" + path, body, headers: ["Content-Type": "application/merge-patch+json"]).json
+                "PATCH", widgets + "/a" + path, body, headers: ["Content-Type": "application/merge-patch+json"]
+            ).json
         }
         XCTAssertEqual(try patch(["metadata": ["labels": ["l": "1"]]]).generation, 1, "metadata does not count")
         XCTAssertEqual(try patch(["spec": ["size": 4]]).generation, 2, "the spec does")
@@ -300,7 +338,8 @@ final class CustomResourceTests: XCTestCase {
                 "PATCH", widgets + "/a?fieldManager=\(manager)", CustomDefinitions.widget("a", spec),
                 headers: ["Content-Type": "application/apply-patch+yaml"])
         }
-        XCTAssertEqual(try apply("one", ["size": 1, "parts": [["name": "x", "weight": 1]], "tags": ["a"]]).status, 201)
+        XCTAssertEqual(
+            try apply("one", ["size": 1, "parts": [["name": "x", "weight": 1]], "tags": ["a"]]).status, 201)
         let both = try apply("two", ["parts": [["name": "y", "weight": 2]], "tags": ["b"]]).json
         XCTAssertEqual(both["spec"]["parts"].arrayValue.map { $0["name"].stringValue }, ["x", "y"])
         XCTAssertEqual(both["spec"]["tags"], ["a", "b"])
@@ -332,11 +371,14 @@ final class CustomResourceTests: XCTestCase {
         let green = try server.request("GET", widgets + "?fieldSelector=spec.color%3Dgreen").json
         XCTAssertEqual(green["items"].arrayValue.map(\.name), ["b"])
         let table = try server.request(
-            "GET", widgets, headers: ["Accept": "application/json;as=Table;v=v1;g=meta.k8s.io"]).json
-        XCTAssertEqual(table["columnDefinitions"].arrayValue.map(\.["name"].stringValue), ["Name", "Size", "Ready", "Age"])
+            "GET", widgets, headers: ["Accept": "application/json;as=Table;v=v1;g=meta.k8s.io"]
+        ).json
+        XCTAssertEqual(
+            table["columnDefinitions"].arrayValue.map(\.["name"].stringValue), ["Name", "Size", "Ready", "Age"])
         XCTAssertEqual(Array(table["rows"][0]["cells"].arrayValue.prefix(3)), ["a", 2, .null])
         let partial = try server.request(
-            "GET", widgets, headers: ["Accept": "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io"]).json
+            "GET", widgets, headers: ["Accept": "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io"]
+        ).json
         XCTAssertEqual(partial["items"][0]["kind"], "PartialObjectMetadata")
         let watch = try server.request("GET", widgets + "?watch=true&timeoutSeconds=1")
         let lines = String(decoding: watch.body, as: UTF8.self).split(separator: "\n")
@@ -420,14 +462,18 @@ final class CustomResourceTests: XCTestCase {
         _ = try server.request(
             "PATCH", definitions + "/widgets.example.com",
             [
-                ["op": "remove", "path": "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/replicas"],
+                [
+                    "op": "remove",
+                    "path": "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/replicas",
+                ],
                 [
                     "op": "add", "path": "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/mode",
                     "value": ["type": "string", "default": "new"],
                 ],
                 [
                     "op": "replace",
-                    "path": "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/size/maximum", "value": 2,
+                    "path": "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/size/maximum",
+                    "value": 2,
                 ],
             ], headers: ["Content-Type": "application/json-patch+json"])
         let shown = try server.request("GET", widgets + "/a").json

@@ -142,7 +142,8 @@ struct StructuralCheck {
         guard let name = listType.stringValue else {
             if !keys.isEmpty {
                 errors.append(
-                    .required("\(path).x-kubernetes-list-type", "must be map if x-kubernetes-list-map-keys is non-empty"))
+                    .required(
+                        "\(path).x-kubernetes-list-type", "must be map if x-kubernetes-list-map-keys is non-empty"))
             }
             return
         }
@@ -160,7 +161,8 @@ struct StructuralCheck {
         } else if !keys.isEmpty {
             errors.append(
                 .invalid(
-                    "\(path).x-kubernetes-list-type", listType, "must be map if x-kubernetes-list-map-keys is non-empty"))
+                    "\(path).x-kubernetes-list-type", listType, "must be map if x-kubernetes-list-map-keys is non-empty"
+                ))
         }
         guard name == "set", items["type"].exists else { return }
         if items["nullable"].boolValue == true {
@@ -168,7 +170,8 @@ struct StructuralCheck {
                 .forbidden(
                     "\(path).items.nullable", "cannot be nullable when x-kubernetes-list-type is \"set\""))
         }
-        let isAtomicList = items["type"] == "array" && (items["x-kubernetes-list-type"].stringValue ?? "atomic") == "atomic"
+        let isAtomicList =
+            items["type"] == "array" && (items["x-kubernetes-list-type"].stringValue ?? "atomic") == "atomic"
         let isAtomicMap = items["type"] == "object" && items["x-kubernetes-map-type"] == "atomic"
         if items["type"] == "array", !isAtomicList {
             errors.append(
@@ -193,7 +196,8 @@ struct StructuralCheck {
         if items["type"] != "object" {
             errors.append(
                 .invalid(
-                    "\(path).items.type", items["type"], "must be object if parent array's x-kubernetes-list-type is map"))
+                    "\(path).items.type", items["type"],
+                    "must be object if parent array's x-kubernetes-list-type is map"))
         }
         var seen: Set<String> = []
         let required = items["required"].arrayValue.compactMap(\.stringValue)
@@ -262,7 +266,9 @@ struct StructuralCheck {
         if rest["properties"].isEmpty { rest.removeValue(forKey: "properties") }
         if !rest.isEmpty {
             errors.append(
-                .forbidden(path, "must not specify anything other than name and generateName, but metadata is implicitly specified"))
+                .forbidden(
+                    path,
+                    "must not specify anything other than name and generateName, but metadata is implicitly specified"))
         }
     }
 
@@ -289,7 +295,8 @@ struct StructuralCheck {
         ] where schema[key].boolValue == true {
             errors.append(.forbidden("\(path).\(key)", "must be false to be structural"))
         }
-        for key in ["additionalProperties", "x-kubernetes-list-type", "x-kubernetes-map-type"] where schema[key].exists {
+        for key in ["additionalProperties", "x-kubernetes-list-type", "x-kubernetes-map-type"] where schema[key].exists
+        {
             errors.append(.forbidden("\(path).\(key)", "must be undefined to be structural"))
         }
         if !schema["x-kubernetes-validations"].isEmpty {

@@ -75,7 +75,8 @@ public struct StructuralCompiler {
     }
 
     private func make(
-        _ schema: JSON, _ type: String, _ names: [String], _ children: [SchemaNode], _ element: SchemaNode?, isRoot: Bool,
+        _ schema: JSON, _ type: String, _ names: [String], _ children: [SchemaNode], _ element: SchemaNode?,
+        isRoot: Bool,
         isEmbedded: Bool
     ) throws(StructuralSchemaError) -> SchemaNode {
         let keepsUnknown = schema["x-kubernetes-preserve-unknown-fields"].boolValue ?? false
@@ -113,7 +114,8 @@ public struct StructuralCompiler {
             SchemaProperty(name: "apiVersion", isRequired: false, defaultValue: nil, node: text),
             SchemaProperty(name: "kind", isRequired: false, defaultValue: nil, node: text),
             SchemaProperty(
-                name: "metadata", isRequired: false, defaultValue: nil, node: metadata ?? SchemaNode(shape: .freeObject)),
+                name: "metadata", isRequired: false, defaultValue: nil, node: metadata ?? SchemaNode(shape: .freeObject)
+            ),
         ]
     }()
 

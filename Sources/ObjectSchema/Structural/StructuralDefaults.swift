@@ -29,7 +29,9 @@ enum StructuralDefaults {
         var nulls = false
         for property in node.properties {
             let present = members[property.name]
-            if let given = property.defaultValue, present == nil || (present?.isNull == true && !property.node.isNullable) {
+            if let given = property.defaultValue,
+                present == nil || (present?.isNull == true && !property.node.isNullable)
+            {
                 members[property.name] = given
             } else if present?.isNull == true, !property.node.isNullable {
                 nulls = true

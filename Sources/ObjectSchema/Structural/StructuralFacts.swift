@@ -145,7 +145,8 @@ final class ValueRules: Sendable {
         func size(_ key: String) -> Int64 { schema[key].integerValue ?? -1 }
         return Sizes(
             minimumLength: size("minLength"), maximumLength: size("maxLength"), minimumItems: size("minItems"),
-            maximumItems: size("maxItems"), minimumMembers: size("minProperties"), maximumMembers: size("maxProperties"))
+            maximumItems: size("maxItems"), minimumMembers: size("minProperties"), maximumMembers: size("maxProperties")
+        )
     }
 }
 

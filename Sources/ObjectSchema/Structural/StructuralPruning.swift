@@ -15,7 +15,8 @@ struct StructuralPruning {
             value = .null
             for key in members.keys {
                 path.push(.field(key))
-                try members.withMutableValue(of: key) { (member) throws(SchemaTypeError) in try prune(&member, element) }
+                try members.withMutableValue(of: key) { (member) throws(SchemaTypeError) in try prune(&member, element)
+                }
                 path.pop()
             }
             value = .object(members)

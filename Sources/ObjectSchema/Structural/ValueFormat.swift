@@ -57,7 +57,9 @@ enum ValueFormat: String, Sendable {
         guard let colon = text.utf8.firstIndex(of: 0x3A), colon > text.startIndex else { return false }
         let scheme = text.utf8[..<colon]
         guard let first = scheme.first, (0x61...0x7A).contains(first | 0x20) else { return false }
-        return scheme.allSatisfy { (0x61...0x7A).contains($0 | 0x20) || isDigit($0) || [0x2B, 0x2D, 0x2E].contains($0) }
+        return scheme.allSatisfy {
+            (0x61...0x7A).contains($0 | 0x20) || isDigit($0) || [0x2B, 0x2D, 0x2E].contains($0)
+        }
             && text.utf8.index(after: colon) < text.utf8.endIndex
     }
 

@@ -202,7 +202,8 @@ final class CustomResources: Sendable {
             if let record = try store.get(key) { take(record) } else { gone(key, revision) }
         } catch {
             // The watch tells of it too.
-            log.warning("a written definition cannot be read back", ["name": .string(name), "reason": .string("\(error)")])
+            log.warning(
+                "a written definition cannot be read back", ["name": .string(name), "reason": .string("\(error)")])
         }
     }
 

@@ -27,7 +27,9 @@ final class OpenAPIDocuments: Sendable {
                     status: 200, contentType: Self.version2Protobuf,
                     body: .bytes(OpenAPIProtobuf.document(resources.all, version: version)))
             }
-            return HTTPResponse(status: 200, body: .bytes(OpenAPIDocument.v2(serverVersion: version, custom: resources.custom.served.map(kind))))
+            return HTTPResponse(
+                status: 200,
+                body: .bytes(OpenAPIDocument.v2(serverVersion: version, custom: resources.custom.served.map(kind))))
         case "v3" where parts.count == 2: return .json(200, index(version))
         case "v3":
             let place = parts.dropFirst(2).joined(separator: "/")

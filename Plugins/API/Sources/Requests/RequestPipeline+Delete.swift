@@ -216,7 +216,9 @@ enum Deletion {
             mark(&object, grace: grace, resource)
             return .write(StoredObject.normalized(object))
         }
-        let waits = (resource.isDefinition && !isPending) || !finalizers.isEmpty || !namespaceFinalizers(present, resource).isEmpty
+        let waits =
+            (resource.isDefinition && !isPending) || !finalizers.isEmpty
+            || !namespaceFinalizers(present, resource).isEmpty
         guard waits else { return .remove(object) }
         if isPending, present.metadata["deletionGracePeriodSeconds"].integerValue ?? 0 == 0 {
             return object == present ? .pending(present) : .write(StoredObject.normalized(object))

@@ -279,7 +279,9 @@ extension RequestPipeline {
         Strategy.countGeneration(&object, before, stored, update.scope)
         let owned = ownership.updated(object, from: before, managed, given: given, applied: applied)
         // An object in a version that is no longer the stored one is written again even if it does not change.
-        if object == before, owned == managed, !isOutdated { return Plan(outcome: .unchanged, warnings: request.warnings) }
+        if object == before, owned == managed, !isOutdated {
+            return Plan(outcome: .unchanged, warnings: request.warnings)
+        }
         let causes = rules.validateUpdate(of: object, from: before, stored, update.scope)
         guard causes.isEmpty else { throw .invalid(resource, object.name, causes.deduplicated()) }
         request.object = object

@@ -73,7 +73,8 @@ struct TableLayout: Sendable {
         var json: JSON {
             [
                 "name": .string(name), "type": .string(type), "format": .string(format),
-                "description": .string(description.isEmpty ? Self.describe(name) : description), "priority": .integer(priority),
+                "description": .string(description.isEmpty ? Self.describe(name) : description),
+                "priority": .integer(priority),
             ]
         }
 
