@@ -67,6 +67,7 @@ var targets: [Target] = [
     .target(
         name: "PluginKit", dependencies: ["PluginAPI", "Objects"], path: "Sources/PluginKit", swiftSettings: strict),
     .target(name: "Objects", path: "Sources/Objects", swiftSettings: strict),
+    .target(name: "CEL", dependencies: ["Objects"], path: "Sources/CEL", swiftSettings: strict),
     .target(name: "CObjectSchema", path: "Sources/CObjectSchema", cSettings: strictC),
     .target(
         name: "ObjectSchema", dependencies: ["Objects", "CObjectSchema"], path: "Sources/ObjectSchema",
@@ -143,6 +144,7 @@ var targets: [Target] = [
         name: "StoreCrash", dependencies: ["Kernel", "PluginAPI", "PluginKit", "Objects"], path: "Tests/StoreCrash",
         swiftSettings: strict, linkerSettings: [.unsafeFlags(["-Xlinker", "-rpath=$ORIGIN/../lib"])]),
 
+    .testTarget(name: "CELTests", dependencies: ["CEL", "Objects"], path: "Tests/CELTests", swiftSettings: strict),
     .testTarget(name: "ObjectsTests", dependencies: ["Objects"], path: "Tests/ObjectsTests", swiftSettings: strict),
     .testTarget(
         name: "ObjectSchemaTests", dependencies: ["ObjectSchema", "Objects"], path: "Tests/ObjectSchemaTests",

@@ -35,19 +35,16 @@ public struct CELEnvironment: Sendable {
         self.objectTypes = objectTypes
     }
 
-    /// Parses, checks and prepares an expression.
+    /// Parses, checks and prepares an expression. Whether `resultType` is one that is wanted is for the caller to see, and
+    /// of a result of type dyn only its value tells.
     ///
-    /// - Parameters:
-    ///   - accepted: The types that the expression may have; any when empty. An expression of type dyn is let through, and its
-    ///     value is to be checked when it is evaluated.
     /// - Throws: every mistake of the text, syntax first, then types.
-    /// - Complexity: linear in the text's length, but for deeply nested generic types.
-    public func compile(_ source: String, accepting accepted: [CELType] = []) throws(CELIssues) -> CELProgram {
+    /// - Complexity: linear in the text's length.
+    public func compile(_ source: String) throws(CELIssues) -> CELProgram {
         let text = SourceText(source)
         var parser = try Parser(text)
         let expression = try parser.parse()
         var checker = Checker(environment: self, text: text, nodeCount: parser.nodeCount)
-        let checked = try checker.check(expression, accepted)
-        return try CELProgram(checked, environment: self, text: text)
+        return try CELProgram(try checker.check(expression), environment: self, text: text)
     }
 }

@@ -13,7 +13,7 @@ public final class CELProgram: Sendable {
         self.checked = checked
         variables = environment.variables
         resultType = checked.type(of: checked.root)
-        var planner = Planner(checked, text)
+        var planner = Planner(checked, text, environment.variables)
         root = try planner.plan(checked.root)
         slotCount = planner.slotCount
         used = planner.usedVariables.sorted()
@@ -33,15 +33,9 @@ public final class CELProgram: Sendable {
     ) throws(CELError) -> CELResult {
         var values = [CELValue?](repeating: nil, count: variables.count)
         for position in used { values[position] = activation[variables[position].name] }
-        let frame = Frame(
-            variables: values, slots: [CELValue](repeating: .null, count: slotCount), costLimit: costLimit)
-        do throws(CELError) {
-            let value = try root.evaluate(frame)
-            try frame.checkCost()
-            return CELResult(value: value, cost: frame.cost)
-        } catch {
-            throw error
-        }
+        let frame = Frame(variables: values, slotCount: slotCount, costLimit: costLimit)
+        let value = try root.evaluate(frame)
+        return CELResult(value: value, cost: frame.cost)
     }
 }
 
