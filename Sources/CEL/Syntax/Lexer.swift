@@ -43,24 +43,28 @@ struct Lexer {
         } else if Self.isDigit(first) || (first == "." && peek(1).map(Self.isDigit) == true) {
             tokens.append(Token(kind: number(), range: start..<position))
         } else {
-            tokens.append(Token(kind: try symbol(), range: start..<position))
+            tokens.append(Token(kind: try symbol(first), range: start..<position))
         }
     }
 
-    private static let symbols = [
-        "==", "!=", "<=", ">=", "&&", "||", "<", ">", "!", "+", "-", "*", "/", "%", "?", ":", ".", ",", "(", ")", "[",
-        "]", "{", "}",
+    private static let pairs: Set<String> = ["==", "!=", "<=", ">=", "&&", "||"]
+    private static let singles: Set<Unicode.Scalar> = [
+        "<", ">", "!", "+", "-", "*", "/", "%", "?", ":", ".", ",", "(", ")", "[", "]", "{", "}",
     ]
 
-    private mutating func symbol() throws(CELIssues) -> Token.Kind {
-        for symbol in Self.symbols {
-            let scalars = Array(symbol.unicodeScalars)
-            guard scalars.indices.allSatisfy({ peek($0) == scalars[$0] }) else { continue }
-            position += scalars.count
-            return .symbol(symbol)
+    private mutating func symbol(_ first: Unicode.Scalar) throws(CELIssues) -> Token.Kind {
+        if let second = peek(1), second == "=" || second == first {
+            let pair = String(scalars: [first, second])
+            if Self.pairs.contains(pair) {
+                position += 2
+                return .symbol(pair)
+            }
         }
-        throw failure(
-            "Syntax error: token recognition error at: '\(text.substring(position..<(position + 1)))'", position)
+        guard Self.singles.contains(first) else {
+            throw failure("Syntax error: token recognition error at: '\(first)'", position)
+        }
+        position += 1
+        return .symbol(String(Character(first)))
     }
 
     private func failure(_ message: String, _ offset: Int) -> CELIssues {
