@@ -47,7 +47,10 @@ enum CustomVersionValidation {
         let problems = StructuralCheck.errors(in: schema, at: path)
         errors += problems
         // A default is judged by its schema, so that must be right first.
-        if problems.isEmpty { errors += StructuralDefaultCheck.errors(in: schema, at: path) }
+        guard problems.isEmpty else { return }
+        let mistakes = ExpressionCheck.errors(in: schema, at: path)
+        errors += mistakes
+        if mistakes.isEmpty { errors += StructuralDefaultCheck.errors(in: schema, at: path) }
     }
 
     private static func checkPath(

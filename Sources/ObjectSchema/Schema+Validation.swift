@@ -26,7 +26,20 @@ extension Schema {
     private func validate(_ object: JSON, before: JSON?, asCustom node: SchemaNode) -> [FieldError] {
         var pass = StructuralValidation()
         pass.validate(object, node, before: before)
-        return MetadataValidation.errors(in: object, node) + pass.errors
+        var errors = MetadataValidation.errors(in: object, node) + pass.errors
+        guard node.structure?.hasExpressions == true else { return errors }
+        // Rules are written for objects that have the types and sizes of their schema.
+        guard !errors.contains(where: { [.required, .tooLong, .tooMany, .typeInvalid].contains($0.kind) }) else {
+            errors.append(
+                .invalid(
+                    "<nil>", "null",
+                    "some validation rules were not checked because the object was invalid; correct the existing errors to complete validation"
+                ))
+            return errors
+        }
+        var rules = ExpressionValidation()
+        rules.validate(object, node, before: before)
+        return errors + rules.errors
     }
 }
 

@@ -93,7 +93,8 @@ public struct StructuralCompiler {
             mapKeys: schema["x-kubernetes-list-map-keys"].arrayValue.compactMap(\.stringValue),
             hasDefaults: properties.contains { $0.defaultValue != nil } || inside.contains { $0.hasDefaults },
             hasExpressions: !schema["x-kubernetes-validations"].isEmpty || inside.contains { $0.hasExpressions },
-            rules: try ValueRules(schema, isInside: false), expressions: schema["x-kubernetes-validations"])
+            rules: try ValueRules(schema, isInside: false),
+            expressions: try ExpressionRules(schema, isResourceRoot: isRoot || isEmbedded))
         return SchemaNode(
             shape: Self.shape(schema, type, hasProperties: !properties.isEmpty, hasElement: element != nil),
             isAtomic: schema["x-kubernetes-map-type"] == "atomic", properties: properties,

@@ -18,12 +18,12 @@ final class StructuralFacts: Sendable {
     /// Whether there is a rule in CEL in it or below.
     let hasExpressions: Bool
     let rules: ValueRules?
-    /// x-kubernetes-validations as they are written; null when there are none.
-    let expressions: JSON
+    /// x-kubernetes-validations.
+    let expressions: ExpressionRules?
 
     init(
         isNullable: Bool, keepsUnknown: Bool, isEmbedded: Bool, isRoot: Bool, listType: SchemaProperty.ListType?,
-        mapKeys: [String], hasDefaults: Bool, hasExpressions: Bool, rules: ValueRules?, expressions: JSON
+        mapKeys: [String], hasDefaults: Bool, hasExpressions: Bool, rules: ValueRules?, expressions: ExpressionRules?
     ) {
         self.isNullable = isNullable
         self.keepsUnknown = keepsUnknown
