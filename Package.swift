@@ -70,7 +70,7 @@ var targets: [Target] = [
     .target(name: "CEL", dependencies: ["Objects"], path: "Sources/CEL", swiftSettings: strict),
     .target(name: "CObjectSchema", path: "Sources/CObjectSchema", cSettings: strictC),
     .target(
-        name: "ObjectSchema", dependencies: ["Objects", "CObjectSchema"], path: "Sources/ObjectSchema",
+        name: "ObjectSchema", dependencies: ["Objects", "CObjectSchema", "CEL"], path: "Sources/ObjectSchema",
         swiftSettings: strict),
     .target(
         name: "FieldManagement", dependencies: ["Objects", "ObjectSchema"], path: "Sources/FieldManagement",

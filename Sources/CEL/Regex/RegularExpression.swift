@@ -2,10 +2,10 @@
 /// See https://github.com/google/re2/wiki/Syntax.
 ///
 /// Unicode scripts (`\p{Greek}`) are not known, general categories (`\p{Lu}`) are.
-struct RegularExpression: Sendable {
+public struct RegularExpression: Sendable {
     /// A pattern that is none.
-    struct SyntaxError: Error, Sendable, Hashable, CustomStringConvertible {
-        let description: String
+    public struct SyntaxError: Error, Sendable, Hashable, CustomStringConvertible {
+        public let description: String
 
         init(_ problem: String, _ place: String) {
             description = "error parsing regexp: \(problem): `\(place)`"
@@ -14,13 +14,14 @@ struct RegularExpression: Sendable {
 
     let program: RegexProgram
 
-    init(_ pattern: String) throws(SyntaxError) {
+    /// Complexity: O(length of the pattern), but for counted repetitions.
+    public init(_ pattern: String) throws(SyntaxError) {
         var parser = RegexParser(pattern)
         program = try RegexCompiler.compile(try parser.parse(), pattern)
     }
 
     /// Whether some part of the text matches.
-    func matches(_ text: String) -> Bool {
+    public func matches(_ text: String) -> Bool {
         var machine = RegexMachine(program)
         return machine.hasMatch(Array(text.unicodeScalars))
     }

@@ -63,7 +63,8 @@ struct ExpressionCheck {
         for key in ["items", "additionalProperties"] where schema[key].objectValue != nil {
             var inner = place
             let most = CELSchema(openAPI: schema)?.maximumSize ?? UInt64(3 << 20)
-            inner.count = place.count.multipliedReportingOverflow(by: max(most, 1)).overflow ? .max : place.count * max(most, 1)
+            inner.count =
+                place.count.multipliedReportingOverflow(by: max(most, 1)).overflow ? .max : place.count * max(most, 1)
             if key == "items", schema["x-kubernetes-list-type"] != "map", inner.uncorrelated == nil {
                 inner.uncorrelated = path
             }
@@ -82,7 +83,9 @@ struct ExpressionCheck {
         }
         if rule["optionalOldSelf"].exists, !compiled.isTransition {
             errors.append(
-                .invalid("\(path).optionalOldSelf", rule["optionalOldSelf"], "may not be set if oldSelf is not used in rule"))
+                .invalid(
+                    "\(path).optionalOldSelf", rule["optionalOldSelf"], "may not be set if oldSelf is not used in rule")
+            )
         }
         if compiled.isTransition, let list = place.uncorrelated {
             errors.append(
@@ -119,7 +122,8 @@ struct ExpressionCheck {
             } else if message.contains(where: \.isNewline) {
                 errors.append(.invalid("\(path).message", .string(message), "message must not contain line breaks"))
             } else if message.utf8.count > 2048 {
-                errors.append(.invalid("\(path).message", .string(message), "message must have a maximum length of 2048"))
+                errors.append(
+                    .invalid("\(path).message", .string(message), "message must have a maximum length of 2048"))
             }
         } else if rule["messageExpression"].isNull, text.contains(where: \.isNewline), !isBlank(text) {
             errors.append(

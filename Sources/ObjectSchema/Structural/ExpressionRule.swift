@@ -24,17 +24,12 @@ final class ExpressionRule: Sendable {
         message = rule["message"].stringValue ?? ""
         reason = FieldError.Kind(rawValue: rule["reason"].stringValue ?? "") ?? .invalid
         let environment = types.environment(optionalOldSelf: hasOptionalOldSelf)
-        do { program = try environment.compile(text, accepting: [.bool]) } catch {
-            throw Problem(field: "rule", value: .string(text), detail: "compilation failed: \(error)")
-        }
-        if let expression = rule["messageExpression"].stringValue {
-            do { messageProgram = try environment.compile(expression, accepting: [.string]) } catch {
-                throw Problem(
-                    field: "messageExpression", value: .string(expression),
-                    detail: "messageExpression compilation failed: \(error)")
-            }
-        } else {
-            messageProgram = nil
+        program = try Self.compile(
+            text, environment, .bool, "rule", "compilation failed", "cel expression must evaluate to a bool")
+        messageProgram = try rule["messageExpression"].stringValue.map { (expression) throws(Problem) in
+            try Self.compile(
+                expression, environment, .string, "messageExpression", "messageExpression compilation failed",
+                "messageExpression must evaluate to a string")
         }
         isTransition = program.reads("oldSelf")
         fieldPath = try Self.fieldPath(rule["fieldPath"], types.openAPI)
@@ -44,6 +39,20 @@ final class ExpressionRule: Sendable {
         var field: String
         var value: JSON
         var detail: String
+    }
+
+    private static func compile(
+        _ text: String, _ environment: CELEnvironment, _ type: CELType, _ field: String, _ failure: String,
+        _ mismatch: String
+    ) throws(Problem) -> CELProgram {
+        let program: CELProgram
+        do throws(CELIssues) { program = try environment.compile(text) } catch {
+            throw Problem(field: field, value: .string(text), detail: "\(failure): \(error)")
+        }
+        guard program.resultType == type || program.resultType == .dyn else {
+            throw Problem(field: field, value: .string(text), detail: mismatch)
+        }
+        return program
     }
 
     private static func fieldPath(_ given: JSON, _ schema: JSON) throws(Problem) -> String {

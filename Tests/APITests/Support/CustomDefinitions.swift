@@ -46,7 +46,10 @@ enum CustomDefinitions {
                             ],
                         ],
                     ],
-                    "tags": ["type": "array", "x-kubernetes-list-type": "set", "items": ["type": "string"]],
+                    "tags": [
+                        "type": "array", "x-kubernetes-list-type": "set", "maxItems": 10,
+                        "items": ["type": "string", "maxLength": 20],
+                    ],
                     "labels": ["type": "object", "additionalProperties": ["type": "string"]],
                     "free": ["type": "object", "x-kubernetes-preserve-unknown-fields": true],
                     "maybe": ["type": "string", "nullable": true],

@@ -78,4 +78,4 @@ check "goes with it" kubectl delete namespace custom --timeout=20s
 absent "is gone" ct three -n custom
 check "one more" put four '{cronSpec: "* * * * *"}' create
 check "the definition is deleted" kubectl delete crd crontabs.stable.example.com --timeout=20s
-refuse "and its kind is unknown" "doesn't have a resource type" kubectl get crontabs
+refuse "and its kind is unknown" "doesn't have a resource type|could not find the requested resource" kubectl get crontabs
