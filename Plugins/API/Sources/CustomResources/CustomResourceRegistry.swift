@@ -35,9 +35,13 @@ final class CustomResourceRegistry: Sendable {
         /// How many served resources a group's version has.
         var groupVersions: [String: Int] = [:]
         var generation: UInt64 = 0
+        var webhooks: WebhookClient?
     }
 
     private let state = Mutex(State())
+
+    /// What conversion webhooks are asked through; before the first definition is taken over.
+    func use(_ webhooks: WebhookClient) { state.withLock { $0.webhooks = webhooks } }
 
     /// Advances with every change of what is served.
     var generation: UInt64 { state.withLock { $0.generation } }
@@ -83,7 +87,7 @@ final class CustomResourceRegistry: Sendable {
             let known = state.definitions[name]
             if let known, known.revision >= revision { return [] }
             guard let object else { return Self.remove(name, &state) }
-            let definition = Self.definition(object, revision: revision, known: known)
+            let definition = Self.definition(object, revision: revision, webhooks: state.webhooks)
             if let known, known.isSame(as: definition) {
                 state.definitions[name]?.revision = revision
                 return []
@@ -127,7 +131,7 @@ final class CustomResourceRegistry: Sendable {
         return old.resources
     }
 
-    private static func definition(_ object: JSON, revision: UInt64, known: Definition?) -> Definition {
+    private static func definition(_ object: JSON, revision: UInt64, webhooks: WebhookClient?) -> Definition {
         let status = object["status"]
         let names = AcceptedNames(status["acceptedNames"])
         let isEstablished = DefinitionStatus.isTrue("Established", status)
@@ -137,15 +141,21 @@ final class CustomResourceRegistry: Sendable {
             isTerminating: object.deletionTimestamp != nil,
             hasConflict: !DefinitionStatus.isTrue("NamesAccepted", status),
             needsCleanup: object.deletionTimestamp != nil && object.finalizers.contains(DefinitionStatus.cleanup),
-            resources: isEstablished ? resources(object, names, revision) : [])
+            resources: isEstablished ? resources(object, names, revision, webhooks) : [])
     }
 
     private static let verbs = [
         "delete", "deletecollection", "get", "list", "patch", "create", "update", "watch",
     ]
 
-    private static func resources(_ object: JSON, _ names: AcceptedNames, _ revision: UInt64) -> [Resource] {
+    private static func resources(
+        _ object: JSON, _ names: AcceptedNames, _ revision: UInt64, _ webhooks: WebhookClient?
+    ) -> [Resource] {
         let spec = object["spec"]
+        var conversion: ConversionWebhook?
+        if spec["conversion"]["strategy"] == "Webhook", let webhooks {
+            conversion = ConversionWebhook(spec["conversion"]["webhook"], kind: names.kind, client: webhooks)
+        }
         let group = spec["group"].stringValue ?? ""
         let versions = spec["versions"].arrayValue
         let storage = versions.first { $0["storage"].boolValue == true }?["name"].stringValue
@@ -173,7 +183,7 @@ final class CustomResourceRegistry: Sendable {
                 shortNames: names.shortNames, categories: names.categories,
                 isNamespaced: spec["scope"] == "Namespaced", verbs: Self.verbs, subresources: subresources,
                 storageVersion: storage, selectableFields: selectable, hasGeneration: true,
-                custom: CustomVersion(object, entry, schemaRevision: revision))
+                custom: CustomVersion(object, entry, schemaRevision: revision, conversion: conversion))
         }
     }
 }

@@ -35,6 +35,7 @@ final class CustomResources: Sendable {
         self.table = table
         self.store = store
         self.log = log
+        registry.use(WebhookClient(store: store))
     }
 
     // MARK: - Life

@@ -12,7 +12,7 @@ extension RequestPipeline {
         switch context.request.method {
         case .get:
             let object: JSON
-            do { object = Conversion.present(try read(context).object(), resource) } catch let error as APIStatus {
+            do { object = try Conversion.present(try read(context).object(), resource) } catch let error as APIStatus {
                 throw error
             } catch {
                 throw .internalError("\(error)")

@@ -31,6 +31,8 @@ final class CustomVersion: Sendable {
     let scale: Scale?
     /// The text for Warning headers; nil when the version is not deprecated.
     let deprecationWarning: String?
+    /// What converts between the versions; nil when their objects differ in their `apiVersion` alone.
+    let conversion: ConversionWebhook?
 
     private struct State {
         var schema: SchemaNode?
@@ -43,7 +45,8 @@ final class CustomVersion: Sendable {
     /// - Parameters:
     ///   - object: the CustomResourceDefinition
     ///   - entry: the member of `spec.versions`
-    init(_ object: JSON, _ entry: JSON, schemaRevision: UInt64) {
+    init(_ object: JSON, _ entry: JSON, schemaRevision: UInt64, conversion: ConversionWebhook?) {
+        self.conversion = conversion
         definition = object.name
         version = entry["name"].stringValue ?? ""
         listKind = object["status"]["acceptedNames"]["listKind"].stringValue ?? ""

@@ -16,7 +16,7 @@ struct FieldOwnership {
         self.scope = scope
         let own = context.request.fieldManager
         manager = own.isEmpty ? (context.request.isInternal ? "hostd" : "unknown") : own
-        let (rules, table, resource) = (pipeline.rules, pipeline.resources, context.resource)
+        let (rules, table, store, resource) = (pipeline.rules, pipeline.resources, pipeline.store, context.resource)
         fields = FieldManager(
             apiVersion: resource.apiVersion, schema: rules.schema(of: resource),
             subresource: context.path.subresource, reset: Self.reset(scope, resource)
@@ -26,8 +26,11 @@ struct FieldOwnership {
                 other.qualified == resource.qualified
             else { return nil }
             if let custom = other.custom {
-                // A version whose schema was not needed yet is looked at without one.
-                return (CustomConversion.shown(object, other, custom), rules.schema(of: other))
+                // A version that cannot be had now is as one that there is none of.
+                guard (try? custom.prepare(store)) != nil,
+                    let shown = try? CustomConversion.shown(object, other, custom)
+                else { return nil }
+                return (shown, custom.schema)
             }
             return (
                 Conversion.fromStorage(Conversion.toStorage(object, resource), other), rules.schema(of: other)

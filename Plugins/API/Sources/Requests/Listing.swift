@@ -8,6 +8,8 @@ struct Listing: Sendable {
     let context: RequestContext
     let page: StorePage
     let selection: Selection
+    /// What a webhook made of objects that lie in another version, by their positions.
+    private var converted: [Int: [UInt8]] = [:]
 
     init(_ context: RequestContext, store: StoreClient) throws(APIStatus) {
         self.context = context
@@ -99,6 +101,17 @@ struct Listing: Sendable {
         )
     }
 
+    /// Asks the webhook that converts the resource's objects, if there is one. [blocking]
+    mutating func convert(_ form: ResponseForm) throws(APIStatus) {
+        converted = try CustomConversion.converted(page.records, context.resource, form)
+    }
+
+    /// The value of a record in the version of the request, or in one from which no webhook is needed.
+    private func withValue(_ index: Int, _ body: (UnsafeRawBufferPointer) -> Void) {
+        if let bytes = converted[index] { return bytes.withUnsafeBytes(body) }
+        page.records[index].withValue(body)
+    }
+
     func response(_ form: ResponseForm) -> HTTPResponse {
         switch form {
         case .object, .aggregatedDiscovery:
@@ -110,7 +123,9 @@ struct Listing: Sendable {
         case .table(let version):
             var writer = TableWriter(context.resource, version: version, includeObject: context.query["includeObject"])
             writer.begin(revision: page.revision, more: continuation?.token, remaining: continuation?.remaining)
-            for record in page.records { record.withValue { writer.add($0, revision: record.revision) } }
+            for (index, record) in page.records.enumerated() {
+                withValue(index) { writer.add($0, revision: record.revision) }
+            }
             return HTTPResponse(
                 status: 200, contentType: "application/json;as=Table;g=meta.k8s.io;v=\(version)",
                 body: .bytes(writer.finish()))
@@ -133,7 +148,7 @@ struct Listing: Sendable {
         output.reserveCapacity(page.records.reduce(output.count + 16) { $0 + $1.valueBytes.count + 48 })
         for (index, record) in page.records.enumerated() {
             if index > 0 { output.append(0x2C) }
-            record.withValue { Conversion.write($0, record.revision, context.resource, into: &output) }
+            withValue(index) { Conversion.write($0, record.revision, context.resource, into: &output) }
         }
         output.append(contentsOf: "]}\n".utf8)
         return output

@@ -87,7 +87,7 @@ extension RequestPipeline {
     ) throws(APIStatus) {
         let resource = context.resource
         let value = draft.object.serialized()
-        let kept = Conversion.stored(draft.object, resource)
+        let kept = try Conversion.stored(draft.object, resource)
         let index = StoredObject.index(of: kept, resource)
         let name = draft.object.name
         var transaction = StoreTransaction()
@@ -132,7 +132,7 @@ extension RequestPipeline {
             return
         }
         // A generated name or a chosen address was taken in the meantime: choose again, off the store's thread.
-        onRetry(respond) { [self] () throws(APIStatus) in
+        onRetry(context.resource, respond) { [self] () throws(APIStatus) in
             var next = draft
             if failed == 0 {
                 next.object.name = makeName(prefix: draft.generateName)

@@ -75,12 +75,13 @@ extension RequestPipeline {
         let response: @Sendable (UInt64) throws(APIStatus) -> HTTPResponse
         switch Deletion.plan(present, options, context.resource) {
         case .pending(let object):
-            return respond(try show(object, record.revision, context, form))
+            return respond(try show(Conversion.present(object, context.resource), record.revision, context, form))
         case .write(let object):
+            let visible = try Conversion.present(object, context.resource)
             transaction.update(
                 context.key, value: object.serialized(), index: StoredObject.index(of: object, context.resource),
                 expected: record.revision)
-            response = { [self] (revision) throws(APIStatus) in try show(object, revision, context, form) }
+            response = { [self] (revision) throws(APIStatus) in try show(visible, revision, context, form) }
         case .remove(let object):
             transaction.delete(context.key, expected: record.revision)
             for step in admission.releases(present, context.resource) { step.add(to: &transaction) }
@@ -118,7 +119,7 @@ extension RequestPipeline {
             respond(.failure(APIStatus(failure, context.resource, context.path.name)))
             return
         }
-        onRetry(respond) { [self] () throws(APIStatus) in
+        onRetry(context.resource, respond) { [self] () throws(APIStatus) in
             try delete(context, options, attempts: attempts - 1, respond)
         }
     }

@@ -26,7 +26,12 @@ extension RequestPipeline {
     func show(
         _ record: StoreRecord, _ context: RequestContext, _ form: ResponseForm, status: Int = 200
     ) throws(APIStatus) -> HTTPResponse {
-        try record.withBytes { value throws(APIStatus) in
+        if let converted = try CustomConversion.converted([record], context.resource, form)[0] {
+            return try converted.withBytes { value throws(APIStatus) in
+                try show(value, record.revision, context, form, status: status)
+            }
+        }
+        return try record.withBytes { value throws(APIStatus) in
             try show(value, record.revision, context, form, status: status)
         }
     }
@@ -58,7 +63,9 @@ extension RequestPipeline {
     func list(_ context: RequestContext, _ respond: @escaping Responder) throws(APIStatus) {
         guard context.resource.has("list") else { throw .methodNotAllowed }
         let form = try ResponseForm.choose(context.request.accept)
-        let listing = try Listing(context, store: store)
+        var page = try Listing(context, store: store)
+        try page.convert(form)
+        let listing = page
         // Pages that must be parsed, for a table, are made off the event loops when they are long.
         if case .table = form, listing.page.records.count > 200, !context.request.isInternal {
             onWorker(respond) { respond(listing.response(form)) }

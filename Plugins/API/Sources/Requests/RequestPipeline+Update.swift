@@ -142,13 +142,15 @@ extension RequestPipeline {
         let form = try ResponseForm.choose(context.request.accept)
         let isDryRun = try context.request.isDryRun
         let record = try read(context)
-        let present: JSON
+        let raw: JSON
         do {
-            present = try record.object()
+            raw = try record.object()
         } catch {
             throw .internalError("the stored object is damaged: \(error)")
         }
-        let planned = try plan(update, present, record.revision, context)
+        let present = try Conversion.present(raw, context.resource)
+        let isOutdated = context.resource.custom != nil && raw.apiVersion != context.resource.storageAPIVersion
+        let planned = try plan(update, present, record.revision, context, isOutdated: isOutdated)
         var update = update
         update.warnings += planned.warnings
         switch planned.outcome {
@@ -157,7 +159,7 @@ extension RequestPipeline {
         case .write(let object, let steps, let isFixed):
             if isDryRun { return respond(try shown(update, object, record.revision, context, form)) }
             var transaction = StoreTransaction()
-            let kept = Conversion.stored(object, context.resource)
+            let kept = try Conversion.stored(object, context.resource)
             transaction.update(
                 context.key, value: kept.serialized(), index: StoredObject.index(of: kept, context.resource),
                 expected: record.revision)
@@ -200,7 +202,7 @@ extension RequestPipeline {
                 var again = update
                 again.attempts -= 1
                 let next = again
-                onRetry(respond) { [self] () throws(APIStatus) in try run(next, context, respond) }
+                onRetry(context.resource, respond) { [self] () throws(APIStatus) in try run(next, context, respond) }
             }
         } catch {
             throw APIStatus(error, context.resource, context.path.name)
@@ -241,15 +243,15 @@ extension RequestPipeline {
         var warnings: [String]
     }
 
-    /// Decides what an update does to the present object (with its resource version); no effect.
+    /// Decides what an update does to the present object (with its resource version); no effect. An object that is
+    /// outdated, stored in a version that is not the stored one any more, is written even if it does not change.
     func plan(
-        _ update: Update, _ present: JSON, _ revision: UInt64, _ context: RequestContext
+        _ update: Update, _ present: JSON, _ revision: UInt64, _ context: RequestContext, isOutdated: Bool = false
     ) throws(APIStatus) -> Plan {
         let resource = context.resource
         let stored = resources.working(resource)
         let ownership = FieldOwnership(self, context, update.scope)
-        let isOutdated = resource.custom != nil && present.apiVersion != resource.storageAPIVersion
-        var present = Conversion.present(present, resource)
+        var present = present
         let managed = present["metadata"].removeValue(forKey: "managedFields") ?? .null
         var object: JSON
         var applied: ManagedFields?
@@ -278,7 +280,6 @@ extension RequestPipeline {
         let before = StoredObject.normalized(present)
         Strategy.countGeneration(&object, before, stored, update.scope)
         let owned = ownership.updated(object, from: before, managed, given: given, applied: applied)
-        // An object in a version that is no longer the stored one is written again even if it does not change.
         if object == before, owned == managed, !isOutdated {
             return Plan(outcome: .unchanged, warnings: request.warnings)
         }

@@ -49,10 +49,15 @@ extension RequestPipeline {
         } catch {
             throw APIStatus(error, context.resource, "")
         }
+        let converted = try CustomConversion.converted(page.records, encoder.resource, encoder.form)
         stream.begin { output in
-            for record in page.records {
+            for (index, record) in page.records.enumerated() {
                 if !encoder.name.isEmpty, StoreRecord.split(key: record.key).name != encoder.name { continue }
-                record.withValue { encoder.write(.added, $0, record.revision, into: &output) }
+                if let bytes = converted[index] {
+                    bytes.withUnsafeBytes { encoder.write(.added, $0, record.revision, into: &output) }
+                } else {
+                    record.withValue { encoder.write(.added, $0, record.revision, into: &output) }
+                }
             }
             if options.marksInitialEnd { encoder.bookmark(page.revision, endsInitialEvents: true, into: &output) }
         }
@@ -63,12 +68,15 @@ extension RequestPipeline {
         _ stream: HTTPBodyStream, _ encoder: WatchEncoder, _ options: WatchOptions, from start: UInt64, prefix: String
     ) {
         let box = SubscriptionBox()
+        let converting =
+            encoder.resource.custom?.conversion == nil ? nil : ConvertedEvents(encoder, stream, workers: workers)
         box.marks.store(start, ordering: .relaxed)
         do {
             let subscription = try store.watch(prefix: prefix, selector: options.selection.text, from: start) {
                 message in
                 switch message {
                 case .events(let events):
+                    if let converting { return converting.add(events) }
                     let isOpen = stream.write { output in
                         for event in events { encoder.encode(event, into: &output) }
                     }
@@ -77,6 +85,7 @@ extension RequestPipeline {
                     guard options.wantsBookmarks, revision > box.marks.exchange(revision, ordering: .relaxed) else {
                         return
                     }
+                    if let converting { return converting.add(bookmark: revision) }
                     stream.write { encoder.bookmark(revision, into: &$0) }
                 case .resync:
                     stream.write { WatchEncoder.error(.expired("too old resource version: \(start)"), into: &$0) }

@@ -99,8 +99,13 @@ final class RequestPipeline: Sendable {
                 try run(context, respond)
             }
         }
-        guard let warning = resource.custom?.deprecationWarning else { return try run(context, respond) }
-        try run(context) { respond($0.warning([warning])) }
+        guard let custom = resource.custom else { return try run(context, respond) }
+        var answer = respond
+        if let warning = custom.deprecationWarning { answer = { respond($0.warning([warning])) } }
+        guard custom.conversion != nil else { return try run(context, answer) }
+        // A webhook may have to be asked.
+        let finish = answer
+        onWorker(finish) { [self] () throws(APIStatus) in try run(context, finish) }
     }
 
     /// Runs the verb of an authorized request.
@@ -136,9 +141,11 @@ final class RequestPipeline: Sendable {
         run(on: workers, respond, work)
     }
 
-    /// Tries again off the store's threads. `work` must not wait.
-    func onRetry(_ respond: @escaping Responder, _ work: @escaping @Sendable () throws(APIStatus) -> Void) {
-        run(on: retries, respond, work)
+    /// Tries again off the store's threads. `work` must not wait, but for webhooks that convert objects of the resource.
+    func onRetry(
+        _ resource: Resource, _ respond: @escaping Responder, _ work: @escaping @Sendable () throws(APIStatus) -> Void
+    ) {
+        run(on: resource.custom?.conversion == nil ? retries : workers, respond, work)
     }
 
     private func run(

@@ -33,7 +33,8 @@ enum Conversion {
     }
 
     static func fromStorage(_ object: JSON, _ resource: Resource) -> JSON {
-        if let custom = resource.custom { return CustomConversion.shown(object, resource, custom) }
+        // What a webhook converts has been converted before.
+        if let custom = resource.custom { return CustomConversion.settled(object, resource, custom) }
         guard resource.apiVersion != resource.storageAPIVersion else { return object }
         var object = object
         object.apiVersion = resource.apiVersion
@@ -45,7 +46,6 @@ enum Conversion {
     }
 
     static func toStorage(_ object: JSON, _ resource: Resource) -> JSON {
-        if resource.custom != nil { return CustomConversion.stored(object, resource) }
         guard resource.apiVersion != resource.storageAPIVersion else { return object }
         var object = object
         object.apiVersion = resource.storageAPIVersion

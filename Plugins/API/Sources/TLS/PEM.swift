@@ -6,6 +6,19 @@ enum PEM {
         withMemory(bytes) { PEM_read_bio_X509($0, nil, nil, nil) }
     }
 
+    /// All certificates of a text, up to the first that is none.
+    static func certificates(_ bytes: [UInt8]) -> [OpaquePointer] {
+        ERR_clear_error()
+        defer { ERR_clear_error() }
+        return bytes.withUnsafeBytes { buffer in
+            guard let bio = BIO_new_mem_buf(buffer.baseAddress, Int32(buffer.count)) else { return [] }
+            defer { BIO_free(bio) }
+            var found: [OpaquePointer] = []
+            while let certificate = PEM_read_bio_X509(bio, nil, nil, nil) { found.append(certificate) }
+            return found
+        }
+    }
+
     static func privateKey(_ bytes: [UInt8]) -> OpaquePointer? {
         withMemory(bytes) { PEM_read_bio_PrivateKey($0, nil, nil, nil) }
     }

@@ -1,0 +1,106 @@
+import Objects
+import PluginKit
+
+/// Where a webhook is: the `clientConfig` of a webhook configuration or a conversion.
+/// See https://kubernetes.io/docs/reference/access-authn-authz/extensible-admission-controllers/#contacting-the-webhook.
+struct WebhookTarget: Sendable {
+    enum Place: Sendable {
+        /// A host's name or address, and a port.
+        case host(String, UInt16)
+        /// The port is the service's.
+        case service(namespace: String, name: String, port: Int64)
+    }
+
+    let place: Place
+    /// With its query.
+    let path: String
+    /// The certificates that sign the server's, in PEM; empty: those of the system.
+    let authorities: [UInt8]
+
+    /// Nil when it names neither a service nor an address that can be read.
+    init?(_ config: JSON) {
+        authorities = config["caBundle"].stringValue.flatMap { Base64.decode($0) } ?? []
+        let service = config["service"]
+        if service.exists {
+            guard let name = service["name"].stringValue, let namespace = service["namespace"].stringValue else {
+                return nil
+            }
+            place = .service(namespace: namespace, name: name, port: service["port"].integerValue ?? 443)
+            let path = service["path"].stringValue ?? ""
+            self.path = path.hasPrefix("/") ? path : "/" + path
+            return
+        }
+        guard let url = config["url"].stringValue, url.hasPrefix("https://") else { return nil }
+        let rest = url.dropFirst("https://".count)
+        let slash = rest.firstIndex { $0 == "/" || $0 == "?" } ?? rest.endIndex
+        let authority = rest[..<slash]
+        path = slash == rest.endIndex ? "/" : rest[slash] == "?" ? "/" + rest[slash...] : String(rest[slash...])
+        var host = authority
+        var port: UInt16 = 443
+        if let colon = authority.lastIndex(of: ":"), !authority.hasSuffix("]") {
+            guard let number = UInt16(authority[authority.index(after: colon)...]) else { return nil }
+            port = number
+            host = authority[..<colon]
+        }
+        if host.hasPrefix("["), host.hasSuffix("]") { host = host.dropFirst().dropLast() }
+        guard !host.isEmpty else { return nil }
+        place = .host(String(host), port)
+    }
+
+    /// The name that the server's certificate must be for.
+    var serverName: String {
+        switch place {
+        case .host(let host, _): host
+        case .service(let namespace, let name, _): "\(name).\(namespace).svc"
+        }
+    }
+
+    /// As messages name it.
+    var url: String {
+        switch place {
+        case .host(let host, let port): "https://\(host):\(port)\(path)"
+        case .service(_, _, let port): "https://\(serverName):\(port)\(path)"
+        }
+    }
+
+    /// The host and port to connect to: of a service, an endpoint that is ready.
+    func address(_ store: StoreClient) throws(WebhookError) -> (host: String, port: UInt16) {
+        guard case .service(let namespace, let name, let port) = place else {
+            guard case .host(let host, let port) = place else { throw WebhookError("it is nowhere") }
+            return (host, port)
+        }
+        do {
+            guard let service = try store.object("services/\(namespace)/\(name)") else {
+                throw WebhookError("service \"\(name)\" not found")
+            }
+            guard let entry = service["spec"]["ports"].arrayValue.first(where: { $0["port"].integerValue == port })
+            else { throw WebhookError("no service port \(port) found for service \"\(name)\"") }
+            let slices = try store.list(
+                prefix: "endpointslices.discovery.k8s.io/\(namespace)/", selector: "kubernetes.io/service-name=\(name)"
+            ).records.map { try $0.object() }
+            for slice in slices {
+                let ports = slice["ports"].arrayValue.filter {
+                    ($0["name"].stringValue ?? "") == (entry["name"].stringValue ?? "")
+                }
+                let ready = slice["endpoints"].arrayValue.first { $0["conditions"]["ready"].boolValue ?? true }
+                if let host = ready?["addresses"][0].stringValue, let number = ports.first?["port"].integerValue,
+                    let port = UInt16(exactly: number)
+                {
+                    return (host, port)
+                }
+            }
+        } catch let error as WebhookError {
+            throw error
+        } catch {
+            throw WebhookError("\(error)")
+        }
+        throw WebhookError("no endpoints available for service \"\(name)\"")
+    }
+}
+
+/// Why a webhook did not answer.
+struct WebhookError: Error, Sendable, CustomStringConvertible {
+    let description: String
+
+    init(_ description: String) { self.description = description }
+}
