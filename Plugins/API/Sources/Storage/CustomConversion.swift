@@ -67,7 +67,7 @@ enum CustomConversion {
     static func converted(
         _ records: [StoreRecord], _ resource: Resource, _ form: ResponseForm
     ) throws(APIStatus) -> [Int: [UInt8]] {
-        guard let webhook = resource.custom?.conversion else { return [:] }
+        guard let custom = resource.custom, let webhook = custom.conversion else { return [:] }
         if case .metadata = form { return [:] }
         var positions: [Int] = []
         var objects: [JSON] = []
@@ -81,7 +81,9 @@ enum CustomConversion {
         }
         let shown = try webhook.convert(objects, to: resource.apiVersion)
         return Dictionary(
-            zip(positions, shown).map { ($0, StoredObject.normalized($1).serialized()) },
+            zip(positions, shown).map {
+                ($0, StoredObject.normalized(settled($1, resource, custom)).serialized())
+            },
             uniquingKeysWith: { first, _ in first })
     }
 }

@@ -70,7 +70,9 @@ private final class WebhookConnection {
         hints.ai_socktype = Int32(SOCK_STREAM.rawValue)
         var found: UnsafeMutablePointer<addrinfo>?
         let status = getaddrinfo(address.host, String(address.port), &hints, &found)
-        guard status == 0 else { throw WebhookError("lookup \(address.host): \(String(cString: gai_strerror(status)))") }
+        guard status == 0 else {
+            throw WebhookError("lookup \(address.host): \(String(cString: gai_strerror(status)))")
+        }
         defer { freeaddrinfo(found) }
         var reason = "no address"
         var entry = found

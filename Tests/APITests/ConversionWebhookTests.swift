@@ -1,0 +1,123 @@
+import Objects
+import XCTest
+
+@testable import API
+
+/// Versions of a custom resource that a webhook converts.
+final class ConversionWebhookTests: XCTestCase {
+    private var server: TestServer!
+    private var webhook: ConversionServer!
+    private let first = CustomDefinitions.widgetsPath
+    private let second = "/apis/example.com/v2/namespaces/default/widgets"
+
+    override func setUpWithError() throws {
+        server = try TestServer()
+        webhook = try ConversionServer()
+        let answer = try server.request(
+            "POST", CustomDefinitions.path,
+            CustomDefinitions.widgets { [webhook] object in
+                var other = object["spec"]["versions"][0]
+                other["name"] = "v2"
+                other["storage"] = false
+                other["schema"]["openAPIV3Schema"]["properties"]["spec"] = [
+                    "type": "object",
+                    "properties": [
+                        "dimensions": ["type": "object", "properties": ["size": ["type": "integer", "maximum": 10]]],
+                        "color": ["type": "string"], "unit": ["type": "string", "default": "cm"],
+                    ],
+                ]
+                object["spec"]["versions"].append(other)
+                object["spec"]["conversion"] = webhook?.conversion() ?? .null
+            })
+        XCTAssertEqual(answer.status, 201, String(decoding: answer.body, as: UTF8.self))
+    }
+
+    override func tearDownWithError() throws {
+        try webhook.stop()
+        try server.stop()
+    }
+
+    func testObjectsAreConvertedBothWays() throws {
+        XCTAssertEqual(try server.request("POST", first, CustomDefinitions.widget("a", ["size": 3])).status, 201)
+        let read = try server.request("GET", second + "/a").json
+        XCTAssertEqual(read.apiVersion, "example.com/v2")
+        XCTAssertEqual(read["spec"], ["color": "red", "dimensions": ["size": 3], "unit": "cm"])
+        XCTAssertEqual(read.annotations["converted"], "yes", "annotations are the webhook's to change")
+
+        var wanted = CustomDefinitions.widget("b", ["dimensions": ["size": 4]])
+        wanted.apiVersion = "example.com/v2"
+        XCTAssertEqual(try server.request("POST", second, wanted).json["spec"]["dimensions"]["size"], 4)
+        let record = try XCTUnwrap(try server.store.get("widgets.example.com/default/b")).object()
+        XCTAssertEqual(record.apiVersion, "example.com/v1", "it lies in the storage version")
+        XCTAssertEqual(record["spec"]["size"], 4)
+
+        let patched = try server.request(
+            "PATCH", second + "/a", ["spec": ["dimensions": ["size": 5]]],
+            headers: ["Content-Type": "application/merge-patch+json"])
+        XCTAssertEqual(try patched.json["spec"]["dimensions"]["size"], 5)
+        XCTAssertEqual(try server.request("GET", first + "/a").json["spec"]["size"], 5)
+        wanted["spec"]["dimensions"]["size"] = 11
+        XCTAssertEqual(try server.request("PUT", second + "/b", wanted).status, 422, "each version has its own rules")
+        XCTAssertEqual(try server.request("DELETE", second + "/b").status, 200)
+    }
+
+    func testAListIsOneCall() throws {
+        for name in ["a", "b", "c"] {
+            _ = try server.request("POST", first, CustomDefinitions.widget(name, ["size": 3]))
+        }
+        let before = webhook.calls
+        let list = try server.request("GET", second).json
+        XCTAssertEqual(list["items"].arrayValue.map { $0["spec"]["dimensions"]["size"] }, [3, 3, 3])
+        XCTAssertEqual(webhook.calls, before + 1)
+        _ = try server.request("GET", first)
+        XCTAssertEqual(webhook.calls, before + 1, "what lies in the version asked for needs none")
+        let table = try server.request(
+            "GET", second, headers: ["Accept": "application/json;as=Table;v=v1;g=meta.k8s.io"]
+        ).json
+        XCTAssertEqual(table["rows"].count, 3)
+    }
+
+    func testWatchesAreConverted() throws {
+        _ = try server.request("POST", first, CustomDefinitions.widget("a", ["size": 3]))
+        let version = try server.request("GET", first).json.metadata["resourceVersion"].stringValue ?? ""
+        _ = try server.request("POST", first, CustomDefinitions.widget("b", ["size": 4]))
+        _ = try server.request("DELETE", first + "/b")
+        let stream = try server.request("GET", second + "?watch=true&timeoutSeconds=1&resourceVersion=\(version)")
+        let events = try String(decoding: stream.body, as: UTF8.self).split(separator: "\n").map {
+            try JSON(parsing: String($0))
+        }
+        XCTAssertEqual(events.map { $0["type"].stringValue }, ["ADDED", "DELETED"])
+        XCTAssertEqual(events.map { $0["object"]["spec"]["dimensions"]["size"] }, [4, 4])
+    }
+
+    func testAWebhookThatFails() throws {
+        _ = try server.request("POST", first, CustomDefinitions.widget("a", ["size": 3]))
+        webhook.failure = "cannot convert today"
+        let answer = try server.request("GET", second + "/a")
+        XCTAssertEqual(answer.status, 500)
+        XCTAssertEqual(
+            try answer.json["message"],
+            "Internal error occurred: conversion webhook for example.com/v1, Kind=Widget failed: cannot convert today")
+        XCTAssertEqual(try server.request("GET", second).status, 500)
+        XCTAssertEqual(try server.request("GET", first + "/a").status, 200, "its own version is as it lies")
+        XCTAssertEqual(
+            try server.request("DELETE", CustomDefinitions.path + "/widgets.example.com").status, 200,
+            "nothing has to be converted to be deleted")
+        try server.eventually("the definition is gone") {
+            try server.request("GET", CustomDefinitions.path + "/widgets.example.com").status == 404
+        }
+    }
+
+    func testACertificateThatIsNotTrusted() throws {
+        _ = try server.request("POST", first, CustomDefinitions.widget("a", ["size": 3]))
+        let other = try ConversionServer()
+        defer { XCTAssertNoThrow(try other.stop()) }
+        var conversion = webhook.conversion()
+        conversion["webhook"]["clientConfig"]["caBundle"] = other.conversion()["webhook"]["clientConfig"]["caBundle"]
+        _ = try server.request(
+            "PATCH", CustomDefinitions.path + "/widgets.example.com", ["spec": ["conversion": conversion]],
+            headers: ["Content-Type": "application/merge-patch+json"])
+        let message = try server.request("GET", second + "/a").json["message"].stringValue ?? ""
+        XCTAssertTrue(message.contains("failed to verify certificate"), message)
+    }
+}
