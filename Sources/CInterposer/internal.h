@@ -56,9 +56,10 @@ struct interposer_target {
     void *HOSTD_NULLABLE self;
     interposer_descriptor *HOSTD_NULLABLE descriptor; ///< NULL once retired.
     slot_statistics *HOSTD_NULLABLE statistics;       ///< NULL once retired.
-    uint64_t *HOSTD_NULLABLE limits; ///< Ticks that a call of each slot may take; NULL = none has a cost.
-    char *HOSTD_NULLABLE owner;      ///< The provider's name, for reports; lives for ever.
-    uint32_t slot_count; ///< Slots of the descriptor.
+    _Atomic(uint64_t) *limits; ///< Ticks that a call of each slot may take, or NO_LIMIT.
+    _Atomic(const char *) owner; ///< The provider's name, for reports, once a slot has a limit; lives for ever.
+    interposer_target *HOSTD_NULLABLE next; ///< The next one that was retired.
+    uint32_t slot_count; ///< Slots of the descriptor; never changes.
     uint32_t count;      ///< Slots that the provider's table has room for.
     void (*HOSTD_NULLABLE functions[])(void);
 };
@@ -183,7 +184,7 @@ static inline void (*HOSTD_NULLABLE target_function(const interposer_target *tar
 
 /// Ticks that a call may take; NO_LIMIT = any.
 static inline uint64_t target_limit(const interposer_target *target, uint32_t slot) {
-    return target->limits == NULL ? NO_LIMIT : target->limits[slot];
+    return atomic_load_explicit(&target->limits[slot], memory_order_relaxed);
 }
 
 void report_violation(interposer_target *HOSTD_NULLABLE target, const char *role, uint32_t slot, const char *what);

@@ -52,11 +52,13 @@ static void look_at(inside_call *call, uint64_t now, interposer_slow_reporter fu
     interposer_target *target = atomic_load_explicit(&call->target, memory_order_relaxed);
     uint64_t start = atomic_load_explicit(&call->start, memory_order_acquire);
     if (slot == NULL || target == NULL || start > now || start == call->told) return;
-    if (target->limits == NULL || slot->index >= target->slot_count) return;
-    if (now - start <= target->limits[slot->index]) return;
+    if (slot->index >= target->slot_count) return;
+    uint64_t limit = target_limit(target, slot->index);
+    const char *owner = atomic_load_explicit(&target->owner, memory_order_relaxed);
+    if (now - start <= limit || owner == NULL) return;
     if (atomic_load_explicit(&call->slot, memory_order_relaxed) != slot) return;
     call->told = start;
-    function(target->owner, slot->binding->id, slot->signature->name,
+    function(owner, slot->binding->id, slot->signature->name,
              (uint64_t)((double)(now - start) * clock_nanoseconds_per_tick()), 1);
 }
 
@@ -69,14 +71,32 @@ void interposer_report_slow_inside(void) {
     }
 }
 
+/// A name, kept for ever: there are as many as plugins are configured.
+typedef struct name {
+    struct name *next;
+    char text[];
+} name;
+
+static const char *name_kept(const char *text) {
+    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+    static name *names;
+    pthread_mutex_lock(&lock);
+    name *found = names;
+    while (found != NULL && strcmp(found->text, text) != 0) found = found->next;
+    if (found == NULL) {
+        size_t size = strlen(text) + 1;
+        if ((found = malloc(sizeof *found + size)) == NULL) abort();
+        memcpy(found->text, text, size);
+        found->next = names;
+        names = found;
+    }
+    pthread_mutex_unlock(&lock);
+    return found->text;
+}
+
 void interposer_target_set_cost(interposer_target *target, uint32_t slot, uint64_t nanoseconds, const char *owner) {
     if (slot >= target->slot_count) return;
-    if (target->owner == NULL) target->owner = strdup(owner);
-    if (target->limits == NULL) {
-        uint64_t *limits = malloc(target->slot_count * sizeof *limits);
-        if (limits == NULL || target->owner == NULL) abort();
-        for (uint32_t i = 0; i < target->slot_count; i++) limits[i] = NO_LIMIT;
-        target->limits = limits;
-    }
-    target->limits[slot] = (uint64_t)((double)nanoseconds / clock_nanoseconds_per_tick());
+    atomic_store_explicit(&target->owner, name_kept(owner), memory_order_relaxed);
+    uint64_t ticks = (uint64_t)((double)nanoseconds / clock_nanoseconds_per_tick());
+    atomic_store_explicit(&target->limits[slot], ticks, memory_order_relaxed);
 }

@@ -1,5 +1,6 @@
 #include <errno.h>
 #include <linux/futex.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -8,18 +9,42 @@
 
 #include "internal.h"
 
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+/// Targets that were retired, to be used again.
+static interposer_target *retired;
+
+/// A target that was retired and has as many slots; NULL when there is none. Its pins stay as they are: a late caller may
+/// have one for a moment, and takes it off again when it sees that its binding leads elsewhere.
+static interposer_target *take_retired(uint32_t slot_count) {
+    pthread_mutex_lock(&lock);
+    interposer_target **place = &retired;
+    while (*place != NULL && (*place)->slot_count != slot_count) place = &(*place)->next;
+    interposer_target *target = *place;
+    if (target != NULL) *place = target->next;
+    pthread_mutex_unlock(&lock);
+    return target;
+}
+
+static interposer_target *make(uint32_t slot_count) {
+    interposer_target *target = calloc(1, sizeof *target + slot_count * sizeof target->functions[0]);
+    if (target == NULL || (target->limits = malloc(slot_count * sizeof *target->limits)) == NULL) abort();
+    target->slot_count = slot_count;
+    return target;
+}
+
 interposer_target *interposer_target_create(interposer_descriptor *descriptor, const hostd_interface *provider) {
     size_t head = sizeof(hostd_interface);
     uint32_t size = provider->struct_size;
     uint32_t count = size > head ? (uint32_t)((size - head) / sizeof(void *)) : 0;
     if (count > descriptor->count) count = descriptor->count;
-    interposer_target *target = calloc(1, sizeof *target + descriptor->count * sizeof target->functions[0]);
+    interposer_target *target = take_retired(descriptor->count);
+    if (target == NULL) target = make(descriptor->count);
     slot_statistics *statistics = calloc(descriptor->count, sizeof *statistics);
-    if (target == NULL || statistics == NULL) abort(); // As every allocation of the Swift side does.
+    if (statistics == NULL) abort(); // As every allocation of the Swift side does.
+    for (uint32_t i = 0; i < descriptor->count; i++) atomic_store_explicit(&target->limits[i], NO_LIMIT, memory_order_relaxed);
     target->self = provider->self;
     target->descriptor = interposer_descriptor_retain(descriptor);
     target->statistics = statistics;
-    target->slot_count = descriptor->count;
     target->count = count;
     memcpy(target->functions, (const char *)provider + head, count * sizeof(void *));
     return target;
@@ -72,6 +97,10 @@ void interposer_target_retire(interposer_target *target) {
     target->descriptor = NULL;
     interposer_descriptor_release(descriptor);
     free(statistics); // The limits stay: who looks at calls inside may read them.
+    pthread_mutex_lock(&lock);
+    target->next = retired;
+    retired = target;
+    pthread_mutex_unlock(&lock);
 }
 
 /// The middle of a bucket, in ticks.

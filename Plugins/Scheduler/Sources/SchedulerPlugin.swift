@@ -4,7 +4,7 @@ import PluginKit
 import Synchronization
 
 /// The default scheduler: provides hostd.scheduler/1 over `Placement`, and hands it on in hostd.scheduler.state/1.
-public final class SchedulerPlugin: Plugin, SchedulerProvider, StateProvider {
+public final class SchedulerPlugin: Plugin, SchedulerProvider, LiveStateProvider {
     public static let description = PluginDescription(
         name: "scheduler", version: "0.1.0", summary: "Chooses nodes as Kubernetes' default profile does",
         provides: [HOSTD_SCHEDULER_1, HOSTD_STATE_1])
@@ -14,11 +14,19 @@ public final class SchedulerPlugin: Plugin, SchedulerProvider, StateProvider {
     private struct Knowledge {
         var placement = Placement()
         /// Begins at the time, so that no two histories share a number.
-        var revision: UInt64
+        var revision = Self.freshRevision()
+        /// Of the last base that was handed out, while its changes may be asked for.
+        var trace: (mark: UInt64, changes: ChangeTrace)?
 
-        init() {
+        mutating func forget() {
+            placement = Placement()
+            revision = Self.freshRevision()
+            trace?.changes.noteReset()
+        }
+
+        private static func freshRevision() -> UInt64 {
             let now = Timestamp.now()
-            revision = UInt64(bitPattern: now.seconds &* 1_000_000_000 &+ Int64(now.nanoseconds))
+            return UInt64(bitPattern: now.seconds &* 1_000_000_000 &+ Int64(now.nanoseconds))
         }
     }
 
@@ -30,6 +38,7 @@ public final class SchedulerPlugin: Plugin, SchedulerProvider, StateProvider {
 
     private let knowledge = Mutex(Knowledge())
     private let tables = Mutex(Tables())
+    private let marks = Atomic<UInt64>(0)
 
     public init(host: Host) throws {}
 
@@ -47,7 +56,7 @@ public final class SchedulerPlugin: Plugin, SchedulerProvider, StateProvider {
                 if tables.scheduler == nil { tables.scheduler = RoleTable.scheduler(self) }
                 return tables.scheduler
             case HOSTD_STATE_1:
-                if tables.state == nil { tables.state = RoleTable.state(self) }
+                if tables.state == nil { tables.state = RoleTable.liveState(self) }
                 return tables.state
             default: return nil
             }
@@ -61,19 +70,60 @@ public final class SchedulerPlugin: Plugin, SchedulerProvider, StateProvider {
     }
 
     public func importState(_ state: [UInt8]) throws {
+        let (placement, revision) = try reading("the state") { try Self.content(of: state, Placement.imported) }
+        knowledge.withLock {
+            $0.placement = placement
+            $0.revision = revision
+        }
+    }
+
+    /// Calls go on beside the copy: it shares its memory with what they change until they do.
+    public func exportBase() throws -> (mark: UInt64, state: [UInt8]) {
+        let mark = marks.wrappingAdd(1, ordering: .relaxed).newValue
+        let (placement, revision) = knowledge.withLock { knowledge in
+            knowledge.trace = (mark, ChangeTrace())
+            return (knowledge.placement, knowledge.revision)
+        }
+        return (mark, placement.exported(revision: revision))
+    }
+
+    public func exportChanges(since mark: UInt64) throws -> [UInt8] {
+        try knowledge.withLock { knowledge in
+            guard let trace = knowledge.trace, trace.mark == mark else {
+                throw PluginError(code: HOSTD_ERROR_NOT_FOUND, message: "no changes are remembered for mark \(mark)")
+            }
+            knowledge.trace = (mark, ChangeTrace())
+            return knowledge.placement.exported(trace.changes, revision: knowledge.revision)
+        }
+    }
+
+    public func exportEnd(_ mark: UInt64) {
+        knowledge.withLock { if $0.trace?.mark == mark { $0.trace = nil } }
+    }
+
+    public func importChanges(_ changes: [UInt8]) throws {
+        try reading("the changes") {
+            try Self.content(of: changes) { content in
+                try knowledge.withLock { knowledge in
+                    // Whoever follows this one is told everything anew.
+                    knowledge.trace?.changes.noteReset()
+                    knowledge.revision = try knowledge.placement.take(changes: content)
+                }
+            }
+        }
+    }
+
+    /// What follows the first line, which must be the one that is known.
+    private static func content<Result>(
+        of state: [UInt8], _ body: (UnsafeRawBufferPointer) throws -> Result
+    ) throws -> Result {
         let format = Array("\(HOSTD_SCHEDULER_STATE_1)\n".utf8)
         guard state.starts(with: format) else {
             throw PluginError(
                 code: HOSTD_ERROR_VERSION,
                 message: "the scheduler takes over state of format \(HOSTD_SCHEDULER_STATE_1)")
         }
-        let (placement, revision) = try reading("the state") {
-            try state.withUnsafeBytes { try Placement.imported(UnsafeRawBufferPointer(rebasing: $0[format.count...])) }
-        }
-        knowledge.withLock {
-            $0.placement = placement
-            $0.revision = revision
-        }
+        return try state.withUnsafeBytes { try body(UnsafeRawBufferPointer(rebasing: $0[format.count...])) }
     }
 
     // MARK: hostd.scheduler/1
@@ -89,23 +139,23 @@ public final class SchedulerPlugin: Plugin, SchedulerProvider, StateProvider {
                 isReady: flags & Int32(HOSTD_SCHEDULER_NODE_READY) != 0,
                 isUnschedulable: flags & Int32(HOSTD_SCHEDULER_NODE_UNSCHEDULABLE) != 0)
         }
-        told { $0.setNode(description) }
+        told(.node(name)) { $0.setNode(description) }
     }
 
-    public func nodeRemove(_ name: String) throws { told { $0.removeNode(name) } }
+    public func nodeRemove(_ name: String) throws { told(.node(name)) { $0.removeNode(name) } }
 
     public func podSet(_ pod: hostd_scheduler_pod, uid: String, node: String, object: UnsafeRawBufferPointer) throws {
         let description = try describe(pod, uid, object, isPlaced: true)
-        told { $0.setPod(uid: uid, description, node: node) }
+        told(.pod(uid)) { $0.setPod(uid: uid, description, node: node) }
     }
 
-    public func podRemove(_ uid: String) throws { told { $0.removePod(uid: uid) } }
+    public func podRemove(_ uid: String) throws { told(.pod(uid)) { $0.removePod(uid: uid) } }
 
     public func schedule(
         _ pod: hostd_scheduler_pod, uid: String, object: UnsafeRawBufferPointer, deadline: UInt64
     ) throws -> SchedulingDecision {
         let description = try describe(pod, uid, object)
-        switch told({ $0.schedule(uid: uid, description) }) {
+        switch told(.pod(uid), { $0.schedule(uid: uid, description) }) {
         case .placed(let node): return .place(node: node)
         case .refused(let nodes, let reasons):
             return .refuse(
@@ -113,13 +163,16 @@ public final class SchedulerPlugin: Plugin, SchedulerProvider, StateProvider {
         }
     }
 
-    public func reset() throws { knowledge.withLock { $0 = Knowledge() } }
+    public func reset() throws { knowledge.withLock { $0.forget() } }
 
     public func revision() -> UInt64 { knowledge.withLock { $0.revision } }
 
-    private func told<Result: Sendable>(_ change: (inout Placement) -> Result) -> Result {
+    private func told<Result: Sendable>(
+        _ subject: ChangeTrace.Subject, _ change: (inout Placement) -> Result
+    ) -> Result {
         knowledge.withLock { knowledge in
             knowledge.revision += 1
+            knowledge.trace?.changes.note(subject)
             return change(&knowledge.placement)
         }
     }
@@ -138,6 +191,8 @@ public final class SchedulerPlugin: Plugin, SchedulerProvider, StateProvider {
     private func reading<Result>(_ subject: String, _ body: () throws -> Result) throws -> Result {
         do {
             return try body()
+        } catch let failure as PluginError {
+            throw failure
         } catch let failure {
             throw PluginError.invalid("\(subject): \(failure)")
         }

@@ -12,14 +12,6 @@ void cluster_begin(cluster *cluster) {
     *cluster = (struct cluster){.revision = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec};
 }
 
-void *table_next(const table *table, uint32_t *slot) {
-    while (*slot < table->capacity) {
-        keyed *thing = table->slots[(*slot)++];
-        if (thing != NULL) return thing;
-    }
-    return NULL;
-}
-
 void cluster_clear(cluster *cluster) {
     uint32_t slot = 0;
     for (pod *pod; (pod = table_next(&cluster->pods, &slot)) != NULL;) free(pod);

@@ -53,7 +53,4 @@ void cluster_remove_pod(cluster *cluster, text uid);
 /// Adds (1) or takes (-1) what a pod uses.
 void usage_change(usage *usage, const pod_facts *pod, int sign);
 
-/// Walks a table: the next thing from `*slot` on, NULL at the end.
-void *table_next(const table *table, uint32_t *slot);
-
 #endif

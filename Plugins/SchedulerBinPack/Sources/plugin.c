@@ -17,6 +17,8 @@ typedef struct scheduler {
     enum step step;
     options options;
     cluster cluster;
+    trace trace;
+    uint64_t marks; ///< That were given out.
 } scheduler;
 
 static text borrowed(const uint8_t *data, uint64_t size) {
@@ -66,27 +68,30 @@ static int32_t node_set(void *self, const hostd_scheduler_node *node, const uint
     };
     node_facts_read(&call, &facts, json_parse(&call, object, object_size));
     require_memory(&call, cluster_set_node(&scheduler->cluster, &facts));
+    trace_note_node(&scheduler->trace, facts.name);
     scheduler->cluster.revision++;
     return leave(scheduler, &call);
 }
 
 /// node_remove and pod_remove.
-static int32_t forget(scheduler *scheduler, text key, void (*remove)(cluster *cluster, text key), hostd_error *error) {
+static int32_t forget(scheduler *scheduler, text key, void (*remove)(cluster *cluster, text key),
+                      void (*note)(trace *trace, text key), hostd_error *error) {
     call call;
     pthread_mutex_lock(&scheduler->lock);
     if (CALL_BEGIN(&call)) return refuse(scheduler, &call, error);
     require_active(scheduler, &call);
     remove(&scheduler->cluster, key);
+    note(&scheduler->trace, key);
     scheduler->cluster.revision++;
     return leave(scheduler, &call);
 }
 
 static int32_t node_remove(void *self, const uint8_t *name, uint64_t name_size, hostd_error *error) {
-    return forget(self, borrowed(name, name_size), cluster_remove_node, error);
+    return forget(self, borrowed(name, name_size), cluster_remove_node, trace_note_node, error);
 }
 
 static int32_t pod_remove(void *self, const uint8_t *uid, uint64_t uid_size, hostd_error *error) {
-    return forget(self, borrowed(uid, uid_size), cluster_remove_pod, error);
+    return forget(self, borrowed(uid, uid_size), cluster_remove_pod, trace_note_pod, error);
 }
 
 static pod_facts pod_amounts(call *call, const hostd_scheduler_pod *pod, const uint8_t *uid, uint64_t uid_size) {
@@ -113,6 +118,7 @@ static int32_t pod_set(void *self, const hostd_scheduler_pod *pod, const uint8_t
     if (place.size == 0) call_fail(&call, HOSTD_ERROR_INVALID_ARGUMENT, "the node's name is empty");
     pod_facts_read(&call, &facts, json_parse(&call, object, object_size), true);
     require_memory(&call, cluster_set_pod(&scheduler->cluster, call.name, place, &facts));
+    trace_note_pod(&scheduler->trace, call.name);
     scheduler->cluster.revision++;
     return leave(scheduler, &call);
 }
@@ -158,6 +164,7 @@ static int32_t schedule(void *self, uint64_t deadline_ns, const hostd_scheduler_
     else there_was = cluster_set_pod(&scheduler->cluster, call.name, decision.place->name, &wishes.facts);
     if (!there_was) free(written.context);
     require_memory(&call, there_was);
+    trace_note_pod(&scheduler->trace, call.name);
     *answer = written;
     scheduler->cluster.revision++;
     return leave(scheduler, &call);
@@ -171,6 +178,7 @@ static int32_t reset(void *self, hostd_error *error) {
     require_active(scheduler, &call);
     cluster_clear(&scheduler->cluster);
     cluster_begin(&scheduler->cluster);
+    trace_note_reset(&scheduler->trace);
     return leave(scheduler, &call);
 }
 
@@ -214,6 +222,56 @@ static int32_t import_state(void *self, const uint8_t *state, uint64_t size, hos
     cluster_clear(&scheduler->cluster);
     scheduler->cluster = *fresh;
     free(fresh);
+    return leave(scheduler, &call);
+}
+
+static int32_t export_base(void *self, uint64_t *mark, hostd_buffer *state, hostd_error *error) {
+    scheduler *scheduler = self;
+    call call;
+    pthread_mutex_lock(&scheduler->lock);
+    if (CALL_BEGIN(&call)) return refuse(scheduler, &call, error);
+    require_active(scheduler, &call);
+    output output = {0};
+    state_write(&output, &scheduler->cluster);
+    require_memory(&call, output_take(&output, state));
+    *mark = ++scheduler->marks;
+    trace_begin(&scheduler->trace, *mark);
+    return leave(scheduler, &call);
+}
+
+static int32_t export_changes(void *self, uint64_t mark, hostd_buffer *changes, hostd_error *error) {
+    scheduler *scheduler = self;
+    call call;
+    pthread_mutex_lock(&scheduler->lock);
+    if (CALL_BEGIN(&call)) return refuse(scheduler, &call, error);
+    require_active(scheduler, &call);
+    if (mark == 0 || mark != scheduler->trace.mark)
+        call_fail(&call, HOSTD_ERROR_NOT_FOUND, "no changes are remembered for mark %llu", (unsigned long long)mark);
+    output output = {0};
+    state_write_changes(&output, &scheduler->cluster, &scheduler->trace);
+    require_memory(&call, output_take(&output, changes));
+    trace_begin(&scheduler->trace, mark);
+    return leave(scheduler, &call);
+}
+
+static int32_t export_end(void *self, uint64_t mark, hostd_error *error) {
+    (void)error;
+    scheduler *scheduler = self;
+    pthread_mutex_lock(&scheduler->lock);
+    if (mark == scheduler->trace.mark) trace_end(&scheduler->trace);
+    pthread_mutex_unlock(&scheduler->lock);
+    return HOSTD_OK;
+}
+
+static int32_t import_changes(void *self, const uint8_t *changes, uint64_t size, hostd_error *error) {
+    scheduler *scheduler = self;
+    call call;
+    pthread_mutex_lock(&scheduler->lock);
+    if (CALL_BEGIN(&call)) return refuse(scheduler, &call, error);
+    require_active(scheduler, &call);
+    // Whoever follows this one is told everything anew.
+    trace_note_reset(&scheduler->trace);
+    state_read_changes(&call, &scheduler->cluster, changes, changes == NULL ? 0 : size);
     return leave(scheduler, &call);
 }
 
@@ -269,6 +327,7 @@ static int32_t deactivate(void *self, hostd_error *error) {
         // What is told from now on is told to somebody else.
         cluster_clear(&scheduler->cluster);
         cluster_begin(&scheduler->cluster);
+        trace_end(&scheduler->trace);
         scheduler->step = STEP_CONFIGURED;
     }
     pthread_mutex_unlock(&scheduler->lock);
@@ -278,6 +337,7 @@ static int32_t deactivate(void *self, hostd_error *error) {
 static void destroy(void *self) {
     scheduler *scheduler = self;
     cluster_clear(&scheduler->cluster);
+    trace_end(&scheduler->trace);
     options_free(&scheduler->options);
     pthread_mutex_destroy(&scheduler->lock);
     free(scheduler);
@@ -299,7 +359,8 @@ static scheduler *create(void) {
         .schedule = schedule, .reset = reset, .revision = revision};
     scheduler->handover = (hostd_state_1){
         .interface = {sizeof scheduler->handover, 0, scheduler, HOSTD_STATE_1, HOSTD_STATE_1_SLOTS},
-        .export_state = export_state, .import_state = import_state};
+        .export_state = export_state, .import_state = import_state, .export_base = export_base,
+        .export_changes = export_changes, .export_end = export_end, .import_changes = import_changes};
     pthread_mutex_init(&scheduler->lock, NULL);
     cluster_begin(&scheduler->cluster);
     return scheduler;

@@ -6,6 +6,7 @@
 typedef struct source {
     call *call;
     const uint8_t *at, *end;
+    cluster *cluster; ///< That takes what is read; NULL: it is only read.
 } source;
 
 static const uint8_t *take(source *source, size_t size) {
@@ -82,7 +83,7 @@ static uint8_t read_choice(source *source, uint8_t last, const char *what) {
     return value;
 }
 
-static void read_node(source *source, cluster *cluster) {
+static void read_node(source *source) {
     node_facts node = {.name = read_string(source)};
     uint32_t flags = read_count(source);
     node.is_ready = flags & HOSTD_SCHEDULER_NODE_READY;
@@ -100,7 +101,7 @@ static void read_node(source *source, cluster *cluster) {
     }
     node.taints.items = taints;
     node.extended = read_amounts(source);
-    if (!cluster_set_node(cluster, &node))
+    if (source->cluster != NULL && !cluster_set_node(source->cluster, &node))
         call_fail(source->call, HOSTD_ERROR_RESOURCE_EXHAUSTED, "there is no memory for the state");
 }
 
@@ -118,7 +119,7 @@ static pod_term read_term(source *source) {
     return term;
 }
 
-static void read_pod(source *source, cluster *cluster) {
+static void read_pod(source *source) {
     text uid = read_string(source), node = read_string(source);
     pod_facts pod = {.namespace = read_string(source), .amounts.pods = 1};
     pod.priority = (int32_t)read_count(source);
@@ -139,23 +140,51 @@ static void read_pod(source *source, cluster *cluster) {
     pod_term *terms = read_list(source, &pod.anti_affinity.count, sizeof *terms);
     for (uint32_t index = 0; index < pod.anti_affinity.count; index++) terms[index] = read_term(source);
     pod.anti_affinity.items = terms;
-    if (!cluster_set_pod(cluster, uid, node, &pod))
+    if (source->cluster != NULL && !cluster_set_pod(source->cluster, uid, node, &pod))
         call_fail(source->call, HOSTD_ERROR_RESOURCE_EXHAUSTED, "there is no memory for the state");
 }
 
-void state_read(call *call, cluster *cluster, const uint8_t *state, uint64_t size) {
+static void read_gone(source *source, void (*remove)(cluster *cluster, text key)) {
+    text name = read_string(source);
+    if (source->cluster != NULL) remove(source->cluster, name);
+}
+
+static void read_record(source *source, bool is_change) {
+    uint32_t size = read_count(source);
+    const uint8_t *start = take(source, size);
+    struct source record = {source->call, start, start + size, source->cluster};
+    uint8_t kind = read_byte(&record);
+    if (kind == HOSTD_SCHEDULER_STATE_NODE) read_node(&record);
+    else if (kind == HOSTD_SCHEDULER_STATE_POD) read_pod(&record);
+    else if (!is_change) return; // The other kinds are unknown to a state.
+    else if (kind == HOSTD_SCHEDULER_STATE_NODE_GONE) read_gone(&record, cluster_remove_node);
+    else if (kind == HOSTD_SCHEDULER_STATE_POD_GONE) read_gone(&record, cluster_remove_pod);
+    else if (kind == HOSTD_SCHEDULER_STATE_RESET && source->cluster != NULL) cluster_clear(source->cluster);
+}
+
+/// The records behind the first line, and the revision.
+static source begin(call *call, const uint8_t *state, uint64_t size, uint64_t *revision) {
     static const char format[] = HOSTD_SCHEDULER_STATE_1 "\n";
     size_t length = sizeof format - 1;
     if (size < length || memcmp(state, format, length) != 0)
         call_fail(call, HOSTD_ERROR_VERSION, "scheduler-binpack takes over state of format %s", HOSTD_SCHEDULER_STATE_1);
-    source source = {call, state + length, state + size};
-    memcpy(&cluster->revision, take(&source, 8), 8);
-    while (source.at < source.end) {
-        uint32_t record_size = read_count(&source);
-        const uint8_t *start = take(&source, record_size);
-        struct source record = {call, start, start + record_size};
-        uint8_t kind = read_byte(&record);
-        if (kind == HOSTD_SCHEDULER_STATE_NODE) read_node(&record, cluster);
-        else if (kind == HOSTD_SCHEDULER_STATE_POD) read_pod(&record, cluster);
-    }
+    source source = {call, state + length, state + size, NULL};
+    memcpy(revision, take(&source, 8), 8);
+    return source;
+}
+
+void state_read(call *call, cluster *cluster, const uint8_t *state, uint64_t size) {
+    source source = begin(call, state, size, &cluster->revision);
+    source.cluster = cluster;
+    while (source.at < source.end) read_record(&source, false);
+}
+
+void state_read_changes(call *call, cluster *cluster, const uint8_t *changes, uint64_t size) {
+    uint64_t revision;
+    const source records = begin(call, changes, size, &revision);
+    for (source source = records; source.at < source.end;) read_record(&source, true);
+    source source = records;
+    source.cluster = cluster;
+    while (source.at < source.end) read_record(&source, true);
+    cluster->revision = revision;
 }

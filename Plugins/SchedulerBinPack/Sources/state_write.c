@@ -117,24 +117,73 @@ static keyed **sorted(const table *table) {
     return things;
 }
 
-// In the order of names and uids: what is the same is written the same.
-void state_write(output *output, const cluster *cluster) {
-    keyed **places = sorted(&cluster->places), **pods = sorted(&cluster->pods);
-    output->failed |= places == NULL || pods == NULL;
+static void write_head(output *output, const cluster *cluster) {
     output_text(output, HOSTD_SCHEDULER_STATE_1 "\n");
     output_bytes(output, &cluster->revision, 8);
+}
+
+static void write_node_record(output *output, const node_facts *node) {
+    size_t start = begin_record(output, HOSTD_SCHEDULER_STATE_NODE);
+    write_node(output, node);
+    end_record(output, start);
+}
+
+static void write_pod_record(output *output, const pod *pod) {
+    size_t start = begin_record(output, HOSTD_SCHEDULER_STATE_POD);
+    write_pod(output, pod);
+    end_record(output, start);
+}
+
+static void write_gone_record(output *output, uint8_t kind, text name) {
+    size_t start = begin_record(output, kind);
+    write_string(output, name);
+    end_record(output, start);
+}
+
+// In the order of names and uids: what is the same is written the same.
+static void write_all(output *output, const cluster *cluster) {
+    keyed **places = sorted(&cluster->places), **pods = sorted(&cluster->pods);
+    output->failed |= places == NULL || pods == NULL;
     for (uint32_t index = 0; !output->failed && index < cluster->places.count; index++) {
         const place *place = (const struct place *)places[index];
-        if (place->node == NULL) continue;
-        size_t start = begin_record(output, HOSTD_SCHEDULER_STATE_NODE);
-        write_node(output, place->node);
-        end_record(output, start);
+        if (place->node != NULL) write_node_record(output, place->node);
     }
-    for (uint32_t index = 0; !output->failed && index < cluster->pods.count; index++) {
-        size_t start = begin_record(output, HOSTD_SCHEDULER_STATE_POD);
-        write_pod(output, (const pod *)pods[index]);
-        end_record(output, start);
-    }
+    for (uint32_t index = 0; !output->failed && index < cluster->pods.count; index++)
+        write_pod_record(output, (const pod *)pods[index]);
     free(places);
     free(pods);
+}
+
+void state_write(output *output, const cluster *cluster) {
+    write_head(output, cluster);
+    write_all(output, cluster);
+}
+
+/// Writes what is gone, or what is there, of the things that a trace names.
+static void write_traced(output *output, const cluster *cluster, const trace *trace, bool gone) {
+    keyed **names = sorted(&trace->nodes), **uids = sorted(&trace->pods);
+    output->failed |= names == NULL || uids == NULL;
+    for (uint32_t index = 0; !output->failed && index < trace->nodes.count; index++) {
+        const place *place = table_find(&cluster->places, names[index]->key);
+        bool is_there = place != NULL && place->node != NULL;
+        if (is_there && !gone) write_node_record(output, place->node);
+        if (!is_there && gone) write_gone_record(output, HOSTD_SCHEDULER_STATE_NODE_GONE, names[index]->key);
+    }
+    for (uint32_t index = 0; !output->failed && index < trace->pods.count; index++) {
+        const pod *pod = table_find(&cluster->pods, uids[index]->key);
+        if (pod != NULL && !gone) write_pod_record(output, pod);
+        if (pod == NULL && gone) write_gone_record(output, HOSTD_SCHEDULER_STATE_POD_GONE, uids[index]->key);
+    }
+    free(names);
+    free(uids);
+}
+
+void state_write_changes(output *output, const cluster *cluster, const trace *trace) {
+    write_head(output, cluster);
+    if (trace->is_reset) {
+        end_record(output, begin_record(output, HOSTD_SCHEDULER_STATE_RESET));
+        return write_all(output, cluster);
+    }
+    write_traced(output, cluster, trace, true);
+    write_traced(output, cluster, trace, false);
 }

@@ -39,6 +39,14 @@ void *table_find(const table *table, text key) {
     return table->capacity == 0 ? NULL : table->slots[position(table, key)];
 }
 
+void *table_next(const table *table, uint32_t *slot) {
+    while (*slot < table->capacity) {
+        keyed *thing = table->slots[(*slot)++];
+        if (thing != NULL) return thing;
+    }
+    return NULL;
+}
+
 void table_remove(table *table, text key) {
     if (table->capacity == 0) return;
     uint32_t hole = position(table, key), mask = table->capacity - 1;

@@ -20,6 +20,8 @@ bool table_reserve(table *table);
 /// Adds a thing whose key is not in the table, into room that was reserved.
 void table_insert(table *table, keyed *thing);
 void *table_find(const table *table, text key);
+/// Walks a table: the next thing from `*slot` on, NULL at the end.
+void *table_next(const table *table, uint32_t *slot);
 void table_remove(table *table, text key);
 /// Gives back the table's own memory.
 void table_clear(table *table);

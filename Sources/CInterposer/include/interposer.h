@@ -42,8 +42,8 @@ int32_t interposer_descriptor_agree(const interposer_descriptor *provider, const
 typedef struct interposer_target interposer_target;
 
 /// Makes a target of a provider's table. Slots behind the table's `struct_size` and NULL slots count as missing.
-/// The table must stay valid until the target was drained and retired. Never freed as a whole: a late caller may still
-/// touch its pin count; `retire` gives back all but about 100 bytes and the slot pointers.
+/// The table must stay valid until the target was drained and retired. Its memory is used again by a later target, and never
+/// given back: a late caller may still touch its pin count.
 interposer_target *interposer_target_create(interposer_descriptor *descriptor, const hostd_interface *provider);
 /// Calls that are inside the target now.
 uint32_t interposer_target_calls(const interposer_target *target);
@@ -54,7 +54,7 @@ uint32_t interposer_target_operations(const interposer_target *target);
 int32_t interposer_target_drain_calls(interposer_target *target, uint64_t deadline_ns);
 /// Waits in the same way until every accepted operation has completed.
 int32_t interposer_target_drain_operations(interposer_target *target, uint64_t deadline_ns);
-/// Frees the statistics. Only after both drains of a target that no binding forwards to.
+/// Ends a target, and frees its statistics. Once, after both drains of a target that no binding forwards to.
 void interposer_target_retire(interposer_target *target);
 
 /// Figures of one slot, or of all when added up.

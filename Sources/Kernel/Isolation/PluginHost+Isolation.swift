@@ -67,7 +67,7 @@ extension PluginHost {
         return instance.targets.filter { $0.key != HOSTD_STATE_1 }.values.reduce(0) { $0 &+ $1.figures().calls }
     }
 
-    /// Has the state of a generation exported, with its roles held meanwhile; nil when that cannot be.
+    /// Has the state of a generation exported, with its roles held meanwhile unless it can do without; nil when that cannot be.
     func takeCheckpoint(_ name: String, of image: any PluginImage, _ done: @escaping @Sendable ([UInt8]?) -> Void) {
         do throws(PluginFailure) {
             try lifecycle.enqueue { [self] refusal in
@@ -88,6 +88,7 @@ extension PluginHost {
     private func exportState(of instance: PluginInstance) -> [UInt8]? {
         do throws(PluginFailure) {
             guard let table = try instance.stateTable else { return nil }
+            if let state = try LiveTransfer.copy(of: table) { return state }
             setHeld(true, instance)
             defer { setHeld(false, instance) }
             let deadline = monotonicNow() + Self.checkpointPatience

@@ -1,11 +1,12 @@
 import PluginAPI
 
 /// One generation takes over from another. Runs on the life-cycle thread, step by step; a step that fails before `commit`
-/// leaves the old one in charge.
+/// leaves the old one in charge. Calls wait between `hold` and `commit`.
 ///
-///     overlap              activate new ─► commit ─► end old
-///     overlap with state   hold ─► drain ─► export, import ─► activate new ─► commit, release ─► end old
-///     exclusive            hold ─► drain ─► export, import ─► deactivate old ─► activate new ─► commit, release
+///     overlap       activate new ─► commit ─► end old
+///       with state  hold ─► drain ─► export, import ─► activate new ─► commit ─► end old
+///       live        copy ─► activate new ─► catch up ─► hold ─► drain ─► catch up ─► commit ─► end old
+///     exclusive     hold ─► drain ─► export, import ─► end old ─► activate new ─► commit
 struct Handover {
     let host: PluginHost
     let old: PluginInstance
@@ -25,14 +26,48 @@ struct Handover {
         [old, new].contains { $0.description?.handover == .exclusive }
     }
 
-    /// `commit` makes the new one the one in charge, in every binding.
+    /// `commit` makes the new one the one in charge, in every binding, and ends the hold.
     func run(commit: (_ hasState: Bool) -> Void) throws(PluginFailure) -> Outcome {
         let transfer = try transfer()
-        guard isExclusive || transfer != nil else {
+        guard !isExclusive else {
+            return try held(commit, hasState: transfer != nil) { () throws(PluginFailure) in
+                if let transfer { try move(transfer) }
+                try endOld()
+                try host.begin(new)
+            }
+        }
+        guard let transfer else {
             try host.begin(new)
             commit(false)
             return Outcome()
         }
+        if let live = try host.steps.during(
+            .exportState, of: old.name,
+            { () throws(PluginFailure) in
+                try LiveTransfer(from: transfer.from, to: transfer.to)
+            })
+        {
+            return try follow(live, transfer.to, commit)
+        }
+        return try held(commit, hasState: true) { () throws(PluginFailure) in
+            try move(transfer)
+            try host.begin(new)
+        }
+    }
+
+    /// Runs `body` while calls wait and none is inside the old one, and then commits. Whoever waits for these calls waits for
+    /// this thread.
+    private func held(
+        _ commit: (_ hasState: Bool) -> Void, hasState: Bool, _ body: () throws(PluginFailure) -> Void
+    ) throws(PluginFailure) -> Outcome {
+        try ThreadPriority.raised { () throws(PluginFailure) in
+            try holdAndCommit(commit, hasState: hasState, body)
+        }
+    }
+
+    private func holdAndCommit(
+        _ commit: (_ hasState: Bool) -> Void, hasState: Bool, _ body: () throws(PluginFailure) -> Void
+    ) throws(PluginFailure) -> Outcome {
         let start = monotonicNow()
         host.setHeld(true, old)
         do throws(PluginFailure) {
@@ -42,17 +77,15 @@ struct Handover {
                     "calls have not left the plugin within \(drainLimit / 1_000_000) ms; raise the limit with --timeout"
                 )
             }
-            if let transfer { try move(transfer) }
-            if isExclusive { try endOld() }
-            try host.begin(new)
+            try body()
         } catch {
             let failure = restore(after: error)
             host.setHeld(false, old)
             throw failure
         }
         old.isHeld = false
-        commit(transfer != nil)
-        return Outcome(gap: monotonicNow() - start, hasState: transfer != nil)
+        commit(hasState)
+        return Outcome(gap: monotonicNow() - start, hasState: hasState)
     }
 
     // MARK: State
@@ -74,6 +107,26 @@ struct Handover {
         try host.steps.during(.importState, of: new.name) { () throws(PluginFailure) in
             try StateTransfer.take(state, into: transfer.to)
         }
+    }
+
+    /// Lets the new one follow the old one that works, until little is left to tell it.
+    private func follow(
+        _ live: LiveTransfer, _ table: LiveTransfer.Table, _ commit: (_ hasState: Bool) -> Void
+    ) throws(PluginFailure) -> Outcome {
+        defer { live.end() }
+        try host.steps.during(.importState, of: new.name) { () throws(PluginFailure) in
+            try StateTransfer.take(live.base, into: table)
+        }
+        try host.begin(new)
+        try catchUp(live)
+        return try held(commit, hasState: true) { () throws(PluginFailure) in try catchUp(live) }
+    }
+
+    private func catchUp(_ live: LiveTransfer) throws(PluginFailure) {
+        let changes = try host.steps.during(.exportState, of: old.name) { () throws(PluginFailure) in
+            try live.changes()
+        }
+        try host.steps.during(.importState, of: new.name) { () throws(PluginFailure) in try live.take(changes) }
     }
 
     // MARK: Exclusive
@@ -101,55 +154,5 @@ struct Handover {
                 failure.step, code: failure.code,
                 "\(failure.message); and the plugin before it could not be activated again: \(error.message)")
         }
-    }
-}
-
-/// Calls of hostd.state/1.
-enum StateTransfer {
-    /// Bytes of a state.
-    static let limit = 256 << 20
-
-    static func export(_ table: UnsafePointer<hostd_state_1>) throws(PluginFailure) -> [UInt8] {
-        var (buffer, error) = (hostd_buffer(), ForeignBytes.emptyError())
-        let status = table.pointee.export_state(table.pointee.interface.`self`, &buffer, &error)
-        guard status == HOSTD_OK else {
-            buffer.release?(buffer.context)
-            throw failure(.exportState, status, error)
-        }
-        do { return try ForeignBytes.take(buffer, limit: limit) } catch {
-            throw PluginFailure(
-                .exportState, "the state has \(error.size) bytes; at most \(error.limit) are handed over")
-        }
-    }
-
-    static func take(_ state: [UInt8], into table: UnsafePointer<hostd_state_1>) throws(PluginFailure) {
-        var error = ForeignBytes.emptyError()
-        let empty: UInt8 = 0
-        let status = state.withUnsafeBufferPointer { bytes in
-            withUnsafePointer(to: empty) { none in
-                table.pointee.import_state(
-                    table.pointee.interface.`self`, bytes.baseAddress ?? none, UInt64(bytes.count), &error)
-            }
-        }
-        guard status == HOSTD_OK else { throw failure(.importState, status, error, format: formatName(of: state)) }
-    }
-
-    /// The first line of a state: the id of its format.
-    static func formatName(of state: [UInt8]) -> String {
-        String(decoding: state.prefix(128).prefix { $0 != 0x0A }, as: UTF8.self)
-    }
-
-    private static func failure(
-        _ step: PluginFailure.Step, _ status: Int32, _ error: hostd_error, format: String? = nil
-    ) -> PluginFailure {
-        let message = ForeignBytes.message(of: error)
-        guard status < 0 else {
-            return PluginFailure(step, "the plugin returned the status \(status); allowed are 0 and negative ones")
-        }
-        let reason = message.isEmpty ? "the plugin failed with \(statusName(status)) and gave no reason" : message
-        guard status == HOSTD_ERROR_VERSION, let format else { return PluginFailure(step, code: status, reason) }
-        return PluginFailure(
-            step, code: status,
-            "\(reason) (the state has the format \"\(format)\"; --discard-state swaps without it)")
     }
 }

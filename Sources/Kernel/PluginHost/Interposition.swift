@@ -80,15 +80,19 @@ final class RoleTarget: @unchecked Sendable {
             p99Nanoseconds: raw.p99_nanoseconds, totalNanoseconds: raw.total_nanoseconds)
     }
 
-    var calls: UInt32 { interposer_target_calls(handle) }
-    var operations: UInt32 { interposer_target_operations(handle) }
+    var calls: UInt32 { isOver ? 0 : interposer_target_calls(handle) }
+    var operations: UInt32 { isOver ? 0 : interposer_target_operations(handle) }
+    /// What is behind the handle may be another target by now.
+    private var isOver: Bool { isRetired.load(ordering: .acquiring) }
 
     /// Waits for the calls inside; false when the deadline (monotonic nanoseconds) passed first.
-    func drainCalls(deadline: UInt64) -> Bool { interposer_target_drain_calls(handle, deadline) == 0 }
-    func drainOperations(deadline: UInt64) -> Bool { interposer_target_drain_operations(handle, deadline) == 0 }
+    func drainCalls(deadline: UInt64) -> Bool { isOver || interposer_target_drain_calls(handle, deadline) == 0 }
+    func drainOperations(deadline: UInt64) -> Bool {
+        isOver || interposer_target_drain_operations(handle, deadline) == 0
+    }
 
-    /// Gives back the statistics of a provider that was swapped out: no binding forwards to it, and both drains have
-    /// succeeded. What is left is about 100 bytes, for a caller that is late. Nobody may ask for figures meanwhile.
+    /// Gives back the memory of a provider that was swapped out: no binding forwards to it, and both drains have succeeded.
+    /// Nobody may ask for figures meanwhile.
     func retire() {
         guard !isRetired.exchange(true, ordering: .acquiringAndReleasing) else { return }
         interposer_target_retire(handle)

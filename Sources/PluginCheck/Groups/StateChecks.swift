@@ -22,45 +22,23 @@ enum StateChecks {
                 try refuse(session, bytes, mustBeRefused: mustBeRefused)
             }
         }
-    }
-
-    private static func table(_ subject: Subject) throws(Breach) -> CheckedTable {
-        guard let pointer = subject.interface(HOSTD_STATE_1) else { throw Breach("the table is gone", rule: 4) }
-        return try CheckedTable(HOSTD_STATE_1, pointer)
-    }
-
-    private static let errorSize = UInt64(MemoryLayout<hostd_error>.size)
-
-    private static func export(_ subject: Subject) throws(Breach) -> SlotAnswer {
-        let table = try table(subject)
-        guard let slot = table.slot("export_state"), table.isThere(slot) else {
-            throw Breach("export_state is missing")
-        }
-        return subject.call(table, slot, [.output, .error(errorSize)])
-    }
-
-    private static func take(_ subject: Subject, _ state: [UInt8]) throws(Breach) -> SlotAnswer {
-        let table = try table(subject)
-        guard let slot = table.slot("import_state"), table.isThere(slot) else {
-            throw Breach("import_state is missing")
-        }
-        return subject.call(table, slot, [.bytes(state), .error(errorSize)])
+        LiveStateChecks.run(session)
     }
 
     private static func export(_ session: Session) throws(Breach) -> [UInt8] {
         let subject = try session.activeInstance()
         RoleState.fill(subject, session)
-        let (first, second) = (try export(subject), try export(subject))
+        let calls = try StateCalls(subject)
+        let (first, second) = (try calls.bytes("export_state"), try calls.bytes("export_state"))
         session.judge(subject.deactivate())
         subject.destroy()
-        try expect(first.isOK, "export_state failed: \(first.outcome.words)")
-        try expect(isSame(first.output, second.output), "two exports one after the other are not the same")
-        guard let line = first.output.firstIndex(of: 0x0A) else { throw Breach("the state has no first line") }
-        let format = String(decoding: first.output[..<line], as: UTF8.self)
+        try expect(isSame(first, second), "two exports one after the other are not the same")
+        guard let line = first.firstIndex(of: 0x0A) else { throw Breach("the state has no first line") }
+        let format = String(decoding: first[..<line], as: UTF8.self)
         try expect(
             isFormat(format),
             "the first line is \(format.debugDescription); it is the id of a format, such as com.example.state/1")
-        return first.output
+        return first
     }
 
     private static func isFormat(_ text: String) -> Bool {
@@ -73,25 +51,24 @@ enum StateChecks {
     }
 
     /// The order of records is the format's affair: the same bytes, in whatever order.
-    private static func isSame(_ left: [UInt8], _ right: [UInt8]) -> Bool {
+    static func isSame(_ left: [UInt8], _ right: [UInt8]) -> Bool {
         left == right || (left.count == right.count && left.sorted() == right.sorted())
     }
 
     private static func roundTrip(_ session: Session, _ state: [UInt8]) throws(Breach) {
         let subject = try session.instance()
         session.judge(subject.configure())
-        let taken = try take(subject, state)
+        let calls = try StateCalls(subject)
+        let taken = calls.take("import_state", state)
         try expect(taken.isOK, "import_state of its own state failed: \(taken.outcome.words)")
         let active = subject.activate()
         session.judge(active)
         try expect(active.isOK, "activate after import_state failed: \(active.words)")
-        let again = try export(subject)
+        let again = try calls.bytes("export_state")
         session.judge(subject.deactivate())
         subject.destroy()
-        try expect(again.isOK, "export_state after import_state failed: \(again.outcome.words)")
         try expect(
-            isSame(state, again.output),
-            "\(state.count) bytes were taken over, and \(again.output.count) different ones come out")
+            isSame(state, again), "\(state.count) bytes were taken over, and \(again.count) different ones come out")
     }
 
     private static func damaged(_ state: [UInt8]) -> [(name: String, bytes: [UInt8], mustBeRefused: Bool)] {
@@ -105,22 +82,31 @@ enum StateChecks {
             result.append(("a half", Array(state[..<(line + (state.count - line) / 2)]), false))
             result.append(("rubbish after the first line", Array(state[..<line]) + [0xFF, 0x00, 0x7B, 0xFF], false))
         }
-        var random: UInt64 = 0x2545_F491_4F6C_DD1D
-        for index in 0..<40 where state.count > line {
-            var bytes = state
-            for _ in 0..<4 {
-                random = random &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
-                bytes[line + Int(random >> 33) % (state.count - line)] = UInt8(truncatingIfNeeded: random >> 24)
-            }
+        for (index, bytes) in variants(of: state).enumerated() {
             result.append(("changed bytes, variant \(index)", bytes, false))
         }
         return result
     }
 
+    /// A state with some bytes behind the first line changed, in many ways.
+    static func variants(of state: [UInt8]) -> [[UInt8]] {
+        let line = (state.firstIndex(of: 0x0A) ?? 0) + 1
+        guard state.count > line else { return [] }
+        var random: UInt64 = 0x2545_F491_4F6C_DD1D
+        return (0..<40).map { _ in
+            var bytes = state
+            for _ in 0..<4 {
+                random = random &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
+                bytes[line + Int(random >> 33) % (state.count - line)] = UInt8(truncatingIfNeeded: random >> 24)
+            }
+            return bytes
+        }
+    }
+
     private static func refuse(_ session: Session, _ bytes: [UInt8], mustBeRefused: Bool) throws(Breach) {
         let subject = try session.instance()
         session.judge(subject.configure())
-        let answer = try take(subject, bytes)
+        let answer = try StateCalls(subject).take("import_state", bytes)
         try expect(!answer.isOK || !mustBeRefused, "it was taken")
         // Refused or taken, the instance works.
         let active = subject.activate()
@@ -145,5 +131,17 @@ enum RoleState {
             for node in 0..<3 { scheduler.nodeSet("node-\(node)", cpu: 4000) }
             for pod in 0..<8 { _ = scheduler.schedule("pod-\(pod)", cpu: 500) }
         }
+    }
+
+    /// Something that is new, and something that is gone.
+    static func change(_ subject: Subject, _ session: Session, _ round: Int) {
+        fill(subject, session)
+        guard let pointer = subject.interface(HOSTD_SCHEDULER_1), let table = try? CheckedTable(HOSTD_SCHEDULER_1, pointer)
+        else { return }
+        let scheduler = SchedulerCalls(subject: subject, table: table)
+        scheduler.nodeRemove("node-\(round)")
+        scheduler.podRemove("pod-\(round)")
+        scheduler.nodeSet("more-\(round)", cpu: 4000)
+        _ = scheduler.schedule("more-\(round)", cpu: 500)
     }
 }

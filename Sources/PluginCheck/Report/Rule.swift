@@ -27,6 +27,7 @@ struct Rule {
         21|Again|Keep all state in `self`: entry may be called again, also while another instance works.
         22|State|Begin the state with the id of its format and a newline, check every byte on import, and leave the instance as it was when it is refused.
         23|A guest|Leave signal handlers, streams, working directory, umask and environment alone; open with O_CLOEXEC.
+        24|Live state|Note what each call changes from export_base on, hand out exactly that, and read changes whole before any of them counts.
         40|Scheduler: room|Count what is placed on each node before another pod is.
         41|Scheduler: once|Take back what a uid used before it is placed again or confirmed.
         42|Scheduler: explanation|Count each node under the first reason that refuses it.

@@ -8,8 +8,12 @@ import XCTest
 /// Swaps under calls from several threads: none is lost, none counted twice, none reaches a generation that has ended.
 final class SwapLoadTests: XCTestCase {
     func testWithStateNoCallIsLostOrCountedTwice() throws {
-        for handover in ["overlap", "exclusive"] {
-            let fixture = try SwapFixture([SwapFixture.format, "-DHANDOVER=\"\(handover)\""])
+        let rows: [(name: String, defines: [String])] = [
+            ("overlap", []), ("exclusive", ["-DHANDOVER=\"exclusive\""]), ("live", ["-DLIVE"]),
+            ("live, where one side is exclusive", ["-DLIVE", "-DHANDOVER=\"exclusive\""]),
+        ]
+        for (handover, defines) in rows {
+            let fixture = try SwapFixture([SwapFixture.format] + defines)
             try fixture.start()
             let callers = try Callers(4, table: try XCTUnwrap(fixture.host.interface(SwapFixture.role)))
             for _ in 0..<200 { try fixture.swap(to: "counter") }
@@ -17,6 +21,7 @@ final class SwapLoadTests: XCTestCase {
             XCTAssertEqual(callers.failures.load(ordering: .relaxed), 0, handover)
             XCTAssertEqual(try fixture.number("total"), callers.calls.load(ordering: .relaxed), handover)
             XCTAssertEqual(try fixture.number("late"), 0, handover)
+            XCTAssertEqual(try fixture.number("marks"), 0, handover)
             XCTAssertTrue(try fixture.told().hasPrefix("1 1 1 "))
             XCTAssertEqual(fixture.listed["generation"], 201)
             fixture.host.stop()

@@ -5,6 +5,7 @@
 //     -DCOSTS=… of its role's slots                        -DFORGETS   a watch of hostd.roles/1 that it does not end
 //     -DROLE=…  another role than com.example.count/1      -DREQUIRES=…   a role that it requires
 //     -DASKS_FOR=… an interface that each activation asks for
+//     -DLIVE    hands over live                            -DPAUSE=…   microseconds of import_state and activate
 //
 // It keeps what belongs to a generation in `self`; the statics below only tell the test what happened to all of them.
 #include <stdatomic.h>
@@ -15,7 +16,7 @@
 
 #include "hostd/plugin.h"
 
-enum { NONE, CONFIGURE, ACTIVATE, REACTIVATE, EXPORT, IMPORT, DEACTIVATE, SECOND_ACTIVATION };
+enum { NONE, CONFIGURE, ACTIVATE, REACTIVATE, EXPORT, IMPORT, DEACTIVATE, SECOND_ACTIVATION, CHANGES, FOLLOW };
 #ifndef FAULT
 #define FAULT NONE
 #endif
@@ -43,6 +44,10 @@ enum { NONE, CONFIGURE, ACTIVATE, REACTIVATE, EXPORT, IMPORT, DEACTIVATE, SECOND
 #define REQUIRED "[]"
 #endif
 
+#ifndef PAUSE
+#define PAUSE 0
+#endif
+
 #ifndef COSTS
 #define COSTS "step:1s"
 #endif
@@ -55,6 +60,7 @@ typedef struct counter_table {
     int32_t (*stay)(void *, uint64_t, hostd_error *);
     int32_t (*later)(void *, hostd_completion, void *, uint64_t *, hostd_error *);
     int32_t (*step)(void *, hostd_buffer *, hostd_error *);
+    int32_t (*marks)(void *, uint64_t *, hostd_error *);
 } counter_table;
 
 typedef struct counter {
@@ -64,6 +70,8 @@ typedef struct counter {
     _Atomic(uint64_t) total;
     _Atomic(int) is_active;
     int activations;
+    _Atomic(uint64_t) mark; ///< That changes are asked for by; 0 = none.
+    uint64_t told;          ///< Of the total, in the base and in changes.
     hostd_completion completion;
     void *context;
     char options[256];
@@ -73,6 +81,8 @@ typedef struct counter {
 static _Atomic(uint64_t) late_calls;
 /// What the test lets wait in `stay`.
 static _Atomic(int) is_open;
+/// Marks that were given out and not ended.
+static _Atomic(uint64_t) open_marks;
 /// Counters that exist.
 static _Atomic(uint64_t) living;
 
@@ -112,6 +122,12 @@ static int32_t late(void *self, uint64_t *value, hostd_error *error) {
     return HOSTD_OK;
 }
 
+static int32_t marks(void *self, uint64_t *value, hostd_error *error) {
+    (void)self, (void)error;
+    *value = atomic_load(&open_marks);
+    return HOSTD_OK;
+}
+
 /// 0: waits inside until somebody calls with 1.
 static int32_t stay(void *self, uint64_t opens, hostd_error *error) {
     (void)self, (void)error;
@@ -142,25 +158,74 @@ static int32_t tell(void *self, hostd_buffer *text, hostd_error *error) {
     return HOSTD_OK;
 }
 
-static int32_t export_state(void *self, hostd_buffer *state, hostd_error *error) {
-    if (FAULT == EXPORT) return step(error, EXPORT);
+static void write_state(hostd_buffer *state, uint64_t total) {
     char *copy = malloc(256);
-    int size = snprintf(copy, 256, "%s\n%llu", FORMAT, (unsigned long long)atomic_load(&((counter *)self)->total));
+    int size = snprintf(copy, 256, "%s\n%llu", FORMAT, (unsigned long long)total);
     *state = (hostd_buffer){(const uint8_t *)copy, (uint64_t)size, release, copy};
-    return HOSTD_OK;
 }
 
-static int32_t import_state(void *self, const uint8_t *state, uint64_t size, hostd_error *error) {
-    if (FAULT == IMPORT) return step(error, IMPORT);
+static int32_t read_state(const uint8_t *state, uint64_t size, uint64_t *total, hostd_error *error) {
     size_t format = strlen(FORMAT);
     if (size <= format || memcmp(state, FORMAT "\n", format + 1) != 0) {
         return fail(error, HOSTD_ERROR_VERSION, "the fixture does not know this format");
     }
     char text[64] = {0};
     memcpy(text, state + format + 1, size - format - 1 < 63 ? size - format - 1 : 63);
-    atomic_store(&((counter *)self)->total, strtoull(text, NULL, 10));
+    *total = strtoull(text, NULL, 10);
     return HOSTD_OK;
 }
+
+static int32_t export_state(void *self, hostd_buffer *state, hostd_error *error) {
+    if (FAULT == EXPORT) return step(error, EXPORT);
+    write_state(state, atomic_load(&((counter *)self)->total));
+    return HOSTD_OK;
+}
+
+static int32_t import_state(void *self, const uint8_t *state, uint64_t size, hostd_error *error) {
+    if (FAULT == IMPORT) return step(error, IMPORT);
+    if (PAUSE > 0) usleep(PAUSE);
+    uint64_t total;
+    int32_t status = read_state(state, size, &total, error);
+    if (status == HOSTD_OK) atomic_store(&((counter *)self)->total, total);
+    return status;
+}
+
+#ifdef LIVE
+static int32_t export_base(void *self, uint64_t *mark, hostd_buffer *state, hostd_error *error) {
+    counter *this = self;
+    if (FAULT == EXPORT) return step(error, EXPORT);
+    this->told = atomic_load(&this->total);
+    write_state(state, this->told);
+    atomic_store(&this->mark, *mark = 7);
+    atomic_fetch_add(&open_marks, 1);
+    return HOSTD_OK;
+}
+
+/// The difference, so that what is taken twice or never is seen in the total.
+static int32_t export_changes(void *self, uint64_t mark, hostd_buffer *changes, hostd_error *error) {
+    counter *this = self;
+    if (FAULT == CHANGES) return step(error, CHANGES);
+    if (mark == 0 || mark != atomic_load(&this->mark)) return fail(error, HOSTD_ERROR_NOT_FOUND, "the mark is unknown");
+    uint64_t total = atomic_load(&this->total);
+    write_state(changes, total - this->told);
+    this->told = total;
+    return HOSTD_OK;
+}
+
+static int32_t export_end(void *self, uint64_t mark, hostd_error *error) {
+    (void)error;
+    if (mark != 0 && atomic_compare_exchange_strong(&((counter *)self)->mark, &mark, 0)) atomic_fetch_sub(&open_marks, 1);
+    return HOSTD_OK;
+}
+
+static int32_t import_changes(void *self, const uint8_t *changes, uint64_t size, hostd_error *error) {
+    uint64_t difference;
+    int32_t status = read_state(changes, size, &difference, error);
+    if (FAULT == FOLLOW) return step(error, FOLLOW);
+    if (status == HOSTD_OK) atomic_fetch_add(&((counter *)self)->total, difference);
+    return status;
+}
+#endif
 
 static int32_t describe(void *self, hostd_buffer *out, hostd_error *error) {
     (void)self, (void)error;
@@ -207,6 +272,7 @@ static int32_t activate(void *self, hostd_error *error) {
 #ifdef ASKS_FOR
     if (this->host->get_interface(this->host->self, ASKS_FOR) == NULL) return fail(error, HOSTD_ERROR_NOT_FOUND, ASKS_FOR);
 #endif
+    if (PAUSE > 0) usleep(PAUSE);
     int32_t status = step(error, ACTIVATE);
     if (status != HOSTD_OK) return status;
     this->activations++;
@@ -241,10 +307,14 @@ __attribute__((visibility("default"))) int32_t hostd_plugin_entry(const hostd_ho
     this->host = host;
     atomic_fetch_add(&living, 1);
     this->table = (counter_table){
-        {sizeof this->table, 0, this, ROLE, "add:we;total:We;late:We;stay:we;later:cHe;step:oe"}, add, total, late, stay,
-        later, tell};
+        {sizeof this->table, 0, this, ROLE, "add:we;total:We;late:We;stay:we;later:cHe;step:oe;marks:We"}, add, total, late,
+        stay, later, tell, marks};
     this->state = (hostd_state_1){
-        {sizeof this->state, 0, this, HOSTD_STATE_1, HOSTD_STATE_1_SLOTS}, export_state, import_state};
+        {sizeof this->state, 0, this, HOSTD_STATE_1, HOSTD_STATE_1_SLOTS}, export_state, import_state
+#ifdef LIVE
+        , export_base, export_changes, export_end, import_changes
+#endif
+    };
     *plugin = (hostd_plugin){sizeof *plugin, HOSTD_ABI_VERSION, this, describe, schema, configure, activate, deactivate,
                              destroy, get_interface};
     return HOSTD_OK;

@@ -51,7 +51,8 @@ typedef struct plugin {
     pthread_mutex_t lock;
     entry entries[ENTRIES];
     uint64_t last_handle;
-    uint64_t total;
+    uint64_t total, base;
+    uint64_t mark, last_mark; // Of hostd.state/1; 0 = nobody asks for changes.
     uint64_t timer;
     const uint8_t *kept;
     pthread_t thread;

@@ -11,9 +11,7 @@ static int32_t export_state(void *self, hostd_buffer *state, hostd_error *error)
     return HOSTD_OK;
 }
 
-static int32_t import_state(void *self, const uint8_t *state, uint64_t size, hostd_error *error) {
-    plugin *plugin = self;
-    if (FAULT == TAKES_RUBBISH) return HOSTD_OK;
+static int32_t read_state(const uint8_t *state, uint64_t size, uint64_t *read, hostd_error *error) {
     if (size < sizeof FORMAT || memcmp(state, FORMAT, sizeof FORMAT - 1) != 0) {
         return fail(error, HOSTD_ERROR_VERSION, "the format of the state is unknown");
     }
@@ -22,8 +20,57 @@ static int32_t import_state(void *self, const uint8_t *state, uint64_t size, hos
         if (state[i] < '0' || state[i] > '9') return fail(error, HOSTD_ERROR_DATA_LOSS, "the state is damaged");
         total = total * 10 + (uint64_t)(state[i] - '0');
     }
-    if (FAULT != LOSES_STATE) plugin->total = total;
+    *read = total;
     return HOSTD_OK;
+}
+
+static int32_t import_state(void *self, const uint8_t *state, uint64_t size, hostd_error *error) {
+    plugin *plugin = self;
+    if (FAULT == TAKES_RUBBISH) return HOSTD_OK;
+    uint64_t total = 0;
+    int32_t status = read_state(state, size, &total, error);
+    if (status == HOSTD_OK && FAULT != LOSES_STATE) plugin->total = total;
+    return status;
+}
+
+static int32_t export_base(void *self, uint64_t *mark, hostd_buffer *state, hostd_error *error) {
+    plugin *plugin = self;
+    if (plugin->stage != ACTIVE) return fail(error, HOSTD_ERROR_WRONG_STATE, "it is not active");
+    *mark = plugin->mark = ++plugin->last_mark;
+    plugin->base = plugin->total;
+    return export_state(self, state, error);
+}
+
+/// The whole total, which is all that can change.
+static int32_t export_changes(void *self, uint64_t mark, hostd_buffer *changes, hostd_error *error) {
+    plugin *plugin = self;
+    if (FAULT != TAKES_ANY_MARK && (mark == 0 || mark != plugin->mark))
+        return fail(error, HOSTD_ERROR_NOT_FOUND, "the mark is unknown");
+    uint64_t total = plugin->total;
+    if (FAULT == FORGETS_CHANGES) plugin->total = plugin->base;
+    int32_t status = export_state(self, changes, error);
+    plugin->total = total;
+    return status;
+}
+
+static int32_t export_end(void *self, uint64_t mark, hostd_error *error) {
+    plugin *plugin = self;
+    (void)error;
+    if (mark == plugin->mark) plugin->mark = 0;
+    return HOSTD_OK;
+}
+
+static int32_t import_changes(void *self, const uint8_t *changes, uint64_t size, hostd_error *error) {
+    plugin *plugin = self;
+    if (plugin->stage != ACTIVE) return fail(error, HOSTD_ERROR_WRONG_STATE, "it is not active");
+    if (FAULT == TAKES_RUBBISH_CHANGES) {
+        plugin->total = size;
+        return size == 0 ? HOSTD_ERROR_VERSION : read_state(changes, size, &plugin->total, error);
+    }
+    uint64_t total = 0;
+    int32_t status = read_state(changes, size, &total, error);
+    if (status == HOSTD_OK) plugin->total = total;
+    return status;
 }
 
 static int32_t describe(void *self, hostd_buffer *description, hostd_error *error) {
@@ -144,7 +191,8 @@ static void make_tables(plugin *plugin) {
                               watch_cancel, measure, give, look, mix};
     if (FAULT == SHORT_TABLE) plugin->probe.interface.struct_size = sizeof(hostd_interface) + 8;
     plugin->state = (hostd_state_1){{sizeof plugin->state, 0, plugin, HOSTD_STATE_1, HOSTD_STATE_1_SLOTS},
-                                    export_state, import_state};
+                                    export_state, import_state, export_base, export_changes, export_end, import_changes};
+    if (FAULT == HALF_LIVE) memset(&plugin->state.import_changes, 0, sizeof plugin->state.import_changes);
     pthread_mutex_init(&plugin->lock, NULL);
 }
 

@@ -59,6 +59,33 @@ final class SchedulerInstance: @unchecked Sendable {
         }
     }
 
+    func exportBase() throws -> (mark: UInt64, state: [UInt8]) {
+        var mark: UInt64 = 0
+        let base = try checkedBuffer { state.pointee.export_base(state.pointee.interface.`self`, &mark, $0, $1) }
+        return (mark, base.array)
+    }
+
+    func exportChanges(since mark: UInt64) throws -> [UInt8] {
+        try checkedBuffer { state.pointee.export_changes(state.pointee.interface.`self`, mark, $0, $1) }.array
+    }
+
+    func exportEnd(_ mark: UInt64) throws {
+        try checked { state.pointee.export_end(state.pointee.interface.`self`, mark, $0) }
+    }
+
+    func importChanges(_ bytes: [UInt8]) throws {
+        try checked { error in
+            lend(bytes) { state.pointee.import_changes(state.pointee.interface.`self`, $0, $1, error) }
+        }
+    }
+
+    /// What it knows in one order, whatever the kind.
+    func canonicalState() throws -> [UInt8] {
+        let copy = try SchedulerInstance(.binPack)
+        try copy.importState(exportState())
+        return try copy.exportState()
+    }
+
     /// A fresh active instance that took over from this one.
     func successor(_ kind: Kind) throws -> SchedulerInstance {
         let successor = try SchedulerInstance(kind)

@@ -5,20 +5,46 @@ import PluginAPI
 extension Placement {
     /// - Returns: the whole state, its first line included.
     public func exported(revision: UInt64) -> [UInt8] {
-        var writer = StateWriter()
+        var writer = StateWriter(revision: revision)
         writer.reserve(64 + 256 * nodes.count + 320 * pods.count)
-        writer.raw("hostd.scheduler.state/1\n")
-        writer.number(revision)
-        for position in nodes.indices {
+        write(to: &writer)
+        return writer.bytes
+    }
+
+    /// What a trace names, as it is now.
+    /// - Returns: changes that can be `taken`, their first line included.
+    public func exported(_ trace: ChangeTrace, revision: UInt64) -> [UInt8] {
+        var writer = StateWriter(revision: revision)
+        if trace.isReset {
+            writer.record(UInt8(HOSTD_SCHEDULER_STATE_RESET)) { _ in }
+            write(to: &writer)
+            return writer.bytes
+        }
+        for name in trace.nodes where positions[name] == nil {
+            writer.record(UInt8(HOSTD_SCHEDULER_STATE_NODE_GONE)) { $0.text(name) }
+        }
+        for uid in trace.pods where pods[uid] == nil {
+            writer.record(UInt8(HOSTD_SCHEDULER_STATE_POD_GONE)) { $0.text(uid) }
+        }
+        write(trace.nodes.compactMap { positions[$0] }.sorted(), trace.pods.compactMap { pods.index(forKey: $0) }, to: &writer)
+        return writer.bytes
+    }
+
+    private func write(to writer: inout StateWriter) { write(nodes.indices, pods.indices, to: &writer) }
+
+    private func write(
+        _ positions: some Sequence<Int>, _ pods: some Sequence<Dictionary<String, PlacedPod>.Index>,
+        to writer: inout StateWriter
+    ) {
+        for position in positions {
             writer.record(UInt8(HOSTD_SCHEDULER_STATE_NODE)) { $0.node(nodes[position].description) }
         }
         // In the order in which they came, and labels by name: a copy exports the same. Only numbers are sorted.
-        let order = pods.indices.map { (sequence: pods[$0].value.sequence, index: $0) }
+        let order = pods.map { (sequence: self.pods[$0].value.sequence, index: $0) }
         for (_, index) in order.sorted(by: { $0.sequence < $1.sequence }) {
-            let (uid, placed) = pods[index]
+            let (uid, placed) = self.pods[index]
             writer.record(UInt8(HOSTD_SCHEDULER_STATE_POD)) { $0.pod(uid, placed.node, placed.pod) }
         }
-        return writer.bytes
     }
 
     /// Reads a state without its first line.
@@ -29,16 +55,49 @@ extension Placement {
         let revision = try reader.number(UInt64.self)
         placement.reservePods(state.count / 400)
         while !reader.isAtEnd {
-            var (kind, fields) = try reader.record()
-            switch Int32(kind) {
-            case HOSTD_SCHEDULER_STATE_NODE: placement.setNode(try fields.node())
-            case HOSTD_SCHEDULER_STATE_POD:
-                let (uid, node, pod) = try fields.pod()
-                placement.setPod(uid: uid, pod, node: node)
-            default: break
-            }
+            // Those of changes are unknown to a state.
+            if let record = try reader.stateRecord(), !record.isChangeOnly { placement.take(record) }
         }
         return (placement, revision)
+    }
+
+    /// Takes over changes, without their first line; all of them or, when one cannot be read, none.
+    /// - Returns: the revision that they lead to.
+    public mutating func take(changes: UnsafeRawBufferPointer) throws -> UInt64 {
+        var reader = StateReader(changes)
+        let revision = try reader.number(UInt64.self)
+        var records: [StateRecord] = []
+        while !reader.isAtEnd {
+            if let record = try reader.stateRecord() { records.append(record) }
+        }
+        for record in records { take(record) }
+        return revision
+    }
+
+    private mutating func take(_ record: StateRecord) {
+        switch record {
+        case .node(let node): setNode(node)
+        case .pod(let uid, let node, let pod): setPod(uid: uid, pod, node: node)
+        case .nodeGone(let name): removeNode(name)
+        case .podGone(let uid): removePod(uid: uid)
+        case .reset: self = Placement()
+        }
+    }
+}
+
+/// One record of a state or of changes.
+private enum StateRecord {
+    case node(NodeDescription)
+    case pod(uid: String, node: String, PodDescription)
+    case nodeGone(String)
+    case podGone(uid: String)
+    case reset
+
+    var isChangeOnly: Bool {
+        switch self {
+        case .node, .pod: false
+        case .nodeGone, .podGone, .reset: true
+        }
     }
 }
 
@@ -111,6 +170,21 @@ extension StateWriter {
 }
 
 extension StateReader {
+    /// The next record; nil for one of an unknown kind.
+    fileprivate mutating func stateRecord() throws -> StateRecord? {
+        var (kind, fields) = try record()
+        switch Int32(kind) {
+        case HOSTD_SCHEDULER_STATE_NODE: return .node(try fields.node())
+        case HOSTD_SCHEDULER_STATE_POD:
+            let (uid, node, pod) = try fields.pod()
+            return .pod(uid: uid, node: node, pod)
+        case HOSTD_SCHEDULER_STATE_NODE_GONE: return .nodeGone(try fields.text())
+        case HOSTD_SCHEDULER_STATE_POD_GONE: return .podGone(uid: try fields.text())
+        case HOSTD_SCHEDULER_STATE_RESET: return .reset
+        default: return nil
+        }
+    }
+
     fileprivate mutating func pairs() throws(Failure) -> [String: String] {
         let count = Int(try number(UInt32.self))
         var pairs: [String: String] = [:]

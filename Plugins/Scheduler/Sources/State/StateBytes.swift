@@ -2,8 +2,14 @@
 struct StateWriter {
     private(set) var bytes: [UInt8] = []
 
+    /// Begins with the format's line and a revision.
+    init(revision: UInt64) {
+        raw("hostd.scheduler.state/1\n")
+        number(revision)
+    }
+
     mutating func reserve(_ count: Int) { bytes.reserveCapacity(count) }
-    mutating func raw(_ text: StaticString) {
+    private mutating func raw(_ text: StaticString) {
         bytes.append(contentsOf: UnsafeBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
     }
     mutating func byte(_ value: UInt8) { bytes.append(value) }

@@ -82,11 +82,21 @@ typedef struct hostd_scheduler_1 {
 ///     requirement = key:text operator:u8 values:list(value:text)     1 In 2 NotIn 3 Exists 4 DoesNotExist 5 Gt 6 Lt
 ///     text        = size:u32 UTF-8                    list(x) = count:u32 *x
 ///
+/// Changes (`export_changes`) have the same first line and form; nodes and pods in them are new or take the place of those
+/// of the same name or uid, and there are three kinds of records more, which come before the others:
+///
+///     node gone (3) = name:text
+///     pod gone (4)  = uid:text
+///     reset (5)     =                                 what was told before does not count: a whole state follows
+///
 /// Numbers are little-endian, nothing is aligned. A reader skips records of kinds and fields at the ends of records that it
 /// does not know, and refuses what ends too early. Nodes come before pods; a pod may name a node that is not there.
 #define HOSTD_SCHEDULER_STATE_1 "hostd.scheduler.state/1"
 #define HOSTD_SCHEDULER_STATE_NODE 1
 #define HOSTD_SCHEDULER_STATE_POD 2
+#define HOSTD_SCHEDULER_STATE_NODE_GONE 3
+#define HOSTD_SCHEDULER_STATE_POD_GONE 4
+#define HOSTD_SCHEDULER_STATE_RESET 5
 
 HOSTD_ASSUME_NONNULL_END
 HOSTD_EXTERN_C_END

@@ -1,0 +1,86 @@
+import Glibc
+import Objects
+import PluginAPI
+import XCTest
+
+@testable import Kernel
+
+/// Restart after restart and swap after swap, hostd itself does not grow. HOSTD_TEST_REPETITIONS makes them more.
+final class FlatnessTests: XCTestCase {
+    private let evilRole = "com.example.evil/1"
+    private let repetitions = getenv("HOSTD_TEST_REPETITIONS").flatMap { Int(String(cString: $0)) } ?? 200
+
+    /// As hostd does: with an arena for each thread, memory would spread over them.
+    override func setUp() { HostEnvironment.limitAllocator() }
+
+    /// What is built up once is there after the first times.
+    private func expectFlat(_ body: () throws -> Void) throws {
+        for _ in 0..<40 { try body() }
+        let before = ProcessFigures.now
+        for _ in 0..<repetitions { try body() }
+        ProcessFigures.now.expectFlat(since: before, over: repetitions)
+    }
+
+    func testProcessesThatAreKilled() throws {
+        let directory = try ScratchDirectory()
+        let evil = try IsolationFixture.plugin("Plugins/evil/evil.c", name: "evil", in: directory)
+        var backOff = RestartBackOff(first: 1_000_000, longest: 1_000_000)
+        (backOff.killed, backOff.leastPause) = (0, 0)
+        let fixture = try IsolationFixture(
+            "  - {name: evil, library: \(evil), isolation: process, grants: [timers, store.read]}\n", in: directory,
+            backOff: backOff)
+        try fixture.start()
+        let entry = try XCTUnwrap(fixture.host.entry("evil"))
+        try expectFlat {
+            let before = entry.restarts
+            _ = fixture.call(evilRole, "run", "grants")
+            let image = try XCTUnwrap(entry.current.image as? IsolatedPlugin)
+            if let process = image.processID { kill(process, SIGKILL) }
+            IsolationFixture.eventually("a crash is followed by a restart") {
+                entry.restarts > before && entry.current.isActive
+            }
+        }
+        fixture.stop()
+    }
+
+    func testSwapsOfProcesses() throws {
+        let directory = try ScratchDirectory()
+        let evil = try IsolationFixture.plugin("Plugins/evil/evil.c", name: "evil", in: directory)
+        let fixture = try IsolationFixture(
+            "  - {name: evil, library: \(evil), isolation: process, grants: [timers, store.read]}\n", in: directory)
+        try fixture.start()
+        try expectFlat {
+            _ = fixture.call(evilRole, "run", "grants")
+            let answer = try fixture.host.perform(SwapRequest(["plugin": "evil", "library": .string(evil)]))
+            XCTAssertEqual(answer["lastSwap"]["result"], "succeeded")
+        }
+        fixture.stop()
+    }
+
+    func testSwapsInThisProcess() throws {
+        for defines in [[], [SwapFixture.format], [SwapFixture.format, "-DLIVE"]] {
+            let fixture = try SwapFixture(defines)
+            try fixture.start()
+            try fixture.build("second", defines + ["-DVERSION=\"2\""])
+            var isSecond = false
+            try expectFlat {
+                _ = try fixture.call("add", [1])
+                isSecond.toggle()
+                try fixture.swap(to: isSecond ? "second" : "counter")
+            }
+            XCTAssertTrue(try fixture.told().contains(" 1 1 "), "one generation lives")
+            fixture.host.stop()
+        }
+    }
+
+    /// Swaps that fail release the one that was to come.
+    func testSwapsThatFail() throws {
+        let fixture = try SwapFixture([SwapFixture.format, "-DLIVE"])
+        try fixture.start()
+        for fault in ["CONFIGURE", "IMPORT", "ACTIVATE", "FOLLOW"] {
+            try fixture.build("faulty-\(fault)", [SwapFixture.format, "-DLIVE", "-DFAULT=\(fault)"])
+            try expectFlat { XCTAssertThrowsError(try fixture.swap(to: "faulty-\(fault)")) }
+        }
+        fixture.host.stop()
+    }
+}
