@@ -100,7 +100,8 @@ enum LiveStateChecks {
         for bytes in [halves, Array(changes[..<line]) + [0xFF, 0x00, 0x7B, 0xFF]] + StateChecks.variants(of: changes) {
             let isTaken = new.take("import_changes", bytes).isOK
             let after = try new.bytes("export_state")
-            try expect(isTaken || StateChecks.isSame(before, after), "a refused import_changes has changed what it knows")
+            try expect(
+                isTaken || StateChecks.isSame(before, after), "a refused import_changes has changed what it knows")
             before = after
         }
         end(old, session)

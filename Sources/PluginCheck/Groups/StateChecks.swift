@@ -136,7 +136,8 @@ enum RoleState {
     /// Something that is new, and something that is gone.
     static func change(_ subject: Subject, _ session: Session, _ round: Int) {
         fill(subject, session)
-        guard let pointer = subject.interface(HOSTD_SCHEDULER_1), let table = try? CheckedTable(HOSTD_SCHEDULER_1, pointer)
+        guard let pointer = subject.interface(HOSTD_SCHEDULER_1),
+            let table = try? CheckedTable(HOSTD_SCHEDULER_1, pointer)
         else { return }
         let scheduler = SchedulerCalls(subject: subject, table: table)
         scheduler.nodeRemove("node-\(round)")

@@ -15,7 +15,9 @@ final class ThreadPriorityTests: XCTestCase {
         let inherited = Mutexed<Int32?>(nil)
         try ThreadPriority.raised {
             XCTAssertLessThan(priority(), before)
-            let thread = try KernelThread(name: "child") { inherited.with { $0 = getpriority(__priority_which_t(PRIO_PROCESS.rawValue), 0) } }
+            let thread = try KernelThread(name: "child") {
+                inherited.with { $0 = getpriority(__priority_which_t(PRIO_PROCESS.rawValue), 0) }
+            }
             thread.join()
             XCTAssertLessThan(priority(), before, "a thread that ended changes nothing")
         }

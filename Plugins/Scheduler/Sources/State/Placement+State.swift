@@ -26,7 +26,9 @@ extension Placement {
         for uid in trace.pods where pods[uid] == nil {
             writer.record(UInt8(HOSTD_SCHEDULER_STATE_POD_GONE)) { $0.text(uid) }
         }
-        write(trace.nodes.compactMap { positions[$0] }.sorted(), trace.pods.compactMap { pods.index(forKey: $0) }, to: &writer)
+        write(
+            trace.nodes.compactMap { positions[$0] }.sorted(), trace.pods.compactMap { pods.index(forKey: $0) },
+            to: &writer)
         return writer.bytes
     }
 
