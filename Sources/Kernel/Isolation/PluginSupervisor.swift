@@ -41,8 +41,6 @@ final class PluginSupervisor: @unchecked Sendable {
 
     private static let layout = Mutex<ControlGroupLayout?>(nil)
     private static let number = Atomic<UInt64>(0)
-    /// How long gates are kept. Nanoseconds.
-    private static let retention: UInt64 = 30_000_000_000
 
     init(_ setting: Setting, backOff: RestartBackOff, host: PluginHost) {
         self.setting = setting
@@ -79,7 +77,7 @@ final class PluginSupervisor: @unchecked Sendable {
     func keep(_ gates: PluginGates) {
         let now = monotonicNow()
         monitor.locked {
-            retired.removeAll { now - $0.time > Self.retention }
+            retired.removeAll { now - $0.time > backOff.retention }
             retired.append((now, gates))
         }
     }

@@ -13,6 +13,8 @@ struct RestartBackOff: Sendable, Equatable {
     /// Least pause after a kill.
     var leastPause: UInt64 = 5_000_000
     static let killLimit: UInt32 = 600
+    /// How long the gates of a generation are kept after its end: a late call may still be inside.
+    var retention: UInt64 = 30_000_000_000
 
     /// Crashes since the last minute of health.
     private(set) var crashes: UInt32 = 0

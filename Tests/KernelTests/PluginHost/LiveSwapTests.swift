@@ -82,4 +82,32 @@ final class LiveSwapTests: XCTestCase {
         try fixture.swap(to: "counter")
         XCTAssertEqual(try fixture.number("total"), 1)
     }
+
+    /// From hostd's own process into one of the plugin's, and between such processes, with and without the slots: no call is
+    /// lost or counted twice. A table that was made from its descriptor has all slots, so the plugin behind it is asked.
+    func testAcrossProcesses() throws {
+        for flags in [live, [SwapFixture.format]] {
+            let directory = try ScratchDirectory()
+            let library = try IsolationFixture.plugin(
+                "Plugins/Swappable/swappable.c", name: "counter", in: directory, flags: flags)
+            let fixture = try IsolationFixture(
+                "  - {name: counter, library: \(library), isolation: process}\n", in: directory)
+            try fixture.start()
+            let callers = try Callers(2, table: try XCTUnwrap(fixture.host.interface(SwapFixture.role)))
+            for round in 0..<12 {
+                let answer = try fixture.host.perform(
+                    SwapRequest([
+                        "plugin": "counter", "library": .string(library),
+                        "isolation": round % 3 == 0 ? "shared" : "process",
+                    ]))
+                XCTAssertEqual(answer["lastSwap"]["result"], "succeeded")
+            }
+            callers.stop()
+            XCTAssertEqual(callers.failures.load(ordering: .relaxed), 0)
+            let total = try fixture.host.call(
+                role: SwapFixture.role, plugin: nil, slot: "total", arguments: [], files: [], deadline: 0)
+            XCTAssertEqual(total.number.map { Int($0) }, callers.calls.load(ordering: .relaxed), "\(flags)")
+            fixture.stop()
+        }
+    }
 }
