@@ -92,21 +92,21 @@ def measure(bench):
         "get", "endpointslices", "-o", "jsonpath={.items[*].endpoints[*].addresses}").strip())
     ask = ["ask", address, 80, CONNECTIONS // 2, CONNECTS / 2]
     clients = [start(ask, "begun"), start(ask, "begun", places["client"], pods_group(hostd))]
-    took = []
+    took, began = [], time.monotonic()
     for number in range(SWAPS):
         took.append(swap(hostd, "network" if number % 2 else "cni"))
         time.sleep(0.5)
-    results = []
+    results, seconds = [], time.monotonic() - began
     for client in clients:
         client.stdin.close()
         results.append(json.loads(client.stdout.readline()))
         client.wait(30)
     server.kill()
     hostd.stop()
-    report(bench, results, took)
+    report(bench, results, took, seconds)
 
 
-def report(bench, results, took):
+def report(bench, results, took, seconds):
     def total(key):
         return sum(result[key] if isinstance(result[key], int) else len(result[key]) for result in results)
 
@@ -115,6 +115,7 @@ def report(bench, results, took):
             print(text, file=sys.stderr)
     bench.line(f"{SWAPS} network swaps, {CONNECTIONS} connections: reset", total("resets"), "", "0")
     bench.line(f"the same, {total('connects')} new connections: failed", total("failures"), "", "0")
+    bench.line("the same, new connections a second", f"{total('connects') / seconds:.0f}", "", f">= {CONNECTS}")
     bench.line("the same, exchanges meanwhile", total("exchanges"), "")
     bench.line("longest exchange on a connection", f"{max(r['longestExchange'] for r in results) * 1000:.1f}", "ms")
     bench.line("longest connect", f"{max(r['longestConnect'] for r in results) * 1000:.1f}", "ms")
