@@ -456,6 +456,35 @@ final class CustomResourceTests: XCTestCase {
         XCTAssertEqual(try status.json["status"]["storedVersions"], ["v1beta1"])
     }
 
+    func testFieldsThatBecomeSelectable() throws {
+        try define()
+        for (name, color) in [("a", "red"), ("b", "green")] { try create(name, ["size": 2, "color": .string(color)]) }
+        let selected = widgets + "?fieldSelector=spec.color%3Dgreen"
+        XCTAssertEqual(try server.request("GET", selected).status, 400, "not yet")
+        _ = try server.request(
+            "PATCH", definitions + "/widgets.example.com",
+            [["op": "add", "path": "/spec/versions/0/selectableFields", "value": [["jsonPath": ".spec.color"]]]],
+            headers: ["Content-Type": "application/json-patch+json"])
+        XCTAssertEqual(try server.request("GET", selected).json["items"].arrayValue.map(\.name), ["b"])
+        try create("c", ["size": 2, "color": "green"])
+        XCTAssertEqual(try server.request("GET", selected).json["items"].arrayValue.map(\.name), ["b", "c"])
+    }
+
+    func testAChangedDefinitionEndsWatches() throws {
+        try define()
+        let client = try server.connect()
+        defer { client.close() }
+        let head = "GET \(widgets)?watch=true&timeoutSeconds=60 HTTP/1.1\r\nHost: localhost\r\n"
+        client.send(Array("\(head)Authorization: Bearer \(TestServer.token)\r\n\r\n".utf8))
+        XCTAssertEqual(try client.response(headOnly: true).status, 200)
+        _ = try server.request(
+            "PATCH", definitions + "/widgets.example.com", ["spec": ["names": ["shortNames": ["w"]]]],
+            headers: ["Content-Type": "application/merge-patch+json"])
+        let began = ContinuousClock.now
+        while try client.chunk() != nil {}
+        XCTAssertLessThan(ContinuousClock.now - began, .seconds(20), "it ends long before its time")
+    }
+
     func testAChangedSchemaShowsAtOnce() throws {
         try define()
         try create("a", ["size": 3, "replicas": 1])

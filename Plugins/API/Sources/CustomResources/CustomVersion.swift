@@ -36,6 +36,7 @@ final class CustomVersion: Sendable {
 
     private struct State {
         var schema: SchemaNode?
+        var isIndexed = false
         var isRetired = false
         var next: UInt64 = 0
         var onRetire: [UInt64: @Sendable () -> Void] = [:]
@@ -104,6 +105,11 @@ final class CustomVersion: Sendable {
         }
         state.withLock { if $0.schema == nil { $0.schema = node } }
     }
+
+    /// Whether all objects are indexed by the present definition's selectable fields, as far as is known.
+    var isIndexed: Bool { state.withLock { $0.isIndexed } }
+
+    func markIndexed() { state.withLock { $0.isIndexed = true } }
 
     // MARK: - Retirement
 

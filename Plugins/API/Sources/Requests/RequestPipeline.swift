@@ -102,10 +102,14 @@ final class RequestPipeline: Sendable {
         guard let custom = resource.custom else { return try run(context, respond) }
         var answer = respond
         if let warning = custom.deprecationWarning { answer = { respond($0.warning([warning])) } }
-        guard custom.conversion != nil else { return try run(context, answer) }
-        // A webhook may have to be asked.
+        let mustIndex = needsIndex(context, custom)
+        // A webhook may have to be asked, or the objects to be indexed.
+        guard mustIndex || custom.conversion != nil else { return try run(context, answer) }
         let finish = answer
-        onWorker(finish) { [self] () throws(APIStatus) in try run(context, finish) }
+        onWorker(finish) { [self] () throws(APIStatus) in
+            if mustIndex { try index(resource, custom) }
+            try run(context, finish)
+        }
     }
 
     /// Runs the verb of an authorized request.

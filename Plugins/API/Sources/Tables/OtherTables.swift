@@ -54,6 +54,10 @@ enum OtherTables {
                     Cell.list(conditions, "Pending"),
                 ]
             }
+        case "customresourcedefinitions.apiextensions.k8s.io":
+            TableLayout("Name Created_At") { object, _ in
+                [.string(object.name), .string(object.creationTimestamp ?? "<unknown>")]
+            }
         case "plugins.hostd.dev": plugins
         default: nil
         }
