@@ -37,7 +37,8 @@ extension RequestPipeline {
             guard !isSame else { return }
             let value = record.withValue { Array($0) }
             try store.update(record.key, value: value, index: index, expected: record.revision)
-        } catch let error as PluginError where error.code == HOSTD_ERROR_CONFLICT || error.code == HOSTD_ERROR_NOT_FOUND {
+        } catch let error as PluginError where error.code == HOSTD_ERROR_CONFLICT || error.code == HOSTD_ERROR_NOT_FOUND
+        {
             // It was written meanwhile, under the present definition, or has gone.
         } catch {
             throw .internalError("\(record.key) cannot be indexed: \(error)")
