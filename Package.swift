@@ -170,9 +170,10 @@ var targets: [Target] = [
         name: "PluginCheckTests", dependencies: ["PluginAPI", "Objects"], path: "Tests/PluginCheckTests",
         swiftSettings: strict),
 ]
-targets += plugin("API", ["FieldManagement", "ObjectSchema", "ObjectYAML", "COpenSSL", "CEpoll"], tests: ["Kernel"])
+targets += plugin(
+    "API", ["FieldManagement", "ObjectSchema", "ObjectYAML", "COpenSSL", "CEpoll", "CZlib"], tests: ["Kernel"])
 targets += plugin("Controllers")
-targets += plugin("Node", ["CEpoll", "COpenSSL"])
+targets += plugin("Node", ["CEpoll", "COpenSSL", "CProcess"])
 targets += plugin("Scheduler", tests: ["Kernel"])
 targets += plugin("Runtime", ["Containers", "CRuntime", "CSeccomp"], tests: ["RuntimeOCI", "CZlib", "CZstd"])
 targets += plugin("RuntimeOCI", ["Containers", "CRuntime"])

@@ -62,7 +62,8 @@ final class InProcessProvider: APIProvider {
         case .bytes(let bytes): return bytes
         case .stream(let stream):
             stream.close()
-        case .packets(let descriptor), .webSocket(let descriptor, _, _): close(descriptor)
+        case .packets(let descriptor), .webSocket(let descriptor, _): close(descriptor)
+        case .upgrade(let upgrade): upgrade.discard()
         }
         throw PluginError.notSupported("streams are served over HTTPS only")
     }

@@ -32,7 +32,7 @@ enum ExtensionChecks {
             try expect(
                 !methods.isEmpty && methods.allSatisfy { $0 == $0.uppercased() }, "a route has no methods: \(text)")
             try expect(
-                ["", "none", "websocket"].contains(route["upgrade"].stringValue ?? ""),
+                ["", "none", "websocket", "ports"].contains(route["upgrade"].stringValue ?? ""),
                 "a route's upgrade is unknown: \(text)")
         }
     }

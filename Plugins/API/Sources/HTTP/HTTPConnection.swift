@@ -13,6 +13,7 @@ final class HTTPConnection: EventHandler, @unchecked Sendable {
         case streaming(HTTPBodyStream)
         case packets(PacketPump)
         case webSocket(PacketPump)
+        case upgraded(any UpgradedProtocol)
         /// What is queued is sent, then the connection ends.
         case closing
         case closed
@@ -147,6 +148,7 @@ final class HTTPConnection: EventHandler, @unchecked Sendable {
         case .body(let head): return readBody(head)
         case .responding, .streaming, .packets: return watchForEnd()
         case .webSocket(let pump): return readWebSocket(pump)
+        case .upgraded(let upgraded): return readUpgraded(upgraded)
         case .closing: return linger()
         case .closed: return false
         }
@@ -306,9 +308,10 @@ final class HTTPConnection: EventHandler, @unchecked Sendable {
         case .packets(let source):
             beginChunked(response)
             beginPump(source) { .packets($0) }
-        case .webSocket(let source, let accept, let subprotocol):
-            beginWebSocket(accept: accept, subprotocol: subprotocol)
+        case .webSocket(let source, let headers):
+            writeSwitch(headers)
             beginPump(source) { .webSocket($0) }
+        case .upgrade(let upgrade): begin(upgrade)
         }
         advance()
     }
@@ -317,7 +320,8 @@ final class HTTPConnection: EventHandler, @unchecked Sendable {
         switch response.body {
         case .bytes: break
         case .stream(let stream): stream.close()
-        case .packets(let source), .webSocket(let source, _, _): close(source)
+        case .packets(let source), .webSocket(let source, _): close(source)
+        case .upgrade(let upgrade): upgrade.discard()
         }
     }
 
@@ -413,6 +417,7 @@ final class HTTPConnection: EventHandler, @unchecked Sendable {
         switch phase {
         case .streaming where streamWaits: loop.post { [weak self] in self?.takeFromStream() }
         case .packets(let pump), .webSocket(let pump): pump.resumeReading()
+        case .upgraded(let upgraded): upgraded.resume()
         default: break
         }
     }
@@ -425,6 +430,7 @@ final class HTTPConnection: EventHandler, @unchecked Sendable {
         switch last {
         case .streaming(let stream): stream.close()
         case .packets(let pump), .webSocket(let pump): pump.end()
+        case .upgraded(let upgraded): upgraded.end()
         default: break
         }
         transport.shutdown()

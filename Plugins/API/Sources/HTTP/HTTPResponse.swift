@@ -7,7 +7,9 @@ struct HTTPResponse: Sendable {
         /// A body, or the messages of a WebSocket, that come from a SOCK_SEQPACKET socket, which the connection now owns.
         case packets(descriptor: Int32)
         /// The connection becomes a WebSocket between the client and a SOCK_SEQPACKET socket, which it now owns.
-        case webSocket(descriptor: Int32, accept: String, subprotocol: String?)
+        case webSocket(descriptor: Int32, headers: [(name: String, value: String)])
+        /// The connection goes on in another protocol.
+        case upgrade(StreamUpgrade)
     }
 
     var status: Int

@@ -5,13 +5,22 @@ import PluginAPI
 import PluginKit
 import Synchronization
 
-/// Paths that other plugins serve behind this front (role hostd.api-extension/1): exec, attach, logs, dashboards.
+/// Paths that other plugins serve behind this front (role hostd.api-extension/1): exec, attach, logs, forwarded ports,
+/// dashboards.
 final class ExtensionRoutes: Sendable {
     struct Route: Sendable {
+        enum Upgrade: String {
+            case none
+            /// Channels in messages, by WebSocket or SPDY.
+            case channels = "websocket"
+            /// Connections to ports.
+            case ports
+        }
+
         var plugin: String
         var methods: [String]
         var segments: [String]
-        var isWebSocket: Bool
+        var upgrade: Upgrade
         var subprotocols: [String]
         var provider: any APIExtensionProvider
 
@@ -43,7 +52,7 @@ final class ExtensionRoutes: Sendable {
             Route(
                 plugin: plugin, methods: route["methods"].arrayValue.compactMap(\.stringValue),
                 segments: (route["path"].stringValue ?? "").split(separator: "/").map(String.init),
-                isWebSocket: route["upgrade"].stringValue == "websocket",
+                upgrade: Route.Upgrade(rawValue: route["upgrade"].stringValue ?? "none") ?? .none,
                 subprotocols: route["subprotocols"].arrayValue.compactMap(\.stringValue), provider: provider)
         }
         routes.withLock { routes in
@@ -71,12 +80,18 @@ final class ExtensionRoutes: Sendable {
             throw .methodNotAllowed
         }
         guard !request.isInternal else { throw .badRequest("\(request.rawPath) is served over HTTPS only") }
-        let subprotocol = route.isWebSocket ? try Self.negotiate(request, route) : nil
+        let negotiation = try StreamNegotiation.negotiate(request, route.upgrade, subprotocols: route.subprotocols)
         var decoded: [(String, String)] = []
         for (name, value) in parameters { decoded.append((name, try PercentEncoding.decode(value[...]))) }
-        let description = Self.describe(request, method, decoded, subprotocol)
+        let description = Self.describe(request, method, decoded, negotiation.subprotocol)
+        let workers = pipeline.workers
         pipeline.onWorker(respond) { () throws(APIStatus) in
-            respond(try Self.call(route, description, request, subprotocol))
+            switch negotiation {
+            case .portsOverSPDY, .portsOverTunnel, .portsOverChannels:
+                let dialer = ForwardDialer(route: route, description: description, workers: workers)
+                respond(try Self.forward(dialer, negotiation, request))
+            default: respond(try Self.call(route, description, request, negotiation))
+            }
         }
         return true
     }
@@ -90,26 +105,6 @@ final class ExtensionRoutes: Sendable {
         case .delete: "DELETE"
         case .other(let name): name
         }
-    }
-
-    /// Checks a WebSocket upgrade (RFC 6455, section 4.2.1) and chooses the subprotocol.
-    private static func negotiate(_ request: APIRequest, _ route: Route) throws(APIStatus) -> String? {
-        guard let upgrade = request.upgrade, !upgrade.protocol.isEmpty else {
-            throw .badRequest("Upgrade request required")
-        }
-        guard upgrade.isWebSocket else {
-            throw .badRequest(
-                "the protocol \(upgrade.protocol) is not supported: this server streams over WebSocket, which kubectl uses "
-                    + "from version 1.30 on")
-        }
-        guard upgrade.version == "13" else { throw .badRequest("Sec-WebSocket-Version must be 13") }
-        guard !route.subprotocols.isEmpty else { return nil }
-        let offered = upgrade.subprotocols.filter { !$0.hasPrefix("base64url.bearer.authorization.k8s.io.") }
-        guard let chosen = offered.first(where: route.subprotocols.contains) else {
-            throw .badRequest(
-                "unable to upgrade: none of the subprotocols \(offered) is supported; use one of \(route.subprotocols)")
-        }
-        return chosen
     }
 
     private static func describe(
@@ -135,21 +130,80 @@ final class ExtensionRoutes: Sendable {
 
     /// Calls the extension and makes of its answer a response.
     private static func call(
-        _ route: Route, _ description: JSON, _ request: APIRequest, _ subprotocol: String?
+        _ route: Route, _ description: JSON, _ request: APIRequest, _ negotiation: StreamNegotiation
     ) throws(APIStatus) -> HTTPResponse {
+        let (head, descriptor) = try route.open(description, body: request.body)
+        guard head["stream"].boolValue == true, head["status"].integerValue ?? 200 < 300 else {
+            close(descriptor)
+            return try route.plainResponse(head)
+        }
+        switch negotiation {
+        case .webSocket:
+            return HTTPResponse(
+                status: 101, body: .webSocket(descriptor: descriptor, headers: negotiation.headers))
+        case .processOverSPDY:
+            let expected = SPDYProcessStreams.expected(request.query)
+            let upgrade = StreamUpgrade(headers: negotiation.headers) { connection in
+                let pump = try PacketPump(descriptor: descriptor, connection: connection, loop: connection.loop)
+                do {
+                    return try SPDYConnection(
+                        target: SPDYProcessStreams(pump: pump, expected: expected), isTunnelled: false)
+                } catch {
+                    pump.end()
+                    throw error
+                }
+            } discard: {
+                close(descriptor)
+            }
+            return HTTPResponse(status: 101, body: .upgrade(upgrade))
+        default: return route.streamResponse(head, descriptor)
+        }
+    }
+
+    /// The answer to a request for forwarded ports: the pod is asked for first, each port when the client opens it.
+    private static func forward(
+        _ dialer: ForwardDialer, _ negotiation: StreamNegotiation, _ request: APIRequest
+    ) throws(APIStatus) -> HTTPResponse {
+        var ports: [UInt16] = []
+        if case .portsOverChannels = negotiation {
+            for text in request.query.all("ports").flatMap({ $0.split(separator: ",") }) {
+                guard let port = UInt16(text), port > 0 else { throw .badRequest("invalid port: \(text)") }
+                ports.append(port)
+            }
+            guard !ports.isEmpty else { throw .badRequest("query parameter \"ports\" is required") }
+            guard ports.count <= ChannelForwards.portLimit else {
+                throw .badRequest("at most \(ChannelForwards.portLimit) ports can be forwarded by one request")
+            }
+        }
+        if let refusal = try dialer.check() { return refusal }
+        let isTunnelled = if case .portsOverTunnel = negotiation { true } else { false }
+        let pod = if case .resource(let path) = request.path { "\(path.namespace)/\(path.name)" } else { request.rawPath }
+        let upgrade = StreamUpgrade(headers: negotiation.headers) { [ports] connection in
+            guard ports.isEmpty else { return ChannelForwards(ports: ports, dialer: dialer, connection: connection) }
+            let target = SPDYForwards(connection: connection, dialer: dialer, pod: pod)
+            return try SPDYConnection(target: target, isTunnelled: isTunnelled)
+        } discard: {
+        }
+        return HTTPResponse(status: 101, body: .upgrade(upgrade))
+    }
+}
+
+extension ExtensionRoutes.Route {
+    /// Asks the extension, with one end of a packet socket; the other is the caller's, with the head of the answer.
+    func open(_ description: JSON, body: [UInt8]) throws(APIStatus) -> (head: JSON, descriptor: Int32) {
         var pair: [Int32] = [-1, -1]
         guard socketpair(AF_UNIX, Int32(SOCK_SEQPACKET.rawValue | SOCK_CLOEXEC.rawValue), 0, &pair) == 0 else {
             throw .internalError("socketpair: \(String(cString: strerror(errno)))")
         }
-        let head: JSON
         do {
-            head = try route.provider.serve(description, body: request.body, stream: pair[1], deadline: 0)
+            return (try provider.serve(description, body: body, stream: pair[1], deadline: 0), pair[0])
         } catch {
             close(pair[0])
-            let failure = PluginError(error)
-            throw APIStatus(extension: failure)
+            throw APIStatus(extension: PluginError(error))
         }
-        let status = Int(head["status"].integerValue ?? 200)
+    }
+
+    private func fields(_ head: JSON) -> (status: Int, contentType: String, headers: [(name: String, value: String)]) {
         var headers: [(name: String, value: String)] = []
         var contentType = ""
         for (name, value) in head["headers"].objectValue ?? [:] {
@@ -157,24 +211,23 @@ final class ExtensionRoutes: Sendable {
             guard !text.utf8.contains(where: { $0 < 0x20 && $0 != 9 }) else { continue }
             if name.lowercased() == "content-type" { contentType = text } else { headers.append((name, text)) }
         }
-        if head["stream"].boolValue == true, status < 300 {
-            if route.isWebSocket {
-                guard let accept = WebSocketFrame.acceptance(of: request.upgrade?.key ?? "") else {
-                    close(pair[0])
-                    throw .badRequest("Sec-WebSocket-Key must be 16 bytes in base64")
-                }
-                return HTTPResponse(
-                    status: 101,
-                    body: .webSocket(descriptor: pair[0], accept: accept, subprotocol: subprotocol))
-            }
-            return HTTPResponse(
-                status: status, contentType: contentType, headers: headers, body: .packets(descriptor: pair[0]))
-        }
-        close(pair[0])
+        return (Int(head["status"].integerValue ?? 200), contentType, headers)
+    }
+
+    /// An answer whose body comes over the socket, which the response now owns.
+    func streamResponse(_ head: JSON, _ descriptor: Int32) -> HTTPResponse {
+        let (status, contentType, headers) = fields(head)
+        return HTTPResponse(
+            status: status, contentType: contentType, headers: headers, body: .packets(descriptor: descriptor))
+    }
+
+    /// An answer that is whole.
+    func plainResponse(_ head: JSON) throws(APIStatus) -> HTTPResponse {
+        var (status, contentType, headers) = fields(head)
         var body = Array((head["body"].stringValue ?? "").utf8)
         if let encoded = head["bodyBase64"].stringValue {
             guard let decoded = Base64.decode(encoded) else {
-                throw .internalError("plugin \(route.plugin) answered with a bodyBase64 that is not base 64")
+                throw .internalError("plugin \(plugin) answered with a bodyBase64 that is not base 64")
             }
             body = decoded
         }

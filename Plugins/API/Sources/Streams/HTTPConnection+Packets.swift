@@ -2,13 +2,21 @@ import Glibc
 
 /// Bodies and WebSockets whose other side is an extension's packet socket.
 extension HTTPConnection {
-    func beginWebSocket(accept: String, subprotocol: String?) {
-        var head =
-            "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-            + "Sec-WebSocket-Accept: \(accept)\r\n"
-        if let subprotocol { head += "Sec-WebSocket-Protocol: \(subprotocol)\r\n" }
-        head += "\r\n"
-        output.append(Array(head.utf8))
+    func writeSwitch(_ headers: [(name: String, value: String)]) {
+        var head = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n"
+        for header in headers { head += "\(header.name): \(header.value)\r\n" }
+        output.append(Array((head + "\r\n").utf8))
+    }
+
+    func begin(_ upgrade: StreamUpgrade) {
+        do {
+            let upgraded = try upgrade.begin(self)
+            writeSwitch(upgrade.headers)
+            phase = .upgraded(upgraded)
+            loop.post { [weak self] in self?.pumpIsReady() }
+        } catch {
+            startClosing()
+        }
     }
 
     /// The pump's socket may have packets, or room.
@@ -34,6 +42,9 @@ extension HTTPConnection {
                     closeWebSocket(pump, code: 1000, reason: "")
                     break reading
                 }
+            case .upgraded(let upgraded):
+                upgraded.pump(through: buffer, to: &output, limit: Self.highWater)
+                break reading
             default: break reading
             }
         }
@@ -59,6 +70,20 @@ extension HTTPConnection {
                 return true
             }
         }
+        if receive() { return true }
+        if hasEnded { end() }
+        return false
+    }
+
+    /// Hands the client's bytes to the protocol that the connection speaks now; false when it has to wait.
+    func readUpgraded(_ upgraded: any UpgradedProtocol) -> Bool {
+        if upgraded.isFinished {
+            upgraded.end()
+            startClosing()
+            return true
+        }
+        guard !upgraded.isBlocked else { return false }
+        if upgraded.take(from: &input, to: &output) { return true }
         if receive() { return true }
         if hasEnded { end() }
         return false

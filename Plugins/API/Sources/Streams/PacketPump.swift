@@ -14,6 +14,8 @@ final class PacketPump: EventHandler {
     private var isReadable = true
     private var unsent: [UInt8]?
     private var isEnded = false
+    /// The extension is to read the end after what waits.
+    private var finishes = false
 
     /// Takes over `descriptor`, also when it throws.
     init(descriptor: Int32, connection: HTTPConnection, loop: EventLoop) throws(HTTPServerError) {
@@ -37,6 +39,7 @@ final class PacketPump: EventHandler {
         if events & EPOLLOUT.rawValue != 0, let packet = unsent {
             unsent = nil
             send(packet)
+            if finishes { finishSending() }
         }
         connection.pumpIsReady()
     }
@@ -87,6 +90,13 @@ final class PacketPump: EventHandler {
             default: return  // The extension is gone; reading tells, and ends the connection.
             }
         }
+    }
+
+    /// Nothing more is sent; the extension reads an end, and may still send.
+    func finishSending() {
+        finishes = true
+        guard !isEnded, unsent == nil else { return }
+        shutdown(descriptor, Int32(SHUT_WR))
     }
 
     func end() {

@@ -19,8 +19,10 @@ struct WebSocketError: Error, Equatable {
 
 /// Takes client frames apart (RFC 6455, section 5): masked, fragmented, within a bound. Pure.
 struct WebSocketParser {
-    /// Most bytes of one message: what fits one packet to an extension.
-    static let messageLimit = 64 * 1024
+    /// What fits one packet to an extension.
+    static let packetLimit = 64 * 1024
+    /// Most bytes of one message.
+    private let messageLimit: Int
 
     private struct Frame {
         var isFinal: Bool
@@ -33,14 +35,16 @@ struct WebSocketParser {
     private var fragments: [UInt8] = []
     private var fragmentOpcode: UInt8?
 
+    init(messageLimit: Int = packetLimit) { self.messageLimit = messageLimit }
+
     /// The next message at the front of `bytes` and how many bytes it took; nil when more are needed. A frame that is part
     /// of a message yet to be completed gives a size and no message.
     mutating func parse(
         _ bytes: UnsafeRawBufferPointer
     ) throws(WebSocketError) -> (message: WebSocketMessage?, size: Int)? {
-        guard let frame = try Self.header(bytes) else { return nil }
+        guard let frame = try header(bytes) else { return nil }
         let isControl = frame.opcode & 8 != 0
-        guard isControl || fragments.count + frame.length <= Self.messageLimit else { throw .tooBig }
+        guard isControl || fragments.count + frame.length <= messageLimit else { throw .tooBig }
         guard bytes.count >= frame.headerSize + frame.length else { return nil }
         var payload = Array(bytes[frame.headerSize..<(frame.headerSize + frame.length)])
         payload.withUnsafeMutableBufferPointer { payload in
@@ -52,7 +56,7 @@ struct WebSocketParser {
         return (try assemble(frame, payload), size)
     }
 
-    private static func header(_ bytes: UnsafeRawBufferPointer) throws(WebSocketError) -> Frame? {
+    private func header(_ bytes: UnsafeRawBufferPointer) throws(WebSocketError) -> Frame? {
         guard bytes.count >= 2 else { return nil }
         guard bytes[0] & 0x70 == 0 else { throw .protocolError("a reserved bit is set") }
         guard bytes[1] & 0x80 != 0 else { throw .protocolError("a client's frame is not masked") }

@@ -52,6 +52,14 @@ final class PacketStream {
         }
     }
 
+    /// Sends one packet unless the client is slow; whether it went.
+    func sendIfReady(_ packet: [UInt8]) throws -> Bool {
+        let count = packet.withUnsafeBytes { Glibc.send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL)) }
+        if count >= 0 { return true }
+        guard errno == EAGAIN || errno == ENOBUFS || errno == EINTR else { throw StreamClosed() }
+        return false
+    }
+
     /// The next packet; empty when there is none now; nil when the client is gone.
     func receive() throws -> ArraySlice<UInt8>? {
         while true {

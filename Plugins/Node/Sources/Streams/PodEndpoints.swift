@@ -3,7 +3,7 @@ import Objects
 import PluginAPI
 import PluginKit
 
-/// HTTP paths of pods and of the node behind the API front: exec, attach, log, and the node's own.
+/// HTTP paths of pods and of the node behind the API front: exec, attach, log, forwarded ports, and the node's own.
 final class PodEndpoints: APIExtensionProvider {
     private let worker: PodWorker
     private let runtime: any RuntimeProvider
@@ -40,6 +40,7 @@ final class PodEndpoints: APIExtensionProvider {
                     "methods": ["GET", "POST"], "path": .string("\(pod)/attach"), "upgrade": "websocket",
                     "subprotocols": channels,
                 ],
+                ["methods": ["GET", "POST"], "path": .string("\(pod)/portforward"), "upgrade": "ports"],
                 ["methods": ["GET"], "path": .string("\(pod)/log"), "upgrade": "none"],
                 ["methods": ["GET"], "path": "/api/v1/nodes/{name}/proxy/{rest...}", "upgrade": "none"],
             ]
@@ -61,6 +62,7 @@ final class PodEndpoints: APIExtensionProvider {
                 throw EndpointError(code: 404, reason: "NotFound", message: "pods \"\(name)\" not found on this node")
             }
             if path.hasSuffix("/log") { return try log(pod, request["query"], client) }
+            if path.hasSuffix("/portforward") { return try forward(pod, request["connection"], client) }
             return try session(pod, request["query"], client, isExec: path.hasSuffix("/exec"))
         } catch let error as EndpointError {
             return error.response
@@ -182,6 +184,33 @@ final class PodEndpoints: APIExtensionProvider {
         }
         sessions.run { [live] in live.carry(session.value.1) { session.value.0.run() } }
         return ["status": 101, "stream": true]
+    }
+}
+
+extension PodEndpoints {
+    // MARK: - Forwarded ports
+
+    /// Without a connection, whether the pod can be connected to; with one, connects to its port.
+    private func forward(_ pod: Pod, _ connection: JSON, _ client: PacketStream) throws -> JSON {
+        let ready = worker.runtimeState.pod(pod.uid).sandboxes.values.filter(\.isReady).max { $0.attempt < $1.attempt }
+        guard let sandbox = ready else {
+            throw EndpointError(
+                code: 400, reason: "BadRequest",
+                message: "unable to forward port because pod is not running. Current status=\(pod.phase)")
+        }
+        guard connection.exists else { return ["status": 200, "stream": false] }
+        guard let port = connection["port"].integerValue.flatMap(UInt16.init(exactly:)), port > 0 else {
+            throw EndpointError(code: 400, reason: "BadRequest", message: "the port must be 1 to 65535")
+        }
+        let descriptor: Int32
+        do {
+            descriptor = try PodDialer.connect(port: port, networkNamespace: sandbox.networkNamespace)
+        } catch {
+            throw EndpointError(code: 502, reason: "BadGateway", message: "\(error)")
+        }
+        let session = Handover((ForwardSession(client: client, pod: descriptor), client))
+        sessions.run { [live] in live.carry(session.value.1) { session.value.0.run() } }
+        return ["status": 200, "stream": true]
     }
 }
 

@@ -14,14 +14,18 @@ HOSTD_ASSUME_NONNULL_BEGIN
 typedef struct hostd_api_extension_1 {
     hostd_interface interface;
     /// JSON {"routes":[{"methods":["GET","POST"],"path":"/api/v1/namespaces/{namespace}/pods/{name}/exec",
-    /// "upgrade":"websocket"|"none","subprotocols":["v5.channel.k8s.io"]}]}. A `{rest...}` at the end takes all that is left.
+    /// "upgrade":"websocket"|"ports"|"none","subprotocols":["v5.channel.k8s.io"]}]}. A `{rest...}` at the end takes all that
+    /// is left. With "websocket", clients may come over SPDY/3.1 as well where v4.channel.k8s.io is among the subprotocols:
+    /// the extension sees the same packets. With "ports", clients forward connections to ports, over SPDY/3.1 or WebSocket:
+    /// `serve` is first asked without, then, for each connection, with "connection":{"port":8080} in its request.
     int32_t (*routes)(void *HOSTD_NULLABLE self, hostd_buffer *json, hostd_error *error);
     /// Serves one request. `request` is JSON {"method","path","parameters":{…},"query":{"name":["value"]},"headers":{…},
-    /// "user":{"name","groups":[…]},"subprotocol"}; `body` is the request's body. The answer's head is JSON {"status":200,
+    /// "user":{"name","groups":[…]},"subprotocol","connection"}; `body` is the request's body. The answer's head is JSON {"status":200,
     /// "headers":{"Content-Type":"text/plain"},"stream":false} with the body in "body" (text) or "bodyBase64"; with
     /// "stream":true the body follows over `stream`, a SOCK_SEQPACKET socket that now belongs to the extension: one packet
     /// (at most 64 KiB) is one chunk of the body, or one WebSocket binary message in either direction; closing it ends the
-    /// response. Without "stream" the extension closes it. Returns when the head is known; the stream goes on afterwards.
+    /// response. Of a route for ports a packet is a piece of the connection's bytes, and shutdown(SHUT_WR) ends one
+    /// direction. Without "stream" the extension closes it. Returns when the head is known; the stream goes on afterwards.
     int32_t (*serve)(void *HOSTD_NULLABLE self, uint64_t deadline_ns, const uint8_t *request, uint64_t request_size,
                      const uint8_t *HOSTD_NULLABLE body, uint64_t body_size, int32_t stream, hostd_buffer *response,
                      hostd_error *error);

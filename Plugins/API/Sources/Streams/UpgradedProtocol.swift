@@ -1,0 +1,26 @@
+/// What a connection speaks once it has been upgraded to something of its own: SPDY, forwarded ports. It has packet pumps to
+/// extensions, which call the connection when they can go on. Lives on the connection's loop.
+protocol UpgradedProtocol: AnyObject {
+    /// Takes what it can of the client's bytes from the front of `input`; whether it took or did anything.
+    func take(from input: inout [UInt8], to output: inout OutputQueue) -> Bool
+    /// Whether the client must not be read for now, because an extension does not take what it has sent.
+    var isBlocked: Bool { get }
+    /// Moves what extensions have sent to `output`, until that holds `limit` bytes.
+    func pump(through buffer: UnsafeMutableRawBufferPointer, to output: inout OutputQueue, limit: Int)
+    /// Whether all has been said: the connection ends when what is queued has been sent.
+    var isFinished: Bool { get }
+    /// The client has read on.
+    func resume()
+    /// The connection is gone. Idempotent.
+    func end()
+}
+
+/// An upgrade that has been agreed upon: the headers that say so, and what the connection speaks then.
+struct StreamUpgrade: Sendable {
+    /// Without `Connection: Upgrade`.
+    var headers: [(name: String, value: String)]
+    /// Called on the connection's loop.
+    var begin: @Sendable (HTTPConnection) throws -> any UpgradedProtocol
+    /// Called in its place when the client has gone meanwhile.
+    var discard: @Sendable () -> Void
+}
