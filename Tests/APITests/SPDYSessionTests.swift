@@ -32,7 +32,8 @@ final class SPDYSessionTests: XCTestCase {
     func testStreamsDataAndEnds() throws {
         let client = try SPDYPeer()
         let session = try SPDYSession()
-        let opening = client.open(1, ["streamType": "data", "port": "80"]) + client.open(3, ["streamType": "error"], ends: true)
+        let opening =
+            client.open(1, ["streamType": "data", "port": "80"]) + client.open(3, ["streamType": "error"], ends: true)
         let all = opening + client.data(1, Array("hello".utf8)) + client.data(1, [], ends: true) + client.ping(7)
         // However the bytes are cut, the events are the same.
         for step in [1, 3, 8, 9, 64, all.count] {
@@ -66,7 +67,8 @@ final class SPDYSessionTests: XCTestCase {
             XCTAssertEqual(
                 log,
                 [
-                    #"open 1 ["port=80", "streamtype=data"]"#, #"open 3 ["streamtype=error"]"#, "finished 3", "finished 1",
+                    #"open 1 ["port=80", "streamtype=data"]"#, #"open 3 ["streamtype=error"]"#, "finished 3",
+                    "finished 1",
                     "ping 7",
                 ], "in steps of \(step)")
         }

@@ -128,11 +128,17 @@ final class StreamUpgradeTests: XCTestCase {
         let v4 = "X-Stream-Protocol-Version: v4.channel.k8s.io"
         for (path, headers, status, words) in [
             ("/exec?command=x&stdout=true", Self.spdy, 403, "unable to negotiate protocol"),
-            ("/exec?command=x", Self.spdy + ["X-Stream-Protocol-Version: v1"], 403, "server accepts [v4.channel.k8s.io]"),
+            (
+                "/exec?command=x", Self.spdy + ["X-Stream-Protocol-Version: v1"], 403,
+                "server accepts [v4.channel.k8s.io]"
+            ),
             ("/exec?command=x", ["Upgrade: h2c", v4], 400, "h2c"),
             ("/portforward", Self.spdy + [v4], 403, "server accepts [portforward.k8s.io]"),
             ("/portforward", ["Upgrade: h2c"], 400, "SPDY/3.1"),
-            ("/portforward?missing=1", Self.spdy + ["X-Stream-Protocol-Version: portforward.k8s.io"], 404, "no such pod"),
+            (
+                "/portforward?missing=1", Self.spdy + ["X-Stream-Protocol-Version: portforward.k8s.io"], 404,
+                "no such pod"
+            ),
         ] {
             let client = try server.connect()
             defer { client.close() }
@@ -163,7 +169,8 @@ final class StreamUpgradeTests: XCTestCase {
         return (client, try SPDYPeer())
     }
 
-    private func openPort(_ client: TLSClient, _ peer: SPDYPeer, _ stream: UInt32, port: String, request: String) throws {
+    private func openPort(_ client: TLSClient, _ peer: SPDYPeer, _ stream: UInt32, port: String, request: String) throws
+    {
         client.send(peer.open(stream, ["streamType": "error", "port": port, "requestID": request]))
         XCTAssertEqual(try peer.next(client.take).kind, .reply)
         client.send(peer.open(stream + 2, ["streamType": "data", "port": port, "requestID": request]))

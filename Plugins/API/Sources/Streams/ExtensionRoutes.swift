@@ -177,7 +177,8 @@ final class ExtensionRoutes: Sendable {
         }
         if let refusal = try dialer.check() { return refusal }
         let isTunnelled = if case .portsOverTunnel = negotiation { true } else { false }
-        let pod = if case .resource(let path) = request.path { "\(path.namespace)/\(path.name)" } else { request.rawPath }
+        let pod =
+            if case .resource(let path) = request.path { "\(path.namespace)/\(path.name)" } else { request.rawPath }
         let upgrade = StreamUpgrade(headers: negotiation.headers) { [ports] connection in
             guard ports.isEmpty else { return ChannelForwards(ports: ports, dialer: dialer, connection: connection) }
             let target = SPDYForwards(connection: connection, dialer: dialer, pod: pod)

@@ -30,7 +30,8 @@ enum StreamNegotiation: Equatable {
         }
         if upgrade.isWebSocket { return try webSocket(upgrade, kind, subprotocols) }
         guard upgrade.protocol.lowercased() == "spdy/3.1" else {
-            throw .badRequest("unable to upgrade: the protocol \(upgrade.protocol) is not known; use websocket or SPDY/3.1")
+            throw .badRequest(
+                "unable to upgrade: the protocol \(upgrade.protocol) is not known; use websocket or SPDY/3.1")
         }
         guard request.method == .get || request.method == .post else { throw .methodNotAllowed }
         return try spdy(upgrade, kind, subprotocols)
@@ -47,7 +48,8 @@ enum StreamNegotiation: Equatable {
         let offered = upgrade.subprotocols.filter { !$0.hasPrefix("base64url.bearer.authorization.k8s.io.") }
         let chosen = offered.first(where: known.contains)
         guard chosen != nil || known.isEmpty || (offered.isEmpty && kind == .ports) else {
-            throw .badRequest("unable to upgrade: none of the subprotocols \(offered) is supported; use one of \(known)")
+            throw .badRequest(
+                "unable to upgrade: none of the subprotocols \(offered) is supported; use one of \(known)")
         }
         guard kind == .ports else { return .webSocket(key: accept, subprotocol: chosen) }
         return chosen == tunnelProtocol
@@ -67,7 +69,8 @@ enum StreamNegotiation: Equatable {
         guard offered.contains(known) else {
             throw APIStatus(
                 code: 403, reason: "Forbidden",
-                message: "unable to upgrade: unable to negotiate protocol: client supports [\(offered.joined(separator: " "))], "
+                message:
+                    "unable to upgrade: unable to negotiate protocol: client supports [\(offered.joined(separator: " "))], "
                     + "server accepts [\(known)]")
         }
         guard kind != .ports else { return .portsOverSPDY }

@@ -4,7 +4,8 @@ protocol SPDYTarget: AnyObject {
     var isBlocked: Bool { get }
     var isFinished: Bool { get }
     /// Moves what extensions have sent to `bytes`, until those are `limit`.
-    func pump(through buffer: UnsafeMutableRawBufferPointer, _ session: SPDYSession, to bytes: inout [UInt8], limit: Int)
+    func pump(
+        through buffer: UnsafeMutableRawBufferPointer, _ session: SPDYSession, to bytes: inout [UInt8], limit: Int)
     func resume()
     func end()
 }

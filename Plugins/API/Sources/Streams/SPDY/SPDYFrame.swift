@@ -34,7 +34,9 @@ enum SPDYFrame {
     }
 
     static func append(_ value: UInt32, to bytes: inout [UInt8]) {
-        for shift in stride(from: UInt32(24), through: 0, by: -8) { bytes.append(UInt8(truncatingIfNeeded: value >> shift)) }
+        for shift in stride(from: UInt32(24), through: 0, by: -8) {
+            bytes.append(UInt8(truncatingIfNeeded: value >> shift))
+        }
     }
 
     static func number(_ bytes: UnsafeRawBufferPointer, at offset: Int) -> UInt32 {

@@ -96,7 +96,9 @@ final class SPDYProcessStreams: SPDYTarget {
             case .nothing: return
             case .end:
                 pump.end()
-                for channel in Channel.allCases { if let stream = streams[channel] { session.finish(stream, to: &bytes) } }
+                for channel in Channel.allCases {
+                    if let stream = streams[channel] { session.finish(stream, to: &bytes) }
+                }
                 isFinished = true
                 return
             }

@@ -49,7 +49,9 @@ final class SPDYSession {
             current = (first, length, flags & SPDYFrame.finFlag != 0)
             return takeData(bytes, headerSize: SPDYFrame.headerSize)
         }
-        guard UInt16(first >> 16 & 0x7FFF) == SPDYFrame.version else { throw SPDYError("a frame is of another version") }
+        guard UInt16(first >> 16 & 0x7FFF) == SPDYFrame.version else {
+            throw SPDYError("a frame is of another version")
+        }
         guard length <= SPDYFrame.controlLimit else { throw SPDYError("a control frame is too long") }
         guard bytes.count >= SPDYFrame.headerSize + length else { return nil }
         let payload = UnsafeRawBufferPointer(rebasing: bytes[SPDYFrame.headerSize..<(SPDYFrame.headerSize + length)])
@@ -84,7 +86,9 @@ final class SPDYSession {
             // The headers are read in any case: the compression's state goes on with each block.
             let headers = try reader.read(UnsafeRawBufferPointer(rebasing: payload[10...]))
             guard stream > lastStream, stream % 2 == 1 else { throw SPDYError("stream \(stream) is out of order") }
-            guard open.count < Self.streamLimit else { throw SPDYError("more than \(Self.streamLimit) streams are open") }
+            guard open.count < Self.streamLimit else {
+                throw SPDYError("more than \(Self.streamLimit) streams are open")
+            }
             lastStream = stream
             open.insert(stream)
             if flags & SPDYFrame.finFlag != 0 { pending = .finished(stream: stream) }
