@@ -7,7 +7,7 @@ extension StoreGate {
         let value: UnsafeRawBufferPointer
         let index: UnsafeRawBufferPointer
         let lease: UInt64
-        let expected: UInt64
+        var expected: UInt64
     }
 
     /// Checks a change of an object that exists; the revision that the write has to expect, so that nothing gets between the

@@ -154,8 +154,12 @@ private func gateCreate(
         let resource = try gate.resource(raw(key, keySize))
         try gate.refuse { () throws(GrantPolicy.Refusal) in try gate.policy.checkStoreWhole(resource, "create") }
         try gate.checkLease(lease)
-    } _: { _, store, this in
-        store.create(this, key, keySize, value, valueSize, index, indexSize, lease, revision, error)
+    } _: { gate, store, this in
+        let change = StoreGate.Change(
+            key: raw(key, keySize), value: raw(value, valueSize), index: raw(index, indexSize), lease: lease,
+            expected: 0)
+        return gate.write(HOSTD_STORE_CREATE, change, revision, error)
+            ?? store.create(this, key, keySize, value, valueSize, index, indexSize, lease, revision, error)
     }
 }
 
@@ -164,15 +168,19 @@ private func gateUpdate(
     _ indexSize: UInt64, _ lease: UInt64, _ expected: UInt64, _ revision: NumberOut, _ errorOut: ErrorOut
 ) -> Int32 {
     let gate = owner(this, as: StoreGate.self)
-    let change = StoreGate.Change(
+    var change = StoreGate.Change(
         key: raw(key, keySize), value: raw(value, valueSize), index: raw(index, indexSize), lease: lease,
         expected: expected)
     do throws(StoreError) {
         // What was compared is what has to be replaced; a caller to whom any version was right gets another try.
         for _ in 0..<8 {
+            change.expected = expected
             let pinned = try gate.pin(change)
-            let status = gate.base.pointee.update(
-                gate.this, key, keySize, value, valueSize, index, indexSize, lease, pinned, revision, errorOut)
+            change.expected = pinned
+            let status =
+                gate.write(HOSTD_STORE_UPDATE, change, revision, errorOut)
+                ?? gate.base.pointee.update(
+                    gate.this, key, keySize, value, valueSize, index, indexSize, lease, pinned, revision, errorOut)
             guard status == HOSTD_ERROR_CONFLICT, expected == 0, pinned != 0 else { return status }
             errorOut.pointee.message.release?(errorOut.pointee.message.context)
             errorOut.pointee.message = hostd_buffer()
@@ -189,8 +197,12 @@ private func gateRemove(
     StoreGate.through(this, error) { gate throws(StoreError) in
         let resource = try gate.resource(raw(key, keySize))
         try gate.refuse { () throws(GrantPolicy.Refusal) in try gate.policy.checkStoreWhole(resource, "delete") }
-    } _: { _, store, this in
-        store.remove(this, key, keySize, expected, revision, error)
+    } _: { gate, store, this in
+        let none = UnsafeRawBufferPointer(start: nil, count: 0)
+        let change = StoreGate.Change(
+            key: raw(key, keySize), value: none, index: none, lease: 0, expected: expected)
+        return gate.write(HOSTD_STORE_DELETE, change, revision, error)
+            ?? store.remove(this, key, keySize, expected, revision, error)
     }
 }
 

@@ -18,9 +18,19 @@ public final class KernelServices: Sendable {
     private static let dispatcherLimit = 4
 
     /// Opens the embedded store under `directory`, unless a plugin is the engine.
-    public init(directory: String, store settings: HostConfiguration.StoreSettings, log: Log) throws(StoreError) {
+    public convenience init(
+        directory: String, store settings: HostConfiguration.StoreSettings, log: Log
+    ) throws(StoreError) {
+        try self.init(directory: directory, store: settings, log: log, files: .system)
+    }
+
+    /// With other system calls under the store: a test lets them fail.
+    package init(
+        directory: String, store settings: HostConfiguration.StoreSettings, log: Log, files: FileOperations
+    ) throws(StoreError) {
         metrics = Metrics()
         var options = settings.engineOptions
+        options.files = files
         options.metrics = metrics
         options.log = { level, message, fields in
             let members = JSONObject(fields.map { ($0.0, JSON.string($0.1)) })

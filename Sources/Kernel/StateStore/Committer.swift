@@ -4,33 +4,33 @@ import PluginAPI
 
 /// The one thread that writes. It takes what waits as a batch, checks each write against the state and the batch so far,
 /// writes the batch to the log, waits until it is on disk, and only then lets it be seen: by reads, by watches, and by the
-/// writers. It also ends leases and gives up history when their time has come.
+/// writers. It also ends leases (`Committer+Leases`) and keeps house (`Committer+Housekeeping`).
 final class Committer: @unchecked Sendable {  // The queue is behind `monitor`; the rest is used by the thread alone.
     private static let batchSize = 4 << 20
     private static let batchCount = 512
 
-    private let store: StateStore.Parts
-    private let log: SegmentLog
-    private let monitor = Monitor()
+    let store: StateStore.Parts
+    let log: SegmentLog
+    let monitor = Monitor()
     private var queue = RingBuffer<Write>()
     private var queuedBytes = 0
     private var isWaiting = false
-    private var isClosing = false
+    var isClosing = false
     /// Why no write is accepted any more.
     private var failure: StoreError?
-    private var snapshotDone: UInt64?
+    var snapshotDone: UInt64?
     /// Who waits for the files to be written anew, and who for those that are being written.
-    private var rewriteRequests: [@Sendable (StoreError?) -> Void] = []
-    private var rewriteWaiters: [@Sendable (StoreError?) -> Void] = []
-    private var isRewriteDone = false
+    var rewriteRequests: [@Sendable (StoreError?) -> Void] = []
+    var rewriteWaiters: [@Sendable (StoreError?) -> Void] = []
+    var isRewriteDone = false
     private var thread: KernelThread?
 
     // Of the thread:
-    private var batch: [Write] = []
+    var batch: [Write] = []
     private var overlay: [KeyReference: Record] = [:]
-    private var changed: [Record] = []
+    var changed: [Record] = []
     /// Leases that this batch revokes.
-    private var endedLeases: Set<UInt64> = []
+    var endedLeases: Set<UInt64> = []
     /// Records without a key that this batch added to the log.
     private var marks: [Record] = []
     /// Writers that this batch defines.
@@ -38,12 +38,14 @@ final class Committer: @unchecked Sendable {  // The queue is behind `monitor`; 
     private var hasTooManyWriters = false
     /// When the batch is written, milliseconds since 1970.
     private var batchTime: UInt64 = 0
-    private var nextRevision: UInt64 = 0
-    private var isSnapshotRunning = false
+    var nextRevision: UInt64 = 0
+    var isSnapshotRunning = false
     /// Not before this time, after a failed one.
-    private var nextSnapshot: UInt64 = 0
-    private var nextHousekeeping: UInt64 = .max
-    private var progressDue: UInt64 = .max
+    var nextSnapshot: UInt64 = 0
+    /// The segment that was written when the snapshot began: what it and later ones hold, the snapshot may lack.
+    var firstSegmentAfterSnapshot: UInt64 = 0
+    var nextHousekeeping: UInt64 = .max
+    var progressDue: UInt64 = .max
 
     init(store: StateStore.Parts, log: SegmentLog) {
         self.store = store
@@ -84,53 +86,6 @@ final class Committer: @unchecked Sendable {  // The queue is behind `monitor`; 
 
     /// Why the store does not accept writes, nil when it does.
     var refusesWritesBecause: StoreError? { monitor.locked { failure } }
-
-    /// Called by the snapshot's thread: the log up to this revision is no longer needed; nil after a failure.
-    func snapshotEnded(at revision: UInt64?) {
-        monitor.locked {
-            snapshotDone = revision ?? 0
-            monitor.signal()
-        }
-    }
-
-    /// Asks for stale files to be written anew; `completion` hears how that ended. [any-thread]
-    func requestRewrite(_ completion: @escaping @Sendable (StoreError?) -> Void) {
-        let isRefused = monitor.locked {
-            if isClosing { return true }
-            rewriteRequests.append(completion)
-            monitor.signal()
-            return false
-        }
-        if isRefused { completion(StoreError(HOSTD_ERROR_UNAVAILABLE, "the store is closing", retryable: true)) }
-    }
-
-    /// Called by the thread that wrote files anew.
-    func rewriteEnded(_ error: StoreError?) {
-        let waiters = monitor.locked {
-            isRewriteDone = true
-            monitor.signal()
-            defer { rewriteWaiters = [] }
-            return rewriteWaiters
-        }
-        for waiter in waiters { waiter(error) }
-    }
-
-    /// Begins to write files anew when that is asked for and nothing else works on them.
-    private func rewriteFiles() {
-        let isWanted = monitor.locked { () -> Bool in
-            if isRewriteDone {
-                isRewriteDone = false
-                isSnapshotRunning = false
-            }
-            guard !isSnapshotRunning, !rewriteRequests.isEmpty else { return false }
-            rewriteWaiters = rewriteRequests
-            rewriteRequests = []
-            return true
-        }
-        guard isWanted else { return }
-        isSnapshotRunning = true
-        do throws(StoreError) { store.maintenance.rewrite(try log.seal()) } catch { rewriteEnded(error) }
-    }
 
     /// Writes what waits, then the mark of an orderly end, and ends the thread.
     func close() {
@@ -184,12 +139,6 @@ final class Committer: @unchecked Sendable {  // The queue is behind `monitor`; 
         return true
     }
 
-    private func endLeases() {
-        let over = store.leases.expired(monotonicNow())
-        for lease in over.prefix(64).reversed() { batch.insert(Write(.revoke(lease: lease)), at: 0) }
-        if over.count > 64 { store.leases.retry(at: 0) }
-    }
-
     private func commit() {
         let started = monotonicNow()
         nextRevision = store.tree.revision
@@ -227,7 +176,7 @@ final class Committer: @unchecked Sendable {  // The queue is behind `monitor`; 
         }
     }
 
-    private func newest(_ key: UnsafeRawBufferPointer) -> Record? {
+    func newest(_ key: UnsafeRawBufferPointer) -> Record? {
         overlay.isEmpty || planted(.batchIgnoredInPrecondition)
             ? store.tree.newest(key)
             : overlay[KeyReference(bytes: key)] ?? store.tree.newest(key)
@@ -252,7 +201,7 @@ final class Committer: @unchecked Sendable {  // The queue is behind `monitor`; 
     }
 
     /// The number of who writes, and its definition when the log does not have it yet.
-    private func writer(of write: Write) -> (number: UInt32, definition: Record?) {
+    func writer(of write: Write) -> (number: UInt32, definition: Record?) {
         guard let text = write.writer else { return (0, nil) }
         let (number, isNew) = store.writers.number(of: text)
         if number == 0, !hasTooManyWriters {
@@ -297,7 +246,7 @@ final class Committer: @unchecked Sendable {  // The queue is behind `monitor`; 
     }
 
     /// Gives records their place in history and makes them visible to the rest of the batch.
-    private func stamp(_ records: [Record], writer: UInt32) {
+    func stamp(_ records: [Record], writer: UInt32) {
         nextRevision += 1
         for record in records {
             let before = newest(record.key)
@@ -313,38 +262,7 @@ final class Committer: @unchecked Sendable {  // The queue is behind `monitor`; 
         if batch.count > 1 { for record in records { overlay[KeyReference(bytes: record.key)] = record } }
     }
 
-    private func evaluateRevoke(_ write: Write, _ lease: UInt64) {
-        guard isAlive(lease), let held = store.leases.keys(of: lease) else {
-            write.outcome.error = StoreError(HOSTD_ERROR_NOT_FOUND, "lease \(lease) does not exist or is over")
-            return
-        }
-        guard let mark = mark(write, kind: Record.Kind.leaseRevoke, lease: lease, number: 0) else { return }
-        var records: [Record] = []
-        // Of this batch too, whose records the table does not know yet.
-        let keys = Set(held).union(changed.filter { $0.isPut && $0.lease == lease }.map { Array($0.key) })
-        for key in keys.dropFirst(planted(.leaseKeysStay) ? 1 : 0) {
-            key.withUnsafeBytes { key in
-                guard let current = newest(key), current.isPut, current.lease == lease else { return }
-                do throws(StoreError) {
-                    let record = try Record.make(kind: Record.Kind.delete, key: key)
-                    write.steps.append(Step(kind: HOSTD_STORE_DELETE, expected: 0, record: record))
-                    records.append(record)
-                } catch {
-                    write.outcome.error = error
-                }
-            }
-        }
-        guard write.outcome.error == nil else { return }
-        if !records.isEmpty { stamp(records, writer: 0) }
-        log.add(records + [mark], revision: nextRevision)
-        write.outcome.revision = nextRevision
-        endedLeases.insert(lease)
-    }
-
-    /// Whether a lease exists after what this batch did so far.
-    private func isAlive(_ lease: UInt64) -> Bool { store.leases.contains(lease) && !endedLeases.contains(lease) }
-
-    private func mark(_ write: Write, kind: UInt32, lease: UInt64, number: UInt64) -> Record? {
+    func mark(_ write: Write, kind: UInt32, lease: UInt64, number: UInt64) -> Record? {
         withUnsafeBytes(of: number.littleEndian) { mark(write, kind: kind, lease: lease, value: $0) }
     }
 
@@ -384,30 +302,6 @@ final class Committer: @unchecked Sendable {  // The queue is behind `monitor`; 
             if progressDue == .max { progressDue = monotonicNow() + WatchHub.progressNanoseconds }
         }
         if nextHousekeeping == .max { planHousekeeping() }
-    }
-
-    private func followAction(_ action: Write.Action) {
-        switch action {
-        case .grant(let lease, let timeToLive): store.leases.insert(lease, timeToLive: timeToLive, now: monotonicNow())
-        case .revoke(let lease): store.leases.remove(lease)
-        case .compact(let revision): store.lock.writing { _ = store.tree.compact(to: unpinned(revision)) }
-        case .transaction: break
-        }
-    }
-
-    /// Gives up history beyond the bounds, a little with each batch. The write lock is held.
-    private func compact(now: UInt32) {
-        let options = store.options
-        guard
-            let target = store.tree.compactionTarget(
-                bytes: options.historySize, count: options.historyCount, seconds: options.historySeconds, now: now)
-        else { return }
-        store.tree.compact(to: unpinned(target), limit: 4096)
-    }
-
-    /// How far of `target` nobody reads at any more.
-    private func unpinned(_ target: UInt64) -> UInt64 {
-        planted(.compactsPastPin) ? target : min(target, store.pins.lowest)
     }
 
     private func fail(_ error: SegmentLog.Failure) {
@@ -450,47 +344,6 @@ final class Committer: @unchecked Sendable {  // The queue is behind `monitor`; 
         }
         batch.removeAll(keepingCapacity: true)
         if !calls.isEmpty { store.completions.add(calls) }
-    }
-
-    // MARK: Housekeeping
-
-    private func keepHouse() {
-        let now = monotonicNow()
-        if progressDue <= now {
-            progressDue = store.hub.tellProgress() ? now + WatchHub.progressNanoseconds : .max
-        }
-        if nextHousekeeping <= now {
-            store.lock.writing { compact(now: UInt32(truncatingIfNeeded: now / 1_000_000_000)) }
-            planHousekeeping()
-        }
-        if let done = monitor.locked({ () -> UInt64? in
-            defer { snapshotDone = nil }; return snapshotDone
-        }) {
-            isSnapshotRunning = false
-            if done == 0 { nextSnapshot = now + 10_000_000_000 }
-            store.maintenance.retire(log.removeSegments(upTo: done))
-        }
-        rewriteFiles()
-        let floor = store.tree.compactedRevision
-        if !isSnapshotRunning, now >= nextSnapshot,
-            log.removableBytes(upTo: floor) >= max(store.options.snapshotThreshold, store.tree.liveBytes)
-        {
-            isSnapshotRunning = true
-            if planted(.logTruncatedEarly) { store.maintenance.retire(log.removeSegments(upTo: floor)) }
-            store.maintenance.snapshot(at: floor)
-        }
-    }
-
-    /// When the oldest history will be too old; not sooner than in ten seconds.
-    private func planHousekeeping() {
-        guard store.options.historySeconds > 0, let oldest = store.tree.oldestEvent else {
-            nextHousekeeping = .max
-            return
-        }
-        let now = monotonicNow()
-        let age = UInt32(truncatingIfNeeded: now / 1_000_000_000) &- oldest
-        let left = age > store.options.historySeconds ? 0 : UInt64(store.options.historySeconds - age) + 1
-        nextHousekeeping = now + max(left, 10) * 1_000_000_000
     }
 
     private func writeCloseMark() {

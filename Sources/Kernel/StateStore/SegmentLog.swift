@@ -145,7 +145,7 @@ final class SegmentLog {
         } catch {
             throw .fatal(error)
         }
-        throw .refused(error)
+        throw .refused(preparer.spaceError(writing: tail.file.path))
     }
 
     /// Ends the active segment, whatever room it has. The sealed ones. An empty one stays: between others it would look as if
@@ -170,9 +170,13 @@ final class SegmentLog {
         tail.sealed.prefix { $0.lastRevision <= revision }.reduce(0) { $0 + $1.size }
     }
 
-    /// Forgets those segments and hands them to the caller, oldest first.
-    func removeSegments(upTo revision: UInt64) -> [Segment] {
-        let count = tail.sealed.prefix { $0.lastRevision <= revision }.count
+    /// The number of the segment that is being written.
+    var activeNumber: UInt64 { tail.active.number }
+
+    /// Forgets the segments before number `end` that hold nothing after `revision` and hands them to the caller, oldest
+    /// first.
+    func removeSegments(upTo revision: UInt64, before end: UInt64) -> [Segment] {
+        let count = tail.sealed.prefix { $0.number < end && $0.lastRevision <= revision }.count
         defer { tail.sealed.removeFirst(count) }
         return Array(tail.sealed.prefix(count))
     }

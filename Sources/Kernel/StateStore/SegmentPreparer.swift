@@ -122,6 +122,12 @@ final class SegmentPreparer: PoolJob, @unchecked Sendable {  // All state is beh
         return file
     }
 
+    /// That the disk is full, and how full.
+    func spaceError(writing path: String) -> StoreError {
+        let free = directory.files.freeSpace(directory.path)
+        return fileError("write", free < 0 ? path : "\(path) (\(free) bytes free)", ENOSPC)
+    }
+
     /// Takes care of a segment that is no longer needed: keeps its file for the next one, or removes it.
     func retire(number: UInt64, size: Int) throws(StoreError) {
         let name = LogFormat.segmentName(number)

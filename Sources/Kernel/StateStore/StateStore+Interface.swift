@@ -64,7 +64,7 @@ private func storeCreate(
     answering(error) { () throws(StoreError) in
         revision.pointee = try owner(this, as: StateStore.self).perform(
             HOSTD_STORE_CREATE, key: raw(key, keySize), index: raw(index, indexSize), value: raw(value, valueSize),
-            lease: lease)
+            lease: lease, by: .unnamed)
     }
 }
 
@@ -75,7 +75,7 @@ private func storeUpdate(
     answering(error) { () throws(StoreError) in
         revision.pointee = try owner(this, as: StateStore.self).perform(
             HOSTD_STORE_UPDATE, key: raw(key, keySize), index: raw(index, indexSize), value: raw(value, valueSize),
-            lease: lease, expected: expected)
+            lease: lease, expected: expected, by: .unnamed)
     }
 }
 
@@ -84,7 +84,7 @@ private func storeRemove(
 ) -> Int32 {
     answering(error) { () throws(StoreError) in
         revision.pointee = try owner(this, as: StateStore.self).perform(
-            HOSTD_STORE_DELETE, key: raw(key, keySize), expected: expected)
+            HOSTD_STORE_DELETE, key: raw(key, keySize), expected: expected, by: .unnamed)
     }
 }
 
@@ -162,7 +162,9 @@ private func storeLeaseKeepAlive(
 private func storeLeaseRevoke(
     _ this: This, _ lease: UInt64, _ error: ErrorOut
 ) -> Int32 {
-    answering(error) { () throws(StoreError) in try owner(this, as: StateStore.self).revokeLease(lease) }
+    answering(error) { () throws(StoreError) in
+        try owner(this, as: StateStore.self).revokeLease(lease, by: .unnamed)
+    }
 }
 
 private func storeCompact(

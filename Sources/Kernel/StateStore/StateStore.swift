@@ -121,11 +121,14 @@ public final class StateStore: @unchecked Sendable {
     /// One durable step. Returns its revision. [blocking]
     func perform(
         _ kind: Int32, key: UnsafeRawBufferPointer, index: UnsafeRawBufferPointer = .init(start: nil, count: 0),
-        value: UnsafeRawBufferPointer = .init(start: nil, count: 0), lease: UInt64 = 0, expected: UInt64 = 0
+        value: UnsafeRawBufferPointer = .init(start: nil, count: 0), lease: UInt64 = 0, expected: UInt64 = 0,
+        by writer: Writer? = nil
     ) throws(StoreError) -> UInt64 {
         let step = try Write.make(
             kind: kind, key: key, index: index, value: value, lease: lease, expected: expected, options: parts.options)
-        return try perform(Write(.transaction, steps: [step])).revision
+        let write = Write(.transaction, steps: [step])
+        write.writer = writer?.text
+        return try perform(write).revision
     }
 
     /// A transaction whose completion runs on the completion thread when it is on disk or refused. [any-thread]
@@ -157,7 +160,12 @@ public final class StateStore: @unchecked Sendable {
         }
     }
 
-    func revokeLease(_ lease: UInt64) throws(StoreError) { _ = try perform(Write(.revoke(lease: lease))) }
+    /// `writer`: who removes the keys under it.
+    func revokeLease(_ lease: UInt64, by writer: Writer? = nil) throws(StoreError) {
+        let write = Write(.revoke(lease: lease))
+        write.writer = writer?.text
+        _ = try perform(write)
+    }
 
     func compact(to revision: UInt64) throws(StoreError) { _ = try perform(Write(.compact(revision))) }
 

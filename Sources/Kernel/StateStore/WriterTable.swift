@@ -11,6 +11,11 @@ struct Writer: Sendable, Hashable {
 
     static let sizeLimit = 512
 
+    /// Who writes through a slot that takes no name.
+    static let unnamed = Writer(text: "system:hostd")
+    /// The store itself, when it removes the keys of a lease whose time is over.
+    static let leaseExpiry = Writer(text: "system:hostd\0lease expiry")
+
     /// A plugin that writes, for somebody else or on its own.
     static func of(plugin: String, for named: Writer?) -> Writer {
         guard let named else { return Writer(text: "system:hostd\0\(plugin)") }

@@ -44,7 +44,7 @@ public struct StoreMigration {
                 if operations.count == Self.stepLimit || operations.bytes.count + size > Self.byteLimit {
                     try Self.commit(&operations, to: target)
                 }
-                operations.put(key: parts.key, index: parts.index, value: parts.value)
+                operations.add(HOSTD_STORE_PUT, key: parts.key, index: parts.index, value: parts.value)
             }
         }
         try Self.commit(&operations, to: target)
@@ -88,7 +88,8 @@ public struct StoreMigration {
         var operations = OperationList()
         key.withUnsafeBytes { key in
             value.withUnsafeBytes { value in
-                operations.put(key: key, index: UnsafeRawBufferPointer(start: nil, count: 0), value: value)
+                operations.add(
+                    HOSTD_STORE_PUT, key: key, index: UnsafeRawBufferPointer(start: nil, count: 0), value: value)
             }
         }
         try target.commit(operations.bytes)

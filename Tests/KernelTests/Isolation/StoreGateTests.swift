@@ -1,4 +1,5 @@
 import Glibc
+import Objects
 import PluginAPI
 import Synchronization
 import XCTest
@@ -144,6 +145,24 @@ final class StoreGateTests: XCTestCase {
         }
         XCTAssertEqual(
             guest.get("nothing"), "INVALID_ARGUMENT: a key of the store has the form RESOURCE/NAMESPACE/NAME")
+    }
+
+    func testEachWriteIsRecordedInThePluginsName() throws {
+        let store = try open()
+        defer { store.close() }
+        let guest = try Client(store, "store.write:pods store.read:pods")
+        XCTAssertEqual(guest.create("pods/d/a", "{}"), "ok")
+        XCTAssertEqual(guest.create("pods/d/a", "{}"), "ALREADY_EXISTS: pods/d/a exists")
+        XCTAssertEqual(guest.update("pods/d/a", "{\"a\":1}", expected: 1), "ok")
+        XCTAssertEqual(
+            guest.update("pods/d/a", "{}", expected: 1),
+            "CONFLICT: pods/d/a is at revision 2, not 1; read it again")
+        XCTAssertEqual(guest.remove("pods/d/a"), "ok")
+        XCTAssertEqual(guest.remove("pods/d/a"), "NOT_FOUND: pods/d/a does not exist")
+        let json = try Array("pods/d/a".utf8).withUnsafeBytes { try store.history(of: $0, limit: 0) }
+        XCTAssertEqual(
+            json["versions"].arrayValue.map { [$0["user"].stringValue, $0["manager"].stringValue] },
+            Array(repeating: ["system:hostd", "guest"], count: 3))
     }
 
     func testAMemberGrantChangesThatMemberAlone() throws {

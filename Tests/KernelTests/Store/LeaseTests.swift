@@ -1,4 +1,6 @@
+import Glibc
 import PluginAPI
+import Synchronization
 import XCTest
 
 @testable import Kernel
@@ -54,6 +56,64 @@ final class LeaseTests: XCTestCase {
         defer { store.close() }
         XCTAssertEqual(try store.names("a/"), ["a//kept"])
         XCTAssertGreaterThan(try store.grantLease(timeToLive: 1000), ending)
+    }
+
+    /// Leases that are granted while a snapshot is written change no revision, so their segment looks as old as the snapshot.
+    func testLeasesOfASegmentThatTheSnapshotDidNotSeeSurvive() throws {
+        let directory = TemporaryDirectory()
+        let gate = Monitor()
+        let appends = Mutex(0)
+        let isHeld = Mutex(true)
+        let retired = Mutex<Set<String>>([])
+        var options = smallOptions()
+        options.snapshotThreshold = 64 << 10
+        options.files.synchronize = { _ in 0 }
+        options.files.append = { file, bytes, count in
+            // The first is the head; what comes then has the leases of before.
+            if appends.withLock({
+                $0 += 1; return $0
+            }) == 2 {
+                gate.locked {
+                    gate.broadcast()
+                    while isHeld.withLock({ $0 }) { gate.wait() }
+                }
+            }
+            return Glibc.write(file, bytes, count)
+        }
+        options.files.rename = { from, to in
+            gate.locked {
+                retired.withLock { _ = $0.insert(String(from.suffix(24))) }
+                gate.broadcast()
+            }
+            return Glibc.rename(from, to)
+        }
+        var store = try StateStore(directory: directory.path, options: options)
+        var revision: UInt64 = 0
+        let value = String(repeating: "v", count: 4000)
+        while directory.names("log-").count < 2 || revision < 20 { revision = try store.put("a//a", value) }
+        try store.compact(to: revision)
+        let deadline = monotonicNow() + 20_000_000_000
+        gate.locked { while appends.withLock({ $0 }) < 2 && gate.wait(until: deadline) {} }
+        XCTAssertEqual(appends.withLock { $0 }, 2, "a snapshot is being written")
+
+        let active = try XCTUnwrap(directory.names("log-").last { !$0.hasSuffix(".tmp") })
+        var leases: [UInt64] = []
+        while directory.names("log-").filter({ $0 > active && !$0.hasSuffix(".tmp") }).count < 2 {
+            leases.append(try store.grantLease(timeToLive: 3_600_000))
+        }
+        isHeld.withLock { $0 = false }
+        gate.locked {
+            gate.broadcast()
+            while !retired.withLock({ $0.contains(LogFormat.segmentName(1)) }) && gate.wait(until: deadline) {}
+        }
+        XCTAssertTrue(retired.withLock { $0.contains(LogFormat.segmentName(1)) }, "the log before the snapshot goes")
+        store.close()
+
+        store = try StateStore(directory: directory.path, options: smallOptions())
+        defer { store.close() }
+        for lease in leases { try store.keepAlive(lease: lease) }
+        XCTAssertEqual(try store.value("a//a").revision, revision)
+        XCTAssertGreaterThan(try store.grantLease(timeToLive: 1000), try XCTUnwrap(leases.last))
     }
 
     func testAKeptLeaseDoesNotEnd() throws {

@@ -1,4 +1,5 @@
 import Glibc
+import Objects
 import PluginAPI
 import Synchronization
 import XCTest
@@ -143,6 +144,43 @@ final class StoreInterfaceTests: XCTestCase {
                 call.this, [1, 2, 3], 3, { _, _, _, _, _ in XCTFail("completed") }, nil, &call.error),
             HOSTD_ERROR_INVALID_ARGUMENT)
         call.error.message.release?(call.error.message.context)
+    }
+
+    /// Who wrote each version of a key, as history names them.
+    private func writers(_ store: StateStore, _ key: String) throws -> [String] {
+        let json = try Array(key.utf8).withUnsafeBytes { try store.history(of: $0, limit: 0) }
+        return json["versions"].arrayValue.map {
+            "\($0["kind"].stringValue ?? "") \($0["user"].stringValue ?? "")/\($0["manager"].stringValue ?? "")"
+        }
+    }
+
+    func testSlotsWithoutAWriterNameHostdAndTheEndOfALeaseItself() throws {
+        let store = try open()
+        defer { store.close() }
+        var call = Call(store)
+        let key = Array("pods/d/a".utf8)
+        let size = UInt64(key.count)
+        var revision: UInt64 = 0
+        var lease: UInt64 = 0
+        XCTAssertEqual(
+            call.table.pointee.create(call.this, key, size, [1], 1, nil, 0, 0, &revision, &call.error), HOSTD_OK)
+        XCTAssertEqual(
+            call.table.pointee.update(call.this, key, size, [2], 1, nil, 0, 0, 0, &revision, &call.error), HOSTD_OK)
+        XCTAssertEqual(call.table.pointee.remove(call.this, key, size, 0, &revision, &call.error), HOSTD_OK)
+        XCTAssertEqual(call.table.pointee.lease_grant(call.this, 3_600_000, &lease, &call.error), HOSTD_OK)
+        XCTAssertEqual(
+            call.table.pointee.create(call.this, key, size, [3], 1, nil, 0, lease, &revision, &call.error), HOSTD_OK)
+        XCTAssertEqual(call.table.pointee.lease_revoke(call.this, lease, &call.error), HOSTD_OK)
+        let put = "put system:hostd/"
+        let removed = "delete system:hostd/"
+        XCTAssertEqual(try writers(store, "pods/d/a"), [put, put, removed, put, removed])
+
+        let collector = Collector()
+        _ = try store.watch("events/", collector.sink)
+        let short = try store.grantLease(timeToLive: 20)
+        try store.create("events/d/a", lease: short)
+        collector.wait(count: 2)
+        XCTAssertEqual(try writers(store, "events/d/a"), ["put /", "delete system:hostd/lease expiry"])
     }
 
     func testStatusAndBackupAnswerJSON() throws {

@@ -1,0 +1,56 @@
+import PluginAPI
+
+/// The end of leases, and of the keys under them.
+extension Committer {
+    /// Puts the end of those leases whose time is over before what waits.
+    func endLeases() {
+        let over = store.leases.expired(monotonicNow())
+        for lease in over.prefix(64).reversed() {
+            let write = Write(.revoke(lease: lease))
+            write.writer = Writer.leaseExpiry.text
+            batch.insert(write, at: 0)
+        }
+        if over.count > 64 { store.leases.retry(at: 0) }
+    }
+
+    func evaluateRevoke(_ write: Write, _ lease: UInt64) {
+        guard isAlive(lease), let held = store.leases.keys(of: lease) else {
+            write.outcome.error = StoreError(HOSTD_ERROR_NOT_FOUND, "lease \(lease) does not exist or is over")
+            return
+        }
+        guard let mark = mark(write, kind: Record.Kind.leaseRevoke, lease: lease, number: 0) else { return }
+        var records: [Record] = []
+        // Of this batch too, whose records the table does not know yet.
+        let keys = Set(held).union(changed.filter { $0.isPut && $0.lease == lease }.map { Array($0.key) })
+        for key in keys.dropFirst(planted(.leaseKeysStay) ? 1 : 0) {
+            key.withUnsafeBytes { key in
+                guard let current = newest(key), current.isPut, current.lease == lease else { return }
+                do throws(StoreError) {
+                    let record = try Record.make(kind: Record.Kind.delete, key: key)
+                    write.steps.append(Step(kind: HOSTD_STORE_DELETE, expected: 0, record: record))
+                    records.append(record)
+                } catch {
+                    write.outcome.error = error
+                }
+            }
+        }
+        let (writer, definition) = records.isEmpty ? (0, nil) : writer(of: write)
+        guard write.outcome.error == nil else { return }
+        if !records.isEmpty { stamp(records, writer: writer) }
+        log.add((definition.map { [$0] } ?? []) + records + [mark], revision: nextRevision)
+        write.outcome.revision = nextRevision
+        endedLeases.insert(lease)
+    }
+
+    /// Whether a lease exists after what this batch did so far.
+    func isAlive(_ lease: UInt64) -> Bool { store.leases.contains(lease) && !endedLeases.contains(lease) }
+
+    func followAction(_ action: Write.Action) {
+        switch action {
+        case .grant(let lease, let timeToLive): store.leases.insert(lease, timeToLive: timeToLive, now: monotonicNow())
+        case .revoke(let lease): store.leases.remove(lease)
+        case .compact(let revision): store.lock.writing { _ = store.tree.compact(to: unpinned(revision)) }
+        case .transaction: break
+        }
+    }
+}
