@@ -130,14 +130,19 @@ var targets: [Target] = [
         path: "Benchmarks/Interposer/Sources",
         swiftSettings: strict + [.unsafeFlags(["-parse-as-library"])],
         linkerSettings: [.unsafeFlags(["-Xlinker", "-rpath=$ORIGIN/../lib"])]),
+    .target(name: "BenchmarkReport", path: "Benchmarks/Report", swiftSettings: strict),
+    .target(
+        name: "CEtcdLoad", dependencies: ["CNGHTTP2"], path: "Benchmarks/Store/EtcdLoad", cSettings: strictC),
     .executableTarget(
-        name: "StoreBenchmark", dependencies: ["Kernel", "PluginAPI"], path: "Benchmarks/Store", swiftSettings: strict,
+        name: "StoreBenchmark", dependencies: ["Kernel", "PluginAPI", "BenchmarkReport", "CEtcdLoad"],
+        path: "Benchmarks/Store/Sources", swiftSettings: strict,
         linkerSettings: [.unsafeFlags(["-Xlinker", "-rpath=$ORIGIN/../lib"])]),
     .executableTarget(
-        name: "EventsBenchmark", dependencies: ["Kernel", "PluginAPI"], path: "Benchmarks/Events",
+        name: "EventsBenchmark", dependencies: ["Kernel", "PluginAPI", "BenchmarkReport"], path: "Benchmarks/Events",
         swiftSettings: strict, linkerSettings: [.unsafeFlags(["-Xlinker", "-rpath=$ORIGIN/../lib"])]),
     .executableTarget(
-        name: "ReconcileBenchmark", dependencies: ["Kernel", "PluginAPI"], path: "Benchmarks/Reconcile",
+        name: "ReconcileBenchmark", dependencies: ["Kernel", "PluginAPI", "BenchmarkReport"],
+        path: "Benchmarks/Reconcile",
         swiftSettings: strict, linkerSettings: [.unsafeFlags(["-Xlinker", "-rpath=$ORIGIN/../lib"])]),
 
     .executableTarget(

@@ -8,6 +8,7 @@
 //
 //     EventsBenchmark [DIRECTORY]      (default /var/tmp; must be on the disk that is to be measured)
 
+import BenchmarkReport
 import Glibc
 import Kernel
 import PluginAPI
@@ -17,48 +18,7 @@ let base = CommandLine.arguments.count > 1 ? CommandLine.arguments[1] : "/var/tm
 let arrived = Atomic<UInt64>(0)
 let received = Atomic<Int>(0)
 
-func now(_ clock: clockid_t = CLOCK_MONOTONIC) -> UInt64 {
-    var time = timespec()
-    clock_gettime(clock, &time)
-    return UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)
-}
-
-func fail(_ message: String) -> Never {
-    let line = "EventsBenchmark: \(message)\n"
-    _ = write(2, line, line.utf8.count)
-    exit(1)
-}
-
-/// One line of the report: name, value, unit, bar.
-func report(_ name: String, _ value: Double, _ unit: String, _ bar: String = "") {
-    func padded(_ text: String, _ width: Int) -> String {
-        text + String(repeating: " ", count: max(0, width - text.count))
-    }
-    let text = "\((value * 100).rounded() / 100)"
-    let number = String(repeating: " ", count: max(0, 12 - text.count)) + text
-    let line = "\(padded(name, 56)) \(number) \(padded(unit, 6)) \(bar.isEmpty ? "" : "bar: " + bar)\n"
-    _ = write(1, line, line.utf8.count)
-}
-
-/// Resident memory of this process, bytes.
-func residentMemory() -> Int {
-    guard let file = fopen("/proc/self/statm", "r") else { fail("/proc/self/statm") }
-    defer { fclose(file) }
-    var size = 0
-    var resident = 0
-    var line = [CChar](repeating: 0, count: 128)
-    guard fgets(&line, 128, file) != nil else { fail("/proc/self/statm") }
-    let words = String(decoding: line.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
-        .split(separator: " ")
-    size = words.count > 1 ? Int(words[1]) ?? 0 : 0
-    resident = size * 4096
-    return resident
-}
-
-func share(_ all: [UInt64], _ share: Double) -> Double {
-    let sorted = all.sorted()
-    return Double(sorted[min(sorted.count - 1, Int(Double(sorted.count) * share))]) / 1000
-}
+func share(_ all: [UInt64], _ share: Double) -> Double { quantile(all, share) / 1000 }
 
 /// How many events one call of a sink brings.
 func countRecords(_ data: UnsafePointer<UInt8>?, _ size: UInt64) -> Int {
@@ -114,18 +74,6 @@ struct Table {
         var error = hostd_error()
         if functions.watch_cancel(this, watch, &error) != HOSTD_OK { fail("watch_cancel") }
     }
-}
-
-func removeDirectory(_ path: String) {
-    guard let stream = opendir(path) else { return }
-    while let entry = readdir(stream) {
-        let file = withUnsafePointer(to: &entry.pointee.d_name) {
-            $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
-        }
-        unlink(path + "/" + file)
-    }
-    closedir(stream)
-    rmdir(path)
 }
 
 func pause(milliseconds: Int) { usleep(useconds_t(milliseconds * 1000)) }
@@ -185,10 +133,10 @@ var watches = (0..<1000).map { table.watch(".spec.nodeName=node-\($0)") }
 pause(milliseconds: 100)
 let latency = measureLatency(count: 4000, nodes: 1000)
 let commit = share(latency.commits, 0.5)
-report("commit, p50", commit, "µs")
-report("create to event, 1,000 watchers with selectors, p50", share(latency.events, 0.5), "µs")
-report("… of the commit itself, p50", share(latency.events, 0.5) / commit, "×", "≤ 1.2 ×")
-report("create to event, 1,000 watchers with selectors, p99", share(latency.events, 0.99) / 1000, "ms", "≤ 5 ms")
+report("commit, p50", commit, "us")
+report("create to event, 1,000 watchers with selectors, p50", share(latency.events, 0.5), "us")
+report("… of the commit itself, p50", share(latency.events, 0.5) / commit, "x", .atMost(1.2))
+report("create to event, 1,000 watchers with selectors, p99", share(latency.events, 0.99) / 1000, "ms", .atMost(5))
 for watch in watches { table.cancel(watch) }
 
 // One watcher, then 10,000 of which one matches.
@@ -198,14 +146,14 @@ let one = measureCost(count: 1000, matching: 1)
 let memory = residentMemory()
 watches += (1..<10_000).map { table.watch(".spec.nodeName=node-\($0)") }
 pause(milliseconds: 300)
-report("10,000 idle watchers, memory", Double(residentMemory() - memory) / 1_048_576, "MiB", "≤ 20 MB")
+report("10,000 idle watchers, memory", Double(residentMemory() - memory) / 1e6, "MB", .atMost(20))
 let idle = now(CLOCK_PROCESS_CPUTIME_ID)
 pause(milliseconds: 3000)
-report("10,000 idle watchers, CPU in 3 s", Double(now(CLOCK_PROCESS_CPUTIME_ID) - idle) / 1e6, "ms", "0")
+report("10,000 idle watchers, CPU in 3 s", Double(now(CLOCK_PROCESS_CPUTIME_ID) - idle) / 1e6, "ms", .atMost(15))
 let many = measureCost(count: 1000, matching: 1)
-report("one event, 1 watcher, CPU with its commit", one / 1000, "µs")
-report("one event, 10,000 watchers of which 1 matches", many / 1000, "µs")
-report("… against 1 watcher", many / one, "×", "≤ 1.5 ×")
+report("one event, 1 watcher, CPU with its commit", one / 1000, "us")
+report("one event, 10,000 watchers of which 1 matches", many / 1000, "us")
+report("… against 1 watcher", many / one, "x", .atMost(1.5))
 for watch in watches.dropFirst() { table.cancel(watch) }
 
 // 10,000 that all match.

@@ -4,32 +4,11 @@
 //
 //     ReconcileBenchmark
 
+import BenchmarkReport
 import Glibc
 import Kernel
 import PluginAPI
 import Synchronization
-
-func now() -> UInt64 {
-    var time = timespec()
-    clock_gettime(CLOCK_MONOTONIC, &time)
-    return UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)
-}
-
-func fail(_ message: String) -> Never {
-    let line = "ReconcileBenchmark: \(message)\n"
-    _ = write(2, line, line.utf8.count)
-    exit(1)
-}
-
-/// One line of the report: name, value, unit, bar.
-func report(_ name: String, _ value: String, _ unit: String, _ bar: String = "") {
-    func padded(_ text: String, _ width: Int) -> String {
-        text + String(repeating: " ", count: max(0, width - text.count))
-    }
-    let number = String(repeating: " ", count: max(0, 12 - value.count)) + value
-    let line = "\(padded(name, 44)) \(number) \(padded(unit, 10)) \(bar.isEmpty ? "" : "bar: " + bar)\n"
-    _ = write(1, line, line.utf8.count)
-}
 
 /// Runs this program again with one core for all of its threads, by taskset of util-linux.
 func useOneCore() {
@@ -116,7 +95,7 @@ func measure(keys count: Int, namespaces: Int, operations: Int) -> Double {
 
 for (count, namespaces) in [(1_000, 10), (10_000, 100), (100_000, 1_000)] {
     let rate = measure(keys: count, namespaces: namespaces, operations: 2_000_000)
-    report("reconcile add+take+done, \(count) keys", "\(Int(rate))", "1/s", "≥ 1,000,000 on one core")
+    report("reconcile add+take+done on one core, \(count) keys", rate, "1/s", .atLeast(1_000_000))
 }
 
 /// Ten thousand keys of one namespace wait, then one of another comes.
@@ -126,7 +105,9 @@ for number in 0..<10_000 { queues.add(queue, Array("crowd/\(number)".utf8)) }
 let before = done.load(ordering: .relaxed)
 queues.add(queue, Array("one/key".utf8))
 queues.drain(queue)
-report("reconcile, turns until a lone namespace's key", "\(marked.load(ordering: .relaxed) - before)", "keys", "≤ 2")
+report(
+    "reconcile, turns until a lone namespace's key", Double(marked.load(ordering: .relaxed) - before), "keys",
+    .atMost(2))
 reconcile.close()
 timers.close()
 workers.close()
