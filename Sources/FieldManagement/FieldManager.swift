@@ -18,7 +18,7 @@ public struct FieldManager: Sendable {
     /// Fields that this request does not change, such as the status of a request to the object itself.
     let reset: FieldSet
     /// Fields that nobody can own by this request: those, and what the server sets.
-    private let ignored: FieldSet
+    let ignored: FieldSet
     let convert: Converter
 
     public init(

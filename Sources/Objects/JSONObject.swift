@@ -100,6 +100,26 @@ public struct JSONObject: Sendable {
         return sorted
     }
 
+    /// Calls `body` with each member, ordered by the bytes of the keys. Copies nothing.
+    public func forEachByKey(_ body: (_ key: String, _ value: JSON) -> Void) {
+        withUnsafeTemporaryAllocation(of: Int.self, capacity: members.count) { memory in
+            var order = memory
+            for position in members.indices { order.initializeElement(at: position, to: position) }
+            if members.count > Self.indexThreshold {
+                order.sort { members[$0].key.precedesByBytes(members[$1].key) }
+            } else {
+                for end in members.indices.dropFirst() {
+                    var place = end
+                    while place > 0, members[order[place]].key.precedesByBytes(members[order[place - 1]].key) {
+                        order.swapAt(place, place - 1)
+                        place -= 1
+                    }
+                }
+            }
+            for position in order { body(members[position].key, members[position].value) }
+        }
+    }
+
     /// Applies `transform` to every value in place, without a copy of the tree.
     public mutating func updateValues<E: Error>(_ transform: (_ key: String, _ value: inout JSON) throws(E) -> Void)
         throws(E)

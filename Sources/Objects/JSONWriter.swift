@@ -9,6 +9,16 @@ extension JSON {
         return Array(writer.bytes)
     }
 
+    /// As `serialized`, with one more member at the end of the member `parent`, which must be an object: `key`, whose value
+    /// is JSON text already. Nothing is added when the text is empty or there is no such object.
+    public func serialized(adding text: [UInt8], as key: String, to parent: String) -> [UInt8] {
+        guard !text.isEmpty, case .object(let object) = self else { return serialized() }
+        var writer = JSONWriter(capacity: 1024 + text.count)
+        defer { writer.release() }
+        text.withUnsafeBufferPointer { writer.write(object, adding: $0, as: key, to: parent) }
+        return Array(writer.bytes)
+    }
+
     public func serializedString() -> String {
         var writer = JSONWriter(capacity: 512)
         defer { writer.release() }
@@ -100,6 +110,27 @@ struct JSONWriter {
         }
         depth -= 1
         if !object.isEmpty { breakLine() }
+        append(UInt8(ascii: "}"))
+    }
+
+    /// The compact text, with `key` and its text as the last member of the object `parent`.
+    mutating func write(
+        _ object: JSONObject, adding text: UnsafeBufferPointer<UInt8>, as key: String, to parent: String
+    ) {
+        append(UInt8(ascii: "{"))
+        for (position, member) in object.members.enumerated() {
+            if position > 0 { append(UInt8(ascii: ",")) }
+            write(member.key)
+            append(UInt8(ascii: ":"))
+            write(member.value)
+            guard member.key.hasSameBytes(as: parent), case .object(let inside) = member.value else { continue }
+            count -= 1  // The brace that ends it.
+            if !inside.isEmpty { append(UInt8(ascii: ",")) }
+            write(key)
+            append(UInt8(ascii: ":"))
+            append(text)
+            append(UInt8(ascii: "}"))
+        }
         append(UInt8(ascii: "}"))
     }
 

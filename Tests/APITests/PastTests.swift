@@ -80,6 +80,42 @@ final class PastTests: XCTestCase {
         }
     }
 
+    func testOneObjectAtARevision() throws {
+        try withServer { server in
+            let first = try write(server, "POST", "a", "1")
+            let second = try write(server, "PUT", "a", "2")
+            let other = try write(server, "POST", "b", "1")
+            XCTAssertEqual(try server.request("DELETE", "\(Self.maps)/a").status, 200)
+            let exact = "\(Self.maps)/a?resourceVersionMatch=Exact&resourceVersion="
+            for (revision, value) in [(first, "1"), (second, "2"), (other, "2")] {
+                let json = try server.request("GET", exact + "\(revision)").json
+                XCTAssertEqual(json["data"]["v"].stringValue, value, "at \(revision)")
+                XCTAssertEqual(json.resourceVersion, "\(min(revision, second))", "of the version that it shows")
+            }
+            XCTAssertEqual(try server.request("GET", "\(Self.maps)/a").status, 404, "it is gone now")
+            XCTAssertEqual(
+                try server.request("GET", "\(Self.maps)/b?resourceVersionMatch=Exact&resourceVersion=\(second)").status,
+                404, "it was not there yet")
+            let ahead = try server.request("GET", exact + "\(other + 1000)")
+            XCTAssertEqual(ahead.status, 504)
+            XCTAssertEqual(try ahead.json["details"]["causes"][0]["reason"].stringValue, "ResourceVersionTooLarge")
+            for (query, status, reason) in [
+                ("resourceVersion=\(other)", 200, "a version that is reached"),
+                ("resourceVersion=0", 200, "any version"),
+                ("resourceVersion=\(other + 1000)", 504, "not older than what is not reached"),
+                ("resourceVersion=x", 400, "no number"),
+                ("resourceVersionMatch=Exact", 400, "a match of nothing"),
+            ] {
+                XCTAssertEqual(try server.request("GET", "\(Self.maps)/b?" + query).status, status, reason)
+            }
+            let latest = try write(server, "PUT", "b", "2")
+            try server.store.compact(latest)
+            let gone = try server.request("GET", exact + "\(first)")
+            XCTAssertEqual(gone.status, 410)
+            XCTAssertEqual(try gone.json["reason"].stringValue, "Expired")
+        }
+    }
+
     func testTheWriterIsTheUserWithItsFieldManager() throws {
         try withServer { server in
             let object: JSON = ["apiVersion": "v1", "kind": "ConfigMap", "metadata": ["name": "w"]]

@@ -56,6 +56,31 @@ final class ServerSideApplyTests: XCTestCase {
         XCTAssertEqual(second.generation, 2)
     }
 
+    func testTheSameApplyChangesNothingUntilTheObjectChanges() throws {
+        let path = deployments + "/web"
+        let config = deployment(["replicas": 2])
+        let first = try apply(path, config, "fieldManager=me").json
+        for _ in 0..<3 {
+            let same = try apply(path, config, "fieldManager=me")
+            XCTAssertEqual(same.status, 200)
+            XCTAssertEqual(try same.json, first)
+        }
+        XCTAssertEqual(try apply(path, config, "fieldManager=me&dryRun=All").json, first)
+        let shared = try apply(path, config, "fieldManager=you").json
+        XCTAssertEqual(managers(shared), ["me Apply", "you Apply"], "the same by another is another apply")
+        var changed = shared
+        changed["spec"]["replicas"] = 7
+        XCTAssertEqual(try server.request("PUT", path, changed, headers: ["User-Agent": "other"]).status, 200)
+        for _ in 0..<2 {
+            XCTAssertEqual(try apply(path, config, "fieldManager=me").status, 409, "it would change the object now")
+        }
+        let forced = try apply(path, config, "fieldManager=me&force=true").json
+        XCTAssertEqual(forced["spec"]["replicas"], 2)
+        XCTAssertEqual(try apply(path, config, "fieldManager=me&force=true").json, forced)
+        XCTAssertEqual(try server.request("DELETE", path).status, 200)
+        XCTAssertEqual(try apply(path, config, "fieldManager=me&force=true").status, 201, "there is none any more")
+    }
+
     func testConflictAndForce() throws {
         _ = try apply(deployments + "/web", deployment(["replicas": 2]), "fieldManager=me")
         let refused = try apply(deployments + "/web", deployment(["replicas": 5]), "fieldManager=you")

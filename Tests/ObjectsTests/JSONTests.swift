@@ -59,6 +59,36 @@ final class JSONTests: XCTestCase {
             value.canonicalText(indented: true), "{\n  \"a\": {},\n  \"b\": [\n    1,\n    2\n  ],\n  \"c\": []\n}")
     }
 
+    func testTextIsAddedToAMember() {
+        let cases: [(value: JSON, expected: String, reason: String)] = [
+            (["a": 1, "m": ["x": 1], "b": 2], #"{"a":1,"m":{"x":1,"k":[1,2]},"b":2}"#, "behind what is there"),
+            (["m": [:]], #"{"m":{"k":[1,2]}}"#, "in an empty object"),
+            (["m": [], "n": ["m": [:]]], #"{"m":[],"n":{"m":{}}}"#, "only in an object at the top"),
+            ([1], "[1]", "not in what is no object"),
+            (["a": ["b": "c"]], #"{"a":{"b":"c"}}"#, "not where there is none"),
+        ]
+        for (value, expected, reason) in cases {
+            let text = value.serialized(adding: Array("[1,2]".utf8), as: "k", to: "m")
+            XCTAssertEqual(String(decoding: text, as: UTF8.self), expected, reason)
+            XCTAssertEqual(value.serialized(adding: [], as: "k", to: "m"), value.serialized(), "nothing to add")
+        }
+    }
+
+    func testMembersComeInTheOrderOfTheirKeysBytes() {
+        for count in [0, 1, 2, 7, 32, 33, 200] {
+            let keys = (0..<count).map { "\($0 * 7919 % 211)ö\($0)" }
+            let object = JSONObject(keys.map { ($0, 1) })
+            var found: [String] = []
+            object.forEachByKey { key, _ in found.append(key) }
+            XCTAssertEqual(found, keys.sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }, "\(count) members")
+            XCTAssertEqual(object.keys, keys, "the object keeps its own")
+        }
+        for (left, right) in [("", "a"), ("a", "b"), ("a", "ab"), ("Z", "a"), ("z", "ö"), ("a", "a"), ("ö", "ö")] {
+            XCTAssertEqual(left.precedesByBytes(right), left.utf8.lexicographicallyPrecedes(right.utf8))
+            XCTAssertEqual(right.precedesByBytes(left), right.utf8.lexicographicallyPrecedes(left.utf8))
+        }
+    }
+
     func testDuplicateLiteralKeysKeepTheLast() {
         XCTAssertEqual(JSONObject([("a", 1), ("a", 2)]).count, 1)
     }

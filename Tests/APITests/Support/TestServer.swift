@@ -20,13 +20,14 @@ final class TestServer {
     /// The store behind the API.
     let store: StoreClient
 
-    init(options: JSON = [:], listen: String = "127.0.0.1:0") throws {
+    /// `files`: the system calls under the store.
+    init(options: JSON = [:], listen: String = "127.0.0.1:0", files: FileOperations = .system) throws {
         var template = Array("/tmp/hostd-api-XXXXXX".utf8CString)
         guard mkdtemp(&template) != nil else { throw PluginError.internal("mkdtemp: \(errno)") }
         directory = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
         let configuration = try HostConfiguration(text: Array("plugins: []\n".utf8), file: "test.yaml")
         services = try KernelServices(
-            directory: directory, store: configuration.store, log: Kernel.Log(level: .error))
+            directory: directory, store: configuration.store, log: Kernel.Log(level: .error), files: files)
         host = TestHost(services.forPlugins)
         let kit = try Host(host.table)
         plugin = try APIPlugin(host: kit)

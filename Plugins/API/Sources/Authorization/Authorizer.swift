@@ -62,7 +62,23 @@ final class Authorizer: Sendable {
         /// Binding keys by subject: "User/NAME", "Group/NAME".
         var bySubject: [String: Set<String>] = [:]
         var subjects: [String: [String]] = [:]
+        /// What holds for whom, as long as nothing of all this changes.
+        var granted: [Subject: [Grant]] = [:]
     }
+
+    /// A user as bindings see it.
+    private struct Subject: Hashable {
+        var name: String
+        var groups: [String]
+    }
+
+    /// Rules, and the namespace that they hold in; empty for everywhere.
+    private struct Grant: Sendable {
+        var namespace: String
+        var rules: [Rule]
+    }
+
+    private static let cacheLimit = 4096
 
     private let state = Mutex(State())
 
@@ -71,6 +87,7 @@ final class Authorizer: Sendable {
     /// Takes in an object of the RBAC group, or its end.
     func update(resource: String, key: String, object: JSON?) {
         state.withLock { state in
+            state.granted.removeAll()
             switch resource {
             case "clusterroles.rbac.authorization.k8s.io":
                 state.rules["ClusterRole/" + key.split(separator: "/").last!] =
@@ -111,11 +128,11 @@ final class Authorizer: Sendable {
     func allows(_ user: UserInfo, _ wanted: Attributes) -> Bool {
         if user.isMaster { return true }
         return state.withLock { state in
-            Self.bindings(of: user, state).contains { binding in
-                guard binding.namespace.isEmpty || (binding.namespace == wanted.namespace && wanted.path.isEmpty) else {
+            Self.grants(of: user, &state).contains { grant in
+                guard grant.namespace.isEmpty || (grant.namespace == wanted.namespace && wanted.path.isEmpty) else {
                     return false
                 }
-                return state.rules[binding.role]?.contains { $0.allows(wanted) } ?? false
+                return grant.rules.contains { $0.allows(wanted) }
             }
         }
     }
@@ -129,17 +146,24 @@ final class Authorizer: Sendable {
             ]
         }
         return state.withLock { state in
-            Self.bindings(of: user, state).flatMap { binding -> [Rule] in
-                guard binding.namespace.isEmpty || binding.namespace == namespace else { return [] }
-                return state.rules[binding.role] ?? []
+            Self.grants(of: user, &state).flatMap { grant -> [Rule] in
+                grant.namespace.isEmpty || grant.namespace == namespace ? grant.rules : []
             }
         }
     }
 
-    private static func bindings(of user: UserInfo, _ state: State) -> [Binding] {
+    private static func grants(of user: UserInfo, _ state: inout State) -> [Grant] {
+        let subject = Subject(name: user.name, groups: user.groups)
+        if let known = state.granted[subject] { return known }
         var keys = state.bySubject["User/\(user.name)"] ?? []
         for group in user.groups { keys.formUnion(state.bySubject["Group/\(group)"] ?? []) }
-        return keys.sorted().compactMap { state.bindings[$0] }
+        let grants = keys.sorted().compactMap { key -> Grant? in
+            guard let binding = state.bindings[key], let rules = state.rules[binding.role] else { return nil }
+            return Grant(namespace: binding.namespace, rules: rules)
+        }
+        if state.granted.count >= cacheLimit { state.granted.removeAll() }
+        state.granted[subject] = grants
+        return grants
     }
 
     /// The answer to what is not allowed, in Kubernetes' words.

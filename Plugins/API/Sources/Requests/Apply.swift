@@ -65,17 +65,20 @@ struct Apply: Sendable {
 extension RequestPipeline {
     /// Applies to the object, which is created when there is none.
     func apply(
-        _ apply: Apply, _ context: RequestContext, _ scope: Strategy.Scope, _ respond: @escaping Responder
+        _ context: RequestContext, _ scope: Strategy.Scope, _ respond: @escaping Responder
     ) throws(APIStatus) {
         let exists: Bool
         do { exists = try store.get(context.key) != nil } catch {
             throw APIStatus(error, context.resource, context.path.name)
         }
+        let request = exists ? UnchangedApplies.request(context, scope, rules.schema(of: context.resource)) : nil
+        if let request, try respondUnchanged(request, context, respond) { return }
+        let apply = try Apply(context)
         guard !exists, scope == .main else {
             return try run(
                 Update(
-                    change: { (present) throws(APIStatus) in present }, applied: apply, scope: scope,
-                    namesRevision: !apply.config.resourceVersion.isEmpty), context, respond)
+                    change: { (present) throws(APIStatus) in present }, applied: apply, unchanged: request,
+                    scope: scope, namesRevision: !apply.config.resourceVersion.isEmpty), context, respond)
         }
         guard context.resource.has("create") else { throw .methodNotAllowed }
         guard apply.config.uid.isEmpty else {

@@ -57,15 +57,14 @@ struct FieldOwnership {
 
     // MARK: - Outcomes
 
-    /// A new object, in the storage version, with its managers.
-    func created(_ object: JSON, applied: ManagedFields?, given: JSON) -> JSON {
+    /// `metadata.managedFields` of a new object in the storage version, as JSON text; empty when it has none.
+    func created(_ object: JSON, applied: ManagedFields?, given: JSON) -> [UInt8] {
+        if let applied { return applied.isEmpty ? [] : applied.encoded.serialized() }
         let shown = Conversion.fromWorking(object, resource)
-        let managed =
-            applied
-            ?? fields.update(from: nil, to: shown, decoded(given), manager: manager, time: Timestamp.now().formatted())
-        var object = object
-        if !managed.isEmpty { object["metadata"]["managedFields"] = managed.encoded }
-        return object
+        let time = Timestamp.now().formatted()
+        let managed = decoded(given)
+        if managed.isEmpty { return fields.created(shown, manager: manager, time: time) }
+        return fields.update(from: nil, to: shown, managed, manager: manager, time: time).encoded.serialized()
     }
 
     /// `metadata.managedFields` after an update. `given` is what the request had there: an empty list or entry makes the

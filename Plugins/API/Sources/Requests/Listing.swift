@@ -46,7 +46,7 @@ struct Listing: Sendable {
     }
 
     /// The revision that must be shown exactly; 0 for the latest.
-    private static func revision(_ query: Query) throws(APIStatus) -> UInt64 {
+    static func revision(_ query: Query) throws(APIStatus) -> UInt64 {
         let match = query["resourceVersionMatch"] ?? ""
         let version = query["resourceVersion"] ?? ""
         guard ["", "Exact", "NotOlderThan"].contains(match) else {
@@ -70,11 +70,12 @@ struct Listing: Sendable {
         return 0
     }
 
-    private static func leastRevision(_ query: Query) throws(APIStatus) -> UInt64? {
+    static func leastRevision(_ query: Query) throws(APIStatus) -> UInt64? {
         query["resourceVersion"].flatMap { UInt64($0) }
     }
 
-    private static func status(
+    /// Why a state cannot be shown.
+    static func status(
         _ error: PluginError, _ context: RequestContext, _ revision: UInt64, isContinued: Bool, store: StoreClient
     ) -> APIStatus {
         if error.code == HOSTD_ERROR_COMPACTED {

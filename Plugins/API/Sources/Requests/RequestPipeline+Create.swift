@@ -6,10 +6,20 @@ import PluginKit
 extension RequestPipeline {
     /// An object ready to be written for the first time.
     struct Draft: Sendable {
+        /// Without its managed fields.
         var object: JSON
+        /// `metadata.managedFields` as JSON text; empty when there are none.
+        var managedFields: [UInt8]
         var generateName: String
         var steps: [AllocationStep]
         var warnings: [String]
+
+        /// The object as it is stored.
+        var bytes: [UInt8] { Self.bytes(of: object, managedFields) }
+
+        static func bytes(of object: JSON, _ managedFields: [UInt8]) -> [UInt8] {
+            object.serialized(adding: managedFields, as: "managedFields", to: "metadata")
+        }
     }
 
     func create(_ context: RequestContext, _ respond: @escaping Responder) throws(APIStatus) {
@@ -76,7 +86,8 @@ extension RequestPipeline {
         try admission.validate(&request)
         let ownership = FieldOwnership(self, context, .main)
         return Draft(
-            object: ownership.created(request.object, applied: decoded.applied, given: given ?? .null),
+            object: request.object,
+            managedFields: ownership.created(request.object, applied: decoded.applied, given: given ?? .null),
             generateName: decoded.object.name.isEmpty ? generateName : "", steps: request.steps,
             warnings: decoded.warnings + request.warnings)
     }
@@ -86,14 +97,14 @@ extension RequestPipeline {
         _ respond: @escaping Responder
     ) throws(APIStatus) {
         let resource = context.resource
-        let value = draft.object.serialized()
+        let value = draft.bytes
         let kept = try Conversion.stored(draft.object, resource)
         let index = StoredObject.index(of: kept, resource)
         let name = draft.object.name
         var transaction = StoreTransaction()
         transaction.create(
-            resource.key(draft.object.namespace, name), value: resource.custom == nil ? value : kept.serialized(),
-            index: index)
+            resource.key(draft.object.namespace, name),
+            value: resource.custom == nil ? value : Draft.bytes(of: kept, draft.managedFields), index: index)
         for step in draft.steps { step.add(to: &transaction) }
         let sent = draft
         do throws(PluginError) {
@@ -149,8 +160,7 @@ extension RequestPipeline {
     private func show(
         _ draft: Draft, revision: UInt64, _ context: RequestContext, _ form: ResponseForm
     ) throws(APIStatus) -> HTTPResponse {
-        let value = draft.object.serialized()
-        return try value.withBytes { bytes throws(APIStatus) in
+        return try draft.bytes.withBytes { bytes throws(APIStatus) in
             try show(bytes, revision, context, form, status: 201)
         }.warning(draft.warnings)
     }

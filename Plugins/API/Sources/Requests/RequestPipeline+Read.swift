@@ -6,16 +6,23 @@ extension RequestPipeline {
     func get(_ context: RequestContext, _ respond: Responder) throws(APIStatus) {
         guard context.resource.has("get") else { throw .methodNotAllowed }
         let form = try ResponseForm.choose(context.request.accept)
-        let record = try read(context)
+        let revision = context.query.pairs.isEmpty ? 0 : try Listing.revision(context.query)
+        let record = try read(context, at: revision)
+        if let least = try Listing.leastRevision(context.query), least > record.revision, revision == 0,
+            let latest = try? store.list(prefix: "nothing.hostd.dev/").revision, least > latest
+        {
+            throw .tooLargeResourceVersion(least, current: latest)
+        }
         respond(try show(record, context, form))
     }
 
-    /// The record that a request names, as it is now.
-    func read(_ context: RequestContext) throws(APIStatus) -> StoreRecord {
+    /// The record that a request names, at a revision (0 = as it is now).
+    func read(_ context: RequestContext, at revision: UInt64 = 0) throws(APIStatus) -> StoreRecord {
         let record: StoreRecord?
         do {
-            record = try store.get(context.key)
+            record = try store.get(context.key, revision: revision)
         } catch {
+            if revision > 0 { throw Listing.status(error, context, revision, isContinued: false, store: store) }
             throw APIStatus(error, context.resource, context.path.name)
         }
         guard let record else { throw .notFound(context.resource, context.path.name) }

@@ -13,6 +13,8 @@ extension RequestPipeline {
         var change: Change
         /// What an apply gives; the change is then made by ownership of fields.
         var applied: Apply?
+        /// By which it is remembered when it changes nothing.
+        var unchanged: UnchangedApplies.Request?
         /// How the object and the present one are put together: the main resource, or a subresource.
         var scope: Strategy.Scope = .main
         var warnings: [String] = []
@@ -79,7 +81,7 @@ extension RequestPipeline {
     func patch(
         _ context: RequestContext, type: String, _ scope: Strategy.Scope, _ respond: @escaping Responder
     ) throws(APIStatus) {
-        if Apply.isAsked(by: type) { return try apply(Apply(context), context, scope, respond) }
+        if Apply.isAsked(by: type) { return try apply(context, scope, respond) }
         if let force = context.query["force"], !force.isEmpty {
             throw Apply.invalidOptions([.forbidden("force", "may not be specified for non-apply patch")])
         }
@@ -155,6 +157,7 @@ extension RequestPipeline {
         update.warnings += planned.warnings
         switch planned.outcome {
         case .unchanged:
+            if let request = update.unchanged { unchangedApplies.remember(request, at: record.revision) }
             respond(try shown(update, StoredObject.normalized(present), record.revision, context, form))
         case .write(let object, let steps, let isFixed):
             if isDryRun { return respond(try shown(update, object, record.revision, context, form)) }

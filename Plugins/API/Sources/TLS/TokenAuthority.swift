@@ -8,9 +8,13 @@ final class TokenAuthority: Sendable {
     static let issuer = "https://kubernetes.default.svc.cluster.local"
     private static let cacheLimit = 4096
 
-    /// A token whose signature holds; whether it counts is looked at each time.
+    /// A token whose signature holds; whether what it is bound to still exists is looked at each time.
     private struct Verified {
-        var claims: JSON
+        /// Whom it stands for; nil when its claims contradict each other.
+        var user: UserInfo?
+        var audiences: [String]
+        /// Keys in the store, and the uids that must be there.
+        var bound: [(key: String, uid: String)]
         var expiry: Int64
     }
 
@@ -18,6 +22,8 @@ final class TokenAuthority: Sendable {
     private let signingKey: SigningKey
     private let store: StoreClient
     private let cache = Mutex<[String: Verified]>([:])
+    /// By key, the uid of what is stored there at a revision.
+    private let seen = Mutex<[String: (revision: UInt64, uid: String)]>([:])
     private let staticTokens: [String: UserInfo]
 
     init(
@@ -66,49 +72,63 @@ final class TokenAuthority: Sendable {
     /// Who a bearer token stands for; nil when it does not count (any more).
     func authenticate(_ token: String, audiences: [String]? = nil, now: Int64) -> UserInfo? {
         if let user = staticTokens[token] { return user }
-        guard let claims = verifiedClaims(token, now: now) else { return nil }
+        guard let token = verified(token, now: now), let user = token.user else { return nil }
         let wanted = audiences ?? [issuer]
-        guard claims["aud"].arrayValue.contains(where: { wanted.contains($0.stringValue ?? "") }) else { return nil }
+        guard token.audiences.contains(where: wanted.contains) else { return nil }
+        return token.bound.allSatisfy { exists($0.key, uid: $0.uid) } ? user : nil
+    }
+
+    /// What the claims of a token say.
+    private static func read(_ claims: JSON, expiry: Int64) -> Verified {
         let identity = claims["kubernetes.io"]
         let namespace = identity["namespace"].stringValue ?? ""
         let account = identity["serviceaccount"]
         let name = account["name"].stringValue ?? ""
         let uid = account["uid"].stringValue ?? ""
-        guard claims["sub"].stringValue == "system:serviceaccount:\(namespace):\(name)",
-            exists("serviceaccounts/\(namespace)/\(name)", uid: uid)
-        else { return nil }
+        var token = Verified(
+            audiences: claims["aud"].arrayValue.compactMap(\.stringValue),
+            bound: [("serviceaccounts/\(namespace)/\(name)", uid)], expiry: expiry)
+        guard claims["sub"].stringValue == "system:serviceaccount:\(namespace):\(name)" else { return token }
         var user = UserInfo(
             name: "system:serviceaccount:\(namespace):\(name)", uid: uid,
             groups: ["system:serviceaccounts", "system:serviceaccounts:\(namespace)", "system:authenticated"])
         if let pod = identity["pod"].objectValue {
             let podName = pod["name"]?.stringValue ?? ""
             let podUID = pod["uid"]?.stringValue ?? ""
-            guard exists("pods/\(namespace)/\(podName)", uid: podUID) else { return nil }
+            token.bound.append(("pods/\(namespace)/\(podName)", podUID))
             user.extra["authentication.kubernetes.io/pod-name"] = [podName]
             user.extra["authentication.kubernetes.io/pod-uid"] = [podUID]
         }
         if let secret = identity["secret"].objectValue {
-            guard
-                exists(
-                    "secrets/\(namespace)/\(secret["name"]?.stringValue ?? "")", uid: secret["uid"]?.stringValue ?? "")
-            else { return nil }
+            let secretName = secret["name"]?.stringValue ?? ""
+            token.bound.append(("secrets/\(namespace)/\(secretName)", secret["uid"]?.stringValue ?? ""))
         }
         if let node = identity["node"]["name"].stringValue {
             user.extra["authentication.kubernetes.io/node-name"] = [node]
         }
-        return user
+        token.user = user
+        return token
     }
 
-    /// Whether the object that a token is bound to is still that one. Its uid stands in the stored bytes as it is here.
+    /// Whether the object that a token is bound to is still that one. Its uid stands in the stored bytes as it is here; they
+    /// are looked through once for each version of the object.
     private func exists(_ key: String, uid: String) -> Bool {
         guard !uid.isEmpty, let record = try? store.get(key) else { return false }
-        return record.withValue {
+        let revision = record.revision
+        if let known = seen.withLock({ $0[key] }), known.revision == revision, known.uid == uid { return true }
+        let isThere = record.withValue {
             StoredObject.metadata($0).map { Array($0).contains(text: "\"uid\":\"\(uid)\"") } ?? false
         }
+        guard isThere else { return false }
+        seen.withLock { seen in
+            if seen.count >= Self.cacheLimit { seen.removeAll() }
+            seen[key] = (revision, uid)
+        }
+        return true
     }
 
-    private func verifiedClaims(_ token: String, now: Int64) -> JSON? {
-        if let known = cache.withLock({ $0[token] }) { return known.expiry > now ? known.claims : nil }
+    private func verified(_ token: String, now: Int64) -> Verified? {
+        if let known = cache.withLock({ $0[token] }) { return known.expiry > now ? known : nil }
         let parts = token.split(separator: ".", omittingEmptySubsequences: false)
         guard parts.count == 3, token.utf8.count <= 16384, let header = Self.decode(parts[0]),
             header["alg"].stringValue == "ES256", let claims = Self.decode(parts[1]),
@@ -118,12 +138,13 @@ final class TokenAuthority: Sendable {
         guard claims["iss"].stringValue == issuer, let expiry = claims["exp"].integerValue, expiry > now,
             claims["nbf"].integerValue.map({ $0 <= now + 60 }) ?? true
         else { return nil }
+        let verified = Self.read(claims, expiry: expiry)
         cache.withLock { cache in
             if cache.count >= Self.cacheLimit { cache = cache.filter { $0.value.expiry > now } }
             if cache.count >= Self.cacheLimit { cache.removeAll() }
-            cache[token] = Verified(claims: claims, expiry: expiry)
+            cache[token] = verified
         }
-        return claims
+        return verified
     }
 
     private static func decode(_ part: Substring) -> JSON? {

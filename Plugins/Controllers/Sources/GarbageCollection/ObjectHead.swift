@@ -62,23 +62,50 @@ struct ObjectHead: Equatable, Sendable {
     }
 }
 
-/// Finds `apiVersion` and `metadata` of a stored object, which come first in it, and parses these alone.
+/// Finds `apiVersion` and `metadata` of a stored object, which come first in it, and parses of these what ownership is
+/// decided by. The rest, with its long list of managed fields, is skipped.
 enum MetadataScanner {
+    private static let wanted = ["uid", "ownerReferences", "deletionTimestamp", "finalizers"].map { Array($0.utf8) }
+
     static func head(of bytes: UnsafeRawBufferPointer) -> (apiVersion: String, metadata: JSON)? {
         var position = 0
         var apiVersion = ""
         guard skip(UInt8(ascii: "{"), bytes, &position) else { return nil }
         while let key = string(bytes, &position), skip(UInt8(ascii: ":"), bytes, &position) {
             skipSpace(bytes, &position)
+            if key.elementsEqual("metadata".utf8) { return members(bytes, &position).map { (apiVersion, $0) } }
             let start = position
             guard skipValue(bytes, &position) else { return nil }
-            let slice = UnsafeRawBufferPointer(rebasing: bytes[start..<position])
-            if key == "apiVersion" { apiVersion = (try? JSON(parsing: slice))?.stringValue ?? "" }
-            // Stored values were written by our own writer; one that does not parse is damaged and is left alone.
-            if key == "metadata" { return (try? JSON(parsing: slice)).map { (apiVersion, $0) } }
+            if key.elementsEqual("apiVersion".utf8) {
+                apiVersion = parsed(bytes, start..<position)?.stringValue ?? ""
+            }
             guard skip(UInt8(ascii: ","), bytes, &position) else { return nil }
         }
         return nil
+    }
+
+    /// The members of an object that are wanted. Nil when it is not one.
+    private static func members(_ bytes: UnsafeRawBufferPointer, _ position: inout Int) -> JSON? {
+        guard skip(UInt8(ascii: "{"), bytes, &position) else { return nil }
+        var result = JSONObject()
+        if skip(UInt8(ascii: "}"), bytes, &position) { return .object(result) }
+        while let key = string(bytes, &position), skip(UInt8(ascii: ":"), bytes, &position) {
+            skipSpace(bytes, &position)
+            let start = position
+            guard skipValue(bytes, &position) else { return nil }
+            if wanted.contains(where: { key.elementsEqual($0) }) {
+                guard let value = parsed(bytes, start..<position) else { return nil }
+                result[String(decoding: key, as: UTF8.self)] = value
+            }
+            if skip(UInt8(ascii: "}"), bytes, &position) { return .object(result) }
+            guard skip(UInt8(ascii: ","), bytes, &position) else { return nil }
+        }
+        return nil
+    }
+
+    /// Stored values were written by our own writer; one that does not parse is damaged and is left alone.
+    private static func parsed(_ bytes: UnsafeRawBufferPointer, _ range: Range<Int>) -> JSON? {
+        try? JSON(parsing: UnsafeRawBufferPointer(rebasing: bytes[range]))
     }
 
     private static func skipSpace(_ bytes: UnsafeRawBufferPointer, _ position: inout Int) {
@@ -94,13 +121,14 @@ enum MetadataScanner {
         return true
     }
 
-    private static func string(_ bytes: UnsafeRawBufferPointer, _ position: inout Int) -> String? {
+    private static func string(_ bytes: UnsafeRawBufferPointer, _ position: inout Int) -> Slice<UnsafeRawBufferPointer>?
+    {
         skipSpace(bytes, &position)
         let start = position + 1
         guard position < bytes.count, bytes[position] == UInt8(ascii: "\""), skipString(bytes, &position) else {
             return nil
         }
-        return String(decoding: bytes[start..<(position - 1)], as: UTF8.self)
+        return bytes[start..<(position - 1)]
     }
 
     private static func skipString(_ bytes: UnsafeRawBufferPointer, _ position: inout Int) -> Bool {
