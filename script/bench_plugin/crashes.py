@@ -15,8 +15,9 @@ from .scheduler import CONFIG, check
 KILL_SECONDS = 60
 KILL_INTERVAL = 0.2
 BACKLOG = 500
-# Without load: so many kills, after so many by which everything that is built up once has been.
-QUIET_KILLS, FIRST_KILLS = 300, 100
+# Without load: so many kills, one every so many seconds, after as many as it takes until what hostd keeps of a process for
+# half a minute after its end is as much as it will be.
+QUIET_KILLS, FIRST_KILLS, QUIET_INTERVAL = 300, 220, 0.15
 
 
 def children(parent):
@@ -85,7 +86,7 @@ def under_load(bench):
 def without_load(bench):
     hostd = bench.hostd("scheduler-kill-quiet", CONFIG.format(isolation="process"))
     hostd.start()
-    log, began = os.path.join(hostd.work, "log"), time.monotonic()
+    log = os.path.join(hostd.work, "log")
 
     def wait_until_active(times):
         end = time.monotonic() + 60
@@ -94,9 +95,10 @@ def without_load(bench):
                 sys.exit(f"the scheduler was not active for the {times}th time in 60 s; see {log}")
             time.sleep(0.005)
 
-    before = None
+    before, began = None, time.monotonic()
     for count in range(1, FIRST_KILLS + QUIET_KILLS + 1):
         wait_until_active(count)
+        time.sleep(max(0, began + count * QUIET_INTERVAL - time.monotonic()))
         if count == FIRST_KILLS + 1:
             before = figures(hostd.process.pid)
         if kill(hostd) != 1:
@@ -107,7 +109,6 @@ def without_load(bench):
     after = figures(hostd.process.pid)
     hostd.stop()
     resident, anonymous, files, threads, mappings = (later - earlier for earlier, later in zip(before, after))
-    seconds = time.monotonic() - began
-    bench.line(f"{QUIET_KILLS} kills without load, {seconds:.0f} s: growth of hostd's RSS", f"{resident / 1024:.1f}", "MB", "<= 1")
+    bench.line(f"{QUIET_KILLS} kills without load: growth of hostd's RSS", f"{resident / 1024:.1f}", "MB", "<= 1")
     bench.line("the same: of its anonymous memory, a kill", f"{anonymous / QUIET_KILLS:.2f}", "kB", "flat")
     bench.line("the same: of descriptors, threads, mappings", f"{files}, {threads}, {mappings}", "", "flat")
