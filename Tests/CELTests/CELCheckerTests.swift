@@ -115,4 +115,48 @@ final class CELCheckerTests: XCTestCase {
         for row in rows { XCTAssertThrowsError(try environment.compile(row), String(row.prefix(20))) }
         XCTAssertNoThrow(try environment.compile("true" + String(repeating: " && true", count: 10_000)))
     }
+
+    /// What is let through can be compiled and evaluated on the smallest stack that the daemon's threads have.
+    func testTheDeepestExpressionsFitIntoSmallStacks() {
+        let rows = [
+            String(repeating: "(", count: 98) + "1" + String(repeating: ")", count: 98),
+            "1" + String(repeating: " + 1", count: 196),
+            String(repeating: "[", count: 97) + String(repeating: "]", count: 97),
+            (0..<60).reduce("true") { source, index in "[1].all(v\(index), \(source))" },
+            String(repeating: "{'a': ", count: 97) + "1" + String(repeating: "}", count: 97),
+        ]
+        for row in rows { XCTAssertEqual(Self.outcomeOnSmallStack(row), "ok", String(row.prefix(20))) }
+    }
+
+    private final class Work: @unchecked Sendable {
+        // SAFETY (@unchecked Sendable): written by the thread, read once it has been joined.
+        let source: String
+        var outcome = ""
+        init(_ source: String) { self.source = source }
+    }
+
+    private static func outcomeOnSmallStack(_ source: String) -> String {
+        var attributes = pthread_attr_t()
+        pthread_attr_init(&attributes)
+        defer { pthread_attr_destroy(&attributes) }
+        pthread_attr_setstacksize(&attributes, 1 << 20)
+        let work = Work(source)
+        var thread = pthread_t()
+        let status = pthread_create(
+            &thread, &attributes,
+            { argument in
+                // SAFETY: `work` was retained for the thread below.
+                let work = Unmanaged<Work>.fromOpaque(argument!).takeRetainedValue()
+                do {
+                    _ = try CELEnvironment(variables: []).compile(work.source).evaluate([:])
+                    work.outcome = "ok"
+                } catch {
+                    work.outcome = "\(error)"
+                }
+                return nil
+            }, Unmanaged.passRetained(work).toOpaque())
+        guard status == 0 else { return "no thread: \(status)" }
+        pthread_join(thread, nil)
+        return work.outcome
+    }
 }

@@ -98,9 +98,7 @@ struct Checker {
 
     private mutating func select(_ operand: Expression, _ field: String, _ isTest: Bool, _ node: Expression) -> CELType
     {
-        if !isTest, let name = node.qualifiedName, Self.typeNames[name] != nil || environment.objectTypes(name) != nil,
-            !isDeclaredVariable(name.prefix { $0 != "." }), let type = declared(name, node)
-        {
+        if !isTest, let name = node.qualifiedName, isQualifiedName(name), let type = declared(name, node) {
             return type
         }
         check(node: operand)
@@ -108,8 +106,13 @@ struct Checker {
         return isTest ? .bool : type
     }
 
-    private func isDeclaredVariable(_ name: Substring) -> Bool {
-        scopes.contains { $0.name == name } || environment.variablePositions[String(name)] != nil
+    /// Whether a name with dots is declared as a whole; a type gives way to a variable of the name's first part.
+    private func isQualifiedName(_ name: String) -> Bool {
+        let first = name.prefix { $0 != "." }
+        if scopes.contains(where: { $0.name == first }) { return false }
+        if environment.variablePositions[name] != nil { return true }
+        return environment.variablePositions[String(first)] == nil
+            && (Self.typeNames[name] != nil || environment.objectTypes(name) != nil)
     }
 
     /// The type of a field; an optional's fields are optional too.

@@ -51,6 +51,7 @@ struct DispatchStep: Step {
     let forms: [Overload]
 
     func evaluate(_ frame: Frame) throws(CELError) -> CELValue {
+        if arguments.count == 2 { return try evaluateBinary(frame) }
         var values: [CELValue] = []
         values.reserveCapacity(arguments.count)
         for argument in arguments { values.append(try argument.evaluate(frame)) }
@@ -59,8 +60,29 @@ struct DispatchStep: Step {
             try frame.charge(form.cost.fixed ?? form.cost.units(values, result))
             return result
         }
+        throw noSuchForm(values)
+    }
+
+    /// Operators, of which there are many, without lists of their values.
+    private func evaluateBinary(_ frame: Frame) throws(CELError) -> CELValue {
+        let left = try arguments[0].evaluate(frame)
+        let right = try arguments[1].evaluate(frame)
+        for form in forms where left.fits(form.parameters[0]) && right.fits(form.parameters[1]) {
+            guard case .binary(let body) = form.body else {
+                let result = try form.call([left, right])
+                try frame.charge(form.cost.fixed ?? form.cost.units([left, right], result))
+                return result
+            }
+            let result = try body(left, right)
+            try frame.charge(form.cost.fixed ?? form.cost.units([left, right], result))
+            return result
+        }
+        throw noSuchForm([left, right])
+    }
+
+    private func noSuchForm(_ values: [CELValue]) -> CELError {
         let types = values.map(\.type.runtimeName).joined(separator: ", ")
-        throw CELError("no such overload: \(function)(\(types))")
+        return CELError("no such overload: \(function)(\(types))")
     }
 }
 

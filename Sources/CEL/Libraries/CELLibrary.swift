@@ -13,5 +13,7 @@ public struct CELLibrary: Sendable, Hashable {
     public func hash(into hasher: inout Hasher) { hasher.combine(name) }
 
     /// What every expression of Kubernetes may use.
-    public static let kubernetes: [CELLibrary] = [lists, regex, strings, sets]
+    public static let kubernetes: [CELLibrary] = [
+        lists, regex, strings, sets, urls, quantities, addresses, versions, formats, authorization,
+    ]
 }

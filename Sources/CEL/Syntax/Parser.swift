@@ -3,8 +3,9 @@ import Objects
 /// Makes an expression's tree, and expands its macros.
 /// See https://github.com/google/cel-spec/blob/master/doc/langdef.md#syntax.
 struct Parser {
-    /// Of brackets within brackets, and of chains of operators.
-    static let depthLimit = 250
+    /// Of brackets within brackets, and half of the depth of the tree, chains of operators included: what a thread with a
+    /// stack of 1 MiB can walk in a build without optimization.
+    static let depthLimit = 100
 
     let text: SourceText
     private let tokens: [Token]

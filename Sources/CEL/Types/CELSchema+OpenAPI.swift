@@ -78,6 +78,8 @@ extension CELSchema {
                 guard let field = build(property, "\(name).\(key)", isEmbedded(property)) else { continue }
                 if let identifier = IdentifierEscaping.escape(key) {
                     fields[identifier] = .init(jsonName: key, schema: field)
+                    // Behind a dot, words that are reserved for other languages are names like any other.
+                    if ReservedWords.identifiers.contains(key) { fields[key] = fields[identifier] }
                 }
                 if required.contains(key), property["default"].isNull {
                     size += Int64(key.utf8.count) + field.minimumSerializedSize + 4
