@@ -70,13 +70,13 @@ struct OpenAPIPaths {
         if let body = body(action, kind) {
             switch version {
             case .three:
-                let types = action == "patch" ? Self.patchTypes : ["*/*"]
+                let types = action == "patch" ? patchTypes(kind) : ["*/*"]
                 operation["requestBody"] = [
                     "content": .object(JSONObject(types.map { ($0, ["schema": body]) })), "required": true,
                 ]
             case .two:
                 parameters.append(["name": "body", "in": "body", "required": true, "schema": body])
-                operation["consumes"] = JSON(action == "patch" ? Self.patchTypes : ["*/*"])
+                operation["consumes"] = JSON(action == "patch" ? patchTypes(kind) : ["*/*"])
             }
         }
         operation["parameters"] = .array(parameters)
@@ -84,6 +84,12 @@ struct OpenAPIPaths {
         operation["x-kubernetes-action"] = .string(action)
         operation["x-kubernetes-group-version-kind"] = kind.json
         return .object(operation)
+    }
+
+    /// Which patches a kind takes. By this kubectl decides how it patches: the schema of a custom resource does not say how
+    /// lists merge in a strategic merge patch, so it takes none.
+    private func patchTypes(_ kind: GroupVersionKind) -> [String] {
+        customNames[kind] == nil ? Self.patchTypes : Self.patchTypes.filter { !$0.contains("strategic") }
     }
 
     private static let patchTypes = [

@@ -63,7 +63,11 @@ final class CustomResourceTests: XCTestCase {
         let schema = document["components"]["schemas"]["com.example.v1.Widget"]
         XCTAssertEqual(schema["properties"]["spec"]["properties"]["size"]["maximum"], 10)
         XCTAssertEqual(schema["x-kubernetes-group-version-kind"][0]["kind"], "Widget")
-        XCTAssertTrue(document["paths"]["/apis/example.com/v1/namespaces/{namespace}/widgets/{name}"]["patch"].exists)
+        let item = document["paths"]["/apis/example.com/v1/namespaces/{namespace}/widgets/{name}"]
+        XCTAssertEqual(
+            item["patch"]["requestBody"]["content"].objectValue?.keys,
+            ["application/json-patch+json", "application/merge-patch+json", "application/apply-patch+yaml"],
+            "kubectl patches by what is listed here")
         XCTAssertTrue(try server.request("GET", "/openapi/v2").json["definitions"]["com.example.v1.Widget"].exists)
 
         _ = try server.request(

@@ -46,6 +46,8 @@ check "it is established" kubectl wait --for=condition=established --timeout=5s 
 check "api-resources lists it" contains 'crontabs +ct +stable.example.com/v1 +true +CronTab' kubectl api-resources
 check "an object is applied" put one '{cronSpec: "* * * * 5"}' apply
 equal "with its defaults" 'none:latest 1' jsonpath ct one '{.spec.image} {.spec.replicas}'
+check "it is applied again with another value" put one '{cronSpec: "* * * * 5", image: "some:1"}' apply
+equal "and has it" some:1 jsonpath ct one '{.spec.image}'
 check "explain knows its fields" contains 'When it runs' kubectl explain crontabs.spec.cronSpec
 check "get shows its columns" contains '^one +\* \* \* \* 5 +1$' kubectl get crontabs
 refuse "a wrong value is refused" 'spec.replicas: Invalid value: 11: spec.replicas in body should be less than or equal to 10' \
