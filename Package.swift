@@ -176,7 +176,7 @@ var targets: [Target] = [
         swiftSettings: strict),
 ]
 targets += plugin(
-    "API", ["FieldManagement", "ObjectSchema", "ObjectYAML", "COpenSSL", "CEpoll", "CZlib"], tests: ["Kernel"])
+    "API", ["CEL", "FieldManagement", "ObjectSchema", "ObjectYAML", "COpenSSL", "CEpoll", "CZlib"], tests: ["Kernel"])
 targets += plugin("Controllers")
 targets += plugin("Node", ["CEpoll", "COpenSSL", "CProcess"])
 targets += plugin("Scheduler", tests: ["Kernel"])

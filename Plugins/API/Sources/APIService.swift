@@ -35,12 +35,13 @@ final class APIService: Sendable {
         if !settings.adminToken.isEmpty {
             staticTokens[settings.adminToken] = UserInfo(name: "kubernetes-admin", groups: ["system:masters"])
         }
+        let rules = SchemaRules()
+        let admission = Admission(
+            store: store, services: ServiceAllocator(store: store, range: settings.serviceRange),
+            authorizer: authorizer, resources: resources, rules: rules)
         pipeline = RequestPipeline(
             .init(
-                store: store, resources: resources, rules: SchemaRules(), authorizer: authorizer,
-                admission: Admission(
-                    store: store, services: ServiceAllocator(store: store, range: settings.serviceRange),
-                    authorizer: authorizer),
+                store: store, resources: resources, rules: rules, authorizer: authorizer, admission: admission,
                 discovery: Discovery(resources: resources, address: settings.listen.description),
                 extensions: ExtensionRoutes(),
                 tokens: try TokenAuthority(
@@ -48,7 +49,7 @@ final class APIService: Sendable {
                     store: store, staticTokens: staticTokens),
                 workers: WorkerPool(limit: 32), health: Health(store: store, log: host.log),
                 openAPI: OpenAPIDocuments(resources: resources, store: store), host: host))
-        informers = try [
+        let roles = try [
             "clusterroles.rbac.authorization.k8s.io", "roles.rbac.authorization.k8s.io",
             "clusterrolebindings.rbac.authorization.k8s.io", "rolebindings.rbac.authorization.k8s.io",
         ].map { resource in
@@ -62,6 +63,7 @@ final class APIService: Sendable {
                 }
             }
         }
+        informers = try roles + admission.informers(host)
         let context = try TLSContext(
             certificate: credentials.server.certificate, key: credentials.server.key,
             clientAuthority: credentials.authority)

@@ -6,9 +6,15 @@ import PluginKit
 final class Admission: Sendable {
     private let services: ServiceAllocator
     private let plugins: [any AdmissionPlugin]
+    private let policies = [PolicyIndex(.mutating), PolicyIndex(.validating)]
+    private let webhooks = [WebhookIndex(.mutating), WebhookIndex(.validating)]
 
-    init(store: StoreClient, services: ServiceAllocator, authorizer: Authorizer) {
+    init(
+        store: StoreClient, services: ServiceAllocator, authorizer: Authorizer, resources: ResourceTable,
+        rules: any ObjectRules
+    ) {
         self.services = services
+        let tools = PolicyTools(store: store, resources: resources, authorizer: authorizer)
         // The order of Kubernetes: who changes objects comes before who looks at what became of them.
         plugins = [
             NamespaceLifecycle(),
@@ -17,8 +23,24 @@ final class Admission: Sendable {
             DefaultTolerationSeconds(),
             DefaultStorageClass(store: store),
             RoleEscalation(store: store, authorizer: authorizer),
+            ExpressionChecks(),
+            MutatingPolicies(index: policies[0], tools: tools, rules: rules),
+            MutatingWebhooks(index: webhooks[0], tools: tools, rules: rules),
+            ValidatingPolicies(index: policies[1], tools: tools),
+            ValidatingWebhooks(index: webhooks[1], tools: tools),
         ]
     }
+
+    /// What keeps the caches of stored rules; to be started before requests are served.
+    func informers(_ host: Host) throws(PluginError) -> [Informer] {
+        var informers: [Informer] = []
+        for index in policies { informers += try index.informers(host) }
+        for index in webhooks { informers.append(try index.informer(host)) }
+        return informers
+    }
+
+    /// Whether a write of a resource may have to wait for webhooks, so that it does not run on an event loop.
+    func mayWait(_ resource: Resource) -> Bool { webhooks.contains { $0.concerns(resource) } }
 
     /// Changes what is to be written, or refuses it.
     func admit(_ request: inout AdmissionRequest) throws(APIStatus) {

@@ -1,7 +1,8 @@
 /// One rule of the server's own about writes, under the name that Kubernetes gives it. All of them see every write, in the
 /// order of Kubernetes: first `admit` of each, then, once the object is found valid, `validate` of each.
 ///
-/// Both run where the request runs, on an event loop: they do not wait. What they need to know of other objects comes from
+/// Both run where the request runs, on an event loop: they do not wait, but for webhooks, of whose resources writes run
+/// elsewhere (`Admission.mayWait`). What they need to know of other objects comes from
 /// caches that are kept by watches, so that a write costs nothing for rules of which there is no object.
 /// See https://kubernetes.io/docs/reference/access-authn-authz/admission-controllers/.
 protocol AdmissionPlugin: Sendable {

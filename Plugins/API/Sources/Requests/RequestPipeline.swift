@@ -94,6 +94,13 @@ final class RequestPipeline: Sendable {
         }
         let context = RequestContext(request: request, path: path, resource: resource)
         try authorize(context)
+        guard request.method != .get, admission.mayWait(resource) else { return try start(context, respond) }
+        onWorker(respond) { [self] () throws(APIStatus) in try start(context, respond) }
+    }
+
+    /// Prepares what the verb of an authorized request needs.
+    private func start(_ context: RequestContext, _ respond: @escaping Responder) throws(APIStatus) {
+        let (request, resource) = (context.request, context.resource)
         if let custom = resource.custom { try custom.prepare(store) }
         if resource.isDefinition, request.method != .get {
             return customResources.oneAtATime(respond) { [self] (respond) throws(APIStatus) in
@@ -146,11 +153,12 @@ final class RequestPipeline: Sendable {
         run(on: workers, respond, work)
     }
 
-    /// Tries again off the store's threads. `work` must not wait, but for webhooks that convert objects of the resource.
+    /// Tries again off the store's threads. `work` must not wait, but for webhooks of the resource.
     func onRetry(
         _ resource: Resource, _ respond: @escaping Responder, _ work: @escaping @Sendable () throws(APIStatus) -> Void
     ) {
-        run(on: resource.custom?.conversion == nil ? retries : workers, respond, work)
+        let waits = resource.custom?.conversion != nil || admission.mayWait(resource)
+        run(on: waits ? workers : retries, respond, work)
     }
 
     private func run(

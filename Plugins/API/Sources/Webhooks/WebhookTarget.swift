@@ -13,7 +13,7 @@ struct WebhookTarget: Sendable {
 
     let place: Place
     /// With its query.
-    let path: String
+    private(set) var path: String
     /// The certificates that sign the server's, in PEM; empty: those of the system.
     let authorities: [UInt8]
 
@@ -45,6 +45,13 @@ struct WebhookTarget: Sendable {
         if host.hasPrefix("["), host.hasSuffix("]") { host = host.dropFirst().dropLast() }
         guard !host.isEmpty else { return nil }
         place = .host(String(host), port)
+    }
+
+    /// The same place, which is told how long it may take.
+    func told(timeoutSeconds: Int64) -> WebhookTarget {
+        var target = self
+        target.path += (path.contains("?") ? "&" : "?") + "timeout=\(timeoutSeconds)s"
+        return target
     }
 
     /// The name that the server's certificate must be for.

@@ -1,0 +1,149 @@
+import Objects
+import PluginKit
+
+/// Which writes a policy, a binding or a webhook is about.
+/// See https://kubernetes.io/docs/reference/access-authn-authz/extensible-admission-controllers/#matching-requests-rules.
+struct MatchResources: Sendable {
+    /// One entry of `resourceRules` or of a webhook's `rules`.
+    struct Rule: Sendable {
+        let operations: [String]
+        let groups: [String]
+        let versions: [String]
+        let resources: [String]
+        let names: [String]
+        let scope: String
+
+        init(_ json: JSON) {
+            func strings(_ key: String) -> [String] { json[key].arrayValue.compactMap(\.stringValue) }
+            operations = strings("operations")
+            groups = strings("apiGroups")
+            versions = strings("apiVersions")
+            resources = strings("resources")
+            names = strings("resourceNames")
+            scope = json["scope"].stringValue ?? "*"
+        }
+
+        /// Whether the rule is about a write, seen as one of a resource's version.
+        func matches(_ request: AdmissionRequest, as resource: Resource) -> Bool {
+            guard Self.has(groups, resource.group), Self.has(versions, resource.version) else { return false }
+            return matchesAnyVersion(request)
+        }
+
+        /// Whether everything but group and version matches.
+        func matchesAnyVersion(_ request: AdmissionRequest) -> Bool {
+            guard Self.has(operations, request.operation.rawValue) else { return false }
+            // A namespace is no object of a namespace.
+            let isNamespaced = request.resource.isNamespaced
+            guard scope == "*" || scope == (isNamespaced ? "Namespaced" : "Cluster") else { return false }
+            guard names.isEmpty || names.contains(request.name) else { return false }
+            return resources.contains { entry in
+                let parts = entry.split(separator: "/", maxSplits: 1, omittingEmptySubsequences: false)
+                let subresource = parts.count > 1 ? parts[1] : ""
+                return (parts[0] == "*" || parts[0] == request.resource.plural)
+                    && (subresource == "*" || subresource == request.subresource)
+            }
+        }
+
+        private static func has(_ list: [String], _ value: String) -> Bool {
+            list.contains { $0 == "*" || $0 == value }
+        }
+    }
+
+    let rules: [Rule]
+    let excluded: [Rule]
+    let namespaceSelector: LabelSelector
+    let objectSelector: LabelSelector
+    /// Whether only the versions count that the rules name, and not others of the same objects.
+    let isExact: Bool
+
+    /// - Parameters:
+    ///   - json: `matchConstraints` or `matchResources`, or a webhook, whose rules are named otherwise.
+    /// - Throws: a selector that is none.
+    init(_ json: JSON, rules key: String = "resourceRules") throws(LabelSelector.ParseError) {
+        rules = json[key].arrayValue.map(Rule.init)
+        excluded = json["excludeResourceRules"].arrayValue.map(Rule.init)
+        namespaceSelector =
+            json["namespaceSelector"].exists ? try LabelSelector(object: json["namespaceSelector"]) : .everything
+        objectSelector = json["objectSelector"].exists ? try LabelSelector(object: json["objectSelector"]) : .everything
+        isExact = json["matchPolicy"].stringValue == "Exact"
+    }
+
+    /// The version of the resource as which the write matches; nil when it does not.
+    /// - Parameters:
+    ///   - matchesWithoutRules: Whether no rule means every write, as for bindings.
+    func match(
+        _ request: AdmissionRequest, _ resources: ResourceTable, _ namespaces: NamespaceLabels,
+        matchesWithoutRules: Bool = false
+    ) throws(APIStatus) -> Resource? {
+        let requested = request.context.resource
+        if excluded.contains(where: { version($0, request, resources) != nil }) { return nil }
+        var matched: Resource?
+        for rule in rules {
+            matched = version(rule, request, resources)
+            if matched != nil { break }
+        }
+        guard let resource = matched ?? (rules.isEmpty && matchesWithoutRules ? requested : nil) else { return nil }
+        guard matchesLabels(request), try matchesNamespace(request, namespaces) else { return nil }
+        return resource
+    }
+
+    private func version(_ rule: Rule, _ request: AdmissionRequest, _ resources: ResourceTable) -> Resource? {
+        let requested = request.context.resource
+        if rule.matches(request, as: requested) { return requested }
+        guard !isExact, rule.matchesAnyVersion(request) else { return nil }
+        // What only a webhook can convert is shown in the version of the request.
+        let isConvertible = requested.custom?.conversion == nil
+        for group in rule.groups {
+            for version in rule.versions {
+                guard let other = resources.find(group: group, version: version, resource: requested.plural),
+                    other.qualified == requested.qualified
+                else { continue }
+                return isConvertible ? other : requested
+            }
+        }
+        return nil
+    }
+
+    private func matchesLabels(_ request: AdmissionRequest) -> Bool {
+        if objectSelector.isEmpty { return true }
+        return [request.object, request.old].contains { $0.exists && objectSelector.matches(labels: $0.labels) }
+    }
+
+    private func matchesNamespace(
+        _ request: AdmissionRequest, _ namespaces: NamespaceLabels
+    ) throws(APIStatus) -> Bool {
+        if namespaceSelector.isEmpty { return true }
+        if request.resource.qualified == "namespaces" {
+            let own = request.operation == .delete ? request.old : request.object
+            return namespaceSelector.matches(labels: own.labels)
+        }
+        guard request.resource.isNamespaced else { return true }
+        return namespaceSelector.matches(labels: try namespaces.namespace(request.namespace).labels)
+    }
+}
+
+/// Reads namespaces for selectors and expressions, each once for a write.
+final class NamespaceLabels {
+    private let store: StoreClient
+    private var known: [String: JSON] = [:]
+
+    init(store: StoreClient) { self.store = store }
+
+    func namespace(_ name: String) throws(APIStatus) -> JSON {
+        if let namespace = known[name] { return namespace }
+        let found: JSON?
+        do {
+            found = try store.object("namespaces//\(name)")
+        } catch {
+            throw .unavailable("\(error)")
+        }
+        guard let found else {
+            var status = APIStatus(code: 404, reason: "NotFound", message: "namespaces \"\(name)\" not found")
+            status.name = name
+            status.kind = "namespaces"
+            throw status
+        }
+        known[name] = found
+        return found
+    }
+}

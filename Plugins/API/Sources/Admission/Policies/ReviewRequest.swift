@@ -1,0 +1,66 @@
+import Objects
+
+/// A write as policies' variable `request` and webhooks' reviews tell of it.
+/// See https://kubernetes.io/docs/reference/access-authn-authz/extensible-admission-controllers/#request.
+enum ReviewRequest {
+    static func json(_ request: AdmissionRequest, as matched: Resource, uid: String) -> JSON {
+        let requested = request.context.resource
+        var json: JSON = [
+            "uid": .string(uid), "kind": kind(matched, request.subresource), "resource": resource(matched),
+            "requestKind": kind(requested, request.subresource), "requestResource": resource(requested),
+            "operation": .string(request.operation.rawValue), "userInfo": request.user.json,
+            "dryRun": .bool((try? request.context.request.isDryRun) == true), "options": options(request),
+        ]
+        if !request.subresource.isEmpty {
+            json["subResource"] = .string(request.subresource)
+            json["requestSubResource"] = .string(request.subresource)
+        }
+        if !request.name.isEmpty { json["name"] = .string(request.name) }
+        if request.resource.isNamespaced { json["namespace"] = .string(request.namespace) }
+        return json
+    }
+
+    private static func kind(_ resource: Resource, _ subresource: String) -> JSON {
+        if let found = resource.subresource(subresource), !found.kind.isEmpty {
+            return ["group": .string(found.group), "version": .string(found.version), "kind": .string(found.kind)]
+        }
+        return [
+            "group": .string(resource.group), "version": .string(resource.version), "kind": .string(resource.kind),
+        ]
+    }
+
+    private static func resource(_ resource: Resource) -> JSON {
+        [
+            "group": .string(resource.group), "version": .string(resource.version),
+            "resource": .string(resource.plural),
+        ]
+    }
+
+    private static func options(_ request: AdmissionRequest) -> JSON {
+        let query = request.context.query
+        let kind =
+            switch (request.operation, request.context.request.method) {
+            case (.delete, _): "DeleteOptions"
+            case (_, .patch): "PatchOptions"
+            case (.create, _): "CreateOptions"
+            case (.update, _): "UpdateOptions"
+            }
+        var options: JSON = ["kind": .string(kind), "apiVersion": "meta.k8s.io/v1"]
+        if let dryRun = query["dryRun"], !dryRun.isEmpty { options["dryRun"] = [.string(dryRun)] }
+        if request.operation != .delete {
+            for name in ["fieldManager", "fieldValidation"] {
+                if let value = query[name], !value.isEmpty { options[name] = .string(value) }
+            }
+        }
+        return options
+    }
+
+    /// An object of the write in the version as which it matched; null when there is none.
+    static func object(_ object: JSON, as matched: Resource) -> JSON {
+        guard object.exists else { return .null }
+        var shown = Conversion.fromWorking(object, matched)
+        shown.kind = matched.kind
+        shown.apiVersion = matched.apiVersion
+        return shown
+    }
+}

@@ -1,0 +1,127 @@
+import CEL
+import Glibc
+import Objects
+import PluginKit
+
+/// One webhook at one write: whether it is to be asked, and what it answers. [blocking]
+struct WebhookCall {
+    let tools: PolicyTools
+    let webhook: AdmissionWebhook
+    let matched: Resource
+    let namespaces: NamespaceLabels
+
+    /// The call, if the webhook is about the write.
+    /// - Throws: a write that the webhook cannot be asked about.
+    init?(
+        _ webhook: AdmissionWebhook, _ request: AdmissionRequest, _ tools: PolicyTools, _ namespaces: NamespaceLabels
+    ) throws(APIStatus) {
+        guard let matched = try webhook.scope?.match(request, tools.resources, namespaces) else { return nil }
+        self.tools = tools
+        self.webhook = webhook
+        self.matched = matched
+        self.namespaces = namespaces
+        guard try conditionsHold(request) else { return nil }
+        if try request.context.request.isDryRun, !webhook.allowsDryRun {
+            throw .badRequest("admission webhook \"\(webhook.name)\" does not support dry run")
+        }
+    }
+
+    private func conditionsHold(_ request: AdmissionRequest) throws(APIStatus) -> Bool {
+        if webhook.conditions.isEmpty { return true }
+        let activation = try PolicyRun.activation(
+            request, as: matched, tools, namespaces, readsNamespace: webhook.readsNamespace)
+        let evaluation = PolicyEvaluation(activation, budget: CELCost.perMatchConditions)
+        var failure: String?
+        for (name, expression) in webhook.conditions {
+            do throws(CELError) {
+                if case .bool(false) = try expression.evaluate(evaluation) { return false }
+            } catch {
+                failure = failure ?? "match condition \"\(name)\" resulted in error: \(error)"
+            }
+        }
+        guard let failure else { return true }
+        // Without an answer of the conditions the webhook's own policy for failures decides.
+        guard webhook.failsClosed else { return false }
+        throw request.forbidden("webhook \"\(webhook.name)\": \(failure)")
+    }
+
+    /// What the webhook answers: its `response`; nil when it did not and may be passed over.
+    /// - Throws: its refusal, or that it did not answer.
+    func response(_ request: inout AdmissionRequest) throws(APIStatus) -> JSON? {
+        let uid = makeUID()
+        var review = ReviewRequest.json(request, as: matched, uid: uid)
+        review["object"] = ReviewRequest.object(request.object, as: matched)
+        review["oldObject"] = ReviewRequest.object(request.old, as: matched)
+        let response: JSON
+        do throws(WebhookError) {
+            response = try ask(review, uid)
+        } catch {
+            guard webhook.failsClosed else { return nil }
+            throw .internalError("failed calling webhook \"\(webhook.name)\": \(error)")
+        }
+        for warning in response["warnings"].arrayValue.compactMap(\.stringValue) {
+            request.warnings.append(String(warning.unicodeScalars.prefix(256).map(Character.init)))
+        }
+        guard response["allowed"].boolValue == true else { throw refusal(response["status"]) }
+        return response
+    }
+
+    private func ask(_ review: JSON, _ uid: String) throws(WebhookError) -> JSON {
+        guard webhook.understandsReviews else {
+            throw WebhookError("webhook does not accept known AdmissionReview versions (v1)")
+        }
+        guard let target = webhook.target else {
+            throw WebhookError("failed to call webhook: its clientConfig names neither a service nor an https URL")
+        }
+        let deadline = monotonicNanoseconds() + UInt64(webhook.timeoutSeconds) * 1_000_000_000
+        let body: JSON = ["kind": "AdmissionReview", "apiVersion": "admission.k8s.io/v1", "request": review]
+        let answer: JSON
+        do throws(WebhookError) {
+            answer = try WebhookClient(store: tools.store).post(body, to: target, deadline: deadline)
+        } catch {
+            throw WebhookError("failed to call webhook: \(error)")
+        }
+        guard answer["kind"].stringValue == "AdmissionReview", answer.apiVersion == "admission.k8s.io/v1" else {
+            throw WebhookError(
+                "received invalid webhook response: expected webhook response of admission.k8s.io/v1, Kind=AdmissionReview, got \(answer.apiVersion), Kind=\(answer.kind)"
+            )
+        }
+        let response = answer["response"]
+        guard response.exists else { throw WebhookError("received invalid webhook response: response is missing") }
+        guard response["uid"].stringValue == uid else {
+            throw WebhookError(
+                "received invalid webhook response: expected response.uid=\"\(uid)\", got \"\(response["uid"].stringValue ?? "")\""
+            )
+        }
+        let (patch, type) = (response["patch"], response["patchType"])
+        if patch.exists, type.isNull {
+            throw WebhookError(
+                "received invalid webhook response: webhook returned response.patch but not response.patchType")
+        }
+        if type.exists, patch.isNull {
+            throw WebhookError(
+                "received invalid webhook response: webhook returned response.patchType but not response.patch")
+        }
+        guard type.isNull || type.stringValue == "JSONPatch" else {
+            throw WebhookError(
+                "received invalid webhook response: unexpected response.patchType \"\(type.stringValue ?? "")\"")
+        }
+        return response
+    }
+
+    private func refusal(_ result: JSON) -> APIStatus {
+        let denied = "admission webhook \"\(webhook.name)\" denied the request"
+        let (message, reason) = (result["message"].stringValue ?? "", result["reason"].stringValue ?? "")
+        let text = message.isEmpty ? reason : message
+        let code = Int(clamping: result["code"].integerValue ?? 0)
+        var status = APIStatus(
+            code: (400...599).contains(code) ? code : 400, reason: reason,
+            message: text.isEmpty ? "\(denied) without explanation" : "\(denied): \(text)")
+        status.causes = result["details"]["causes"].arrayValue.map {
+            .init(
+                reason: $0["reason"].stringValue ?? "", message: $0["message"].stringValue ?? "",
+                field: $0["field"].stringValue ?? "")
+        }
+        return status
+    }
+}
