@@ -75,6 +75,16 @@ struct OrderedIndex: ~Copyable {
         countLive(position.leaf, record.isPut ? 1 : 0)
     }
 
+    /// Inserts a record that most probably comes behind all others, as those of a snapshot do: then without a search. Takes
+    /// over the caller's reference.
+    mutating func insertLast(_ record: Record) {
+        if let last = leaves.last, compareKeys(last.items[last.count - 1].key, record.key) < 0 {
+            insert(record, at: Position(leaf: leaves.count - 1, item: last.count))
+        } else {
+            insert(record, at: lowerBound(record.key).position)
+        }
+    }
+
     /// Puts another record of the same key in place; the caller gets the reference to the one before.
     mutating func replace(at position: Position, with record: Record) {
         let before = leaves[position.leaf].items[position.item]

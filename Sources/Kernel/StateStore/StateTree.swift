@@ -221,7 +221,7 @@ final class StateTree: @unchecked Sendable {  // Behind the store's read-write l
     func load(_ record: Record) {
         let partition = makePartition(of: record.key)
         record.block.pointee.partition = partition.number
-        partition.index.insert(record, at: partition.index.lowerBound(record.key).position)
+        partition.index.insertLast(record)
         liveBytes += record.size
     }
 

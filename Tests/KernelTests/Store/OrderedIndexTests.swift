@@ -47,6 +47,16 @@ final class OrderedIndexTests: XCTestCase {
         }
     }
 
+    func testRecordsOfASnapshotNeedNoSearchAndMayStillComeInAnyOrder() throws {
+        let ordered = (1000..<2000).map { "p/d/\($0)" }
+        for names in [ordered, ordered.reversed(), ordered.shuffled(), Array(ordered[500...] + ordered[..<500])] {
+            var index = OrderedIndex()
+            for name in names { index.insertLast(try record(name)) }
+            XCTAssertEqual(keys(index), ordered)
+            XCTAssertEqual(index.liveCount, ordered.count)
+        }
+    }
+
     func testCountsOfRangesAddUp() throws {
         var index = OrderedIndex()
         for number in 1000..<3000 {
