@@ -177,8 +177,9 @@ final class StoreInterfaceTests: XCTestCase {
 
         let collector = Collector()
         _ = try store.watch("events/", collector.sink)
-        let short = try store.grantLease(timeToLive: 20)
+        let short = try store.grantLease(timeToLive: 3_600_000)
         try store.create("events/d/a", lease: short)
+        try store.endEarly(short)
         collector.wait(count: 2)
         XCTAssertEqual(try writers(store, "events/d/a"), ["put /", "delete system:hostd/lease expiry"])
     }
