@@ -199,6 +199,22 @@ if isSimulation {
             name: "Simulate", dependencies: ["Simulation", "Kernel"], path: "Sources/Simulate", swiftSettings: kernel))
 }
 
+// Fuzzing needs libFuzzer, and everything instrumented: script/fuzz sets this.
+if let library = Context.environment["HOSTD_FUZZ"] {
+    products.append(.executable(name: "Fuzz", targets: ["Fuzz"]))
+    targets += [
+        .systemLibrary(name: "CFuzz", path: "Sources/CFuzz"),
+        .executableTarget(
+            name: "Fuzz",
+            dependencies: [
+                "CFuzz", "CStateStore", "Kernel", "Objects", "ObjectYAML", "ObjectSchema", "FieldManagement", "API",
+                "PluginAPI",
+            ],
+            path: "Tests/Fuzz", exclude: ["corpus"], swiftSettings: strict,
+            linkerSettings: [.unsafeFlags(["-Xlinker", library]), .linkedLibrary("stdc++")]),
+    ]
+}
+
 if let only = Context.environment["HOSTD_TARGETS"]?.split(separator: ",").map(String.init), !only.isEmpty {
     func wanted(_ name: String) -> Bool {
         // CNI's tests swap the default network in and out.
@@ -209,6 +225,7 @@ if let only = Context.environment["HOSTD_TARGETS"]?.split(separator: ",").map(St
     targets.removeAll { $0.type == .test && !wanted($0.name) }
     targets.removeAll { target in
         plugins.contains { (target.name == "\($0)Entry" || target.name == $0) && !wanted($0) }
+            && !(target.name == "API" && only.contains("Fuzz"))
     }
     targets.removeAll { $0.type == .executable && !wanted($0.name) }
 }

@@ -22,17 +22,20 @@ public struct StoreVerifier {
 
     public private(set) var report = Report()
     private let sealer: RecordSealer?
-    private let files = FileOperations.system
+    private let files: FileOperations
     private var unchecked = 0
 
     /// - Parameter encryption: where the keys are; nil = the tags of encrypted values are not checked.
-    public init(encryption: EncryptionSettings?) throws(StoreError) {
+    public init(encryption: EncryptionSettings?) throws(StoreError) { try self.init(encryption: encryption, files: .system) }
+
+    init(encryption: EncryptionSettings?, files: FileOperations) throws(StoreError) {
+        self.files = files
         sealer = try encryption.map { settings throws(StoreError) in try RecordSealer(settings) }
     }
 
     /// Checks the store of a data directory that no hostd uses.
     public mutating func check(dataDirectory: String) throws(StoreError) {
-        let directory = try StoreDirectory("\(dataDirectory)/store")
+        let directory = try StoreDirectory("\(dataDirectory)/store", files: files)
         defer { directory.unlock() }
         let names = try directory.names()
         let segments = names.compactMap { LogFormat.number(of: $0, prefix: "log-") }
