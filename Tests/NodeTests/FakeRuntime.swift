@@ -233,7 +233,7 @@ final class FakeAPI: APIProvider {
     let requests = Mutex<[Request]>([])
     let pods = Mutex<[String: JSON]>([:])
 
-    func request(method: String, path: String, body: [UInt8], deadline: UInt64) throws -> (
+    func request(method: String, path: String, body: [UInt8], deadline: UInt64, fence: WriteFence?) throws -> (
         code: Int32, body: OwnedBuffer
     ) {
         let json = body.isEmpty ? JSON.null : try JSON(parsing: body)
@@ -250,7 +250,7 @@ final class FakeAPI: APIProvider {
         return (200, OwnedBuffer(taking: hostd_buffer(copying: answer)))
     }
     func requestAsync(
-        method: String, path: String, body: [UInt8], deadline: UInt64,
+        method: String, path: String, body: [UInt8], deadline: UInt64, fence: WriteFence?,
         completion: @escaping @Sendable (Result<(code: Int32, body: [UInt8]), PluginError>) -> Void
     ) throws { completion(.failure(.notSupported("not used"))) }
 

@@ -15,10 +15,10 @@ final class InProcessProvider: APIProvider {
     }
 
     func request(
-        method: String, path: String, body: [UInt8], deadline: UInt64
+        method: String, path: String, body: [UInt8], deadline: UInt64, fence: WriteFence?
     ) throws -> (code: Int32, body: OwnedBuffer) {
         let box = ResponseBox()
-        try start(method, path, body, deadline) { box.complete($0) }
+        try start(method, path, body, deadline, fence) { box.complete($0) }
         guard let response = box.wait(deadline: deadline) else {
             throw PluginError.deadlineExceeded("\(method) \(path) was not answered in time")
         }
@@ -28,10 +28,10 @@ final class InProcessProvider: APIProvider {
     }
 
     func requestAsync(
-        method: String, path: String, body: [UInt8], deadline: UInt64,
+        method: String, path: String, body: [UInt8], deadline: UInt64, fence: WriteFence?,
         completion: @escaping @Sendable (Result<(code: Int32, body: [UInt8]), PluginError>) -> Void
     ) throws {
-        try start(method, path, body, deadline) { response in
+        try start(method, path, body, deadline, fence) { response in
             do {
                 completion(.success((Int32(response.status), try Self.bytes(response))))
             } catch {
@@ -41,7 +41,8 @@ final class InProcessProvider: APIProvider {
     }
 
     private func start(
-        _ method: String, _ path: String, _ body: [UInt8], _ deadline: UInt64, _ respond: @escaping Responder
+        _ method: String, _ path: String, _ body: [UInt8], _ deadline: UInt64, _ fence: WriteFence?,
+        _ respond: @escaping Responder
     ) throws {
         guard let pipeline else { throw PluginError.unavailable("the API is not active") }
         let parts = method.split(separator: " ", maxSplits: 1)
@@ -51,6 +52,7 @@ final class InProcessProvider: APIProvider {
                 method: .init(String(parts.first ?? ""), contentType: type), target: path, body: body, user: .host,
                 isInternal: true)
             request.deadline = deadline
+            request.fence = fence
             pipeline.handle(request, respond: respond)
         } catch {
             respond(.failure(error))

@@ -3,19 +3,21 @@ import PluginAPI
 import PluginKit
 import Synchronization
 
-/// The controllers of the cluster: each keeps one kind of object true to what it asks for.
+/// The controllers of the cluster: each keeps one kind of object true to what it asks for. Of several that share a store, one
+/// leads (`Leadership`).
 public final class ControllersPlugin: Plugin {
     public static let description = PluginDescription(
         name: "controllers", version: "0.1.0",
         summary: "Deployments, ReplicaSets, namespaces, endpoints, garbage collection, volumes, nodes, scheduling",
         requires: [HOSTD_API_1, HOSTD_STORE_1], optional: [HOSTD_SCHEDULER_1, HOSTD_VOLUME_1, HOSTD_DEVICE_1],
         handover: .exclusive)
-    public static let optionsSchema = ""
+    public static var optionsSchema: String { ElectionOptions.schema }
 
     private enum State {
         case created
         case configured(PluginConfiguration)
-        case active(PluginConfiguration, Running)
+        case alone(PluginConfiguration, RunningControllers)
+        case elected(PluginConfiguration, Leadership)
     }
 
     private let host: Host
@@ -24,6 +26,7 @@ public final class ControllersPlugin: Plugin {
     public init(host: Host) throws { self.host = host }
 
     public func configure(_ configuration: PluginConfiguration) throws {
+        _ = try ElectionOptions(configuration.options)
         state.withLock { $0 = .configured(configuration) }
     }
 
@@ -31,67 +34,29 @@ public final class ControllersPlugin: Plugin {
         guard case .configured(let configuration) = state.withLock({ $0 }) else {
             throw PluginError.wrongState("controllers: activate without configure")
         }
-        let running = try Running(host, configuration)
-        do {
-            try running.start()
-        } catch {
-            running.stop()
-            throw error
+        let options = try ElectionOptions(configuration.options)
+        guard try options.holdsElection(over: host.store().status()) else {
+            let running = try RunningControllers(host, configuration, fence: nil)
+            return state.withLock { $0 = .alone(configuration, running) }
         }
-        state.withLock { $0 = .active(configuration, running) }
+        let host = host
+        let leadership = try Leadership(host, options) { fence in
+            try RunningControllers(host, configuration, fence: fence)
+        }
+        state.withLock { $0 = .elected(configuration, leadership) }
     }
 
     public func deactivate() throws {
-        guard case .active(let configuration, let running) = state.withLock({ $0 }) else { return }
-        running.stop()
-        state.withLock { $0 = .configured(configuration) }
+        switch state.withLock({ $0 }) {
+        case .created, .configured: break
+        case .alone(let configuration, let running):
+            running.stop(isOrderly: true)
+            state.withLock { $0 = .configured(configuration) }
+        case .elected(let configuration, let leadership):
+            leadership.end()
+            state.withLock { $0 = .configured(configuration) }
+        }
     }
 
     public func interface(_ id: String) -> UnsafePointer<hostd_interface>? { nil }
-}
-
-/// Everything that an active plugin runs.
-private final class Running: Sendable {
-    private let cluster: Cluster
-    private let observer: StoreObserver
-    private let controllers: [any Controller]
-
-    init(_ host: Host, _ configuration: PluginConfiguration) throws {
-        let cluster = try Cluster(host, settings: configuration.settings, dataDirectory: configuration.dataDirectory)
-        let observer = try StoreObserver(host)
-        self.cluster = cluster
-        self.observer = observer
-        let drivers = VolumeDrivers(host)
-        var controllers: [any Controller] = [
-            try NamespaceController(cluster, observer), try GarbageCollector(cluster, observer),
-            try ReplicaSetController(cluster), try DeploymentController(cluster), try EndpointController(cluster),
-            try EphemeralVolumes(cluster), try ClusterServices(cluster), try VolumeController(cluster, drivers),
-            try NodeController(cluster),
-            try EventExpiry(cluster, observer), try JobController(cluster), try DaemonSetController(cluster),
-            try StatefulSetController(cluster), try CronJobController(cluster),
-        ]
-        if host.interface(HOSTD_SCHEDULER_1) != nil {
-            controllers.append(try SchedulingController(cluster, scheduler: SchedulerClient(host), drivers))
-        } else {
-            host.log.info("no plugin provides \(HOSTD_SCHEDULER_1): pods are not scheduled")
-        }
-        if let platform = try PluginPlatform(host) {
-            controllers.append(try PluginController(cluster, platform))
-        }
-        self.controllers = controllers
-    }
-
-    func start() throws {
-        for cache in cluster.caches { try cache.start() }
-        try observer.start()
-        for controller in controllers { try controller.start() }
-    }
-
-    /// First no new events, then no work in progress.
-    func stop() {
-        observer.stop()
-        for cache in cluster.caches { cache.stop() }
-        for controller in controllers { controller.stop() }
-        cluster.recorder.stop()
-    }
 }

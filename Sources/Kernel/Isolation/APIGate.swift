@@ -23,6 +23,26 @@ final class APIGate: Gate<hostd_api_1>, @unchecked Sendable {
                             gate.this, deadline, method, methodSize, path, pathSize, body, bodySize, completion,
                             context, error)
                     }
+                },
+                request_fenced: {
+                    this, deadline, method, methodSize, path, pathSize, body, bodySize, fence, fenceSize, revision,
+                    response, code, error in
+                    let gate = owner(this, as: APIGate.self)
+                    return gate.checking(text(method, methodSize), text(path, pathSize), error) {
+                        gate.base.pointee.request_fenced(
+                            gate.this, deadline, method, methodSize, path, pathSize, body, bodySize, fence, fenceSize,
+                            revision, response, code, error)
+                    }
+                },
+                request_fenced_async: {
+                    this, deadline, method, methodSize, path, pathSize, body, bodySize, fence, fenceSize, revision,
+                    completion, context, error in
+                    let gate = owner(this, as: APIGate.self)
+                    return gate.checking(text(method, methodSize), text(path, pathSize), error) {
+                        gate.base.pointee.request_fenced_async(
+                            gate.this, deadline, method, methodSize, path, pathSize, body, bodySize, fence, fenceSize,
+                            revision, completion, context, error)
+                    }
                 })
         }
     }

@@ -1,18 +1,48 @@
 import Objects
 import PluginAPI
 
+/// A key of the store and the revision at which it must be for a write to happen: that of an election, and a leader's token.
+public struct WriteFence: Sendable, Hashable {
+    public let key: String
+    public let revision: UInt64
+
+    public init(key: String, revision: UInt64) {
+        self.key = key
+        self.revision = revision
+    }
+}
+
 /// Role hostd.api/1 in Swift; see hostd/roles/api.h.
 public protocol APIProvider: AnyObject, Sendable {
     /// Runs one request and waits until its write, if any, is durable.
+    /// - Parameter fence: nil = it may write whoever leads.
     /// - Returns: the HTTP status and the JSON body.
-    func request(method: String, path: String, body: [UInt8], deadline: UInt64) throws -> (
+    func request(method: String, path: String, body: [UInt8], deadline: UInt64, fence: WriteFence?) throws -> (
         code: Int32, body: OwnedBuffer
     )
     /// The same without waiting; `completion` runs once, from any thread.
     func requestAsync(
-        method: String, path: String, body: [UInt8], deadline: UInt64,
+        method: String, path: String, body: [UInt8], deadline: UInt64, fence: WriteFence?,
         completion: @escaping @Sendable (Result<(code: Int32, body: [UInt8]), PluginError>) -> Void
     ) throws
+}
+
+extension APIProvider {
+    /// A request without a fence.
+    public func request(method: String, path: String, body: [UInt8], deadline: UInt64) throws -> (
+        code: Int32, body: OwnedBuffer
+    ) {
+        try request(method: method, path: path, body: body, deadline: deadline, fence: nil)
+    }
+
+    /// A request without a fence.
+    public func requestAsync(
+        method: String, path: String, body: [UInt8], deadline: UInt64,
+        completion: @escaping @Sendable (Result<(code: Int32, body: [UInt8]), PluginError>) -> Void
+    ) throws {
+        try requestAsync(
+            method: method, path: path, body: body, deadline: deadline, fence: nil, completion: completion)
+    }
 }
 
 extension RoleTable {
@@ -41,7 +71,35 @@ extension RoleTable {
                 ) { target.completeAPI($0) }
             }
         }
+        addFenced(to: table)
         return finish(table)
+    }
+
+    private static func addFenced(to table: UnsafeMutablePointer<hostd_api_1>) {
+        table.pointee.request_fenced = {
+            this, deadline, method, methodSize, path, pathSize, body, bodySize, fence, fenceSize, revision, response,
+            status, error in
+            answering(error) {
+                let (code, buffer) = try provider(of: this, as: (any APIProvider).self).request(
+                    method: borrowedText(method, methodSize), path: borrowedText(path, pathSize),
+                    body: Array(borrowedBytes(body, bodySize)), deadline: deadline,
+                    fence: WriteFence(key: borrowedText(fence, fenceSize), revision: revision))
+                status.pointee = code
+                response.pointee = hostd_buffer(lending: buffer)
+            }
+        }
+        table.pointee.request_fenced_async = {
+            this, deadline, method, methodSize, path, pathSize, body, bodySize, fence, fenceSize, revision, completion,
+            context, error in
+            answering(error) {
+                let target = CompletionTarget(completion: completion, context: context)
+                try provider(of: this, as: (any APIProvider).self).requestAsync(
+                    method: borrowedText(method, methodSize), path: borrowedText(path, pathSize),
+                    body: Array(borrowedBytes(body, bodySize)), deadline: deadline,
+                    fence: WriteFence(key: borrowedText(fence, fenceSize), revision: revision)
+                ) { target.completeAPI($0) }
+            }
+        }
     }
 }
 
@@ -68,92 +126,5 @@ extension CompletionTarget {
             bytes += answer.body
             lend(bytes) { completion(context, HOSTD_OK, $0, $1, nil) }
         }
-    }
-}
-
-/// The consumer's side of APIProvider.
-public final class APIRoleClient: APIProvider, @unchecked Sendable {
-    // SAFETY: an immutable pointer to a table whose slots may be called from any thread.
-    private let table: UnsafePointer<hostd_api_1>
-    private var this: UnsafeMutableRawPointer? { table.pointee.interface.`self` }
-
-    /// What this plugin calls itself to the API, as field manager of its writes.
-    private let manager: String
-
-    public init(_ host: Host) throws(PluginError) {
-        table = try host.table(HOSTD_API_1, as: hostd_api_1.self)
-        manager = host.name
-    }
-
-    /// The path of a request that names its field manager: reads need none.
-    private func managed(_ method: String, _ path: String) -> String {
-        if manager.isEmpty || method == "GET" || path.contains("fieldManager=") { return path }
-        return path + (path.contains("?") ? "&" : "?") + "fieldManager=" + manager
-    }
-
-    public func request(
-        method: String, path: String, body: [UInt8], deadline: UInt64
-    ) throws -> (code: Int32, body: OwnedBuffer) {
-        var code: Int32 = 0
-        let path = managed(method, path)
-        let buffer = try checkedBuffer { out, error in
-            lend(method) { methodData, methodSize in
-                lend(path) { pathData, pathSize in
-                    lend(body) { bodyData, bodySize in
-                        table.pointee.request(
-                            this, deadline, methodData, methodSize, pathData, pathSize, bodyData, bodySize, out, &code,
-                            error)
-                    }
-                }
-            }
-        }
-        return (code, buffer)
-    }
-
-    public func requestAsync(
-        method: String, path: String, body: [UInt8], deadline: UInt64,
-        completion: @escaping @Sendable (Result<(code: Int32, body: [UInt8]), PluginError>) -> Void
-    ) throws {
-        let box = Unmanaged.passRetained(ResponseBox(completion))
-        let path = managed(method, path)
-        do {
-            try checked { error in
-                lend(method) { methodData, methodSize in
-                    lend(path) { pathData, pathSize in
-                        lend(body) { bodyData, bodySize in
-                            table.pointee.request_async(
-                                this, deadline, methodData, methodSize, pathData, pathSize, bodyData, bodySize,
-                                ResponseBox.callback, box.toOpaque(), error)
-                        }
-                    }
-                }
-            }
-        } catch {
-            box.release()
-            throw error
-        }
-    }
-}
-
-private final class ResponseBox: Sendable {
-    let handler: @Sendable (Result<(code: Int32, body: [UInt8]), PluginError>) -> Void
-    init(_ handler: @escaping @Sendable (Result<(code: Int32, body: [UInt8]), PluginError>) -> Void) {
-        self.handler = handler
-    }
-
-    static let callback: hostd_completion = { context, status, data, size, error in
-        guard let context else { return }
-        let box = Unmanaged<ResponseBox>.fromOpaque(context).takeRetainedValue()
-        let bytes = borrowedBytes(data, size)
-        guard status >= 0 else {
-            box.handler(.failure(PluginError(status: status, borrowing: error)))
-            return
-        }
-        guard bytes.count >= MemoryLayout<hostd_api_response>.size else {
-            box.handler(.failure(.internal("the API's response is malformed")))
-            return
-        }
-        let head = bytes.loadUnaligned(as: hostd_api_response.self)
-        box.handler(.success((head.http_status, Array(bytes.dropFirst(Int(head.struct_size))))))
     }
 }

@@ -3,6 +3,8 @@ import PluginAPI
 /// Steps that happen all or not at all, in the encoding that the store takes.
 public struct StoreTransaction: Sendable {
     public private(set) var bytes: [UInt8] = []
+    /// How many steps it has.
+    public private(set) var count = 0
 
     public init() {}
 
@@ -29,6 +31,7 @@ public struct StoreTransaction: Sendable {
     private mutating func append(
         _ kind: Int32, _ key: String, _ value: [UInt8], _ index: [UInt8], expected: UInt64, lease: UInt64
     ) {
+        count += 1
         let head = MemoryLayout<hostd_store_operation>.size
         let used = head + key.utf8.count + index.count + value.count
         let size = (used + 7) & ~7

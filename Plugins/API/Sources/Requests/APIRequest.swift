@@ -1,4 +1,5 @@
 import Objects
+import PluginKit
 
 /// What a client asks of the API, whichever way it came: over HTTPS, or through the role hostd.api/1.
 struct APIRequest: Sendable {
@@ -40,6 +41,8 @@ struct APIRequest: Sendable {
     var userAgent: String?
     /// CLOCK_MONOTONIC, nanoseconds; 0 = none.
     var deadline: UInt64 = 0
+    /// What must hold in the store for the request to write; nil = nothing more than it says itself.
+    var fence: WriteFence?
 
     struct Upgrade: Sendable {
         var isWebSocket: Bool

@@ -108,7 +108,7 @@ extension RequestPipeline {
         for step in draft.steps { step.add(to: &transaction) }
         let sent = draft
         do throws(PluginError) {
-            try store.commit(transaction, by: context.request.writer) { [self] commit in
+            try commit(transaction, context.request) { [self] commit in
                 guard let failure = commit.error else {
                     customResources.committed(name, resource, commit.revision)
                     do throws(APIStatus) {

@@ -94,7 +94,7 @@ extension RequestPipeline {
         }
         if options.isDryRun { return respond(try response(record.revision)) }
         do throws(PluginError) {
-            try store.commit(transaction, by: context.request.writer) { [self] commit in
+            try commit(transaction, context.request) { [self] commit in
                 deletionCommitted(commit, context, options, attempts, response, respond)
             }
         } catch {

@@ -182,7 +182,7 @@ extension RequestPipeline {
         _ context: RequestContext, _ form: ResponseForm, _ respond: @escaping Responder
     ) throws(APIStatus) {
         do throws(PluginError) {
-            try store.commit(transaction, by: context.request.writer) { [self] commit in
+            try commit(transaction, context.request) { [self] commit in
                 guard let failure = commit.error else {
                     customResources.committed(context.path.name, context.resource, commit.revision)
                     do throws(APIStatus) {

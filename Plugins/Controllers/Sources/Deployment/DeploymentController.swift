@@ -10,7 +10,7 @@ final class DeploymentController: Controller {
     init(_ cluster: Cluster) throws {
         self.cluster = cluster
         let box = Unowned<DeploymentController>()
-        queue = try ControllerQueue(cluster.host, name: "deployment", workers: 4) { try box.value?.sync($0) ?? .done }
+        queue = try cluster.queue("deployment", workers: 4) { try box.value?.sync($0) ?? .done }
         box.value = self
         cluster.deployments.onObject { [queue] in queue.add(objectKey($0)) }
         cluster.replicaSets.onObject { [unowned self] in replicaSetChanged($0) }

@@ -23,7 +23,7 @@ final class ClusterServices: Controller {
     init(_ cluster: Cluster) throws {
         self.cluster = cluster
         let box = Unowned<ClusterServices>()
-        queue = try ControllerQueue(cluster.host, name: "cluster-services", workers: 1) {
+        queue = try cluster.queue("cluster-services", workers: 1) {
             try box.value?.sync($0) ?? .done
         }
         box.value = self

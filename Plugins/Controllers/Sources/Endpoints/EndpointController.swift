@@ -10,7 +10,7 @@ final class EndpointController: Controller {
     init(_ cluster: Cluster) throws {
         self.cluster = cluster
         let box = Unowned<EndpointController>()
-        queue = try ControllerQueue(cluster.host, name: "endpoints", workers: 2) { try box.value?.sync($0) ?? .done }
+        queue = try cluster.queue("endpoints", workers: 2) { try box.value?.sync($0) ?? .done }
         box.value = self
         cluster.services.onObject { [queue] in queue.add(objectKey($0)) }
         cluster.endpointSlices.onObject { [queue] slice in

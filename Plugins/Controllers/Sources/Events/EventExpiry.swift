@@ -14,7 +14,7 @@ final class EventExpiry: Controller {
         self.cluster = cluster
         let writer = cluster.writer
         let deadlines = Deadlines()
-        queue = try ControllerQueue(cluster.host, name: "event-expiry", workers: 1) { key in
+        queue = try cluster.queue("event-expiry", workers: 1) { key in
             if let left = deadlines.left(key) { return .after(nanoseconds: left) }
             try EventExpiry.expire(key, writer)
             return .done

@@ -11,7 +11,7 @@ final class GarbageCollector: Controller {
     init(_ cluster: Cluster, _ observer: StoreObserver) throws {
         self.cluster = cluster
         let box = Unowned<GarbageCollector>()
-        queue = try ControllerQueue(cluster.host, name: "garbage", workers: 4) { try box.value?.collect($0) ?? .done }
+        queue = try cluster.queue("garbage", workers: 4) { try box.value?.collect($0) ?? .done }
         box.value = self
         observer.onEvent { [unowned self] in handle($0) }
     }

@@ -15,7 +15,7 @@ final class NamespaceController: Controller {
     init(_ cluster: Cluster, _ observer: StoreObserver) throws {
         self.cluster = cluster
         let box = Unowned<NamespaceController>()
-        queue = try ControllerQueue(cluster.host, name: "namespace") { try box.value?.sync($0) ?? .done }
+        queue = try cluster.queue("namespace") { try box.value?.sync($0) ?? .done }
         box.value = self
         cluster.namespaces.onObject { [queue] in queue.add($0.name) }
         for cache in [cluster.serviceAccounts, cluster.rootCertificates] {

@@ -17,8 +17,8 @@ final class NodeController: Controller {
     init(_ cluster: Cluster) throws {
         self.cluster = cluster
         let box = Unowned<NodeController>()
-        nodes = try ControllerQueue(cluster.host, name: "nodes", workers: 1) { try box.value?.syncNode($0) ?? .done }
-        pods = try ControllerQueue(cluster.host, name: "evictions", workers: 1) { try box.value?.syncPod($0) ?? .done }
+        nodes = try cluster.queue("nodes", workers: 1) { try box.value?.syncNode($0) ?? .done }
+        pods = try cluster.queue("evictions", workers: 1) { try box.value?.syncPod($0) ?? .done }
         box.value = self
         cluster.nodes.onEvent { [unowned self] in nodeEvent($0) }
         // A renewed Lease of a node that was given up brings it back; others are read when their time is up.

@@ -18,7 +18,7 @@ final class PluginController: Controller {
         self.cluster = cluster
         self.platform = platform
         let box = Unowned<PluginController>()
-        queue = try ControllerQueue(cluster.host, name: "plugin", workers: 1) { key in
+        queue = try cluster.queue("plugin", workers: 1) { key in
             try box.value?.synchronize(key) ?? .done
         }
         box.value = self

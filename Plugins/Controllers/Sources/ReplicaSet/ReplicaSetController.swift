@@ -11,7 +11,7 @@ final class ReplicaSetController: Controller {
         self.cluster = cluster
         pods = PodManager(cluster, component: "replicaset-controller", owner: .replicaSets)
         let box = Unowned<ReplicaSetController>()
-        queue = try ControllerQueue(cluster.host, name: "replicaset", workers: 4) { try box.value?.sync($0) ?? .done }
+        queue = try cluster.queue("replicaset", workers: 4) { try box.value?.sync($0) ?? .done }
         box.value = self
         cluster.replicaSets.onObject { [queue] in queue.add(objectKey($0)) }
         cluster.pods.onObject { [unowned self] in podChanged($0) }

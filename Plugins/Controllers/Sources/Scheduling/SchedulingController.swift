@@ -64,7 +64,7 @@ final class SchedulingController: Controller {
         self.drivers = drivers
         state = Mutex(State(scheduler: CountedScheduler(scheduler)))
         let box = Unowned<SchedulingController>()
-        queue = try ControllerQueue(cluster.host, name: "scheduling", workers: 1) { _ in box.value?.run() ?? .done }
+        queue = try cluster.queue("scheduling", workers: 1) { _ in box.value?.run() ?? .done }
         box.value = self
         cluster.nodes.onEvent { [unowned self] in nodeEvent($0) }
         cluster.pods.onEvent { [unowned self] in podEvent($0) }

@@ -1,5 +1,6 @@
 import Objects
 import PluginKit
+import Synchronization
 
 /// What every controller works with: the shared caches, the API for writes, the recorder, the settings.
 final class Cluster: Sendable {
@@ -31,12 +32,15 @@ final class Cluster: Sendable {
     let leases: ObjectCache
     let plugins: ObjectCache
 
-    init(_ host: Host, settings: JSON, dataDirectory: String) throws {
+    private let queues = Mutex<[ControllerQueue]>([])
+
+    /// - Parameter fence: what writes are fenced by; nil = nobody else writes.
+    init(_ host: Host, settings: JSON, dataDirectory: String, fence: WriteFence?) throws {
         self.host = host
         self.settings = settings
         self.dataDirectory = dataDirectory
         store = try host.store()
-        writer = try Writer(host)
+        writer = try Writer(host, fence: fence)
         recorder = try EventRecorder(host, component: "controllers")
         pods = ObjectCache(host, .pods)
         nodes = ObjectCache(host, .nodes)
@@ -58,6 +62,25 @@ final class Cluster: Sendable {
         storageClasses = ObjectCache(host, .storageClasses)
         leases = ObjectCache(host, .leases)
         plugins = ObjectCache(host, .plugins)
+    }
+
+    /// A work queue of one controller, drained with all others.
+    func queue(
+        _ name: String, workers: Int = 2, handler: @escaping @Sendable (String) throws -> Requeue
+    ) throws -> ControllerQueue {
+        let queue = try ControllerQueue(host, name: name, workers: workers, handler: handler)
+        queues.withLock { $0.append(queue) }
+        return queue
+    }
+
+    /// Lets the work that is ready be done until `deadline` (monotonic nanoseconds), and takes no more. What is left is
+    /// looked at again by whoever comes next.
+    func drainQueues(until deadline: UInt64) {
+        let left = queues.withLock { $0 }.reduce(into: [:] as JSONObject) { left, queue in
+            let count = queue.drain(until: deadline)
+            if count > 0 { left[queue.name] = .integer(Int64(count)) }
+        }
+        if !left.isEmpty { host.log.info("controllers: work is left for the next start", ["queues": .object(left)]) }
     }
 
     var caches: [ObjectCache] {

@@ -3,7 +3,9 @@ import Synchronization
 
 /// A work queue that holds its keys back until every cache is filled: a controller must not act on half a picture.
 final class ControllerQueue: Sendable {
+    let name: String
     private let queue: WorkQueue
+    private let log: Log
     private struct Waiting {
         /// With the delay, in nanoseconds, that they were added with.
         var keys: [String: UInt64] = [:]
@@ -14,6 +16,8 @@ final class ControllerQueue: Sendable {
     init(
         _ host: Host, name: String, workers: Int = 2, handler: @escaping @Sendable (String) throws -> Requeue
     ) throws {
+        self.name = name
+        log = host.log
         queue = try WorkQueue(host, name: name, workers: workers, handler: handler)
     }
 
@@ -36,6 +40,15 @@ final class ControllerQueue: Sendable {
             return waiting.keys
         }
         for (key, delay) in keys { queue.add(key, priority: .background, delay: delay) }
+    }
+
+    /// Takes no keys any more and returns when the ready ones were handled, or at the deadline (monotonic nanoseconds).
+    /// - Returns: how many were not.
+    func drain(until deadline: UInt64) -> Int {
+        do { return try queue.drain(deadline: deadline).dropped } catch {
+            log.error("a queue could not be drained: \(error)", ["queue": .string(name)])
+            return 0
+        }
     }
 
     func stop() { queue.stop() }

@@ -8,7 +8,7 @@ final class Writer: Sendable {
     let api: APIClient
     private let provider: any APIProvider
 
-    convenience init(_ host: Host) throws { self.init(try APIRoleClient(host)) }
+    convenience init(_ host: Host, fence: WriteFence?) throws { self.init(try APIRoleClient(host, fence: fence)) }
 
     init(_ provider: any APIProvider) {
         self.provider = provider

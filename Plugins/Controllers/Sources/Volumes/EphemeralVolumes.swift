@@ -9,7 +9,7 @@ final class EphemeralVolumes: Controller {
     init(_ cluster: Cluster) throws {
         self.cluster = cluster
         let box = Unowned<EphemeralVolumes>()
-        queue = try ControllerQueue(cluster.host, name: "ephemeral-volumes", workers: 1) {
+        queue = try cluster.queue("ephemeral-volumes", workers: 1) {
             try box.value?.sync($0) ?? .done
         }
         box.value = self

@@ -17,7 +17,7 @@ final class VolumeController: Controller {
         self.cluster = cluster
         self.drivers = drivers
         let box = Unowned<VolumeController>()
-        queue = try ControllerQueue(cluster.host, name: "volumes", workers: 2) { try box.value?.sync($0) ?? .done }
+        queue = try cluster.queue("volumes", workers: 2) { try box.value?.sync($0) ?? .done }
         box.value = self
         cluster.volumeClaims.onObject { [queue, cluster] claim in
             queue.add("claim/\(objectKey(claim))")

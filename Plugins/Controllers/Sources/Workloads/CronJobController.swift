@@ -119,7 +119,7 @@ final class CronJobController: Controller {
     init(_ cluster: Cluster) throws {
         self.cluster = cluster
         let box = Unowned<CronJobController>()
-        queue = try ControllerQueue(cluster.host, name: "cronjob", workers: 1) { try box.value?.sync($0) ?? .done }
+        queue = try cluster.queue("cronjob", workers: 1) { try box.value?.sync($0) ?? .done }
         box.value = self
         cluster.cronJobs.onObject { [queue] in queue.add(objectKey($0)) }
         cluster.jobs.onObject { [queue] job in

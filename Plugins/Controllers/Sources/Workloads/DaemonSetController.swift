@@ -157,7 +157,7 @@ final class DaemonSetController: Controller {
         pods = PodManager(cluster, component: "daemonset-controller", owner: .daemonSets)
         history = ControllerHistory(cluster, owner: .daemonSets)
         let box = Unowned<DaemonSetController>()
-        queue = try ControllerQueue(cluster.host, name: "daemonset") { try box.value?.sync($0) ?? .done }
+        queue = try cluster.queue("daemonset") { try box.value?.sync($0) ?? .done }
         box.value = self
         cluster.daemonSets.onObject { [queue] in queue.add(objectKey($0)) }
         cluster.pods.onObject { [queue] pod in

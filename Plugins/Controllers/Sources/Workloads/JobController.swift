@@ -11,7 +11,7 @@ final class JobController: Controller {
         self.cluster = cluster
         pods = PodManager(cluster, component: "job-controller", owner: .jobs)
         let box = Unowned<JobController>()
-        queue = try ControllerQueue(cluster.host, name: "job") { try box.value?.sync($0) ?? .done }
+        queue = try cluster.queue("job") { try box.value?.sync($0) ?? .done }
         box.value = self
         cluster.jobs.onObject { [queue] in queue.add(objectKey($0)) }
         cluster.pods.onObject { [queue] pod in

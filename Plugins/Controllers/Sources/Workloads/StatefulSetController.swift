@@ -13,7 +13,7 @@ final class StatefulSetController: Controller {
         pods = PodManager(cluster, component: "statefulset-controller", owner: .statefulSets)
         history = ControllerHistory(cluster, owner: .statefulSets)
         let box = Unowned<StatefulSetController>()
-        queue = try ControllerQueue(cluster.host, name: "statefulset") { try box.value?.sync($0) ?? .done }
+        queue = try cluster.queue("statefulset") { try box.value?.sync($0) ?? .done }
         box.value = self
         cluster.statefulSets.onObject { [queue] in queue.add(objectKey($0)) }
         cluster.pods.onObject { [queue] pod in

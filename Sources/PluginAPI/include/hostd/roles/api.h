@@ -8,7 +8,8 @@ HOSTD_EXTERN_C_BEGIN
 HOSTD_ASSUME_NONNULL_BEGIN
 
 #define HOSTD_API_1 "hostd.api/1"
-#define HOSTD_API_1_SLOTS "request:tbbboIe;request_async:tbbbce"
+#define HOSTD_API_1_SLOTS                                                                                                 \
+    "request:tbbboIe;request_async:tbbbce;request_fenced:tbbbbwoIe;request_fenced_async:tbbbbwce"
 
 /// Head of an asynchronous response; the JSON body follows at `struct_size`.
 typedef struct hostd_api_response {
@@ -32,6 +33,21 @@ typedef struct hostd_api_1 {
                              uint64_t method_size, const uint8_t *path, uint64_t path_size,
                              const uint8_t *HOSTD_NULLABLE body, uint64_t body_size, hostd_completion completion,
                              void *HOSTD_NULLABLE context, hostd_error *error);
+    /// As `request`, for one who may write only while the key `fence` of hostd.store/1 is at `fence_revision`: a leader and
+    /// its token (hostd.election/1). What the request writes is written in the transaction that checks the key. Once the key
+    /// is at another revision or gone, a request that would write gets 403 with the reason Forbidden, and nothing is written.
+    /// Reads do not look at the fence. [any-thread] [blocking]
+    int32_t (*request_fenced)(void *HOSTD_NULLABLE self, uint64_t deadline_ns, const uint8_t *method,
+                              uint64_t method_size, const uint8_t *path, uint64_t path_size,
+                              const uint8_t *HOSTD_NULLABLE body, uint64_t body_size, const uint8_t *fence,
+                              uint64_t fence_size, uint64_t fence_revision, hostd_buffer *response,
+                              int32_t *http_status, hostd_error *error);
+    /// The same without waiting, as `request_async`. [any-thread]
+    int32_t (*request_fenced_async)(void *HOSTD_NULLABLE self, uint64_t deadline_ns, const uint8_t *method,
+                                    uint64_t method_size, const uint8_t *path, uint64_t path_size,
+                                    const uint8_t *HOSTD_NULLABLE body, uint64_t body_size, const uint8_t *fence,
+                                    uint64_t fence_size, uint64_t fence_revision, hostd_completion completion,
+                                    void *HOSTD_NULLABLE context, hostd_error *error);
 } hostd_api_1;
 
 HOSTD_ASSUME_NONNULL_END
