@@ -15,7 +15,8 @@ enum ClientBytes {
         let bytes = UnsafeRawBufferPointer(rebasing: input.dropFirst())
         let whole = read(bytes, step: bytes.count)
         let inPieces = read(bytes, step: Int(first) + 1)
-        precondition(whole == inPieces, "in pieces of \(Int(first) + 1) bytes it reads otherwise: \(whole), \(inPieces)")
+        precondition(
+            whole == inPieces, "in pieces of \(Int(first) + 1) bytes it reads otherwise: \(whole), \(inPieces)")
     }
 
     private enum Request: Equatable {
@@ -29,7 +30,9 @@ enum ClientBytes {
         do throws(HTTPParseError) {
             while end < bytes.count {
                 end = min(end + max(step, 1), bytes.count)
-                guard let (head, size) = try parser.parse(UnsafeRawBufferPointer(rebasing: bytes[..<end])) else { continue }
+                guard let (head, size) = try parser.parse(UnsafeRawBufferPointer(rebasing: bytes[..<end])) else {
+                    continue
+                }
                 look(at: head)
                 return try readBody(head, UnsafeRawBufferPointer(rebasing: bytes[size...]), step: step)
             }
@@ -103,10 +106,12 @@ enum ClientBytes {
     /// An object and a strategic merge patch of it, between them a zero byte.
     static func applyStrategicPatch(_ input: UnsafeRawBufferPointer) {
         let parts = input.parts(2)
-        guard parts.count == 2, let object = try? JSON(parsing: parts[0]), let patch = try? JSON(parsing: parts[1]) else {
+        guard parts.count == 2, let object = try? JSON(parsing: parts[0]), let patch = try? JSON(parsing: parts[1])
+        else {
             return
         }
-        guard let result = try? StrategicMergePatch.apply(patch, to: object, schema: Schema.shared.kind(of: object)) else { return }
+        guard let result = try? StrategicMergePatch.apply(patch, to: object, schema: Schema.shared.kind(of: object))
+        else { return }
         Texts.checkText(of: result)
     }
 
@@ -120,7 +125,8 @@ enum ClientBytes {
         else { return }
         if live["metadata"].objectValue != nil { live["metadata"].removeValue(forKey: "managedFields") }
         let manager = FieldManager(
-            apiVersion: live["apiVersion"].stringValue ?? "", schema: Schema.shared.kind(of: live), convert: { object, _ in (object, nil) })
+            apiVersion: live["apiVersion"].stringValue ?? "", schema: Schema.shared.kind(of: live),
+            convert: { object, _ in (object, nil) })
         guard
             let first = try? manager.apply(
                 config, to: live, managed, manager: "fuzz", force: true, time: "2026-01-01T00:00:00Z")

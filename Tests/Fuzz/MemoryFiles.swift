@@ -31,14 +31,17 @@ final class MemoryFiles: Sendable {
         }
         files.write = { descriptor, vectors, count, offset in
             let vectors = UnsafeBufferPointer(start: vectors, count: Int(count))
-            return self.write(descriptor, vectors.map { UnsafeRawBufferPointer(start: $0.iov_base, count: $0.iov_len) }, offset)
+            return self.write(
+                descriptor, vectors.map { UnsafeRawBufferPointer(start: $0.iov_base, count: $0.iov_len) }, offset)
         }
         files.append = { descriptor, bytes, count in
             let end = self.with(descriptor) { $0.count } ?? 0
             return self.write(descriptor, [UnsafeRawBufferPointer(start: bytes, count: count)], end)
         }
         files.truncate = { descriptor, size in self.resize(descriptor, to: size) }
-        files.allocate = { descriptor, size in self.with(descriptor) { $0.count }.map { $0 < size } == true ? self.resize(descriptor, to: size) : 0 }
+        files.allocate = { descriptor, size in
+            self.with(descriptor) { $0.count }.map { $0 < size } == true ? self.resize(descriptor, to: size) : 0
+        }
         files.synchronize = { _ in 0 }
         files.map = { descriptor, size in
             self.with(descriptor) { bytes in
@@ -62,7 +65,9 @@ final class MemoryFiles: Sendable {
         files.makeDirectory = { _ in 0 }
         files.names = { directory in
             self.state.withLock { state in
-                state.files.keys.filter { $0.hasPrefix(directory + "/") }.map { String($0.dropFirst(directory.count + 1)) }
+                state.files.keys.filter { $0.hasPrefix(directory + "/") }.map {
+                    String($0.dropFirst(directory.count + 1))
+                }
             }
         }
         files.synchronizeDirectory = { _ in 0 }

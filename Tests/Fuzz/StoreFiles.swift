@@ -50,7 +50,8 @@ enum StoreFiles {
         let files = MemoryFiles()
         for (index, segment) in segments.enumerated() {
             // Segments are longer than what is in them.
-            files.put("\(directory)/\(LogFormat.segmentName(UInt64(index + 1)))", segment + [UInt8](repeating: 0, count: 512))
+            files.put(
+                "\(directory)/\(LogFormat.segmentName(UInt64(index + 1)))", segment + [UInt8](repeating: 0, count: 512))
         }
         open(files)
     }

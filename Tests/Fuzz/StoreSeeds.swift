@@ -68,7 +68,8 @@ enum StoreSeeds {
             offset += FrameHead.size + size
         }
         let descriptor = open(target, O_WRONLY | O_CREAT | O_TRUNC, 0o644)
-        precondition(descriptor >= 0 && Glibc.write(descriptor, input, input.count) == input.count, "cannot write \(target)")
+        precondition(
+            descriptor >= 0 && Glibc.write(descriptor, input, input.count) == input.count, "cannot write \(target)")
         close(descriptor)
     }
 }

@@ -29,7 +29,8 @@ enum Texts {
     /// A target and a patch, between them a zero byte: as JSON patch when the patch is a list, as merge patch otherwise.
     static func applyPatch(_ input: UnsafeRawBufferPointer) {
         let parts = input.parts(2)
-        guard parts.count == 2, let target = try? JSON(parsing: parts[0]), let patch = try? JSON(parsing: parts[1]) else {
+        guard parts.count == 2, let target = try? JSON(parsing: parts[0]), let patch = try? JSON(parsing: parts[1])
+        else {
             return
         }
         if case .array = patch {

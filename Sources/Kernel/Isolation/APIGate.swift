@@ -28,7 +28,9 @@ final class APIGate: Gate<hostd_api_1>, @unchecked Sendable {
                     this, deadline, method, methodSize, path, pathSize, body, bodySize, fence, fenceSize, revision,
                     response, code, error in
                     let gate = owner(this, as: APIGate.self)
-                    return gate.checking(text(method, methodSize), text(path, pathSize), error) {
+                    return gate.checking(
+                        text(method, methodSize), text(path, pathSize), fence: text(fence, fenceSize), error
+                    ) {
                         gate.base.pointee.request_fenced(
                             gate.this, deadline, method, methodSize, path, pathSize, body, bodySize, fence, fenceSize,
                             revision, response, code, error)
@@ -38,7 +40,9 @@ final class APIGate: Gate<hostd_api_1>, @unchecked Sendable {
                     this, deadline, method, methodSize, path, pathSize, body, bodySize, fence, fenceSize, revision,
                     completion, context, error in
                     let gate = owner(this, as: APIGate.self)
-                    return gate.checking(text(method, methodSize), text(path, pathSize), error) {
+                    return gate.checking(
+                        text(method, methodSize), text(path, pathSize), fence: text(fence, fenceSize), error
+                    ) {
                         gate.base.pointee.request_fenced_async(
                             gate.this, deadline, method, methodSize, path, pathSize, body, bodySize, fence, fenceSize,
                             revision, completion, context, error)
@@ -48,7 +52,8 @@ final class APIGate: Gate<hostd_api_1>, @unchecked Sendable {
     }
 
     private func checking(
-        _ method: String, _ path: String, _ error: UnsafeMutablePointer<hostd_error>, _ body: () -> Int32
+        _ method: String, _ path: String, fence: String? = nil, _ error: UnsafeMutablePointer<hostd_error>,
+        _ body: () -> Int32
     ) -> Int32 {
         guard let scope = APIRequestScope(method: method, path: path) else {
             return error.fail(
@@ -58,6 +63,8 @@ final class APIGate: Gate<hostd_api_1>, @unchecked Sendable {
         }
         return guarded(error) { () throws(GrantPolicy.Refusal) in
             try policy.checkRequest(scope)
+            // The answer tells whether the key is at the revision.
+            if let fence { try policy.checkStoreLook(String(fence.prefix { $0 != "/" })) }
         } _: {
             body()
         }

@@ -8,6 +8,9 @@ final class LeaseTable: @unchecked Sendable {  // All state is behind `lock`.
         var keys: Set<[UInt8]> = []
     }
 
+    /// The longest time to live, milliseconds: ten years.
+    static let longest: UInt64 = 10 * 366 * 86_400_000
+
     private let lock = Monitor()
     private var leases: [UInt64: Lease] = [:]
     private var lastGiven: UInt64 = 0
@@ -24,8 +27,9 @@ final class LeaseTable: @unchecked Sendable {  // All state is behind `lock`.
 
     func insert(_ number: UInt64, timeToLive: UInt64, now: UInt64) {
         lock.locked {
+            let timeToLive = min(timeToLive, Self.longest)
             let factor: UInt64 = planted(.leaseEndsEarly) ? 500_000 : 1_000_000
-            let deadline = time(now, plus: timeToLive.multipliedReportingOverflow(by: factor).partialValue)
+            let deadline = time(now, plus: timeToLive * factor)
             leases[number] = Lease(timeToLive: timeToLive, deadline: deadline, keys: leases[number]?.keys ?? [])
             earliest = min(earliest, deadline)
             lastGiven = max(lastGiven, number)

@@ -134,6 +134,21 @@ struct Record: @unchecked Sendable {  // The bytes do not change after the commi
     }
 }
 
+extension Record {
+    /// Checks what was read from a file: bytes that their checksum fits and that this store never wrote are damage too.
+    func checkStored(in path: String, at offset: Int, from least: UInt64, upTo most: UInt64) throws(StoreError) {
+        guard revision >= least, revision <= most else {
+            throw .damage(path, at: offset, "the revision \(revision) does not lie between \(least) and \(most)")
+        }
+        do throws(StoreError) {
+            try StoreKey.check(key)
+            try StoreKey.checkIndex(index)
+        } catch {
+            throw .damage(path, at: offset, error.message)
+        }
+    }
+}
+
 /// Order of keys: byte by byte, the shorter first.
 @inline(__always)
 func compareKeys(_ left: UnsafeRawBufferPointer, _ right: UnsafeRawBufferPointer) -> Int {

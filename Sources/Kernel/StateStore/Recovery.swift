@@ -186,9 +186,11 @@ struct Recovery {
             var kind: UInt32 = 0
             let fits = try FrameHead.records(UnsafeRawBufferPointer(rebasing: bytes[start..<start + Int(frame.size)])) {
                 record throws(StoreError) in
-                kind = try apply(record, of: segment, base: base, time: frame.time, now: now)
+                kind = try apply(record, of: segment, base: base, frame: frame, now: now)
             }
-            guard fits else { throw damage(segment, at: offset) }
+            guard fits, offset - Int(frame.batchDistance) >= LogFormat.headSize else {
+                throw damage(segment, at: offset)
+            }
             segment.lastBatch = offset - Int(frame.batchDistance)
             segment.endsInOrder = kind == Record.Kind.close
             segment.lastRevision = frame.revision
@@ -201,7 +203,7 @@ struct Recovery {
 
     /// Repeats what a record says; returns its kind.
     private func apply(
-        _ bytes: UnsafeRawBufferPointer, of segment: SegmentFile, base: UInt64, time: UInt64, now: UInt64
+        _ bytes: UnsafeRawBufferPointer, of segment: SegmentFile, base: UInt64, frame: FrameHead, now: UInt64
     ) throws(StoreError) -> UInt32 {
         let head = bytes.loadUnaligned(as: hostd_store_record.self)
         let isChange =
@@ -217,9 +219,15 @@ struct Recovery {
             record.release()
             return head.kind
         }
-        record.time = time
+        do throws(StoreError) {
+            try record.checkStored(in: segment.map.path, at: offset, from: tree.revision, upTo: frame.revision)
+        } catch {
+            record.release()
+            throw error
+        }
+        record.time = frame.time
         used.add(record.writer)
-        leases.follow(tree.apply(record, now: committed(at: time, now: now)))
+        leases.follow(tree.apply(record, now: committed(at: frame.time, now: now)))
         return head.kind
     }
 

@@ -134,6 +134,7 @@ enum SnapshotReader {
         var offset = LogFormat.headSize
         var sequence: UInt64 = 1
         var count: UInt64 = 0
+        var lastKey: [UInt8] = []
         while let frame = FrameHead.read(file.bytes, at: offset, salt: head.salt, version: head.version),
             frame.sequence == sequence
         {
@@ -143,15 +144,15 @@ enum SnapshotReader {
             var times = FrameTimes()
             let fits = try FrameHead.records(payload) { bytes throws(StoreError) in
                 if times.take(bytes) { return }
-                let record = try sealer.open(
-                    bytes, path: path,
-                    offset: bytes.baseAddress.unsafelyUnwrapped - file.bytes.baseAddress.unsafelyUnwrapped)
+                let place = bytes.baseAddress.unsafelyUnwrapped - file.bytes.baseAddress.unsafelyUnwrapped
+                let record = try sealer.open(bytes, path: path, offset: place)
                 record.time = times.next()
                 if record.kind == Record.Kind.end {
                     isComplete = record.head.pointee.version == count
                     record.release()
                 } else {
                     count += 1
+                    if record.isPut { try check(record, path, place, upTo: head.number, after: &lastKey) }
                     try body(record)
                 }
             }
@@ -164,6 +165,25 @@ enum SnapshotReader {
             HOSTD_ERROR_DATA_LOSS,
             "\(path) is damaged at offset \(offset): a frame is incomplete or its checksum is wrong; \(StoreRemedy.restore(path))"
         )
+    }
+}
+
+extension SnapshotReader {
+    /// Keys come in order, none twice. A record that is refused is released.
+    private static func check(
+        _ record: Record, _ path: String, _ offset: Int, upTo revision: UInt64, after last: inout [UInt8]
+    ) throws(StoreError) {
+        do throws(StoreError) {
+            try record.checkStored(in: path, at: offset, from: 0, upTo: revision)
+            guard last.withUnsafeBytes({ compareKeys($0, record.key) }) < 0 else {
+                throw .damage(path, at: offset, "the key \(record.key.text) is out of order")
+            }
+        } catch {
+            record.release()
+            throw error
+        }
+        last.removeAll(keepingCapacity: true)
+        last.append(contentsOf: record.key)
     }
 }
 

@@ -145,7 +145,7 @@ public final class StateStore: @unchecked Sendable {
     // MARK: Leases and history
 
     func grantLease(timeToLive: UInt64) throws(StoreError) -> UInt64 {
-        let longest: UInt64 = 10 * 366 * 86_400_000
+        let longest = LeaseTable.longest
         guard timeToLive >= 1, timeToLive <= longest else {
             throw .invalid("a lease of \(timeToLive) ms is not possible; allowed are 1 to \(longest)")
         }

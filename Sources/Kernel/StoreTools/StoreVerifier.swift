@@ -26,7 +26,9 @@ public struct StoreVerifier {
     private var unchecked = 0
 
     /// - Parameter encryption: where the keys are; nil = the tags of encrypted values are not checked.
-    public init(encryption: EncryptionSettings?) throws(StoreError) { try self.init(encryption: encryption, files: .system) }
+    public init(encryption: EncryptionSettings?) throws(StoreError) {
+        try self.init(encryption: encryption, files: .system)
+    }
 
     init(encryption: EncryptionSettings?, files: FileOperations) throws(StoreError) {
         self.files = files

@@ -77,8 +77,11 @@ final class TestServer {
     }
 
     /// A request through the role hostd.api/1.
-    func inProcess(_ method: String, _ path: String, _ body: JSON? = nil) throws -> (code: Int32, json: JSON) {
-        let answer = try client.request(method: method, path: path, body: body?.serialized() ?? [], deadline: 0)
+    func inProcess(
+        _ method: String, _ path: String, _ body: JSON? = nil, fence: WriteFence? = nil
+    ) throws -> (code: Int32, json: JSON) {
+        let answer = try client.request(
+            method: method, path: path, body: body?.serialized() ?? [], deadline: 0, fence: fence)
         return (answer.code, try answer.body.json())
     }
 

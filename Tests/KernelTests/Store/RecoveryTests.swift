@@ -1,3 +1,4 @@
+import CStateStore
 import Glibc
 import PluginAPI
 import Synchronization
@@ -125,6 +126,51 @@ final class RecoveryTests: XCTestCase {
         log[LogFormat.headSize + 60] ^= 4
         directory.write(LogFormat.segmentName(1), log)
         assertFails(HOSTD_ERROR_DATA_LOSS) { try StateStore(directory: directory.path, options: smallOptions()) }
+    }
+
+    /// A frame whose checksum is right and that no store wrote: found by fuzzing.
+    func testAFrameThatContradictsItselfIsDamageThatIsNamed() throws {
+        func record(_ key: String, index: String = "", revision: UInt64 = 5) throws -> [UInt8] {
+            let (key, index) = (Array(key.utf8), Array(index.utf8))
+            let record = try key.withUnsafeBytes { key in
+                try index.withUnsafeBytes { try Record.make(kind: Record.Kind.put, key: key, index: $0) }
+            }
+            defer { record.release() }
+            record.head.pointee.revision = revision
+            return Array(record.raw)
+        }
+        let rows: [(payload: [UInt8], batchDistance: UInt32, reason: String, why: String)] = [
+            (try record("pods/d/a"), 1 << 20, "cannot be read", "a batch that begins before the file"),
+            (try record("pods"), 0, "RESOURCE/NAMESPACE/NAME", "a key that is none"),
+            (try record("pods/d/a", index: "a"), 0, "pairs", "an index that is none"),
+            (try record("pods/d/a", revision: 4), 0, "", "the revision of the one before"),
+            (try record("pods/d/a", revision: 3), 0, "between 4 and 5", "a revision that was there before"),
+            (try record("pods/d/a", revision: 6), 0, "between 4 and 5", "a revision after the frame's"),
+            (Array(try record("pods/d/a").dropLast(8)), 0, "cannot be read", "a record that is cut off"),
+        ]
+        for row in rows {
+            let directory = TemporaryDirectory()
+            var log = try abandoned(directory, writes: 4)
+            let end = try frameOffsets(log)[4]
+            let salt = log.withUnsafeBytes { $0.loadUnaligned(as: FileHead.self).salt }
+            var frame = FrameHead(
+                size: UInt32(row.payload.count), count: 1, sequence: 5, revision: 5, batchDistance: row.batchDistance,
+                time: 1)
+            frame.checksum = store_crc32c(frame.headChecksum(salt: salt), row.payload, row.payload.count)
+            let bytes = withUnsafeBytes(of: frame) { Array($0) } + row.payload
+            log.replaceSubrange(end..<(end + bytes.count), with: bytes)
+            directory.write(LogFormat.segmentName(1), log)
+            if row.reason.isEmpty {
+                XCTAssertNoThrow(try open(directory.path).close(), row.why)
+                continue
+            }
+            XCTAssertThrowsError(try open(directory.path), row.why) { error in
+                let error = error as? StoreError
+                XCTAssertEqual(error?.code, HOSTD_ERROR_DATA_LOSS, row.why)
+                XCTAssertTrue(error?.message.contains(row.reason) == true, "\(row.why): \(error?.message ?? "")")
+                XCTAssertTrue(error?.message.contains("offset") == true, "\(row.why): \(error?.message ?? "")")
+            }
+        }
     }
 
     func testDamageInAnEarlierSegmentAndAMissingOneAreNamed() throws {

@@ -233,6 +233,7 @@ extension APIStatus {
         case HOSTD_ERROR_NOT_FOUND: self = .notFound(resource, name)
         case HOSTD_ERROR_ALREADY_EXISTS: self = .alreadyExists(resource, name)
         case HOSTD_ERROR_CONFLICT: self = .conflict(resource, name)
+        case HOSTD_ERROR_FORBIDDEN: self = .forbidden(resource, name, error.message)
         case HOSTD_ERROR_COMPACTED:
             self = .expired("The resourceVersion for the provided list is too old.")
         case HOSTD_ERROR_INVALID_ARGUMENT: self = .badRequest(error.message)

@@ -11,7 +11,7 @@ protocol LeaderWork: AnyObject, Sendable {
 
 /// Stands for election, and does its work while it leads. A thread of its own begins and ends the work, which takes longer
 /// than the election's handler may.
-final class Leadership: @unchecked Sendable {  // All state is behind `monitor`.
+final class Leadership: @unchecked Sendable {  // `wish` is behind `monitor`, the rest is set at the start.
     static let name = "hostd-controllers"
     static let key = "leases.coordination.k8s.io/kube-system/\(name)"
     /// Before work that could not begin is tried again, nanoseconds.
@@ -28,23 +28,34 @@ final class Leadership: @unchecked Sendable {  // All state is behind `monitor`.
     private let monitor = Monitor()
     private var wish = Wish.follow
     private var thread: PluginThread?
-    private var candidate: LeaderElection.Candidate?
+    private var resign: (@Sendable () -> Void)?
+
+    /// Stands for election; what comes of it is handed to the closure. Returns what ends that.
+    typealias Campaign = (@escaping @Sendable (LeaderElection.News) -> Void) throws -> @Sendable () -> Void
 
     /// - Parameter begin: begins the work of one term; its writes are to carry the fence.
-    init(
+    convenience init(
         _ host: Host, _ options: ElectionOptions, begin: @escaping @Sendable (WriteFence) throws -> any LeaderWork
     ) throws {
-        log = host.log
+        let lease = LeaseObject.make(name: Self.name, options)
+        try self.init(host.log, begin: begin) { hear in
+            let candidate = try LeaderElection(host).campaign(
+                at: Self.key, value: lease.value, index: lease.index,
+                timeToLiveMilliseconds: options.leaseMilliseconds, handler: hear)
+            host.log.info(
+                "controllers: standing for election",
+                ["lease": .string(Self.key), "identity": .string(lease.holder)])
+            return { candidate.resign() }
+        }
+    }
+
+    init(
+        _ log: Log, begin: @escaping @Sendable (WriteFence) throws -> any LeaderWork, campaign: Campaign
+    ) throws {
+        self.log = log
         self.begin = begin
         thread = try PluginThread(name: "leadership") { [self] in run() }
-        do {
-            let lease = LeaseObject.make(name: Self.name, options)
-            candidate = try LeaderElection(host).campaign(
-                at: Self.key, value: lease.value, index: lease.index,
-                timeToLiveMilliseconds: options.leaseMilliseconds
-            ) { [weak self] in self?.hear($0) }
-            log.info("controllers: standing for election", ["lease": .string(Self.key), "identity": .string(lease.holder)])
-        } catch {
+        do { resign = try campaign { [weak self] in self?.hear($0) } } catch {
             end()
             throw error
         }
@@ -72,7 +83,7 @@ final class Leadership: @unchecked Sendable {  // All state is behind `monitor`.
     func end() {
         want(.end)
         thread?.join()
-        candidate?.resign()
+        resign?()
     }
 
     // MARK: The thread
