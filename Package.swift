@@ -105,7 +105,7 @@ var targets: [Target] = [
         swiftSettings: kernel),
     .target(name: "CSimulation", path: "Sources/CSimulation", cSettings: strictC),
     .target(
-        name: "Simulation", dependencies: ["Kernel", "PluginAPI", "CSimulation"], path: "Sources/Simulation",
+        name: "Simulation", dependencies: ["Kernel", "Objects", "PluginAPI", "CSimulation"], path: "Sources/Simulation",
         swiftSettings: kernel),
     .executableTarget(
         name: "hostd", dependencies: ["Kernel"], path: "Sources/hostd", swiftSettings: strict,

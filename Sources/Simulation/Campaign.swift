@@ -20,7 +20,9 @@ import PluginAPI
         package static func run(seed: UInt64, fault: PlantedFault?, log: ((String) -> Void)?) -> Verdict {
             plantedFault = fault
             if let fault, fault.isOfQueues { return runQueues(seed: seed, log: log) }
+            if let fault, fault.isOfElections { return runElections(seed: seed, log: log) }
             if seed % 8 == 7 && fault == nil { return runQueues(seed: seed, log: log) }
+            if seed % 8 == 3 && fault == nil { return runElections(seed: seed, log: log) }
             let run = StoreRun(seed: seed)
             run.scheduler.log = log
             simulationOfThreads = run.scheduler
@@ -34,6 +36,16 @@ import PluginAPI
 
         private static func runQueues(seed: UInt64, log: ((String) -> Void)?) -> Verdict {
             let run = QueueRun(seed: seed)
+            run.scheduler.log = log
+            simulationOfThreads = run.scheduler
+            run.run()
+            return Verdict(
+                seed: seed, trace: run.scheduler.trace, points: run.scheduler.points, revisions: 0,
+                problems: run.problems)
+        }
+
+        private static func runElections(seed: UInt64, log: ((String) -> Void)?) -> Verdict {
+            let run = ElectionRun(seed: seed)
             run.scheduler.log = log
             simulationOfThreads = run.scheduler
             run.run()
@@ -119,6 +131,9 @@ import PluginAPI
 
     extension PlantedFault {
         /// Whether it is one of the work queues, not of the store.
-        package var isOfQueues: Bool { self == .reconcileAddLost }
+        package var isOfQueues: Bool { [.reconcileAddLost, .priorityIgnored, .drainDropsReady].contains(self) }
+
+        /// Whether it is one of elections.
+        package var isOfElections: Bool { [.leaderStaysOn, .resignedKeyStays].contains(self) }
     }
 #endif

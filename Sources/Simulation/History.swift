@@ -34,6 +34,10 @@ public enum Request: Equatable, Sendable {
     case keepAlive(UInt64)
     case revoke(UInt64)
     case compact(UInt64)
+    /// What a key held at each revision that is kept.
+    case versions(String)
+    /// A copy is made, and what a store shows that begins from it.
+    case backup
 }
 
 /// What it was answered.
@@ -42,6 +46,8 @@ public enum Response: Equatable, Sendable {
     case record(Seen)
     case page(revision: UInt64, records: [Seen], more: Bool, remaining: UInt64)
     case lease(UInt64)
+    /// Oldest first; the history goes back to `since`.
+    case versions([Seen], since: UInt64)
     /// A code of `HOSTD_ERROR_*`; the key's present revision and the failed step where the store says them.
     case failed(Int32, revision: UInt64?, step: Int?, message: String)
 }

@@ -8,7 +8,8 @@ extension HistoryChecker {
     mutating func checkRequests() {
         for (position, operation) in history.operations.enumerated() {
             guard let end = operation.end, let response = operation.response else { continue }
-            if operation.endTime - operation.beginTime > Self.longest {
+            // A backup is made, moved and opened.
+            if operation.endTime - operation.beginTime > Self.longest, operation.request != .backup {
                 fail("operation \(position) took \((operation.endTime - operation.beginTime) / 1_000_000) ms")
             }
             let window = window(operation.begin, end)
@@ -24,6 +25,8 @@ extension HistoryChecker {
             case (.write(let steps), .failed(let code, let present, let step, let message)):
                 checkRefusal(position, steps, code, present, step, message, window)
             case (.get(let key, let revision), _): checkGet(position, key, revision, response, window, end)
+            case (.versions(let key), _): checkVersions(position, key, response, window)
+            case (.backup, .page(let revision, let records, _, _)): checkBackup(position, revision, records, window)
             case (.list, _): checkList(position, operation.request, response, window, end)
             default: checkOther(position, response)
             }

@@ -1,10 +1,12 @@
 import Kernel
+import Objects
 import PluginAPI
 
 #if SIMULATION
     /// Runs the real work queues and timers with threads that add keys, by one seed, and checks what the header promises: one
     /// key runs once at a time, no more keys at once than workers, none of what was asked for is lost, failures are tried again
-    /// after their back-off, and nothing runs that nobody asked for.
+    /// after their back-off, nothing runs that nobody asked for, what somebody waits for runs before what nobody does, and a
+    /// drained queue has run what was ready and tells what was not.
     final class QueueRun: @unchecked Sendable {  // Only the thread that has the turn touches it.
         let scheduler: Scheduler
         private(set) var problems: [String] = []
@@ -14,12 +16,16 @@ import PluginAPI
         private let longestRun: Int
         private let failures: Int
         private let repeats: Int
+        private let drains: Bool
 
         private struct Ask {
             var key: Int
             var begin: UInt64
             /// The earliest that its run may start, when nothing else asks for one.
             var due: UInt64
+            /// Whether it was ready at once.
+            var isImmediate = false
+            var isInteractive = false
             /// A run began after it.
             var isMet = false
             /// A run is put down to it: each asks for one at most, fewer when they fall together.
@@ -27,6 +33,9 @@ import PluginAPI
         }
         private var asks: [Ask] = []
         private var running: Set<Int> = []
+        /// Of interactive keys that are ready: how many of each priority went before them.
+        private var passed: [Int: (interactive: Int, background: Int)] = [:]
+        private var isDrained = false
         private var context: Context?
 
         private final class Context: @unchecked Sendable {  // Only the thread that has the turn touches it.
@@ -37,10 +46,11 @@ import PluginAPI
         init(seed: UInt64) {
             generator = Generator(seed: seed)
             limit = generator.number(in: 1...4)
-            keys = generator.number(in: 1...6)
+            keys = generator.number(in: 1...12)
             longestRun = generator.pick([1000, 1_000_000, 40_000_000])
             failures = generator.pick([0, 3, 10])
             repeats = generator.pick([0, 5])
+            drains = generator.oneIn(2)
             scheduler = Scheduler(generator: generator.split())
             scheduler.switchRate = generator.pick([1, 2, 4])
             scheduler.spuriousRate = generator.pick([0, 50])
@@ -84,9 +94,10 @@ import PluginAPI
                 adders.append(scheduler.start(name: "adder") { [self] in add(address, queue, &luck.value) })
             }
             for adder in adders { scheduler.join(adder) }
+            if drains { drain(table, queue) }
             isResting = true
             scheduler.sleep(nanoseconds: 60_000_000_000)
-            for ask in asks where !ask.isMet {
+            for ask in asks where !ask.isMet && !drains {
                 problems.append("key \(ask.key) was asked for at \(ask.begin) and never ran")
             }
             if !running.isEmpty { problems.append("keys \(running.sorted()) still run") }
@@ -103,16 +114,66 @@ import PluginAPI
                 if luck.oneIn(2) { scheduler.sleep(nanoseconds: UInt64(luck.below(30_000_000))) }
                 let key = luck.below(keys)
                 let delay = luck.oneIn(3) ? UInt64(luck.below(50_000_000)) : 0
-                ask(key, after: delay)
+                let priority = luck.oneIn(2) ? HOSTD_RECONCILE_BACKGROUND : HOSTD_RECONCILE_INTERACTIVE
+                ask(key, after: delay, isInteractive: priority == HOSTD_RECONCILE_INTERACTIVE)
                 let bytes = [UInt8(key)]
-                let status = table.pointee.add(table.pointee.interface.`self`, queue, bytes, 1, delay, &error)
+                let status = table.pointee.enqueue(
+                    table.pointee.interface.`self`, queue, bytes, 1, nil, 0, UInt32(priority), delay, &error)
                 if status != HOSTD_OK { problems.append("add fails with \(status)") }
             }
         }
 
-        private func ask(_ key: Int, after delay: UInt64) {
+        private func ask(_ key: Int, after delay: UInt64, isInteractive: Bool = false) {
             scheduler.note("asks for \(key) after \(delay)", UInt64(key), delay)
-            asks.append(Ask(key: key, begin: scheduler.time, due: scheduler.time + delay))
+            asks.append(
+                Ask(
+                    key: key, begin: scheduler.time, due: scheduler.time + delay, isImmediate: delay == 0,
+                    isInteractive: isInteractive))
+        }
+
+        /// Lets the queue run what is ready, and looks at what it says of the rest.
+        private func drain(_ table: UnsafePointer<hostd_reconcile_1>, _ queue: UInt64) {
+            let begin = scheduler.time
+            var error = hostd_error()
+            error.struct_size = UInt32(MemoryLayout<hostd_error>.size)
+            var left = hostd_buffer()
+            let this = table.pointee.interface.`self`
+            let status = table.pointee.drain(this, queue, 0, &left, &error)
+            isDrained = true
+            guard status == HOSTD_OK else { return problems.append("drain fails with \(status)") }
+            defer { left.release?(left.context) }
+            if !running.isEmpty { problems.append("keys \(running.sorted()) run in a drained queue") }
+            for ask in asks where ask.isImmediate && ask.begin < begin && !ask.isMet {
+                problems.append("key \(ask.key), ready since \(ask.begin), did not run before the queue was drained")
+            }
+            let text = UnsafeRawBufferPointer(start: left.data, count: Int(left.size))
+            let told = (try? JSON(parsing: text))?["dropped"].integerValue
+            let waiting = Set(asks.filter { !$0.isMet }.map(\.key)).count
+            if told != Int64(waiting) {
+                problems.append("a drained queue says that it dropped \(told ?? -1) keys, \(waiting) did not run")
+            }
+            if table.pointee.enqueue(this, queue, [0], 1, nil, 0, 0, 0, &error) != HOSTD_ERROR_WRONG_STATE {
+                problems.append("a drained queue takes a key")
+            }
+            error.message.release?(error.message.context)
+        }
+
+        /// Counts whom a run goes before. Of eight turns one is the background's; some may have been taken already.
+        private func pass(_ key: Int, isInteractive: Bool) {
+            passed[key] = nil
+            // A timer may be late.
+            let ready = Set(
+                asks.filter { $0.isInteractive && !$0.isMet && $0.due + 50_000_000 < scheduler.time }.map(\.key))
+            for other in ready where other != key && !running.contains(other) {
+                var counts = passed[other] ?? (0, 0)
+                if isInteractive { counts.interactive += 1 } else { counts.background += 1 }
+                passed[other] = counts
+                if counts.background > counts.interactive / 7 + limit + 2 {
+                    problems.append(
+                        "key \(other), for which somebody waits, is ready while \(counts.background) others run for which "
+                            + "nobody does, and \(counts.interactive) like it")
+                }
+            }
         }
 
         private var isResting = false
@@ -120,9 +181,11 @@ import PluginAPI
         /// The queue's action.
         private func work(_ key: Int, _ again: inout UInt64) -> Int32 {
             scheduler.note("runs \(key)", UInt64(key))
+            if isDrained { problems.append("key \(key) runs in a drained queue") }
             if !running.insert(key).inserted { problems.append("key \(key) runs twice at once") }
             if running.count > limit { problems.append("\(running.count) keys run at once, allowed are \(limit)") }
             let own = asks.indices.filter { asks[$0].key == key }
+            pass(key, isInteractive: own.contains { !asks[$0].isMet && asks[$0].isInteractive })
             if let cause = own.filter({ !asks[$0].isUsed && asks[$0].due <= scheduler.time }).min(by: {
                 asks[$0].due < asks[$1].due
             }) {

@@ -39,7 +39,9 @@ struct SimulatedClient {
         case ..<80: grant()
         case ..<90: keepAlive()
         case ..<92: revoke()
-        case ..<96: compact()
+        case ..<95: compact()
+        case ..<97: _ = perform(.versions(generator.pick(keys)))
+        case ..<98: run.backUp(number)
         default: get()
         }
     }

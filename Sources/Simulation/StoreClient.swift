@@ -1,5 +1,6 @@
 import Glibc
 import Kernel
+import Objects
 import PluginAPI
 
 /// The table `hostd.store/1` of a store, as a plugin calls it, with what it answers as values.
@@ -35,6 +36,9 @@ struct StoreClient: @unchecked Sendable {  // The table is constant; any thread 
             answered { error in (table.pointee.lease_keep_alive(this, lease, &error), .done(revision: 0)) }
         case .revoke(let lease):
             answered { error in (table.pointee.lease_revoke(this, lease, &error), .done(revision: 0)) }
+        case .versions(let key): versions(key)
+        // The run makes it, which has the disk.
+        case .backup: .failed(HOSTD_ERROR_INTERNAL, revision: nil, step: nil, message: "a client makes no backup")
         case .compact(let revision):
             answered { error in (table.pointee.compact(this, revision, &error), .done(revision: 0)) }
         }
@@ -146,6 +150,37 @@ struct StoreClient: @unchecked Sendable {  // The table is constant; any thread 
                 status, .record(Self.records(UnsafeRawBufferPointer(start: buffer.data, count: Int(buffer.size)))[0].0)
             )
         }
+    }
+
+    private func versions(_ key: String) -> Response {
+        let bytes = Array(key.utf8)
+        return answered { error in
+            var buffer = hostd_buffer()
+            let status = table.pointee.history(this, bytes, UInt64(bytes.count), 0, &buffer, &error)
+            guard status == HOSTD_OK else { return (status, .done(revision: 0)) }
+            defer { buffer.release?(buffer.context) }
+            let text = UnsafeRawBufferPointer(start: buffer.data, count: Int(buffer.size))
+            guard let json = try? JSON(parsing: text) else {
+                return (status, .failed(HOSTD_ERROR_DATA_LOSS, revision: nil, step: nil, message: "no JSON"))
+            }
+            let versions = json["versions"].arrayValue.map { Self.version(key, $0) }
+            return (status, .versions(versions, since: UInt64(json["compactedRevision"].integerValue ?? 0)))
+        }
+    }
+
+    private static func version(_ key: String, _ json: JSON) -> Seen {
+        func number(_ name: String) -> UInt64 { UInt64(json[name].integerValue ?? 0) }
+        var seen = Seen(key: key, revision: number("revision"))
+        seen.isDelete = json["kind"].stringValue == "delete"
+        if seen.isDelete { return seen }
+        let value =
+            json["base64"].stringValue.flatMap { Base64.decode($0) }
+            ?? json["text"].stringValue.map { Array($0.utf8) } ?? json["value"].serialized()
+        seen.tag = Payload.tag(value) ?? .max
+        seen.createRevision = number("createRevision")
+        seen.version = number("version")
+        seen.lease = number("lease")
+        return seen
     }
 
     private func list(_ prefix: String, _ selector: String, _ revision: UInt64, _ limit: Int, _ after: String)

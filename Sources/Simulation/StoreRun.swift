@@ -13,6 +13,8 @@ struct RunPlan {
     var character = SimulatedDisk.Character()
     var diskFills = false
     var slowSinks = false
+    /// Values of pods lie encrypted on disk.
+    var isEncrypted = false
     /// All values have one size, so that a frame can stand exactly where another one ended.
     var isUniform = false
 
@@ -40,6 +42,7 @@ struct RunPlan {
         diskFills = generator.oneIn(3)
         character.copiesOnWrite = diskFills && generator.oneIn(2)
         if generator.oneIn(3) { makeUniform(&generator) }
+        isEncrypted = generator.oneIn(4)
     }
 }
 
@@ -59,19 +62,21 @@ extension RunPlan {
 final class StoreRun: @unchecked Sendable {  // Only the thread that has the turn touches it.
     let scheduler: Scheduler
     private var generator: Generator
-    private var plan: RunPlan
-    private let disk: SimulatedDisk
+    private(set) var plan: RunPlan
+    let disk: SimulatedDisk
     /// Names that the clients use, in each of three places.
     var keys: Int { plan.keys }
     private(set) var history = History()
-    private(set) var problems: [String] = []
+    var problems: [String] = []
     private let directory = "/var/store"
 
     /// Leases that clients were granted and believe in; also in later lives of the store.
     var leases: [UInt64] = []
     private var moment = 0
     private var nextTag: UInt64 = 0
-    private var store: StateStore?
+    private(set) var store: StateStore?
+    /// Backups that were begun, so that each has a name of its own.
+    var backups = 0
     /// What the store showed before it was closed in order.
     private var closed: Response?
     /// Counts the lives of the store; what belongs to an older one says nothing any more.
@@ -87,6 +92,7 @@ final class StoreRun: @unchecked Sendable {  // Only the thread that has the tur
         disk = SimulatedDisk(character: plan.character, generator: generator.split())
         _ = disk.makeDirectory("/var")
         _ = disk.synchronizeDirectory("/")
+        if plan.isEncrypted { plan.options.encryption = KeyFile.make(&generator) }
         history.historyCount = plan.options.historyCount
         history.diskFails = plan.character.synchronizeFails + plan.character.writeFails > 0
         plan.options.files = SimulatedFiles(disk: disk, scheduler: scheduler).operations
@@ -117,6 +123,7 @@ final class StoreRun: @unchecked Sendable {  // Only the thread that has the tur
                 disk.usedByOthers = 0
             }
             live(isLast: isLast, closes: ends != 3)
+            if plan.isEncrypted { lookForPlainValues() }
             if !problems.isEmpty { return }
             if ends == 1 || ends == 3 || ends == 5 {
                 scheduler.note("the power goes", 77)
@@ -275,11 +282,15 @@ final class StoreRun: @unchecked Sendable {  // Only the thread that has the tur
     }
 
     func perform(_ client: StoreClient, _ number: Int, _ request: Request) -> Response {
+        perform(number, request) { client.perform(request, scheduler: scheduler) }
+    }
+
+    func perform(_ number: Int, _ request: Request, _ body: () -> Response) -> Response {
         let position = history.operations.count
         history.operations.append(
             Operation(client: number, request: request, begin: now(), beginTime: scheduler.time))
         scheduler.note("asks \(request)", UInt64(position))
-        let response = client.perform(request, scheduler: scheduler)
+        let response = body()
         history.operations[position].end = now()
         history.operations[position].endTime = scheduler.time
         history.operations[position].response = response
@@ -293,6 +304,7 @@ final class StoreRun: @unchecked Sendable {  // Only the thread that has the tur
         case .record(let seen): seen.revision
         case .page(let revision, let records, _, _): revision &* 1000 &+ UInt64(records.count)
         case .lease(let lease): lease
+        case .versions(let versions, let since): since &* 1000 &+ UInt64(versions.count)
         case .failed(let code, _, _, _): UInt64(bitPattern: Int64(code))
         }
     }

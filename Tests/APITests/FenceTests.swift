@@ -30,9 +30,13 @@ final class FenceTests: XCTestCase {
         try server.store.update(Self.key, value: Array("{\"metadata\":{}}".utf8))
         let before = try server.store.status()["revision"]
         let rows: [(String, String, JSON?)] = [
-            ("POST", maps, map("n", "1")), ("PUT", "\(maps)/m", map("m", "4")), (merge, "\(maps)/m", ["data": ["a": "4"]]),
+            ("POST", maps, map("n", "1")), ("PUT", "\(maps)/m", map("m", "4")),
+            (merge, "\(maps)/m", ["data": ["a": "4"]]),
             ("DELETE", "\(maps)/m", nil),
-            ("POST", "/api/v1/namespaces/default/services", ["metadata": ["name": "s"], "spec": ["ports": [["port": 80]]]]),
+            (
+                "POST", "/api/v1/namespaces/default/services",
+                ["metadata": ["name": "s"], "spec": ["ports": [["port": 80]]]]
+            ),
         ]
         for (method, path, body) in rows {
             let (code, json) = try send(method, path, body)

@@ -142,8 +142,12 @@ final class LeadershipTests: XCTestCase {
         XCTAssertEqual(object["spec"]["holderIdentity"], .string(lease.holder))
         XCTAssertEqual(object["spec"]["leaseDurationSeconds"], 15)
         XCTAssertEqual("leases.coordination.k8s.io/\(object.namespace)/\(object.name)", Leadership.key)
-        XCTAssertTrue(lease.value.starts(with: Array("{\"apiVersion\":\"coordination.k8s.io/v1\",\"kind\":\"Lease\",\"metadata\":{".utf8)),
+        XCTAssertTrue(
+            lease.value.starts(
+                with: Array("{\"apiVersion\":\"coordination.k8s.io/v1\",\"kind\":\"Lease\",\"metadata\":{".utf8)),
             "where a reader puts the resource version")
-        XCTAssertEqual(String(decoding: lease.index, as: UTF8.self), ".metadata.name\0hostd-controllers\0.metadata.namespace\0kube-system\0")
+        XCTAssertEqual(
+            String(decoding: lease.index, as: UTF8.self),
+            ".metadata.name\0hostd-controllers\0.metadata.namespace\0kube-system\0")
     }
 }

@@ -39,8 +39,9 @@ enum StoreFiles {
         let descriptor = mkstemp(&path)
         let line = "k1 \(String(repeating: "A", count: 43))=\n"
         precondition(descriptor >= 0 && write(descriptor, line, line.utf8.count) > 0, "cannot write to /tmp")
-        close(descriptor)
-        return path.withUnsafeBufferPointer { String(cString: $0.baseAddress!) }
+        // It needs no name: it is reached through its descriptor, and is gone with the process.
+        unlink(path)
+        return "/proc/self/fd/\(descriptor)"
     }
 
     // MARK: Targets

@@ -59,7 +59,8 @@ final class LeaderElectionTests: XCTestCase {
             host.pointee.get_interface = { this, id in
                 let fake = FakeHost.of(this)
                 switch String(cString: id) {
-                case HOSTD_LOG_1: return UnsafePointer(UnsafeRawPointer(fake.log).assumingMemoryBound(to: hostd_interface.self))
+                case HOSTD_LOG_1:
+                    return UnsafePointer(UnsafeRawPointer(fake.log).assumingMemoryBound(to: hostd_interface.self))
                 case HOSTD_ELECTION_1:
                     return UnsafePointer(UnsafeRawPointer(fake.election).assumingMemoryBound(to: hostd_interface.self))
                 default: return nil
@@ -99,7 +100,9 @@ final class LeaderElectionTests: XCTestCase {
         /// What the host tells the candidate, if it stands.
         func tell(_ text: String, kind: Int32 = HOSTD_SINK_DATA) {
             guard let (sink, context) = state.withLock({ $0.sink }) else { return }
-            Array(text.utf8).withUnsafeBufferPointer { sink(UnsafeMutableRawPointer(bitPattern: context), UInt32(kind), $0.baseAddress, UInt64($0.count)) }
+            Array(text.utf8).withUnsafeBufferPointer {
+                sink(UnsafeMutableRawPointer(bitPattern: context), UInt32(kind), $0.baseAddress, UInt64($0.count))
+            }
         }
     }
 
@@ -119,8 +122,14 @@ final class LeaderElectionTests: XCTestCase {
         let candidate = try stand(host, heard)
         XCTAssertEqual(host.state.withLock { $0.stands }, ["leases//a|{}|n\0v\0|1500"])
         let rows: [(text: String, kind: Int32, news: LeaderElection.News?, why: String)] = [
-            ("{\"leading\":true,\"token\":9007199254740993}", HOSTD_SINK_DATA, .leading(token: 9_007_199_254_740_993), "all digits"),
-            ("{\"leading\":false,\"reason\":\"the lease has ended\"}", HOSTD_SINK_DATA, .following(reason: "the lease has ended"), ""),
+            (
+                "{\"leading\":true,\"token\":9007199254740993}", HOSTD_SINK_DATA,
+                .leading(token: 9_007_199_254_740_993), "all digits"
+            ),
+            (
+                "{\"leading\":false,\"reason\":\"the lease has ended\"}", HOSTD_SINK_DATA,
+                .following(reason: "the lease has ended"), ""
+            ),
             ("{\"leading\":false}", HOSTD_SINK_DATA, .following(reason: ""), "no reason is none"),
             ("{\"leading\":", HOSTD_SINK_DATA, nil, "what is no JSON says nothing"),
             ("", HOSTD_SINK_PROGRESS, nil, "another kind of message"),

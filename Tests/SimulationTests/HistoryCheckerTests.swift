@@ -52,6 +52,9 @@ final class HistoryCheckerTests: XCTestCase {
             operation(
                 .list(prefix: "", app: nil, revision: 2, limit: 0, after: ""),
                 .page(revision: 2, records: [a1, b2], more: false, remaining: 0), 11, 12),
+            operation(.versions("pods/x/a"), .versions([a1, a3], since: 0), 11, 12),
+            operation(
+                .backup, .page(revision: 4, records: [a3], more: false, remaining: 0), 11, 12),
             operation(
                 write(.create, "pods/x/a", 40),
                 .failed(HOSTD_ERROR_ALREADY_EXISTS, revision: nil, step: nil, message: ""),
@@ -190,7 +193,33 @@ final class HistoryCheckerTests: XCTestCase {
                     $0.operations[5].response = .failed(HOSTD_ERROR_COMPACTED, revision: nil, step: nil, message: "")
                 }
             ),
-            ("a refusal for no reason", { $0.operations[6].request = self.write(.create, "pods/x/b", 40) }),
+            (
+                "a version is missing",
+                { $0.operations[6].response = .versions([self.put("pods/x/a", 16, 1, created: 1)], since: 0) }
+            ),
+            (
+                "an old version is missing",
+                {
+                    $0.operations[6].response = .versions(
+                        [self.put("pods/x/a", 32, 3, created: 1, version: 2)], since: 0)
+                }
+            ),
+            (
+                "no version of what exists",
+                { $0.operations[6].response = .failed(HOSTD_ERROR_NOT_FOUND, revision: nil, step: nil, message: "") }
+            ),
+            (
+                "a backup of the past",
+                {
+                    $0.operations[7].response = .page(
+                        revision: 1, records: [self.put("pods/x/a", 16, 1, created: 1)], more: false, remaining: 0)
+                }
+            ),
+            (
+                "a backup that lacks a key",
+                { $0.operations[7].response = .page(revision: 4, records: [], more: false, remaining: 0) }
+            ),
+            ("a refusal for no reason", { $0.operations[8].request = self.write(.create, "pods/x/b", 40) }),
             ("a request that takes too long", { $0.operations[4].endTime += 3_000_000_000 }),
             ("a watch that begins late", { $0.watches[0].messages.removeFirst() }),
             ("a watch with a hole", { $0.watches[0].messages.remove(at: 1) }),

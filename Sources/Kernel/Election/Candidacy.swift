@@ -261,8 +261,10 @@ final class Candidacy: PoolJob, @unchecked Sendable {  // All state is behind `m
         if case .over = last { return }
         do throws(StoreError) {
             if watch != 0 { try store.cancel(watch: watch) }
-            if case .leading(let token, _) = last { try store.remove(stand.key, expected: token) }
-            if lease != 0 { try store.revoke(lease) }
+            if case .leading(let token, _) = last, !planted(.resignedKeyStays) {
+                try store.remove(stand.key, expected: token)
+            }
+            if lease != 0, !planted(.resignedKeyStays) { try store.revoke(lease) }
         } catch {
             // Then the lease ends by itself, in its time.
         }

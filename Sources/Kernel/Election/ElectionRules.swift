@@ -27,7 +27,9 @@ struct ElectionRules: Sendable {
     var retry: UInt64 { min(timeToLive / 10, 1_000_000_000) }
 
     /// Until when someone may lead who asked for the lease, or to keep it alive, at `asked`: the store counts from later.
-    func leadsUntil(asked: UInt64) -> UInt64 { time(asked, plus: timeToLive - margin) }
+    func leadsUntil(asked: UInt64) -> UInt64 {
+        time(asked, plus: planted(.leaderStaysOn) ? timeToLive * 2 : timeToLive - margin)
+    }
 
     /// For a candidate that does not lead. `ownLease`: of an earlier attempt, 0 = none; `unchangedSince`: since when the key
     /// is seen as it is.

@@ -170,6 +170,8 @@ final class TopicSubscription: PoolJob, @unchecked Sendable {  // All state is b
         self.sink = sink
     }
 
+    var subject: String { topic.isEmpty ? "election" : "topic \(topic)" }
+
     /// Whether nothing more can be delivered.
     var isOver: Bool { monitor.locked { isCancelled || overflowed } }
 

@@ -56,6 +56,8 @@ final class Watch: PoolJob, @unchecked Sendable {
         self.sink = sink
     }
 
+    var subject: String { "watch of \(prefix.isEmpty ? "everything" : String(decoding: prefix, as: UTF8.self))" }
+
     // MARK: Matching
 
     /// The flags with which the watch is to see an event; nil when it does not concern it.

@@ -38,7 +38,13 @@ public final class KernelServices: Sendable {
         }
         store = settings.engine == "embedded" ? try StateStore(directory: "\(directory)/store", options: options) : nil
         workers = WorkerPool(name: "worker", maximum: Self.workerLimit)
-        dispatchers = WorkerPool(name: "topics", maximum: Self.dispatcherLimit)
+        dispatchers = WorkerPool(
+            name: "topics", maximum: Self.dispatcherLimit,
+            stuckJobs: .init(patience: options.sinkPatience) { subject in
+                log.warning(
+                    "a sink does not return; another thread delivers to the others in its place",
+                    ["sink": .string(subject)])
+            })
         timers = Timers(workers: workers)
         topics = Topics(dispatchers: dispatchers)
         reconcile = Reconcile(workers: workers, timers: timers, metrics: metrics)

@@ -84,7 +84,7 @@ struct FairQueue: ~Copyable {
         } else if counts.1 > 0 && interactiveInARow >= Self.backgroundTurn - 1 {
             priority = .background
         } else {
-            priority = .interactive
+            priority = planted(.priorityIgnored) && counts.1 > 0 ? .background : .interactive
         }
         interactiveInARow = priority == .interactive && counts.1 > 0 ? interactiveInARow + 1 : 0
         let lane = Int(turn(priority))

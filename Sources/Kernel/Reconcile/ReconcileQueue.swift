@@ -137,7 +137,9 @@ final class ReconcileQueue: PoolJob, @unchecked Sendable {  // All state is behi
         guard life != .destroyed else { return DrainedQueue() }
         life = .draining
         let own = runners.contains(KernelThread.current) ? 1 : 0
-        while life == .draining, work.readyCount > 0 || work.running.count > own, monotonicNow() < deadline {
+        while !planted(.drainDropsReady), life == .draining, work.readyCount > 0 || work.running.count > own,
+            monotonicNow() < deadline
+        {
             monitor.wait(until: deadline)
         }
         return life == .draining ? stop() : DrainedQueue()

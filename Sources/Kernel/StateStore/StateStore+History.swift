@@ -11,7 +11,7 @@ extension StateStore {
             while let one = record, limit == 0 || records.count < limit {
                 one.retain()
                 records.append(one)
-                record = one.previous
+                record = planted(.historySkipsVersion) ? one.previous?.previous ?? one.previous : one.previous
             }
             return (records, parts.tree.compactedRevision)
         }

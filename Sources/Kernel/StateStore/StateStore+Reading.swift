@@ -73,7 +73,7 @@ extension StateStore {
 
     /// Writes a consistent copy to a file and closes it. Returns the revision and the bytes. The copy is a snapshot: put
     /// under its name into an empty directory, it is a store.
-    func backup(to descriptor: Int32) throws(StoreError) -> (revision: UInt64, bytes: Int) {
+    package func backup(to descriptor: Int32) throws(StoreError) -> (revision: UInt64, bytes: Int) {
         defer { parts.options.files.close(descriptor) }
         let revision = parts.lock.reading {
             parts.pins.add(parts.tree.revision)
@@ -90,6 +90,7 @@ extension StateStore.Parts {
         at revision: UInt64, to descriptor: Int32, path: String, name: String = ""
     ) throws(StoreError) -> Int {
         let time = lock.reading { tree.time(of: revision) }
+        let shown = planted(.backupReadsLatest) && name.isEmpty ? .max : revision
         var writer = try SnapshotWriter(
             file: descriptor, path: path, revision: revision, time: time, files: options.files, sealer: sealer,
             name: name)
@@ -97,7 +98,7 @@ extension StateStore.Parts {
         try addWriters(to: &writer)
         var scan = ListScan(
             parts: self, prefix: .init(start: nil, count: 0), selector: IndexSelector(requirements: []),
-            revision: revision,
+            revision: shown,
             limit: .max, after: .init(start: nil, count: 0))
         defer { for record in scan.page.records { record.release() } }
         let step = options.recordsPerStep

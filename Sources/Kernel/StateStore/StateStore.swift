@@ -39,7 +39,7 @@ public final class StateStore: @unchecked Sendable {
 
     let parts: Parts
     let committer: Committer
-    private let dispatchers = WorkerPool(name: "hostd-watch", maximum: 8)
+    private let dispatchers: WorkerPool
     private let background = WorkerPool(name: "hostd-store", maximum: 2)
     private let completionPool = WorkerPool(name: "hostd-complete", maximum: 1)
     private let life = Monitor()
@@ -54,6 +54,14 @@ public final class StateStore: @unchecked Sendable {
         options.segmentSize = (max(options.segmentSize, 64 << 10) + 4095) & ~4095
         options.firstSegmentSize = (max(options.firstSegmentSize, 64 << 10) + 4095) & ~4095
         let directory = try StoreDirectory(path, files: options.files)
+        let log = options.log
+        dispatchers = WorkerPool(
+            name: "hostd-watch", maximum: 8,
+            stuckJobs: .init(patience: options.sinkPatience) { subject in
+                log(
+                    HOSTD_LOG_WARNING, "a sink does not return; another thread delivers to the others in its place",
+                    [("sink", subject)])
+            })
         let preparer = SegmentPreparer(directory: directory, options: options, background: background)
         parts = try Parts(
             directory: directory, options: options, dispatchers: dispatchers, background: background,

@@ -42,6 +42,20 @@ package enum PlantedFault: String, CaseIterable, Sendable {
     case leaseKeysStay = "lease-keys-stay"
     /// A reconcile key that was asked for while it ran does not run again.
     case reconcileAddLost = "reconcile-add-lost"
+    /// Keys that nobody waits for run before those that somebody waits for.
+    case priorityIgnored = "priority-ignored"
+    /// A drained queue drops what was ready.
+    case drainDropsReady = "drain-drops-ready"
+    /// Some values of chosen resources lie on disk as they are.
+    case valueNotSealed = "value-not-sealed"
+    /// A backup shows what is written while it is made.
+    case backupReadsLatest = "backup-reads-latest"
+    /// The history of a key lacks versions.
+    case historySkipsVersion = "history-skips-version"
+    /// A leader believes in its term longer than its lease lives.
+    case leaderStaysOn = "leader-stays-on"
+    /// Who resigns leaves the key to its lease.
+    case resignedKeyStays = "resigned-key-stays"
 }
 
 #if SIMULATION

@@ -21,7 +21,8 @@ final class ElectionGateTests: XCTestCase {
 
         init(_ election: LeaderElection, _ grants: String) throws {
             gates = PluginGates(
-                plugin: "guest", policy: GrantPolicy(try grants.split(separator: " ").map { try Grant(parsing: String($0)) }))
+                plugin: "guest",
+                policy: GrantPolicy(try grants.split(separator: " ").map { try Grant(parsing: String($0)) }))
             guard case .table(let table) = gates.answer(HOSTD_ELECTION_1, base: election.makeInterface()) else {
                 throw Spawned.Failure(message: "no table for \(grants)")
             }

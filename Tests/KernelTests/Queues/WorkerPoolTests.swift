@@ -74,4 +74,81 @@ final class WorkerPoolTests: XCTestCase {
         pool.close()
         pool.submit(Job { XCTFail("a closed pool runs nothing") })
     }
+
+    /// Jobs that block until they are let go.
+    private final class Gate: @unchecked Sendable {  // All state is behind `monitor`.
+        private let monitor = Monitor()
+        private var isOpen = false
+        func pass() { monitor.locked { while !isOpen { monitor.wait() } } }
+        func open() {
+            monitor.locked {
+                isOpen = true
+                monitor.broadcast()
+            }
+        }
+    }
+
+    func testAJobThatDoesNotReturnLosesItsPlaceUntilItDoes() {
+        let (gate, done) = (Gate(), Done())
+        let reports = Mutex<[String]>([])
+        let pool = WorkerPool(
+            name: "pool", maximum: 2,
+            stuckJobs: .init(patience: 20_000_000) { subject in reports.withLock { $0.append(subject) } })
+        for _ in 0..<2 {
+            pool.submit(
+                Job {
+                    gate.pass()
+                    done.add()
+                })
+        }
+        for number in 1...100 {
+            pool.submit(Job { done.add() })
+            if number % 10 == 0 { done.wait(number) }
+        }
+        XCTAssertEqual(reports.withLock { $0 }, ["Job", "Job"], "each is told once")
+        gate.open()
+        done.wait(102)
+        let deadline = monotonicNow() + 20_000_000_000
+        // The places that were lent are given back as the threads return.
+        while pool.threadCount > 2, monotonicNow() < deadline { sched_yield() }
+        XCTAssertLessThanOrEqual(pool.threadCount, 2)
+        for _ in 0..<100 { pool.submit(Job { done.add() }) }
+        done.wait(202)
+        pool.close()
+    }
+
+    func testReplacementsAreBounded() {
+        let (gate, started) = (Gate(), Done())
+        let bound = 2 + WorkerPool.StuckJobs.limit
+        let pool = WorkerPool(name: "pool", maximum: 2, stuckJobs: .init(patience: 1_000_000) { _ in })
+        for _ in 0..<(bound + 10) {
+            pool.submit(
+                Job {
+                    started.add()
+                    gate.pass()
+                })
+        }
+        started.wait(bound)
+        XCTAssertEqual(pool.threadCount, bound)
+        gate.open()
+        started.wait(bound + 10)
+        pool.close()
+        XCTAssertEqual(pool.threadCount, 0)
+    }
+
+    func testAPoolIsClosedWhileItIsGuarded() {
+        let (gate, started) = (Gate(), Done())
+        let pool = WorkerPool(name: "pool", maximum: 1, stuckJobs: .init(patience: 60_000_000_000) { _ in })
+        for _ in 0..<3 {
+            pool.submit(
+                Job {
+                    started.add()
+                    gate.pass()
+                })
+        }
+        started.wait(1)
+        gate.open()
+        pool.close()
+        XCTAssertEqual(pool.threadCount, 0, "without waiting for the guard's patience")
+    }
 }

@@ -302,4 +302,35 @@ final class WatchTests: XCTestCase {
         XCTAssertEqual(collectors[0].wait(count: 4)[2].flags & HOSTD_STORE_RECORD_LEFT, HOSTD_STORE_RECORD_LEFT)
         XCTAssertEqual(collectors[1].wait(count: 3)[2].flags, HOSTD_STORE_RECORD_ENTERED)
     }
+
+    func testSinksThatDoNotReturnTakeNoDispatcherForGood() throws {
+        let directory = TemporaryDirectory()
+        var options = smallOptions()
+        options.sinkPatience = 20_000_000
+        let told = Mutex<[String]>([])
+        options.log = { _, _, fields in
+            told.withLock { $0 += fields.filter { $0.0 == "sink" }.map(\.1) }
+        }
+        let store = try StateStore(directory: directory.path, options: options)
+        defer { store.close() }
+        let gate = Monitor()
+        nonisolated(unsafe) var isOpen = false  // Under `gate`.
+        let stuck = try (0..<12).map { _ in
+            try store.watch("pods/") { kind, _ in
+                if kind == HOSTD_SINK_DATA { gate.locked { while !isOpen { gate.wait() } } }
+            }
+        }
+        let collector = Collector()
+        let healthy = try store.watch("nodes/", collector.sink)
+        collector.waitForProgress()
+        try store.put("pods/d/a")
+        for number in 0..<50 { try store.put("nodes//\(number)") }
+        collector.wait(count: 50)
+        XCTAssertEqual(Set(told.withLock { $0 }), ["watch of pods/"])
+        gate.locked {
+            isOpen = true
+            gate.broadcast()
+        }
+        for handle in stuck + [healthy] { store.parts.hub.cancel(handle) }
+    }
 }

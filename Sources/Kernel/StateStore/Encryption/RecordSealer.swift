@@ -25,10 +25,8 @@ final class RecordSealer: @unchecked Sendable {  // All state is behind `lock`.
 
     /// Begins to encrypt with the first key of a ring, under a salt of its own.
     private func begin(_ ring: KeyRing) throws(StoreError) {
-        var salt = [UInt8](repeating: 0, count: SealedValue.saltSize)
-        guard RAND_bytes(&salt, Int32(salt.count)) == 1 else {
-            throw StoreError(HOSTD_ERROR_INTERNAL, "OpenSSL has no random bytes")
-        }
+        // The system's generator is a cryptographic one (getrandom).
+        let salt = (0..<SealedValue.saltSize).map { _ in KernelRandom.number(in: UInt8.min ... .max) }
         let derived = try Self.derive(ring.first, salt)
         lock.locked {
             self.ring = ring
@@ -60,7 +58,8 @@ final class RecordSealer: @unchecked Sendable {  // All state is behind `lock`.
     /// The record as it goes to `file` (a name in the store's directory, "" for a copy elsewhere), with a reference for the
     /// caller: encrypted, or itself.
     func seal(_ record: Record, for file: String) throws(StoreError) -> Record {
-        guard record.isPut, chooses(record.key) else {
+        let isMissed = planted(.valueNotSealed) && record.head.pointee.version == 2
+        guard record.isPut, chooses(record.key), !isMissed else {
             record.retain()
             return record
         }
