@@ -26,7 +26,8 @@ struct ElectionHistory {
             guard let first = looks.map(\.end).min(), let last = looks.map(\.begin).max() else { continue }
             if let other = self.looks.first(where: { $0.token != token && $0.begin >= first && $0.end <= last }) {
                 problems.append(
-                    "candidate \(other.candidate) leads by \(other.token) while \(looks[0].candidate) leads by \(token)")
+                    "candidate \(other.candidate) leads by \(other.token) while \(looks[0].candidate) leads by \(token)"
+                )
             }
             if let later = self.looks.first(where: { $0.token < token && $0.begin >= last }) {
                 problems.append("candidate \(later.candidate) leads by \(later.token) after somebody led by \(token)")

@@ -27,7 +27,8 @@ import PluginAPI
 
         /// Each call takes its time on the way there and on the way back; either way may be cut by then.
         private static func cross(
-            _ this: UnsafeMutableRawPointer?, _ call: (hostd_store_1, UnsafeMutableRawPointer?) -> Int32
+            _ this: UnsafeMutableRawPointer?, mayLoseAnswer: Bool = true,
+            _ call: (hostd_store_1, UnsafeMutableRawPointer?) -> Int32
         ) -> Int32 {
             guard let this else { return HOSTD_ERROR_INTERNAL }
             let link = Unmanaged<ElectionLink>.fromOpaque(this).takeUnretainedValue()
@@ -35,39 +36,50 @@ import PluginAPI
             if link.isCut { return HOSTD_ERROR_UNAVAILABLE }
             let status = call(link.base.pointee, link.base.pointee.interface.`self`)
             link.scheduler.sleep(nanoseconds: 1000 + link.scheduler.random() % 3_000_000)
-            return link.isCut ? HOSTD_ERROR_UNAVAILABLE : status
+            return link.isCut && mayLoseAnswer ? HOSTD_ERROR_UNAVAILABLE : status
         }
 
         private static func fillKeys(_ table: inout hostd_store_1) {
             table.get = { this, key, keySize, revision, record, error in
-                cross(this) { $0.get($1, key, keySize, revision, record, error) }
+                ElectionLink.cross(this) { $0.get($1, key, keySize, revision, record, error) }
             }
             table.create = { this, key, keySize, value, valueSize, index, indexSize, lease, revision, error in
-                cross(this) {
+                ElectionLink.cross(this) {
                     $0.create($1, key, keySize, value, valueSize, index, indexSize, lease, revision, error)
                 }
             }
             table.update = { this, key, keySize, value, valueSize, index, indexSize, lease, expected, revision, error in
-                cross(this) {
+                ElectionLink.cross(this) {
                     $0.update($1, key, keySize, value, valueSize, index, indexSize, lease, expected, revision, error)
                 }
             }
             table.remove = { this, key, keySize, expected, revision, error in
-                cross(this) { $0.remove($1, key, keySize, expected, revision, error) }
+                ElectionLink.cross(this) { $0.remove($1, key, keySize, expected, revision, error) }
             }
             // News of the key come as they come: elections must not need them.
             table.watch = { this, prefix, prefixSize, selector, selectorSize, from, sink, context, watch, error in
-                cross(this) {
+                // A refusal means that there is no watch.
+                ElectionLink.cross(this, mayLoseAnswer: false) {
                     $0.watch($1, prefix, prefixSize, selector, selectorSize, from, sink, context, watch, error)
                 }
             }
-            table.watch_cancel = { this, watch, error in cross(this) { $0.watch_cancel($1, watch, error) } }
+            // This ends on this side, whatever the other one hears of it.
+            table.watch_cancel = { this, watch, error in
+                guard let this else { return HOSTD_ERROR_INTERNAL }
+                let base = Unmanaged<ElectionLink>.fromOpaque(this).takeUnretainedValue().base
+                return base.pointee.watch_cancel(base.pointee.interface.`self`, watch, error)
+            }
         }
 
         private static func fillLeases(_ table: inout hostd_store_1) {
-            table.lease_grant = { this, life, lease, error in cross(this) { $0.lease_grant($1, life, lease, error) } }
-            table.lease_keep_alive = { this, lease, error in cross(this) { $0.lease_keep_alive($1, lease, error) } }
-            table.lease_revoke = { this, lease, error in cross(this) { $0.lease_revoke($1, lease, error) } }
+            table.lease_grant = { this, life, lease, error in
+                ElectionLink.cross(this) { $0.lease_grant($1, life, lease, error) }
+            }
+            table.lease_keep_alive = { this, lease, error in
+                ElectionLink.cross(this) { $0.lease_keep_alive($1, lease, error) }
+            }
+            table.lease_revoke = { this, lease, error in ElectionLink.cross(this) { $0.lease_revoke($1, lease, error) }
+            }
         }
     }
 #endif

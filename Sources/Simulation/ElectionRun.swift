@@ -111,7 +111,8 @@ import PluginAPI
             let candidacy = stand(0, plane)
             scheduler.sleep(nanoseconds: UInt64(life) * 200_000)
             if token(candidacy, plane) == nil {
-                problems.append("nobody else stands, and after a fifth of a lease's time the only candidate does not lead")
+                problems.append(
+                    "nobody else stands, and after a fifth of a lease's time the only candidate does not lead")
             }
             resign(candidacy, plane)
         }

@@ -47,7 +47,9 @@ extension StoreRun {
             for step in steps where step.isPut && step.key.hasPrefix("pods/") { tags.insert(step.tag) }
         }
         for path in disk.paths {
-            guard let contents = disk.contents(path), let tag = Self.plainValue(of: tags, in: contents) else { continue }
+            guard let contents = disk.contents(path), let tag = Self.plainValue(of: tags, in: contents) else {
+                continue
+            }
             return problems.append("\(path) has the value \(tag) of a pod as it is")
         }
     }
@@ -61,7 +63,9 @@ extension StoreRun {
                 let word = bytes.loadUnaligned(fromByteOffset: offset, as: UInt64.self)
                 guard word != 0, tags.contains(word) else { continue }
                 let value = Payload.bytes(word)
-                if value.count >= size, bytes[offset..<(offset + size)].elementsEqual(value.prefix(size)) { return word }
+                if value.count >= size, bytes[offset..<(offset + size)].elementsEqual(value.prefix(size)) {
+                    return word
+                }
             }
             return nil
         }

@@ -27,6 +27,7 @@ final class Candidacy: PoolJob, @unchecked Sendable {  // All state is behind `m
     private var lease: UInt64 = 0
     private var seen: (revision: UInt64, since: UInt64)?
     private var watch: UInt64 = 0
+    private var listener: Listener?
     private var isScheduled = false
     private var isAsked = false
     private var runner: UInt?
@@ -210,17 +211,29 @@ final class Candidacy: PoolJob, @unchecked Sendable {  // All state is behind `m
 
     // MARK: Watching
 
+    /// What a watch calls. It outlives the candidacy when the store does not say that the watch has ended.
+    private final class Listener: Sendable {
+        private struct Weak: Sendable { weak var candidacy: Candidacy? }
+        private let target: Weak
+        var candidacy: Candidacy? { target.candidacy }
+        init(_ candidacy: Candidacy) { target = Weak(candidacy: candidacy) }
+    }
+
     private func watchTheKey() throws(StoreError) {
         if monitor.locked({ watch != 0 || isOver }) { return }
+        let listener = Listener(self)
         let end = (stand.key.lastIndex(of: UInt8(ascii: "/")) ?? stand.key.count - 1) + 1
         let handle = try store.watch(
             Array(stand.key[..<end]),
             { context, kind, data, size in
                 guard let context else { return }
-                let candidacy = Unmanaged<Candidacy>.fromOpaque(context).takeUnretainedValue()
-                candidacy.hear(Int32(bitPattern: kind), UnsafeRawBufferPointer(borrowed(data, size)))
-            }, Unmanaged.passUnretained(self).toOpaque())
-        monitor.locked { watch = handle }
+                let listener = Unmanaged<Listener>.fromOpaque(context).takeUnretainedValue()
+                listener.candidacy?.hear(Int32(bitPattern: kind), UnsafeRawBufferPointer(borrowed(data, size)))
+            }, Unmanaged.passUnretained(listener).toOpaque())
+        monitor.locked {
+            watch = handle
+            self.listener = listener
+        }
     }
 
     private func hear(_ kind: Int32, _ data: UnsafeRawBufferPointer) {
@@ -259,15 +272,24 @@ final class Candidacy: PoolJob, @unchecked Sendable {  // All state is behind `m
         for timer in [nextStep, termEnd] { if let timer { timers.forgetSoon(timer) } }
         monitor.unlock()
         if case .over = last { return }
-        do throws(StoreError) {
-            if watch != 0 { try store.cancel(watch: watch) }
-            if case .leading(let token, _) = last, !planted(.resignedKeyStays) {
-                try store.remove(stand.key, expected: token)
-            }
-            if lease != 0, !planted(.resignedKeyStays) { try store.revoke(lease) }
-        } catch {
-            // Then the lease ends by itself, in its time.
-        }
+        end(watch)
+        if !planted(.resignedKeyStays) { giveUp(last, lease) }
         messages.cancel()
+    }
+
+    private func end(_ watch: UInt64) {
+        guard watch != 0 else { return }
+        do throws(StoreError) { try store.cancel(watch: watch) } catch {
+            // Its sink may be called as long as the store lives.
+            if let listener { _ = Unmanaged.passRetained(listener) }
+        }
+    }
+
+    /// Deletes the key, so that another one leads at once, and ends the lease. What fails ends with the lease, in its time.
+    private func giveUp(_ last: Phase, _ lease: UInt64) {
+        if case .leading(let token, _) = last {
+            do throws(StoreError) { try store.remove(stand.key, expected: token) } catch { return }
+        }
+        if lease != 0 { do throws(StoreError) { try store.revoke(lease) } catch { return } }
     }
 }

@@ -17,6 +17,8 @@ final class ReconcileQueue: PoolJob, @unchecked Sendable {  // All state is behi
     private let monitor = Monitor()
     private var work = KeyedWork()
     private var life = Life.open
+    /// Whether it was drained: then it refuses keys until it is destroyed, and does not just drop them.
+    private var isDrained = false
     private var wakeUp: (handle: UInt64, at: UInt64)?
     /// Jobs in the pool, waiting or running.
     private var active = 0
@@ -44,7 +46,7 @@ final class ReconcileQueue: PoolJob, @unchecked Sendable {  // All state is behi
         let now = monotonicNow()
         monitor.lock()
         guard life == .open else {
-            let isDraining = life == .draining
+            let isDraining = life == .draining || isDrained
             monitor.unlock()
             guard isDraining else { return }
             throw StoreError(HOSTD_ERROR_WRONG_STATE, "queue \(name) is being drained and takes no keys")
@@ -136,6 +138,7 @@ final class ReconcileQueue: PoolJob, @unchecked Sendable {  // All state is behi
         defer { monitor.unlock() }
         guard life != .destroyed else { return DrainedQueue() }
         life = .draining
+        isDrained = true
         let own = runners.contains(KernelThread.current) ? 1 : 0
         while !planted(.drainDropsReady), life == .draining, work.readyCount > 0 || work.running.count > own,
             monotonicNow() < deadline

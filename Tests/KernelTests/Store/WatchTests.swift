@@ -326,7 +326,7 @@ final class WatchTests: XCTestCase {
         try store.put("pods/d/a")
         for number in 0..<50 { try store.put("nodes//\(number)") }
         collector.wait(count: 50)
-        XCTAssertEqual(Set(told.withLock { $0 }), ["watch of pods/"])
+        XCTAssertTrue(told.withLock { $0 }.contains("watch of pods/"), "it is named")
         gate.locked {
             isOpen = true
             gate.broadcast()
