@@ -15,7 +15,7 @@ typedef struct entry {
     uint32_t references;
     int is_listed;
     int has_handle;
-    int is_once; ///< A timer without a period: its last run ends it.
+    int is_once; ///< Its last run ends it: the number that its slot's tag `once` names was 0.
     struct entry *next, *previous;
 } entry;
 
@@ -27,7 +27,7 @@ typedef struct ledger_slot {
     uint32_t index;
     int32_t ending; ///< Position of the slot that ends what this one begins; -1 in an ending slot.
     int32_t subscriber, handle; ///< Positions of the sink or callback, and of the handle.
-    int32_t period;             ///< Of a timer's period, -1 = none.
+    int32_t period;             ///< Of the number that tag `once` names, -1 = none.
     int is_sink;
     ffi_closure *closure;
 } ledger_slot;
@@ -155,32 +155,17 @@ static void end(ffi_cif *cif, void *result, void **arguments, void *user) {
 
 // MARK: The table
 
-/// The slot that ends what slot `index` begins: as `ends` says ("open:close;…"), else NAME_cancel; -1 = none.
-static int32_t ending_of(const interposer_descriptor *descriptor, uint32_t index, const char *ends) {
-    const char *name = descriptor->slots[index].name;
-    size_t size = strlen(name);
-    char wanted[INTERPOSER_NAME_LIMIT + sizeof "_cancel"];
-    strcpy(stpcpy(wanted, name), "_cancel");
-    for (const char *pair = ends; pair != NULL && *pair != 0; pair += *pair == ';') {
-        size_t length = strcspn(pair, ";");
-        if (length > size && length - size <= INTERPOSER_NAME_LIMIT && strncmp(pair, name, size) == 0 && pair[size] == ':') {
-            memcpy(wanted, pair + size + 1, length - size - 1);
-            wanted[length - size - 1] = 0;
-        }
-        pair += length;
-    }
-    int32_t found = interposer_descriptor_find(descriptor, wanted);
-    return found >= 0 && strcmp(descriptor->slots[found].letters, "he") == 0 ? found : -1;
+/// Position among the arguments of the letter at `index`; `self` is the first of them.
+static int32_t argument_of(const signature *signature, int32_t index) {
+    int32_t position = 1;
+    for (int32_t i = 0; i < index; i++) position += strchr("bacvq", signature->letters[i]) != NULL ? 2 : 1;
+    return position;
 }
 
-/// Position of the argument of the `nth` (from 0) of some letters; -1 = none.
-static int32_t position_of(const signature *signature, const char *letters, int nth) {
-    int32_t position = 1;
-    for (const char *letter = signature->letters; *letter != 0; letter++) {
-        if (strchr(letters, *letter) != NULL && nth-- == 0) return position;
-        position += strchr("bacvq", *letter) != NULL ? 2 : 1;
-    }
-    return -1;
+/// Position of the argument of the first of some letters; -1 = none.
+static int32_t position_of(const signature *signature, const char *letters) {
+    size_t index = strcspn(signature->letters, letters);
+    return signature->letters[index] == 0 ? -1 : argument_of(signature, (int32_t)index);
 }
 
 static int wrap(ledger_slot *slot, void (*function)(ffi_cif *, void *, void **, void *)) {
@@ -193,18 +178,19 @@ static int wrap(ledger_slot *slot, void (*function)(ffi_cif *, void *, void **, 
     return 0;
 }
 
-static int wrap_slots(struct interposer_ledger *ledger, const char *ends) {
+static int wrap_slots(struct interposer_ledger *ledger, const char *traits) {
     uint32_t room = (ledger->table->struct_size - (uint32_t)sizeof(hostd_interface)) / (uint32_t)sizeof(void *);
-    int is_timers = strcmp(ledger->table->id, "hostd.timers/1") == 0;
     for (uint32_t i = 0; i < ledger->count; i++) {
         const signature *signature = &ledger->descriptor->slots[i];
         ledger_slot *slot = &ledger->slots[i];
-        int32_t subscriber = position_of(signature, "vq", 0), handle = position_of(signature, "H", 0);
-        int32_t ending = subscriber < 0 || handle < 0 ? -1 : ending_of(ledger->descriptor, i, ends);
+        int32_t subscriber = position_of(signature, "vq"), handle = position_of(signature, "H");
+        int32_t ending =
+            subscriber < 0 || handle < 0 ? -1 : interposer_descriptor_closer(ledger->descriptor, i, traits);
         if (ending < 0 || i >= room || (uint32_t)ending >= room) continue;
+        int32_t once = interposer_descriptor_tag(ledger->descriptor, i, traits, "once", 'w');
         *slot = (ledger_slot){.ledger = ledger, .signature = signature, .index = i, .ending = ending,
                               .subscriber = subscriber, .handle = handle,
-                              .period = is_timers ? position_of(signature, "w", 1) : -1,
+                              .period = once < 0 ? -1 : argument_of(signature, once),
                               .is_sink = strchr(signature->letters, 'v') != NULL};
         ledger_slot *last = &ledger->slots[ending];
         if (wrap(slot, begin) != 0) return -1;
@@ -217,7 +203,7 @@ static int wrap_slots(struct interposer_ledger *ledger, const char *ends) {
 }
 
 interposer_ledger *interposer_ledger_create(const hostd_interface *table, interposer_descriptor *descriptor,
-                                            const char *ends) {
+                                            const char *traits) {
     interposer_ledger *ledger = calloc(1, sizeof *ledger + descriptor->count * sizeof ledger->slots[0]);
     if (ledger == NULL) return NULL;
     pthread_mutex_init(&ledger->lock, NULL);
@@ -230,7 +216,7 @@ interposer_ledger *interposer_ledger_create(const hostd_interface *table, interp
         return NULL;
     }
     memcpy(ledger->table, table, table->struct_size);
-    if (wrap_slots(ledger, ends) != 0) {
+    if (wrap_slots(ledger, traits) != 0) {
         interposer_ledger_destroy(ledger);
         return NULL;
     }

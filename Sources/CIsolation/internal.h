@@ -43,14 +43,14 @@ struct shape_slot {
 struct shape {
     char *id;
     char *text;
-    char *ends;
+    char *traits; ///< HOSTD_…_ENDS and HOSTD_…_TAGS, joined by ";".
     interposer_descriptor *descriptor;
     uint32_t count;
     struct shape_slot slots[];
 };
 
 /// NULL with a sentence in `message` (INTERPOSER_MESSAGE_LIMIT bytes).
-struct shape *shape_create(const char *id, const char *slots, const char *ends, char *message);
+struct shape *shape_create(const char *id, const char *slots, const char *traits, char *message);
 void shape_free(struct shape *shape);
 
 // MARK: Lanes (lane.c, pool.c)

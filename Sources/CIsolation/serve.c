@@ -52,7 +52,7 @@ void object_write(struct writer *writer, int32_t status, const struct object *ob
     write_number(writer, object == NULL ? 0 : object->number);
     write_view(writer, shape == NULL ? "" : shape->id, shape == NULL ? 0 : strlen(shape->id));
     write_view(writer, shape == NULL ? "" : shape->text, shape == NULL ? 0 : strlen(shape->text));
-    write_view(writer, shape == NULL ? "" : shape->ends, shape == NULL ? 0 : strlen(shape->ends));
+    write_view(writer, shape == NULL ? "" : shape->traits, shape == NULL ? 0 : strlen(shape->traits));
     write_error(writer, error);
 }
 

@@ -3,8 +3,6 @@
 #include <string.h>
 
 #include "internal.h"
-#include "hostd/services/roles.h"
-#include "hostd/services/timers.h"
 
 /// The machine types of one letter; how many, which the descriptor's parser has checked to be at least one.
 static unsigned machine_types(char letter, ffi_type **types) {
@@ -21,29 +19,11 @@ static unsigned machine_types(char letter, ffi_type **types) {
     }
 }
 
-/// The slot that ends what `slot` begins: what `ends` says ("open:close;…"), or NAME_cancel.
-static int32_t find_closer(const struct shape *shape, const char *name) {
-    char closer[2 * INTERPOSER_NAME_LIMIT + 8];
-    size_t size = strlen(name);
-    snprintf(closer, sizeof closer, "%s_cancel", name);
-    for (const char *at = shape->ends; *at != 0;) {
-        size_t length = strcspn(at, ";");
-        if (length > size + 1 && length - size - 1 <= INTERPOSER_NAME_LIMIT && strncmp(at, name, size) == 0 &&
-            at[size] == ':') {
-            snprintf(closer, sizeof closer, "%.*s", (int)(length - size - 1), at + size + 1);
-            break;
-        }
-        at += length + (at[length] == ';');
-    }
-    int32_t found = interposer_descriptor_find(shape->descriptor, closer);
-    return found >= 0 && strcmp(interposer_descriptor_letters(shape->descriptor, (uint32_t)found), "he") == 0 ? found : -1;
-}
-
 static int prepare(struct shape *shape, uint32_t index) {
     struct shape_slot *slot = &shape->slots[index];
     slot->name = interposer_descriptor_name(shape->descriptor, index);
     slot->letters = interposer_descriptor_letters(shape->descriptor, index);
-    slot->closes_with = slot->once = -1;
+    slot->closes_with = -1;
     slot->types[slot->argument_count++] = &ffi_type_pointer;
     int has_handle = 0;
     for (const char *letter = slot->letters; *letter != 0; letter++) {
@@ -54,18 +34,16 @@ static int prepare(struct shape *shape, uint32_t index) {
         slot->has_callback |= *letter == 'v' || *letter == 'q' || *letter == 'c';
         slot->file_count += *letter == 'f' || *letter == 'F';
     }
-    if (slot->has_callback && has_handle) slot->closes_with = find_closer(shape, slot->name);
+    if (slot->has_callback && has_handle) slot->closes_with = interposer_descriptor_closer(shape->descriptor, index, shape->traits);
     if (slot->closes_with >= 0) shape->slots[slot->closes_with].is_closer = 1;
-    // The two places where letters do not say enough: a table's address among numbers, and a callback that is over once
-    // it has run, which nobody need cancel.
-    slot->gives_table = strcmp(shape->id, HOSTD_ROLES_1) == 0 && strcmp(slot->letters, "bbWe") == 0 &&
-                        strcmp(slot->name, "provider") == 0;
-    if (strcmp(shape->id, HOSTD_TIMERS_1) == 0 && strcmp(slot->letters, "wwqHe") == 0) slot->once = 1;
+    slot->gives_table = interposer_descriptor_tag(shape->descriptor, index, shape->traits, "table", 'W') >= 0;
+    if (strchr(slot->letters, 'q') == NULL) slot->once = -1;
+    else slot->once = (int8_t)interposer_descriptor_tag(shape->descriptor, index, shape->traits, "once", 'w');
     return ffi_prep_cif(&slot->cif, FFI_DEFAULT_ABI, slot->argument_count, &ffi_type_sint32, slot->types) == FFI_OK ? 0
                                                                                                                   : -1;
 }
 
-struct shape *shape_create(const char *id, const char *slots, const char *ends, char *message) {
+struct shape *shape_create(const char *id, const char *slots, const char *traits, char *message) {
     interposer_descriptor *descriptor = interposer_descriptor_create(slots, message);
     if (descriptor == NULL) return NULL;
     uint32_t count = interposer_descriptor_count(descriptor);
@@ -79,8 +57,8 @@ struct shape *shape_create(const char *id, const char *slots, const char *ends, 
     shape->count = count;
     shape->id = strdup(id);
     shape->text = strdup(slots);
-    shape->ends = strdup(ends == NULL ? "" : ends);
-    int status = shape->id == NULL || shape->text == NULL || shape->ends == NULL ? -1 : 0;
+    shape->traits = strdup(traits == NULL ? "" : traits);
+    int status = shape->id == NULL || shape->text == NULL || shape->traits == NULL ? -1 : 0;
     for (uint32_t i = 0; status == 0 && i < count; i++) status = prepare(shape, i);
     if (status == 0) return shape;
     snprintf(message, INTERPOSER_MESSAGE_LIMIT, "the descriptor cannot be prepared for calls");
@@ -92,6 +70,6 @@ void shape_free(struct shape *shape) {
     interposer_descriptor_release(shape->descriptor);
     free(shape->id);
     free(shape->text);
-    free(shape->ends);
+    free(shape->traits);
     free(shape);
 }

@@ -8,7 +8,8 @@ import Synchronization
 public final class APIPlugin: Plugin {
     public static let description = PluginDescription(
         name: "api", version: "0.1.0", summary: "The Kubernetes API over HTTPS", provides: [HOSTD_API_1],
-        requires: [HOSTD_STORE_1], optional: [HOSTD_API_EXTENSION_1], handover: .exclusive)
+        requires: [HOSTD_STORE_1], optional: [HOSTD_API_EXTENSION_1], handover: .exclusive,
+        sharedOnly: "it keeps its certificates and admin.kubeconfig in the data directory, which is hostd's own")
 
     public static let optionsSchema = """
         {"type": "object", "additionalProperties": false, "properties": {

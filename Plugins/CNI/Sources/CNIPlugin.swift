@@ -12,7 +12,8 @@ public final class CNIPlugin: Plugin {
         summary: "Pods' addresses and links by CNI plugins, and service routing by nftables",
         provides: [HOSTD_NETWORK_1, HOSTD_STATE_1],
         // Programs run.
-        costs: [HOSTD_NETWORK_1: "status:200ms;attach:500ms;check:500ms"])
+        costs: [HOSTD_NETWORK_1: "status:200ms;attach:500ms;check:500ms"],
+        sharedOnly: "it runs CNI plugins, which make links and rules as root in hostd's own namespaces")
     public static var optionsSchema: String { CNISettings.optionsSchema }
 
     private let host: Host

@@ -11,7 +11,8 @@ public final class NetworkPlugin: Plugin {
     public static let description = PluginDescription(
         name: "network", version: "1.0.0",
         summary: "Pods' addresses and links on a bridge, and service routing by eBPF and nftables",
-        provides: [HOSTD_NETWORK_1, HOSTD_STATE_1])
+        provides: [HOSTD_NETWORK_1, HOSTD_STATE_1],
+        sharedOnly: "it makes links, rules and eBPF programs as root in hostd's own namespaces")
     public static var optionsSchema: String { NetworkSettings.optionsSchema }
 
     private let host: Host

@@ -9,7 +9,8 @@ public final class NodePlugin: Plugin {
     public static let description = PluginDescription(
         name: "node", version: "0.1.0", summary: "Runs the pods of this host and feeds the routing of services",
         provides: [HOSTD_API_EXTENSION_1], requires: [HOSTD_API_1, HOSTD_STORE_1, HOSTD_RUNTIME_1, HOSTD_NETWORK_1],
-        optional: [HOSTD_VOLUME_1, HOSTD_DEVICE_1], handover: .exclusive)
+        optional: [HOSTD_VOLUME_1, HOSTD_DEVICE_1], handover: .exclusive,
+        sharedOnly: "it writes pods' volumes and reads their logs in the data directory, which is hostd's own")
     public static let optionsSchema = """
         {"type": "object", "additionalProperties": false, "properties": {
           "workers": {"type": "integer", "description": "Pods that are worked on at once.", "default": 16, "minimum": 1, "maximum": 256}

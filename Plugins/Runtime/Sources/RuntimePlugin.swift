@@ -9,7 +9,8 @@ import Synchronization
 public final class RuntimePlugin: Plugin {
     public static let description = PluginDescription(
         name: "runtime", version: "0.1.0", summary: "Images, pod sandboxes and containers on this node",
-        provides: ["hostd.runtime/1"], handover: .exclusive)
+        provides: ["hostd.runtime/1"], handover: .exclusive,
+        sharedOnly: "it makes containers, their mounts and control groups as root in hostd's own namespaces")
 
     public static let optionsSchema = """
         {"type":"object","additionalProperties":false,"properties":{\(RuntimeService.Options.imageProperties)}}

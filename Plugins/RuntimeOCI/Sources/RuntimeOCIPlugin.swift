@@ -14,7 +14,8 @@ public final class RuntimeOCIPlugin: Plugin {
         costs: [
             HOSTD_RUNTIME_1: "status:10ms;run_sandbox:500ms;list_sandboxes:10ms;start_container:500ms;"
                 + "list_containers:10ms;exec_resize:1ms"
-        ])
+        ],
+        sharedOnly: "it makes containers, their mounts and control groups as root in hostd's own namespaces")
 
     public static let optionsSchema = """
         {"type":"object","additionalProperties":false,"properties":{

@@ -7,7 +7,8 @@ import Synchronization
 public final class StoragePlugin: Plugin {
     public static let description = PluginDescription(
         name: "storage", version: "0.1.0", summary: "Volumes in directories of this node, provisioned on demand",
-        provides: [HOSTD_VOLUME_1], handover: .exclusive)
+        provides: [HOSTD_VOLUME_1], handover: .exclusive,
+        sharedOnly: "it mounts volumes where pods look for them, in hostd's own mount namespace")
     public static let optionsSchema = """
         {"type": "object", "additionalProperties": false, "properties": {
           "directory": {"type": "string", "description": "Where volumes lie; empty means the plugin's own directory.", "default": ""}

@@ -36,6 +36,14 @@ int32_t interposer_descriptor_find(const interposer_descriptor *descriptor, cons
 /// 1 when the two agree on every slot that both have (one may have appended slots); else 0 and a sentence.
 int32_t interposer_descriptor_agree(const interposer_descriptor *provider, const interposer_descriptor *expected,
                                     char *message);
+/// What the letters of a slot do not say stands in `traits`: an interface's HOSTD_…_ENDS and HOSTD_…_TAGS, joined by ";";
+/// NULL = nothing. The slot that ends what slot `index` begins, "open:close", else NAME_cancel; its letters are "he". -1 =
+/// none.
+int32_t interposer_descriptor_closer(const interposer_descriptor *descriptor, uint32_t index,
+                                     const char *HOSTD_NULLABLE traits);
+/// Position among the letters of slot `index` that "slot:tag=N" names, when that is a `letter`; else -1.
+int32_t interposer_descriptor_tag(const interposer_descriptor *descriptor, uint32_t index,
+                                  const char *HOSTD_NULLABLE traits, const char *tag, char letter);
 
 // MARK: Targets
 
@@ -157,10 +165,10 @@ void interposer_report_slow_inside(void);
 /// callbacks (`q`) with a handle (`H`). Only the slots that begin and end are wrapped.
 typedef struct interposer_ledger interposer_ledger;
 
-/// `ends` is the interface's HOSTD_…_ENDS, or NULL. The table below stays valid as long as the ledger. NULL without memory.
+/// `traits` are the interface's HOSTD_…_ENDS and HOSTD_…_TAGS, or NULL. The table below stays valid as long as the ledger. NULL without memory.
 interposer_ledger *HOSTD_NULLABLE interposer_ledger_create(const hostd_interface *table,
                                                            interposer_descriptor *descriptor,
-                                                           const char *HOSTD_NULLABLE ends);
+                                                           const char *HOSTD_NULLABLE traits);
 const hostd_interface *interposer_ledger_table(const interposer_ledger *ledger);
 /// What is open that slot `slot` began; UINT32_MAX = all.
 uint32_t interposer_ledger_open(const interposer_ledger *ledger, uint32_t slot);

@@ -49,7 +49,7 @@ typedef struct isolation_offer {
     /// left it.
     const hostd_interface *HOSTD_NULLABLE table;
     const char *HOSTD_NULLABLE slots; ///< The descriptor; NULL takes that of `table`. Copied.
-    const char *HOSTD_NULLABLE ends;  ///< HOSTD_…_ENDS of the interface; NULL where there is none. Copied.
+    const char *HOSTD_NULLABLE ends;  ///< HOSTD_…_ENDS and HOSTD_…_TAGS of the interface, joined by ";"; or NULL. Copied.
     int32_t refusal;                  ///< For instance HOSTD_ERROR_FORBIDDEN.
     /// One sentence for a refusal, handed over as by any callee: the peer releases it.
     hostd_buffer refusal_message;
@@ -76,8 +76,8 @@ typedef struct isolation_configuration {
     /// for an id that was found. [any-thread]
     int32_t (*HOSTD_NULLABLE resolve)(void *HOSTD_NULLABLE context, const char *id, isolation_offer *offer,
                                       hostd_error *error);
-    /// HOSTD_…_ENDS of an interface whose table came out of hostd.roles/1 `provider`; NULL where there is none. The text
-    /// is copied.
+    /// HOSTD_…_ENDS and HOSTD_…_TAGS of an interface whose table came out of a slot with the tag `table`; NULL where there
+    /// is none. The text is copied.
     const char *HOSTD_NULLABLE (*HOSTD_NULLABLE ends)(void *HOSTD_NULLABLE context, const char *id);
     /// A call of `slot` outran its deadline, or the timeout above, and was given up; the other side may still be in it.
     /// Returns at once; typically it has somebody kill the child. `deadline_was_own` is 1 when it was a deadline that
@@ -95,7 +95,7 @@ typedef struct isolation_configuration {
 isolation_peer *HOSTD_NULLABLE isolation_peer_create(const isolation_configuration *configuration, int32_t *status);
 
 /// Asks the other side for the interface `id` and makes a proxy of it; the same address at every call, valid until the
-/// peer is destroyed. `ends` is what this side knows as HOSTD_…_ENDS; NULL where it knows nothing. The table's `slots` are
+/// peer is destroyed. `ends` is what this side knows as HOSTD_…_ENDS and HOSTD_…_TAGS; NULL where it knows nothing. The table's `slots` are
 /// the other side's: compare them before use. NOT_FOUND, UNAVAILABLE, or what the other side answers. [blocking]
 int32_t isolation_peer_import(isolation_peer *peer, const char *id, const char *HOSTD_NULLABLE ends,
                               const hostd_interface *HOSTD_NULLABLE *HOSTD_NONNULL table, hostd_error *error);

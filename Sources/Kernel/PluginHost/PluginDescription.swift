@@ -11,6 +11,9 @@ public struct PluginDescription: Sendable, Equatable {
     /// How the next generation takes over from this one.
     public var handover = Handover.overlap
 
+    /// What keeps it in the host's own process, a sentence; "" when nothing does.
+    public var sharedOnly = ""
+
     /// How long calls of its own roles may take, by role.
     var costs: [String: SlotCosts] = [:]
 
@@ -40,6 +43,7 @@ public struct PluginDescription: Sendable, Equatable {
         provides = try Self.roles(json, "provides")
         requires = try Self.roles(json, "requires")
         optional = try Self.roles(json, "optional")
+        if !json["sharedOnly"].isNull { sharedOnly = try Self.text(json, "sharedOnly", limit: 512) }
         for (role, value) in json["costs"].objectValue ?? [:] {
             do throws(SlotCosts.Malformed) { costs[role] = try SlotCosts(parsing: value.stringValue ?? "?") } catch {
                 throw PluginFailure(

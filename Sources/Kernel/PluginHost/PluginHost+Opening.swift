@@ -40,9 +40,21 @@ extension PluginHost {
             let path = try search.resolve(instance.settings.library, configurationFile: configuration.file)
             instance.setPath(path)
             try instance.adopt(try openImage(path, instance.settings, context))
+            try checkIsolation(instance)
         }
         if !state.withLock({ $0.paths.data.isEmpty }) { probe.save() }
         log.debug("opened a plugin", ["plugin": .string(instance.name), "path": .string(instance.path)])
+    }
+
+    /// Refuses isolation to a plugin that says that it cannot work so, before it is configured.
+    private func checkIsolation(_ instance: PluginInstance) throws(PluginFailure) {
+        guard instance.settings.isolation.mode == .process, let reason = instance.description?.sharedOnly,
+            !reason.isEmpty
+        else { return }
+        throw PluginFailure(
+            .describe,
+            "the plugin \(instance.name) cannot run in a process of its own: \(reason); "
+                + "take `isolation: process` out of its entry")
     }
 
     /// Opens an image where its settings want it.

@@ -15,6 +15,9 @@ public struct PluginDescription: Sendable {
     public var handover: Handover
     /// By role, how long calls of its slots may take where that differs from the role's header: "attach:500ms;check:1s".
     public var costs: [String: String]
+    /// What keeps the plugin in the host's own process: the clause that follows "because" in a sentence without a full stop.
+    /// With it `isolation: process` is refused; "" when nothing does.
+    public var sharedOnly: String
 
     /// How the next generation takes over in a swap.
     public enum Handover: String, Sendable {
@@ -26,7 +29,8 @@ public struct PluginDescription: Sendable {
 
     public init(
         name: String, version: String, summary: String, provides: [String] = [], requires: [String] = [],
-        optional: [String] = [], handover: Handover = .overlap, costs: [String: String] = [:]
+        optional: [String] = [], handover: Handover = .overlap, costs: [String: String] = [:],
+        sharedOnly: String = ""
     ) {
         self.name = name
         self.version = version
@@ -36,6 +40,7 @@ public struct PluginDescription: Sendable {
         self.optional = optional
         self.handover = handover
         self.costs = costs
+        self.sharedOnly = sharedOnly
     }
 
     var json: JSON {
@@ -47,6 +52,7 @@ public struct PluginDescription: Sendable {
         if !costs.isEmpty {
             json["costs"] = .object(JSONObject(costs.sorted { $0.key < $1.key }.map { ($0.key, .string($0.value)) }))
         }
+        if !sharedOnly.isEmpty { json["sharedOnly"] = .string(sharedOnly) }
         return .object(json)
     }
 }

@@ -114,6 +114,11 @@ typedef int32_t (*hostd_callback)(void *HOSTD_NULLABLE context, const uint8_t *H
 ///     HOSTD_…_ENDS  "open:close;…"   which slot ends what another one began (a slot with `v` or `q` and `H`: the handle
 ///                                    goes to the closing slot, letters `he`). What is not listed follows the rule
 ///                                    NAME, NAME_cancel.
+///     HOSTD_…_TAGS  "slot:tag=N;…"   what the letters of a slot do not say; N counts its letters from 0:
+///                                    once=N   letter N is a `w`; when it is 0, the callback is over after a run that
+///                                             succeeds and asks for no other: nobody need end it.
+///                                    table=N  letter N is a `W` that gives the address of a hostd_interface, which keeps
+///                                             the promises of get_interface.
 ///     HOSTD_…_COSTS "slot:10ms;…"    the longest that a call may take (us, ms, s); what is not listed may block.
 ///
 /// Tables obtained from the host are complete: a slot that the provider left NULL answers HOSTD_ERROR_NOT_SUPPORTED.

@@ -10,6 +10,7 @@ HOSTD_ASSUME_NONNULL_BEGIN
 #define HOSTD_ROLES_1 "hostd.roles/1"
 #define HOSTD_ROLES_1_SLOTS "describe:oe;providers:boe;watch:vHe;unwatch:he;provider:bbWe"
 #define HOSTD_ROLES_1_ENDS "watch:unwatch"
+#define HOSTD_ROLES_1_TAGS "provider:table=2"
 
 typedef struct hostd_roles_1 {
     hostd_interface interface;

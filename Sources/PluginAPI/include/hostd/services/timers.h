@@ -10,6 +10,7 @@ HOSTD_ASSUME_NONNULL_BEGIN
 #define HOSTD_TIMERS_1 "hostd.timers/1"
 #define HOSTD_TIMERS_1_SLOTS "start:wwqHe;cancel:he"
 #define HOSTD_TIMERS_1_ENDS "start:cancel"
+#define HOSTD_TIMERS_1_TAGS "start:once=1"
 
 typedef struct hostd_timers_1 {
     hostd_interface interface;
