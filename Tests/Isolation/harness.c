@@ -192,7 +192,7 @@ static int32_t resolve(void *context, const char *id, isolation_offer *offer, ho
     }
     if (strcmp(id, HOSTD_TIMERS_1) == 0) {
         offer->table = &timers_table.interface;
-        offer->ends = HOSTD_TIMERS_1_ENDS;
+        offer->ends = HOSTD_TIMERS_1_ENDS ";" HOSTD_TIMERS_1_TAGS;
         return HOSTD_OK;
     }
     if (strcmp(id, "com.example.forbidden/1") != 0) return HOSTD_ERROR_NOT_FOUND;

@@ -49,7 +49,7 @@ final class TraitsTests: XCTestCase {
                 interposer_descriptor_tag(descriptor.handle, 0, row.traits, row.tag, w), row.position, row.reason)
         }
         XCTAssertEqual(
-            interposer_descriptor_tag(descriptor.handle, 3, "find:table=2", "table", CChar(UInt8(ascii: "W"))), 1,
+            interposer_descriptor_tag(descriptor.handle, 3, "find:table=2", "table", CChar(UInt8(ascii: "W"))), 2,
             "the number that is a table's address")
     }
 
