@@ -44,7 +44,8 @@ public enum RoleCatalog {
     static let ends: [String: String] = [
         HOSTD_EVENTS_1: HOSTD_EVENTS_1_ENDS, HOSTD_PLUGINS_1: HOSTD_PLUGINS_1_ENDS,
         HOSTD_RECONCILE_1: HOSTD_RECONCILE_1_ENDS, HOSTD_ROLES_1: HOSTD_ROLES_1_ENDS + ";" + HOSTD_ROLES_1_TAGS,
-        HOSTD_TIMERS_1: HOSTD_TIMERS_1_ENDS + ";" + HOSTD_TIMERS_1_TAGS, HOSTD_ELECTION_1: HOSTD_ELECTION_1_ENDS, HOSTD_STORE_1: "",
+        HOSTD_TIMERS_1: HOSTD_TIMERS_1_ENDS + ";" + HOSTD_TIMERS_1_TAGS, HOSTD_ELECTION_1: HOSTD_ELECTION_1_ENDS,
+        HOSTD_STORE_1: "",
     ]
 
     /// Roles that several plugins provide side by side; of every other role one provider is selected.

@@ -357,7 +357,8 @@ pub struct Runtime {
 
 pub const STORE_1: &[u8] = b"hostd.store/1\0";
 pub const STORE_1_SLOTS: &[u8] = b"get:bwoe;list:bbwwboe;create:bbbwWe;update:bbbwwWe;remove:bwWe;transaction:bce;\
-watch:bbwvHe;watch_cancel:he;lease_grant:wWe;lease_keep_alive:we;lease_revoke:we;compact:we;status:oe;backup:Foe\0";
+watch:bbwvHe;watch_cancel:he;lease_grant:wWe;lease_keep_alive:we;lease_revoke:we;compact:we;status:oe;backup:Foe;\
+transaction_by:bbce;history:bwoe;revision_at:wWe\0";
 pub const STORE_RECORD_PUT: u32 = 1;
 pub const STORE_RECORD_DELETE: u32 = 2;
 pub const STORE_RECORD_HAS_PREVIOUS: u32 = 1;
@@ -468,4 +469,29 @@ pub struct Store {
     pub compact: Option<SlotH>,
     pub status: Option<SlotO>,
     pub backup: Option<unsafe extern "C" fn(this: *mut c_void, file: i32, json: *mut Buffer, error: *mut Error) -> i32>,
+    // What came later, and may stay None: who writes, what a key held before, the revision of a time.
+    pub transaction_by: Option<
+        unsafe extern "C" fn(
+            this: *mut c_void,
+            writer: *const u8,
+            writer_size: u64,
+            operations: *const u8,
+            size: u64,
+            completion: Option<Completion>,
+            context: *mut c_void,
+            error: *mut Error,
+        ) -> i32,
+    >,
+    pub history: Option<
+        unsafe extern "C" fn(
+            this: *mut c_void,
+            key: *const u8,
+            key_size: u64,
+            limit: u64,
+            json: *mut Buffer,
+            error: *mut Error,
+        ) -> i32,
+    >,
+    pub revision_at:
+        Option<unsafe extern "C" fn(this: *mut c_void, time_ms: u64, revision: *mut u64, error: *mut Error) -> i32>,
 }

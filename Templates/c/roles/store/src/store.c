@@ -211,6 +211,7 @@ plugin *plugin_create(void) {
         .watch = watch_slot, .watch_cancel = watch_cancel, .lease_grant = lease_grant,
         .lease_keep_alive = lease_keep_alive, .lease_revoke = lease_revoke, .compact = compact, .status = status,
         .backup = backup,
+        // transaction_by, history and revision_at stay NULL: it does not know who wrote when, and hostd goes without.
     };
     return self;
 }

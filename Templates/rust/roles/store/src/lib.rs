@@ -65,6 +65,10 @@ impl Plugin for LogStore {
             compact: Some(compact),
             status: Some(status),
             backup: Some(backup),
+            // It does not know who wrote when: hostd is told NOT_SUPPORTED, and goes without.
+            transaction_by: None,
+            history: None,
+            revision_at: None,
         }
     }
 

@@ -1,0 +1,104 @@
+import Objects
+import PluginKit
+
+/// The subresource pods/eviction: a deletion that disruption budgets may forbid (`Eviction`).
+extension RequestPipeline {
+    func evict(_ context: RequestContext, _ respond: @escaping Responder) throws(APIStatus) {
+        guard context.request.method == .post else { throw .methodNotAllowed }
+        let eviction = try Self.parseBody(context.request)
+        guard eviction.kind.isEmpty || eviction.kind == "Eviction" else {
+            throw .badRequest("the body of an eviction must be of kind Eviction, not \(eviction.kind)")
+        }
+        guard eviction.name.isEmpty || eviction.name == context.path.name else {
+            throw .badRequest("name in URL does not match name in Eviction object")
+        }
+        var options = DeleteOptions()
+        try options.read(eviction["deleteOptions"])
+        if try context.request.isDryRun { options.isDryRun = true }
+        let wanted = options
+        onWorker(respond) { [self] () throws(APIStatus) in
+            for _ in 0..<20 {
+                let answer = try evict(context, wanted)
+                guard let answer else { continue }
+                guard answer.status == 200 else { return respond(answer) }
+                return respond(
+                    .json(
+                        201, ["kind": "Status", "apiVersion": "v1", "metadata": [:], "status": "Success", "code": 201]))
+            }
+            throw .conflict(context.resource, context.path.name)
+        }
+    }
+
+    /// One attempt; nil when the pod has changed meanwhile, and it is to be decided anew. [blocking]
+    private func evict(_ context: RequestContext, _ wanted: DeleteOptions) throws(APIStatus) -> HTTPResponse? {
+        let record = try read(context)
+        let pod: JSON
+        do { pod = try record.object() } catch { throw .internalError("the stored pod is damaged: \(error)") }
+        var options = wanted
+        let isPinned: Bool
+        switch try Eviction.decide(pod, budgets: try budgets(in: pod.namespace)) {
+        case .delete(let pinned): isPinned = pinned && wanted.resourceVersion == nil
+        case .deleteUnready(let budget):
+            options.resourceVersion = wanted.resourceVersion ?? String(record.revision)
+            let answer = delete(context, options)
+            if answer.status == 409, wanted.resourceVersion == nil { throw Eviction.unsettled(budget) }
+            return answer
+        case .take(let budget):
+            try takeDisruption(of: budget, for: pod, isDryRun: options.isDryRun)
+            isPinned = false
+        }
+        if isPinned { options.resourceVersion = String(record.revision) }
+        let answer = delete(context, options)
+        return isPinned && answer.status == 409 ? nil : answer
+    }
+
+    private func delete(_ context: RequestContext, _ options: DeleteOptions) -> HTTPResponse {
+        var deletion = context
+        deletion.path.subresource = ""
+        let place = deletion
+        return ResponseBox.wait { (respond) throws(APIStatus) in try delete(place, options, attempts: 16, respond) }
+    }
+
+    private func budgets(in namespace: String) throws(APIStatus) -> [JSON] {
+        guard let resource = resources.stored("poddisruptionbudgets.policy") else { return [] }
+        do {
+            return try store.list(prefix: resource.prefix(namespace)).records.map { try $0.object() }
+        } catch {
+            throw .unavailable("\(error)")
+        }
+    }
+
+    /// Takes one allowed disruption from a budget. [blocking]
+    private func takeDisruption(of budget: String, for pod: JSON, isDryRun: Bool) throws(APIStatus) {
+        guard let resource = resources.stored("poddisruptionbudgets.policy") else { return }
+        var path = RequestPath.ResourcePath()
+        path.namespace = pod.namespace
+        path.name = budget
+        let request = try APIRequest(
+            method: .put, target: isDryRun ? "/?dryRun=All" : "/", user: .host, isInternal: true)
+        let context = RequestContext(request: request, path: path, resource: resource)
+        let answer = ResponseBox.wait { (respond) throws(APIStatus) in
+            try run(
+                Update(
+                    change: { (present) throws(APIStatus) in
+                        try Eviction.take(from: present, for: pod.name, now: .now())
+                    }, scope: .status), context, respond)
+        }
+        guard answer.status != 200 else { return }
+        guard case .bytes(let bytes) = answer.body, let json = try? JSON(parsing: bytes) else {
+            throw .internalError("the disruption budget could not be changed")
+        }
+        var status = APIStatus(
+            code: answer.status, reason: json["reason"].stringValue ?? "", message: json["message"].stringValue ?? "")
+        status.retryAfterSeconds = Int(json["details"]["retryAfterSeconds"].integerValue ?? 0)
+        status.name = json["details"]["name"].stringValue ?? ""
+        status.group = json["details"]["group"].stringValue ?? ""
+        status.kind = json["details"]["kind"].stringValue ?? ""
+        status.causes = json["details"]["causes"].arrayValue.map {
+            .init(
+                reason: $0["reason"].stringValue ?? "", message: $0["message"].stringValue ?? "",
+                field: $0["field"].stringValue ?? "")
+        }
+        throw status
+    }
+}
