@@ -111,6 +111,7 @@ var targets: [Target] = [
         name: "hostd", dependencies: ["Kernel"], path: "Sources/hostd", swiftSettings: strict,
         linkerSettings: [.unsafeFlags(["-Xlinker", "-rpath=$ORIGIN/../lib"])]),
 
+    .target(name: "Quotas", dependencies: ["Objects"], path: "Sources/Quotas", swiftSettings: strict),
     .target(
         name: "StoreContract", dependencies: ["PluginAPI", "PluginKit", "Objects"], path: "Sources/StoreContract",
         swiftSettings: strict),
@@ -158,6 +159,8 @@ var targets: [Target] = [
         name: "FieldManagementTests", dependencies: ["FieldManagement", "ObjectSchema", "Objects"],
         path: "Tests/FieldManagementTests", swiftSettings: strict),
     .testTarget(
+        name: "QuotasTests", dependencies: ["Quotas", "Objects"], path: "Tests/QuotasTests", swiftSettings: strict),
+    .testTarget(
         name: "ObjectYAMLTests", dependencies: ["ObjectYAML", "Objects"], path: "Tests/ObjectYAMLTests",
         swiftSettings: strict),
     .testTarget(
@@ -176,8 +179,9 @@ var targets: [Target] = [
         swiftSettings: strict),
 ]
 targets += plugin(
-    "API", ["CEL", "FieldManagement", "ObjectSchema", "ObjectYAML", "COpenSSL", "CEpoll", "CZlib"], tests: ["Kernel"])
-targets += plugin("Controllers")
+    "API", ["CEL", "FieldManagement", "Quotas", "ObjectSchema", "ObjectYAML", "COpenSSL", "CEpoll", "CZlib"],
+    tests: ["Kernel"])
+targets += plugin("Controllers", ["Quotas"])
 targets += plugin("Node", ["CEpoll", "COpenSSL", "CProcess"])
 targets += plugin("Scheduler", tests: ["Kernel"])
 targets += plugin("Runtime", ["Containers", "CRuntime", "CSeccomp"], tests: ["RuntimeOCI", "CZlib", "CZstd"])
