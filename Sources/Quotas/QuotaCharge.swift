@@ -34,7 +34,8 @@ public struct QuotaCharge: Sendable {
             let used = ResourceList(quota["status"]["used"])
             guard names.allSatisfy({ used[$0] != nil }) else {
                 throw Refusal(
-                    message: "status unknown for quota: \(quota.name), resources: \(names.sorted().joined(separator: ","))"
+                    message:
+                        "status unknown for quota: \(quota.name), resources: \(names.sorted().joined(separator: ","))"
                 )
             }
             covering.append((index, hard, used, names))
@@ -53,7 +54,8 @@ public struct QuotaCharge: Sendable {
             let exceeded = total.masked(by: requested.names).exceeding(hard)
             guard exceeded.isEmpty else {
                 throw Refusal(
-                    message: "exceeded quota: \(quotas[index].name), requested: \(requested.masked(by: exceeded).text), "
+                    message:
+                        "exceeded quota: \(quotas[index].name), requested: \(requested.masked(by: exceeded).text), "
                         + "used: \(used.masked(by: exceeded).text), limited: \(hard.masked(by: exceeded).text)")
             }
             result[index] = total

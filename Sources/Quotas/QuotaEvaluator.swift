@@ -74,8 +74,11 @@ public struct QuotaEvaluator: Sendable {
         case "pods":
             if !Self.isOver(object, now) {
                 usage[resource] = Self.one
-                usage = usage + Self.compute(
-                    requests: PodAmounts.requests(of: object["spec"]), limits: PodAmounts.limits(of: object["spec"]))
+                usage =
+                    usage
+                    + Self.compute(
+                        requests: PodAmounts.requests(of: object["spec"]), limits: PodAmounts.limits(of: object["spec"])
+                    )
             }
         case "services": usage = usage + Self.service(object["spec"])
         case "persistentvolumeclaims": usage = usage + Self.claim(object)

@@ -10,7 +10,9 @@ final class QuotaEvaluatorTests: XCTestCase {
         try XCTUnwrap(QuotaEvaluator(resource: resource)).usage(of: object, now: now).text
     }
 
-    private func container(_ requests: JSON = [:], _ limits: JSON = [:], name: JSON = "a", sidecar: Bool = false) -> JSON {
+    private func container(_ requests: JSON = [:], _ limits: JSON = [:], name: JSON = "a", sidecar: Bool = false)
+        -> JSON
+    {
         var container: JSON = ["name": name, "resources": ["requests": requests, "limits": limits]]
         if sidecar { container["restartPolicy"] = "Always" }
         return container
@@ -20,7 +22,13 @@ final class QuotaEvaluatorTests: XCTestCase {
         let table: [(JSON, String, String)] = [
             (["spec": ["containers": [["name": "a"]]]], "count/pods=1,pods=1", "asks for nothing"),
             (
-                ["spec": ["containers": [container(["cpu": "100m", "memory": "1Gi"], ["cpu": "1"]), container(["cpu": "1"])]]],
+                [
+                    "spec": [
+                        "containers": [
+                            container(["cpu": "100m", "memory": "1Gi"], ["cpu": "1"]), container(["cpu": "1"]),
+                        ]
+                    ]
+                ],
                 "count/pods=1,cpu=1100m,limits.cpu=1,memory=1Gi,pods=1,requests.cpu=1100m,requests.memory=1Gi",
                 "the sum over its containers"
             ),
@@ -38,7 +46,12 @@ final class QuotaEvaluatorTests: XCTestCase {
                 "count/pods=1,cpu=4,pods=1,requests.cpu=4", "beside a sidecar that runs on"
             ),
             (
-                ["spec": ["containers": [container(["cpu": "1"], ["cpu": "2"])], "overhead": ["cpu": "250m", "memory": "1Mi"]]],
+                [
+                    "spec": [
+                        "containers": [container(["cpu": "1"], ["cpu": "2"])],
+                        "overhead": ["cpu": "250m", "memory": "1Mi"],
+                    ]
+                ],
                 "count/pods=1,cpu=1250m,limits.cpu=2250m,memory=1Mi,pods=1,requests.cpu=1250m,requests.memory=1Mi",
                 "overhead comes on top, and limits nothing that has no limit"
             ),
@@ -47,7 +60,13 @@ final class QuotaEvaluatorTests: XCTestCase {
                 "count/pods=1,cpu=5,pods=1,requests.cpu=5", "amounts of the pod itself"
             ),
             (
-                ["spec": ["containers": [container(["nvidia.com/gpu": "2", "hugepages-2Mi": "4Mi", "ephemeral-storage": "1Gi"])]]],
+                [
+                    "spec": [
+                        "containers": [
+                            container(["nvidia.com/gpu": "2", "hugepages-2Mi": "4Mi", "ephemeral-storage": "1Gi"])
+                        ]
+                    ]
+                ],
                 "count/pods=1,ephemeral-storage=1Gi,hugepages-2Mi=4Mi,pods=1,requests.ephemeral-storage=1Gi,"
                     + "requests.hugepages-2Mi=4Mi,requests.nvidia.com/gpu=2", "devices and huge pages"
             ),
@@ -166,7 +185,9 @@ final class QuotaEvaluatorTests: XCTestCase {
             (.init(name: "CrossNamespacePodAffinity", operator: "Exists", values: []), plain, false, "has none"),
             (.init(name: "Unheard", operator: "Exists", values: []), plain, false, "unknown scopes match nothing"),
         ]
-        for (scope, pod, matches, reason) in table { XCTAssertEqual(scope.matches(pod), matches, "\(scope.name): \(reason)") }
+        for (scope, pod, matches, reason) in table {
+            XCTAssertEqual(scope.matches(pod), matches, "\(scope.name): \(reason)")
+        }
     }
 
     func testCharges() throws {
@@ -186,7 +207,8 @@ final class QuotaEvaluatorTests: XCTestCase {
             ),
             (
                 pod, [quota(hard: ["pods": "2", "cpu": "900m"], used: ["pods": "1", "cpu": "500m"])],
-                "exceeded quota: q, requested: cpu=500m, used: cpu=500m, limited: cpu=900m", "only what is exceeded shows"
+                "exceeded quota: q, requested: cpu=500m, used: cpu=500m, limited: cpu=900m",
+                "only what is exceeded shows"
             ),
             (
                 pod, [quota(hard: ["pods": "1", "requests.cpu": "0"], used: ["pods": "1", "requests.cpu": "0"])],
@@ -245,10 +267,12 @@ final class QuotaEvaluatorTests: XCTestCase {
             try QuotaCharge(evaluator, object: claim("4Gi"), replacing: claim("5Gi"), now: now).used([quota]), [:],
             "less is the controller's to find")
         XCTAssertThrowsError(
-            try QuotaCharge(evaluator, object: claim("11Gi"), replacing: claim("5Gi"), now: now).used([quota])) {
-                XCTAssertEqual(
-                    ($0 as? QuotaCharge.Refusal)?.message,
-                    "exceeded quota: q, requested: requests.storage=6Gi, used: requests.storage=5Gi, limited: requests.storage=10Gi")
-            }
+            try QuotaCharge(evaluator, object: claim("11Gi"), replacing: claim("5Gi"), now: now).used([quota])
+        ) {
+            XCTAssertEqual(
+                ($0 as? QuotaCharge.Refusal)?.message,
+                "exceeded quota: q, requested: requests.storage=6Gi, used: requests.storage=5Gi, limited: requests.storage=10Gi"
+            )
+        }
     }
 }

@@ -37,7 +37,7 @@ final class APIService: Sendable {
         }
         let rules = SchemaRules()
         let admission = Admission(
-            store: store, services: ServiceAllocator(store: store, range: settings.serviceRange),
+            host: host, store: store, services: ServiceAllocator(store: store, range: settings.serviceRange),
             authorizer: authorizer, resources: resources, rules: rules)
         pipeline = RequestPipeline(
             .init(
@@ -85,6 +85,7 @@ final class APIService: Sendable {
     func start() throws {
         try Bootstrap(pipeline: pipeline).run()
         for informer in informers { try informer.start() }
+        try pipeline.admission.start()
         try pipeline.customResources.start(pipeline)
         let port: UInt16
         do {
@@ -164,6 +165,7 @@ final class APIService: Sendable {
         roles?.cancel()
         network?.cancel()
         for informer in informers { informer.stop() }
+        pipeline.admission.stop()
         server.stop()
         pipeline.stop()
     }

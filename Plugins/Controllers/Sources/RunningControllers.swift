@@ -25,14 +25,14 @@ final class RunningControllers: Sendable, LeaderWork {
             try EphemeralVolumes(cluster), try ClusterServices(cluster), try VolumeController(cluster, drivers),
             try NodeController(cluster),
             try EventExpiry(cluster, observer), try JobController(cluster), try DaemonSetController(cluster),
-            try StatefulSetController(cluster), try CronJobController(cluster),
+            try StatefulSetController(cluster), try CronJobController(cluster), try QuotaController(cluster, observer),
         ]
         if host.interface(HOSTD_SCHEDULER_1) != nil {
             controllers.append(try SchedulingController(cluster, scheduler: SchedulerClient(host), drivers))
         } else {
             host.log.info("no plugin provides \(HOSTD_SCHEDULER_1): pods are not scheduled")
         }
-        if let platform = try PluginPlatform(host) {
+        if let platform = try PluginPlatform(host), Self.mayLook(at: platform, host.log) {
             controllers.append(try PluginController(cluster, platform))
         }
         self.controllers = controllers
@@ -41,6 +41,17 @@ final class RunningControllers: Sendable, LeaderWork {
         } catch {
             stop(isOrderly: false)
             throw error
+        }
+    }
+
+    /// Without the grant everything else goes on.
+    private static func mayLook(at platform: PluginPlatform, _ log: Log) -> Bool {
+        do {
+            _ = try platform.describe()
+            return true
+        } catch {
+            log.info("plugins are not shown as objects", ["reason": .string("\(error)")])
+            return false
         }
     }
 

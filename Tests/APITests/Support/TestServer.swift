@@ -16,7 +16,7 @@ final class TestServer {
     private(set) var port: UInt16 = 0
     private let services: KernelServices
     private let host: TestHost
-    private let client: APIRoleClient
+    let client: APIRoleClient
     /// The store behind the API.
     let store: StoreClient
 
@@ -86,6 +86,18 @@ final class TestServer {
     }
 
     func connect() throws -> TLSClient { try TLSClient(port: port) }
+
+    /// Returns when admission's caches show what is said. They follow the store within a moment; twenty seconds are a failure.
+    func settled(_ condition: (Admission) -> Bool) throws {
+        let admission = try XCTUnwrap(plugin.provider.pipeline?.admission)
+        let deadline = monotonicNanoseconds() + 20_000_000_000
+        while !condition(admission) {
+            guard monotonicNanoseconds() < deadline else {
+                throw PluginError.internal("admission does not see what was written")
+            }
+            sched_yield()
+        }
+    }
 
     /// A request over HTTPS, on a connection of its own.
     func request(

@@ -5,29 +5,47 @@ import PluginKit
 /// is given out with objects, addresses and ports.
 final class Admission: Sendable {
     private let services: ServiceAllocator
+    let quotas: QuotaAdmission
+    let limits: LimitRanger
+    let podSecurity: PodSecurityAdmission
+    private let priorities: PriorityAdmission
+    private let runtimes: RuntimeClassAdmission
     private let plugins: [any AdmissionPlugin]
     private let policies = [PolicyIndex(.mutating), PolicyIndex(.validating)]
     private let webhooks = [WebhookIndex(.mutating), WebhookIndex(.validating)]
 
     init(
-        store: StoreClient, services: ServiceAllocator, authorizer: Authorizer, resources: ResourceTable,
+        host: Host, store: StoreClient, services: ServiceAllocator, authorizer: Authorizer, resources: ResourceTable,
         rules: any ObjectRules
     ) {
         self.services = services
         let tools = PolicyTools(store: store, resources: resources, authorizer: authorizer)
+        quotas = QuotaAdmission(host: host, store: store)
+        limits = LimitRanger(host: host)
+        podSecurity = PodSecurityAdmission(host: host, store: store)
+        priorities = PriorityAdmission(host: host, store: store)
+        runtimes = RuntimeClassAdmission(host: host, store: store)
         // The order of Kubernetes: who changes objects comes before who looks at what became of them.
         plugins = [
             NamespaceLifecycle(),
+            limits,
             ServiceAccountAdmission(store: store),
-            PriorityAdmission(store: store),
+            NodeRestriction(),
+            podSecurity,
+            priorities,
             DefaultTolerationSeconds(),
             DefaultStorageClass(store: store),
+            PersistentVolumeClaimResize(store: store),
+            runtimes,
+            DefaultIngressClass(store: store),
             RoleEscalation(store: store, authorizer: authorizer),
             ExpressionChecks(),
             MutatingPolicies(index: policies[0], tools: tools, rules: rules),
             MutatingWebhooks(index: webhooks[0], tools: tools, rules: rules),
             ValidatingPolicies(index: policies[1], tools: tools),
             ValidatingWebhooks(index: webhooks[1], tools: tools),
+            // The last: what is refused is not charged.
+            quotas,
         ]
     }
 
@@ -41,6 +59,23 @@ final class Admission: Sendable {
 
     /// Whether a write of a resource may have to wait for webhooks, so that it does not run on an event loop.
     func mayWait(_ resource: Resource) -> Bool { webhooks.contains { $0.concerns(resource) } }
+
+    /// Fills the caches that the plugins decide by, and follows.
+    func start() throws {
+        try limits.ranges.start()
+        try quotas.quotas.start()
+        try podSecurity.policies.start()
+        try priorities.classes.start()
+        try runtimes.classes.start()
+    }
+
+    func stop() {
+        limits.ranges.stop()
+        quotas.quotas.stop()
+        podSecurity.policies.stop()
+        priorities.classes.stop()
+        runtimes.classes.stop()
+    }
 
     /// Changes what is to be written, or refuses it.
     func admit(_ request: inout AdmissionRequest) throws(APIStatus) {

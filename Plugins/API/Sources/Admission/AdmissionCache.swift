@@ -9,8 +9,8 @@ final class AdmissionCache<Value: Sendable>: Sendable {
     private let resource: String
     private let read: @Sendable (JSON) -> Value
     private struct State {
-        /// In the order of names, for each namespace that has some ("" for those without).
-        var values: [String: [(name: String, value: Value)]] = [:]
+        /// By name, for each namespace that has some ("" for those without).
+        var values: [String: [String: Value]] = [:]
         var informer: Informer?
     }
     private let state = Mutex(State())
@@ -26,24 +26,27 @@ final class AdmissionCache<Value: Sendable>: Sendable {
 
     /// In the order of their names.
     func values(in namespace: String = "") -> [Value] {
-        state.withLock { $0.values[namespace]?.map(\.value) ?? [] }
+        let found = state.withLock { $0.values[namespace] } ?? [:]
+        return found.sorted { $0.key < $1.key }.map(\.value)
     }
 
     func hasValues(in namespace: String) -> Bool { state.withLock { $0.values[namespace] != nil } }
 
     func value(in namespace: String = "", named name: String) -> Value? {
-        state.withLock { $0.values[namespace]?.first { $0.name == name }?.value }
+        state.withLock { $0.values[namespace]?[name] }
     }
 
     /// Reads what is there before it returns, then follows.
     func start() throws(PluginError) {
-        let informer = try Informer(host, resource: resource) { [weak self] event in
-            switch event {
-            case .added(let object), .updated(_, let object): self?.put(object)
-            case .deleted(let object): self?.remove(object)
-            case .synchronized: break
-            }
-        }
+        let informer = try Informer(
+            host, resource: resource,
+            handler: { [weak self] event in
+                switch event {
+                case .added(let object), .updated(_, let object): self?.put(object)
+                case .deleted(let object): self?.remove(object)
+                case .synchronized: break
+                }
+            })
         state.withLock { $0.informer = informer }
         try informer.start()
     }
@@ -52,18 +55,12 @@ final class AdmissionCache<Value: Sendable>: Sendable {
 
     private func put(_ object: JSON) {
         let value = read(object)
-        state.withLock { state in
-            var values = state.values[object.namespace] ?? []
-            values.removeAll { $0.name == object.name }
-            let place = values.firstIndex { $0.name > object.name } ?? values.endIndex
-            values.insert((object.name, value), at: place)
-            state.values[object.namespace] = values
-        }
+        state.withLock { $0.values[object.namespace, default: [:]][object.name] = value }
     }
 
     private func remove(_ object: JSON) {
         state.withLock { state in
-            state.values[object.namespace]?.removeAll { $0.name == object.name }
+            state.values[object.namespace]?[object.name] = nil
             if state.values[object.namespace]?.isEmpty == true { state.values[object.namespace] = nil }
         }
     }

@@ -22,6 +22,8 @@ struct AdmissionRequest: Sendable {
     var object: JSON
     /// What is written in the same transaction.
     var steps: [AllocationStep] = []
+    /// Whether quotas count the new object: what it uses is charged when it is written.
+    var isCharged = false
     /// For the client, each as a header.
     var warnings: [String] = []
 

@@ -30,7 +30,9 @@ final class QuotaAdmission: AdmissionPlugin {
             let evaluator = QuotaEvaluator(resource: request.resource.qualified),
             evaluator.handles(isCreation: request.operation == .create, subresource: request.subresource)
         else { return }
-        request.isCharged = try !charges(for: request.object, replacing: request.old, request.resource).isEmpty
+        let charges = try charges(for: request.object, replacing: request.old, request.resource)
+        // A new object waits for its turn, and is held against the quotas of then.
+        if request.operation == .create { request.isCharged = !charges.isEmpty } else { request.steps += charges }
     }
 
     /// The steps that charge an object to the quotas of its namespace as they are now.
@@ -47,7 +49,6 @@ final class QuotaAdmission: AdmissionPlugin {
         }
         return used.sorted { $0.key < $1.key }.map { index, used in
             var quota = known[index].object
-            quota["metadata"].removeValue(forKey: "resourceVersion")
             quota["status"]["used"] = used.json
             return .charge(quota, at: known[index].record)
         }
@@ -65,7 +66,9 @@ final class QuotaAdmission: AdmissionPlugin {
 
     /// Runs `work` when nobody else of this server charges quotas of the namespace: writes that wait for each other do not
     /// have to try again. `work` calls what it is given exactly once, when it is done; the next one then runs on `pool`.
-    func inTurn(_ namespace: String, _ pool: WorkerPool, _ work: @escaping @Sendable (@escaping @Sendable () -> Void) -> Void) {
+    func inTurn(
+        _ namespace: String, _ pool: WorkerPool, _ work: @escaping @Sendable (@escaping @Sendable () -> Void) -> Void
+    ) {
         turns.enter(namespace, pool, work)
     }
 

@@ -28,7 +28,8 @@ enum Eviction {
         guard covering.count <= 1 else {
             throw APIStatus(
                 code: 500, reason: "",
-                message: "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support."
+                message:
+                    "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support."
             )
         }
         guard let budget = covering.first else { return .delete(isPinned: false) }

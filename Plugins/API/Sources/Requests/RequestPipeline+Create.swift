@@ -13,6 +13,8 @@ extension RequestPipeline {
         var generateName: String
         var steps: [AllocationStep]
         var warnings: [String]
+        /// Whether it is charged to quotas.
+        var isCharged: Bool
 
         /// The object as it is stored.
         var bytes: [UInt8] { Self.bytes(of: object, managedFields) }
@@ -21,6 +23,10 @@ extension RequestPipeline {
             object.serialized(adding: managedFields, as: "managedFields", to: "metadata")
         }
     }
+
+    /// How often a creation is tried again that was charged to a quota which others used meanwhile. In this server such
+    /// writes wait for each other: only other writers of the store get between.
+    private static let chargeAttempts = 64
 
     func create(_ context: RequestContext, _ respond: @escaping Responder) throws(APIStatus) {
         guard context.resource.has("create") else { throw .methodNotAllowed }
@@ -35,7 +41,7 @@ extension RequestPipeline {
         _ decoded: DecodedBody, _ context: RequestContext, _ form: ResponseForm, isDryRun: Bool,
         _ respond: @escaping Responder
     ) throws(APIStatus) {
-        var draft = try prepareCreation(decoded, context)
+        let draft = try prepareCreation(decoded, context)
         if isDryRun {
             if try store(get: context.resource.key(draft.object.namespace, draft.object.name), context) != nil {
                 throw .alreadyExists(context.resource, draft.object.name)
@@ -43,7 +49,18 @@ extension RequestPipeline {
             respond(try show(draft, revision: 0, context, form))
             return
         }
-        try write(&draft, context, form, attempt: 0, respond)
+        guard draft.isCharged else { return try write(draft, context, form, attempt: 0, respond) }
+        admission.quotas.inTurn(draft.object.namespace, retries) { [self] done in
+            let answer: Responder = {
+                done()
+                respond($0)
+            }
+            do throws(APIStatus) {
+                try write(draft, context, form, attempt: 0, answer)
+            } catch {
+                answer(.failure(error))
+            }
+        }
     }
 
     private func store(get key: String, _ context: RequestContext) throws(APIStatus) -> StoreRecord? {
@@ -89,11 +106,11 @@ extension RequestPipeline {
             object: request.object,
             managedFields: ownership.created(request.object, applied: decoded.applied, given: given ?? .null),
             generateName: decoded.object.name.isEmpty ? generateName : "", steps: request.steps,
-            warnings: decoded.warnings + request.warnings)
+            warnings: decoded.warnings + request.warnings, isCharged: request.isCharged)
     }
 
     private func write(
-        _ draft: inout Draft, _ context: RequestContext, _ form: ResponseForm, attempt: Int,
+        _ draft: Draft, _ context: RequestContext, _ form: ResponseForm, attempt: Int,
         _ respond: @escaping Responder
     ) throws(APIStatus) {
         let resource = context.resource
@@ -106,7 +123,11 @@ extension RequestPipeline {
             resource.key(draft.object.namespace, name),
             value: resource.custom == nil ? value : Draft.bytes(of: kept, draft.managedFields), index: index)
         for step in draft.steps { step.add(to: &transaction) }
-        let sent = draft
+        if draft.isCharged {
+            let charges = try admission.quotas.charges(
+                for: draft.object, replacing: .null, resources.working(resource))
+            for step in charges { step.add(to: &transaction) }
+        }
         do throws(PluginError) {
             try commit(transaction, context.request) { [self] commit in
                 guard let failure = commit.error else {
@@ -115,13 +136,13 @@ extension RequestPipeline {
                         let response = try value.withBytes { bytes throws(APIStatus) in
                             try show(bytes, commit.revision, context, form, status: 201)
                         }
-                        respond(response.warning(sent.warnings))
+                        respond(response.warning(draft.warnings))
                     } catch {
                         respond(.failure(error))
                     }
                     return
                 }
-                creationFailed(failure, commit, sent, context, form, attempt, respond)
+                creationFailed(failure, commit, draft, context, form, attempt, respond)
             }
         } catch {
             throw APIStatus(error, resource, name)
@@ -134,6 +155,11 @@ extension RequestPipeline {
     ) {
         let isTaken = failure.code == HOSTD_ERROR_ALREADY_EXISTS || failure.code == HOSTD_ERROR_CONFLICT
         let failed = commit.failedOperation ?? 0
+        if isTaken, draft.isCharged, failed > draft.steps.count, attempt < Self.chargeAttempts {
+            return onRetry(respond) { [self] () throws(APIStatus) in
+                try write(draft, context, form, attempt: attempt + 1, respond)
+            }
+        }
         guard isTaken, attempt < 8, failed > 0 || !draft.generateName.isEmpty else {
             if isTaken, failed > 0, failed <= draft.steps.count {
                 respond(.failure(draft.steps[failed - 1].taken(context.resource, draft.object)))
@@ -153,7 +179,7 @@ extension RequestPipeline {
                 }
                 next.steps = try admission.chooseAgain(&next.object, context.resource, draft.steps)
             }
-            try write(&next, context, form, attempt: attempt + 1, respond)
+            try write(next, context, form, attempt: attempt + 1, respond)
         }
     }
 
@@ -171,50 +197,5 @@ extension [APIStatus.Cause] {
     func deduplicated() -> [APIStatus.Cause] {
         var seen: Set<APIStatus.Cause> = []
         return filter { seen.insert($0).inserted }
-    }
-}
-
-/// A key that a write takes or gives back with its object: an address, a port.
-struct AllocationStep: Sendable {
-    enum Action: Sendable {
-        case take
-        case release
-        /// Writes a further object.
-        case put(value: [UInt8], index: [UInt8])
-    }
-
-    var action: Action
-    var key: String
-    /// Who holds it, for a reader of the store.
-    var holder: String
-    /// Whether the client asked for just this one.
-    var isFixed: Bool
-    /// The field that holds it, and its value, for the message when it is taken.
-    var field: String
-    var value: JSON
-    var problem: String
-
-    func add(to transaction: inout StoreTransaction) {
-        switch action {
-        case .take:
-            transaction.create(key, value: (["holder": .string(holder)] as JSON).serialized())
-        case .release: transaction.delete(key)
-        case .put(let value, let index): transaction.put(key, value: value, index: index)
-        }
-    }
-
-    /// A service account that is written with its namespace.
-    static func put(_ account: JSON) -> AllocationStep {
-        let index = [".metadata.name", account.name, ".metadata.namespace", account.namespace]
-        return AllocationStep(
-            action: .put(
-                value: account.serialized(), index: Array(index.map { $0 + "\0" }.joined().utf8)),
-            key: "serviceaccounts/\(account.namespace)/\(account.name)", holder: "", isFixed: true, field: "",
-            value: .null,
-            problem: "")
-    }
-
-    func taken(_ resource: Resource, _ object: JSON) -> APIStatus {
-        .invalid(resource, object.name, [.invalid(field, value, problem)])
     }
 }

@@ -196,8 +196,10 @@ extension RequestPipeline {
                     respond(.failure(steps[failed - 1].taken(context.resource, object)))
                     return
                 }
-                guard failure.code == HOSTD_ERROR_CONFLICT || failure.code == HOSTD_ERROR_ALREADY_EXISTS, !isFixed,
-                    update.attempts > 0
+                // Others used a quota meanwhile: that says nothing of the revision that the client named.
+                let isCharge = commit.failedOperation.map { $0 > 0 && $0 <= steps.count && steps[$0 - 1].isCharge }
+                guard failure.code == HOSTD_ERROR_CONFLICT || failure.code == HOSTD_ERROR_ALREADY_EXISTS,
+                    !isFixed || isCharge == true, update.attempts > 0
                 else {
                     respond(.failure(APIStatus(failure, context.resource, context.path.name)))
                     return

@@ -25,7 +25,7 @@ final class RequestPipeline: Sendable {
     let unchangedApplies = UnchangedApplies()
     /// Runs what never waits, such as another attempt of a write that met a conflict; apart from `workers`, whose threads
     /// may all be waiting for such attempts.
-    private let retries = WorkerPool(limit: 2)
+    let retries = WorkerPool(limit: 2)
 
     struct Parts {
         var store: StoreClient

@@ -31,6 +31,7 @@ final class Cluster: Sendable {
     let storageClasses: ObjectCache
     let leases: ObjectCache
     let plugins: ObjectCache
+    let resourceQuotas: ObjectCache
 
     private let queues = Mutex<[ControllerQueue]>([])
 
@@ -62,6 +63,7 @@ final class Cluster: Sendable {
         storageClasses = ObjectCache(host, .storageClasses)
         leases = ObjectCache(host, .leases)
         plugins = ObjectCache(host, .plugins)
+        resourceQuotas = ObjectCache(host, .resourceQuotas)
     }
 
     /// A work queue of one controller, drained with all others.
@@ -88,7 +90,7 @@ final class Cluster: Sendable {
             namespaces, nodes, leases, storageClasses, volumes, volumeClaims, serviceAccounts, rootCertificates,
             services, endpoints, endpointSlices, controllerRevisions, deployments, replicaSets, statefulSets,
             daemonSets,
-            jobs, cronJobs, plugins, pods,
+            jobs, cronJobs, plugins, resourceQuotas, pods,
         ]
     }
 }
