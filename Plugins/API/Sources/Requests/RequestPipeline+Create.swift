@@ -156,7 +156,7 @@ extension RequestPipeline {
         let isTaken = failure.code == HOSTD_ERROR_ALREADY_EXISTS || failure.code == HOSTD_ERROR_CONFLICT
         let failed = commit.failedOperation ?? 0
         if isTaken, draft.isCharged, failed > draft.steps.count, attempt < Self.chargeAttempts {
-            return onRetry(respond) { [self] () throws(APIStatus) in
+            return onRetry(context.resource, respond) { [self] () throws(APIStatus) in
                 try write(draft, context, form, attempt: attempt + 1, respond)
             }
         }
