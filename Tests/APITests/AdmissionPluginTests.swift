@@ -7,8 +7,12 @@ import XCTest
 final class AdmissionPluginTests: XCTestCase {
     typealias PriorityClass = PriorityAdmission.PriorityClass
 
-    private func priorityClass(_ name: JSON, _ value: JSON, isDefault: JSON = false, policy: JSON = .null) -> PriorityClass {
-        PriorityClass(["metadata": ["name": name], "value": value, "globalDefault": isDefault, "preemptionPolicy": policy])
+    private func priorityClass(_ name: JSON, _ value: JSON, isDefault: JSON = false, policy: JSON = .null)
+        -> PriorityClass
+    {
+        PriorityClass([
+            "metadata": ["name": name], "value": value, "globalDefault": isDefault, "preemptionPolicy": policy,
+        ])
     }
 
     func testPriorities() {
@@ -73,7 +77,9 @@ final class AdmissionPluginTests: XCTestCase {
     func testRuntimeClasses() {
         let sandboxed: JSON = [
             "overhead": ["podFixed": ["cpu": "250m"]],
-            "scheduling": ["nodeSelector": ["sandbox": "yes"], "tolerations": [["key": "sandbox", "operator": "Exists"]]],
+            "scheduling": [
+                "nodeSelector": ["sandbox": "yes"], "tolerations": [["key": "sandbox", "operator": "Exists"]],
+            ],
         ]
         let table: [(JSON, JSON, JSON?, String?, String)] = [
             (
@@ -133,14 +139,16 @@ final class AdmissionPluginTests: XCTestCase {
     func testClaimsThatGrow() {
         func claim(_ size: JSON) -> JSON { ["spec": ["resources": ["requests": ["storage": size]]]] }
         XCTAssertTrue(PersistentVolumeClaimResize.grows(claim("2Gi"), from: claim("1Gi")))
-        XCTAssertFalse(PersistentVolumeClaimResize.grows(claim("1024Mi"), from: claim("1Gi")), "the same in other words")
+        XCTAssertFalse(
+            PersistentVolumeClaimResize.grows(claim("1024Mi"), from: claim("1Gi")), "the same in other words")
     }
 
     // MARK: - Nodes
 
     private func resource(_ plural: String, group: String = "", namespaced: Bool = true) -> Resource {
         Resource(
-            group: group, version: "v1", kind: "K", plural: plural, singular: "k", isNamespaced: namespaced, verbs: ["get"])
+            group: group, version: "v1", kind: "K", plural: plural, singular: "k", isNamespaced: namespaced,
+            verbs: ["get"])
     }
 
     private func request(
@@ -149,7 +157,8 @@ final class AdmissionPluginTests: XCTestCase {
     ) throws -> AdmissionRequest {
         let user = UserInfo(name: "system:node:a", groups: ["system:nodes"])
         let context = RequestContext(
-            request: try APIRequest(method: .post, target: "/", user: user, isInternal: false), path: .init(), resource: resource)
+            request: try APIRequest(method: .post, target: "/", user: user, isInternal: false), path: .init(),
+            resource: resource)
         return AdmissionRequest(operation, resource, subresource: subresource, context, old: old, object: object)
     }
 
@@ -170,7 +179,8 @@ final class AdmissionPluginTests: XCTestCase {
             (try request(.create, nodes, mine), nil, "its own node"),
             (
                 try request(
-                    .update, nodes, ["metadata": ["name": "b"]], old: ["metadata": ["name": "b"]], subresource: "status"),
+                    .update, nodes, ["metadata": ["name": "b"]], old: ["metadata": ["name": "b"]], subresource: "status"
+                ),
                 #"node "a" is not allowed to modify node "b""#, "another one"
             ),
             (
@@ -179,7 +189,8 @@ final class AdmissionPluginTests: XCTestCase {
                 "labels that others are placed by"
             ),
             (
-                try request(.update, nodes, ["metadata": mine.metadata, "spec": ["taints": [["key": "x"]]]], old: mine),
+                try request(
+                    .update, nodes, ["metadata": mine.metadata, "spec": ["taints": [["key": "x"]]]], old: mine),
                 #"node "a" is not allowed to modify taints"#, "taints"
             ),
             (try request(.update, pods, pod("a"), old: pod("a"), subresource: "status"), nil, "the status of its pods"),

@@ -111,7 +111,8 @@ final class PodSecurityTests: XCTestCase {
             (pod(root), #"runAsUser=0 (container "web" must not set runAsUser=0)"#, "root by number"),
             (
                 pod(rooted),
-                #"runAsNonRoot != true (container "web" must not set securityContext.runAsNonRoot=false)"#, "root wanted"
+                #"runAsNonRoot != true (container "web" must not set securityContext.runAsNonRoot=false)"#,
+                "root wanted"
             ),
             (
                 pod(adds),
@@ -136,11 +137,13 @@ final class PodSecurityTests: XCTestCase {
             (pod(["livenessProbe": ["tcpSocket": ["host": "a"]]]), level(.baseline, 33), true, "hosts of probes: 1.34"),
             (pod(["livenessProbe": ["tcpSocket": ["host": "a"]]]), level(.baseline, 34), false, "from 1.34"),
             (
-                pod(spec: ["securityContext": ["sysctls": [["name": "net.ipv4.tcp_rmem"]]]]), level(.baseline, 31), false,
+                pod(spec: ["securityContext": ["sysctls": [["name": "net.ipv4.tcp_rmem"]]]]), level(.baseline, 31),
+                false,
                 "allowed from 1.32"
             ),
             (
-                pod(spec: ["securityContext": ["sysctls": [["name": "net.ipv4.tcp_rmem"]]]]), level(.baseline, 32), true,
+                pod(spec: ["securityContext": ["sysctls": [["name": "net.ipv4.tcp_rmem"]]]]), level(.baseline, 32),
+                true,
                 "allowed from 1.32"
             ),
             (windows, level(.restricted, 24), false, "no exception for Windows"),
@@ -158,7 +161,8 @@ final class PodSecurityTests: XCTestCase {
                 false, "annotations before 1.19"
             ),
             (
-                pod(annotations: ["seccomp.security.alpha.kubernetes.io/pod": "unconfined"]), level(.baseline, 19), true,
+                pod(annotations: ["seccomp.security.alpha.kubernetes.io/pod": "unconfined"]), level(.baseline, 19),
+                true,
                 "fields from 1.19"
             ),
         ]
@@ -177,7 +181,9 @@ final class PodSecurityTests: XCTestCase {
         XCTAssertEqual("\(policy.warn)", "restricted:v1.27")
         XCTAssertEqual("\(policy.audit)", "privileged:latest", "what is not said is not asked for")
         XCTAssertTrue(PodSecurityPolicy(labels: .null).isPrivileged)
-        let wrong = PodSecurityPolicy(labels: [.init(prefix + "enforce"): "strict", .init(prefix + "warn-version"): "1.27"])
+        let wrong = PodSecurityPolicy(labels: [
+            .init(prefix + "enforce"): "strict", .init(prefix + "warn-version"): "1.27",
+        ])
         XCTAssertEqual(wrong.enforce.level, .restricted, "what cannot be read is enforced strictly")
         XCTAssertEqual(
             wrong.mistakes.map(\.cause.message),
@@ -220,7 +226,8 @@ final class PodSecurityTests: XCTestCase {
         let warned = try server.request("POST", pods, ordinary)
         XCTAssertEqual(warned.status, 201, warned.text)
         XCTAssertTrue(
-            warned.headers["warning"]?.hasPrefix(#"299 - "would violate PodSecurity \"restricted:latest\": allowPrivilegeEscalation"#)
+            warned.headers["warning"]?.hasPrefix(
+                #"299 - "would violate PodSecurity \"restricted:latest\": allowPrivilegeEscalation"#)
                 == true, warned.headers["warning"] ?? "no warning")
         let workload: JSON = [
             "apiVersion": "apps/v1", "kind": "Deployment", "metadata": ["name": "d"],
@@ -239,7 +246,9 @@ final class PodSecurityTests: XCTestCase {
 
     func testExistingPodsAreNamedOnceAReason() {
         func pod(_ name: JSON, _ spec: JSON) -> JSON { ["metadata": ["name": name], "spec": spec] }
-        let pods = [pod("c", ["hostPID": true]), pod("b", ["hostPID": true]), pod("a", [:]), pod("d", ["hostPID": true])]
+        let pods = [
+            pod("c", ["hostPID": true]), pod("b", ["hostPID": true]), pod("a", [:]), pod("d", ["hostPID": true]),
+        ]
         XCTAssertEqual(
             PodSecurityAdmission.warnings(pods, "n", level(.baseline)),
             [

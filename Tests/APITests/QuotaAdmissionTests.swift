@@ -99,7 +99,8 @@ final class QuotaAdmissionTests: XCTestCase {
             }
         }
         for writer in writers { writer.join() }
-        XCTAssertEqual(tally.counts.withLock { $0 }, [201: limit, 403: threads * each - limit], "exactly what is allowed")
+        XCTAssertEqual(
+            tally.counts.withLock { $0 }, [201: limit, 403: threads * each - limit], "exactly what is allowed")
         XCTAssertEqual(try used(server), ["configmaps": "50"])
     }
 }

@@ -102,7 +102,9 @@ struct NodeRestriction: AdmissionPlugin {
             }
             return request.object.labels == request.old.labels
                 ? nil : "node \"\(node)\" cannot update labels through pod status"
-        default: return "unexpected operation \"\(request.operation.rawValue)\", node \"\(node)\" can only create and delete mirror pods"
+        default:
+            return
+                "unexpected operation \"\(request.operation.rawValue)\", node \"\(node)\" can only create and delete mirror pods"
         }
     }
 

@@ -58,7 +58,8 @@ struct RuntimeClassAdmission: AdmissionPlugin {
             }
             spec["nodeSelector"][key] = value
         }
-        for toleration in scheduling["tolerations"].arrayValue where !spec["tolerations"].arrayValue.contains(toleration) {
+        for toleration in scheduling["tolerations"].arrayValue
+        where !spec["tolerations"].arrayValue.contains(toleration) {
             spec["tolerations"].append(toleration)
         }
         return nil

@@ -26,7 +26,9 @@ final class QuotaController: Controller {
         cluster.pods.onEvent { [weak self] event in
             guard case .updated(let old, let new) = event else { return }
             let hasEnded = old["status"]["phase"] != new["status"]["phase"]
-            if hasEnded || (old.deletionTimestamp == nil) != (new.deletionTimestamp == nil) || old["spec"] != new["spec"] {
+            if hasEnded || (old.deletionTimestamp == nil) != (new.deletionTimestamp == nil)
+                || old["spec"] != new["spec"]
+            {
                 self?.changed(new.namespace)
             }
         }

@@ -13,7 +13,8 @@ extension PodSecuritySubject {
             if !isAllowed { notes.append("\(key)=\"\(profile)\"") }
         }
         func isBad(_ context: JSON) -> Bool {
-            context["appArmorProfile"]["type"].stringValue.map { !["RuntimeDefault", "Localhost"].contains($0) } ?? false
+            context["appArmorProfile"]["type"].stringValue.map { !["RuntimeDefault", "Localhost"].contains($0) }
+                ?? false
         }
         let bad = names { isBad($0["securityContext"]) }
         var details = notes.sorted()
