@@ -17,7 +17,7 @@ final class QuotaController: Controller {
     init(_ cluster: Cluster, _ observer: StoreObserver) throws {
         self.cluster = cluster
         let counter = QuotaCounter(store: cluster.store, writer: cluster.writer)
-        queue = try ControllerQueue(cluster.host, name: "quotas", workers: 1) { try counter.sync($0) }
+        queue = try cluster.queue("quotas", workers: 1) { try counter.sync($0) }
         cluster.resourceQuotas.onEvent { [weak self] in self?.quotaChanged($0) }
         observer.onEvent { [weak self] event in
             guard case .gone(let key) = event else { return }
