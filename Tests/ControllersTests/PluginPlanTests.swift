@@ -102,6 +102,24 @@ final class PluginPlanTests: XCTestCase {
             .follow(specification: ["library": "scheduler-binpack", "isolation": "shared"]))
     }
 
+    /// The plugin changes again before the status has seen that the specification followed it: that was no wish, so it
+    /// follows once more, also back to what the status knows.
+    func testWhatWasFollowedIsNoWish() throws {
+        var object = try stored(plugin())
+        object["spec"] = ["library": "scheduler-binpack", "isolation": "process"]
+        object["metadata"]["generation"] = 2
+        object["metadata"]["annotations"] = .object([PluginPlan.followedAnnotation: "2"])
+        for changes: JSONObject in [[:], ["isolation": "process"]] {
+            guard case .follow(let specification) = PluginPlan.of(object, plugin(changes), countsCalls: false) else {
+                return XCTFail("taken for a wish")
+            }
+            XCTAssertEqual(specification, PluginPlan.specification(of: plugin(changes)))
+        }
+        // What somebody writes after that is a wish again.
+        object["metadata"]["generation"] = 3
+        guard case .swap = PluginPlan.of(object, plugin(), countsCalls: false) else { return XCTFail("no swap") }
+    }
+
     func testASwapThatWasDoneIsInTheStatus() throws {
         var object = try stored(plugin())
         object["spec"]["isolation"] = "process"

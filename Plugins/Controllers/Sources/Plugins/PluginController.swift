@@ -57,6 +57,10 @@ final class PluginController: Controller {
         case .follow(let specification):
             guard var object else { return .done }
             object["spec"] = specification
+            let next = (object.metadata["generation"].integerValue ?? 0) + 1
+            var annotations = object.metadata["annotations"].objectValue ?? [:]
+            annotations[PluginPlan.followedAnnotation] = .string(String(next))
+            object["metadata"]["annotations"] = .object(annotations)
             try cluster.writer.update(.plugins, object.typed(.plugins))
         case .updateStatus(let status):
             if let object { try write(status, to: object, now) }

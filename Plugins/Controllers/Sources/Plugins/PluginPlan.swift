@@ -15,6 +15,10 @@ enum PluginPlan: Equatable {
     case delete
     case none
 
+    /// Names the generation that the specification got when it followed the plugin, which is nobody's wish, whoever looks
+    /// at it and however the plugin has changed meanwhile.
+    static let followedAnnotation = "plugins.hostd.dev/followed-generation"
+
     /// The parts of a plugin that a specification names.
     private static let specified = ["library", "isolation", "grants", "limits", "options"]
 
@@ -36,11 +40,13 @@ enum PluginPlan: Equatable {
         var status = self.status(of: plugin, applied: present)
         status["observedGeneration"] = JSON(generation)
         if wanted != present {
-            if object["status"]["observedGeneration"].integerValue != generation, object["status"].exists {
+            let isFollowed = object.metadata["annotations"][followedAnnotation].stringValue == String(generation)
+            if object["status"]["observedGeneration"].integerValue != generation, object["status"].exists, !isFollowed {
                 return .swap(request: request(plugin, present, wanted), status: status)
             }
             // Nobody has touched the specification since: either the plugin was changed, or the wish was tried in vain.
-            if normalized(object["status"]["applied"]) != present || !object["status"].exists {
+            let isWaiting = object["status"]["observedGeneration"].integerValue != generation
+            if normalized(object["status"]["applied"]) != present || !object["status"].exists || isWaiting {
                 return .follow(specification: present)
             }
         }
