@@ -46,7 +46,7 @@ final class LayoutTests: XCTestCase {
         let include = Kit.root.appendingPathComponent("Tests/Plugins/previous-header/include").path
         for source in ["broken-scheduler/scheduler.c", "broken/broken.c"] {
             let name = "previous-\(source.prefix { $0 != "/" })"
-            let result = try Kit.check(try kit.compile(source, name: name, [], include: include))
+            let result = try Kit.check(try kit.compile(source, name: name, ["-DPREVIOUS_HEADER"], include: include))
             XCTAssertEqual(result.status, 0, result.findings)
         }
     }

@@ -105,7 +105,9 @@ final class WorkerPoolTests: XCTestCase {
             pool.submit(Job { done.add() })
             if number % 10 == 0 { done.wait(number) }
         }
-        XCTAssertEqual(reports.withLock { $0 }, ["Job", "Job"], "each is told once")
+        // The second is told of only when work waits for its place: the first one's replacement may have done all of it.
+        let told = reports.withLock { $0 }
+        XCTAssertTrue(told == ["Job"] || told == ["Job", "Job"], "each is told once, not \(told)")
         gate.open()
         done.wait(102)
         let deadline = monotonicNow() + 20_000_000_000

@@ -33,6 +33,7 @@ static int32_t import_state(void *self, const uint8_t *state, uint64_t size, hos
     return status;
 }
 
+#ifndef PREVIOUS_HEADER  // Which has no live state.
 static int32_t export_base(void *self, uint64_t *mark, hostd_buffer *state, hostd_error *error) {
     plugin *plugin = self;
     if (plugin->stage != ACTIVE) return fail(error, HOSTD_ERROR_WRONG_STATE, "it is not active");
@@ -72,6 +73,7 @@ static int32_t import_changes(void *self, const uint8_t *changes, uint64_t size,
     if (status == HOSTD_OK) plugin->total = total;
     return status;
 }
+#endif
 
 static int32_t describe(void *self, hostd_buffer *description, hostd_error *error) {
     plugin *plugin = self;
@@ -190,9 +192,15 @@ static void make_tables(plugin *plugin) {
     plugin->probe = (probe_1){{sizeof plugin->probe, 0, plugin, id, slots}, echo, total, begin, begin_cancel, watch,
                               watch_cancel, measure, give, look, mix};
     if (FAULT == SHORT_TABLE) plugin->probe.interface.struct_size = sizeof(hostd_interface) + 8;
-    plugin->state = (hostd_state_1){{sizeof plugin->state, 0, plugin, HOSTD_STATE_1, HOSTD_STATE_1_SLOTS},
-                                    export_state, import_state, export_base, export_changes, export_end, import_changes};
-    if (FAULT == HALF_LIVE) memset(&plugin->state.import_changes, 0, sizeof plugin->state.import_changes);
+    plugin->state = (hostd_state_1){.interface = {sizeof plugin->state, 0, plugin, HOSTD_STATE_1, HOSTD_STATE_1_SLOTS},
+                                    .export_state = export_state,
+                                    .import_state = import_state};
+#ifndef PREVIOUS_HEADER
+    plugin->state.export_base = export_base;
+    plugin->state.export_changes = export_changes;
+    plugin->state.export_end = export_end;
+    if (FAULT != HALF_LIVE) plugin->state.import_changes = import_changes;
+#endif
     pthread_mutex_init(&plugin->lock, NULL);
 }
 
