@@ -40,6 +40,23 @@ struct StoreTable: @unchecked Sendable {  // The table is constant and its funct
         check(status, error, "create")
     }
 
+    /// A durable put, whose `completion` runs on the store's thread when it is on disk.
+    func put(_ key: String, _ value: [UInt8], completion: @escaping @Sendable () -> Void) {
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(value.count + 160)
+        Self.append(key, value, to: &bytes)
+        var error = emptyError()
+        let context = Unmanaged.passRetained(Completion(body: completion))
+        let status = functions.transaction(
+            this, bytes, UInt64(bytes.count),
+            { context, status, _, _, _ in
+                let completion = Unmanaged<Completion>.fromOpaque(context!).takeRetainedValue()
+                guard status == HOSTD_OK else { fail("put: status \(status)") }
+                completion.body()
+            }, context.toOpaque(), &error)
+        check(status, error, "put")
+    }
+
     /// Puts many objects in one transaction and waits until it is on disk. [blocking]
     func put(_ keys: [String], _ value: [UInt8]) {
         var bytes: [UInt8] = []
@@ -103,6 +120,11 @@ struct StoreTable: @unchecked Sendable {  // The table is constant and its funct
         }
         fail("the store's status has no \(name): \(text)")
     }
+}
+
+private final class Completion: Sendable {
+    let body: @Sendable () -> Void
+    init(body: @escaping @Sendable () -> Void) { self.body = body }
 }
 
 /// How a transaction ended.

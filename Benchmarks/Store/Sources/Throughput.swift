@@ -13,7 +13,7 @@ func measureThroughput(_ base: String) {
         table: StoreTable(store), metrics: metrics, value: [UInt8](repeating: 0x61, count: valueSize))
     let bare = BareLog(base + "/bare")
     let etcd = EtcdServer(base + "/etcd")
-    for count in [1, 64] {
+    for (count, hasThreads) in [(1, true), (64, true), (64, false)] {
         var own: [Double] = []
         var againstBare: [Double] = []
         var againstEtcd: [Double] = []
@@ -21,7 +21,10 @@ func measureThroughput(_ base: String) {
         var batch: [Double] = []
         var p99: [Double] = []
         for round in 0..<rounds {
-            let outcome = writers.run(count, prefix: "w\(count)-\(round)", seconds: seconds)
+            let outcome =
+                hasThreads
+                ? writers.run(count, prefix: "w\(count)-\(round)", seconds: seconds)
+                : writers.runWithoutThreads(count, prefix: "a\(count)-\(round)", seconds: seconds)
             own.append(outcome.perSecond)
             p99.append(outcome.microseconds(0.99) / 1000)
             batch.append(Double(outcome.writesInBatch))
@@ -32,11 +35,12 @@ func measureThroughput(_ base: String) {
             let shape: (UInt32, UInt32) = count == 1 ? (1, 1) : (4, 16)
             let puts = etcd.put(
                 connections: shape.0, inFlight: shape.1, valueSize: valueSize, seconds: seconds,
-                prefix: "/bench/\(count)/\(round)/")
+                prefix: "/bench/\(count)/\(hasThreads)/\(round)/")
             theirs.append(Double(puts.count) / seconds)
             againstEtcd.append(outcome.perSecond / (Double(puts.count) / seconds))
         }
-        let who = count == 1 ? "1 writer" : "\(count) writers"
+        let who =
+            count == 1 ? "1 writer" : hasThreads ? "\(count) writers on threads" : "\(count) writers by completion"
         report("durable writes of 2 KB, \(who)", median(own), "1/s")
         report("… p99", median(p99), "ms")
         report("… writes in a batch", median(batch), "")
