@@ -187,6 +187,7 @@ enum QualityOfService {
         return isGuaranteed ? "Guaranteed" : "Burstable"
     }
 
+    /// Nil where there is none, and for what is no quantity, which validation refuses afterwards.
     private static func quantity(_ value: JSON) -> Quantity? {
         value.isNull ? nil : try? Quantity(value)
     }

@@ -25,7 +25,7 @@ final class AdmissionPolicy: Sendable {
     let name: String
     /// Whether an error denies the write, rather than being passed over.
     let failsClosed: Bool
-    let constraints: MatchResources?
+    let constraints: MatchResources
     let conditions: [(name: String, expression: PolicyExpression)]
     let variables: [(name: String, expression: PolicyExpression)]
     let validations: [Validation]
@@ -40,7 +40,7 @@ final class AdmissionPolicy: Sendable {
         let spec = object["spec"]
         name = object.name
         failsClosed = spec["failurePolicy"].stringValue != "Ignore"
-        constraints = try? MatchResources(spec["matchConstraints"])
+        constraints = MatchResources(spec["matchConstraints"])
         let kind = spec["paramKind"]
         paramKind = kind.exists ? (kind["apiVersion"].stringValue ?? "", kind["kind"].stringValue ?? "") : nil
         let hasParams = kind.exists
@@ -99,7 +99,7 @@ struct AdmissionPolicyBinding: Sendable {
         name = object.name
         let spec = object["spec"]
         policyName = spec["policyName"].stringValue ?? ""
-        scope = spec["matchResources"].exists ? try? MatchResources(spec["matchResources"]) : nil
+        scope = spec["matchResources"].exists ? MatchResources(spec["matchResources"]) : nil
         actions = Set(spec["validationActions"].arrayValue.compactMap(\.stringValue))
         paramRef = spec["paramRef"]
     }

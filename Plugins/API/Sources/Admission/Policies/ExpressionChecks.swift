@@ -37,9 +37,6 @@ struct ExpressionChecks: AdmissionPlugin {
         } else if spec["matchConstraints"]["resourceRules"].isEmpty {
             causes.append(.required("spec.matchConstraints.resourceRules"))
         }
-        if spec["matchConstraints"].exists, policy.constraints == nil {
-            causes.append(.invalid("spec.matchConstraints", spec["matchConstraints"], "a selector is malformed"))
-        }
         for (index, condition) in policy.conditions.enumerated() {
             causes += check(condition.expression, [.bool], "bool", "spec.matchConditions[\(index)].expression")
         }

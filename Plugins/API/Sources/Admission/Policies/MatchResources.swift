@@ -53,24 +53,37 @@ struct MatchResources: Sendable {
     let excluded: [Rule]
     let namespaceSelector: LabelSelector
     let objectSelector: LabelSelector
+    /// Why a selector cannot be read; nil when both can. Writes refuse such selectors; one that lies in the store all the same
+    /// matches nothing, so that `match` refuses what the rules are about instead of passing it by.
+    let problem: String?
     /// Whether only the versions count that the rules name, and not others of the same objects.
     let isExact: Bool
 
     /// - Parameters:
     ///   - json: `matchConstraints` or `matchResources`, or a webhook, whose rules are named otherwise.
-    /// - Throws: a selector that is none.
-    init(_ json: JSON, rules key: String = "resourceRules") throws(LabelSelector.ParseError) {
+    init(_ json: JSON, rules key: String = "resourceRules") {
         rules = json[key].arrayValue.map(Rule.init)
         excluded = json["excludeResourceRules"].arrayValue.map(Rule.init)
-        namespaceSelector =
-            json["namespaceSelector"].exists ? try LabelSelector(object: json["namespaceSelector"]) : .everything
-        objectSelector = json["objectSelector"].exists ? try LabelSelector(object: json["objectSelector"]) : .everything
+        var problem: String?
+        func selector(_ name: String) -> LabelSelector {
+            guard json[name].exists else { return .everything }
+            do throws(LabelSelector.ParseError) {
+                return try LabelSelector(object: json[name])
+            } catch {
+                problem = "its \(name) cannot be read: \(error)"
+                return .nothing
+            }
+        }
+        namespaceSelector = selector("namespaceSelector")
+        objectSelector = selector("objectSelector")
+        self.problem = problem
         isExact = json["matchPolicy"].stringValue == "Exact"
     }
 
     /// The version of the resource as which the write matches; nil when it does not.
     /// - Parameters:
     ///   - matchesWithoutRules: Whether no rule means every write, as for bindings.
+    /// - Throws: when it cannot be told: the namespace is not there, or a selector cannot be read.
     func match(
         _ request: AdmissionRequest, _ resources: ResourceTable, _ namespaces: NamespaceLabels,
         matchesWithoutRules: Bool = false
@@ -83,6 +96,7 @@ struct MatchResources: Sendable {
             if matched != nil { break }
         }
         guard let resource = matched ?? (rules.isEmpty && matchesWithoutRules ? requested : nil) else { return nil }
+        if let problem { throw .internalError(problem) }
         guard matchesLabels(request), try matchesNamespace(request, namespaces) else { return nil }
         return resource
     }

@@ -20,16 +20,25 @@ struct PolicyRun {
     init?(
         _ entry: PolicyIndex.Entry, _ request: AdmissionRequest, _ tools: PolicyTools, _ namespaces: NamespaceLabels
     ) throws(APIStatus) {
-        guard let constraints = entry.policy.constraints,
-            let matched = try constraints.match(request, tools.resources, namespaces)
-        else { return nil }
-        if let scope = entry.binding.scope {
-            let inScope = try scope.match(request, tools.resources, namespaces, matchesWithoutRules: true)
-            guard inScope != nil else { return nil }
+        do throws(APIStatus) {
+            guard let matched = try entry.policy.constraints.match(request, tools.resources, namespaces) else {
+                return nil
+            }
+            if let scope = entry.binding.scope {
+                let inScope = try scope.match(request, tools.resources, namespaces, matchesWithoutRules: true)
+                guard inScope != nil else { return nil }
+            }
+            self.matched = matched
+        } catch {
+            let problem = entry.policy.constraints.problem ?? entry.binding.scope?.problem
+            guard let problem else { throw error }
+            // Whether it is about the write cannot be told: its own policy for failures decides.
+            guard entry.policy.failsClosed else { return nil }
+            throw request.forbidden(
+                "policy '\(entry.policy.name)' with binding '\(entry.binding.name)' denied request: \(problem)")
         }
         self.tools = tools
         self.entry = entry
-        self.matched = matched
         self.namespaces = namespaces
     }
 
@@ -55,7 +64,7 @@ struct PolicyRun {
         let question = CELAccessQuestion(
             group: matched.group, resource: matched.plural, subresource: request.subresource,
             namespace: request.resource.isNamespaced ? request.namespace : "", name: request.name)
-        let review = ReviewRequest.json(request, as: matched, uid: "")
+        let review = try ReviewRequest.json(request, as: matched, uid: "")
         var activation: CELActivation = [
             "object": CELValue(natural: ReviewRequest.object(request.object, as: matched)),
             "oldObject": CELValue(natural: ReviewRequest.object(request.old, as: matched)),

@@ -3,13 +3,16 @@ import Objects
 /// A write as policies' variable `request` and webhooks' reviews tell of it.
 /// See https://kubernetes.io/docs/reference/access-authn-authz/extensible-admission-controllers/#request.
 enum ReviewRequest {
-    static func json(_ request: AdmissionRequest, as matched: Resource, uid: String) -> JSON {
+    /// - Throws: a value of `dryRun` that is none.
+    static func json(
+        _ request: AdmissionRequest, as matched: Resource, uid: String
+    ) throws(APIStatus) -> JSON {
         let requested = request.context.resource
         var json: JSON = [
             "uid": .string(uid), "kind": kind(matched, request.subresource), "resource": resource(matched),
             "requestKind": kind(requested, request.subresource), "requestResource": resource(requested),
             "operation": .string(request.operation.rawValue), "userInfo": request.user.json,
-            "dryRun": .bool((try? request.context.request.isDryRun) == true), "options": options(request),
+            "dryRun": .bool(try request.context.request.isDryRun), "options": options(request),
         ]
         if !request.subresource.isEmpty {
             json["subResource"] = .string(request.subresource)

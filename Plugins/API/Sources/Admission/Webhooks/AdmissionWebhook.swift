@@ -8,7 +8,7 @@ struct AdmissionWebhook: Sendable {
     let configuration: String
     /// Nil for a client configuration that names no place.
     let target: WebhookTarget?
-    let scope: MatchResources?
+    let scope: MatchResources
     let conditions: [(name: String, expression: PolicyExpression)]
     /// Whether a webhook that does not answer denies the write, rather than being passed over.
     let failsClosed: Bool
@@ -26,7 +26,7 @@ struct AdmissionWebhook: Sendable {
         let seconds = json["timeoutSeconds"].integerValue ?? 10
         timeoutSeconds = min(max(seconds, 1), 30)
         target = WebhookTarget(json["clientConfig"])?.told(timeoutSeconds: timeoutSeconds)
-        scope = try? MatchResources(json, rules: "rules")
+        scope = MatchResources(json, rules: "rules")
         let conditions = json["matchConditions"].arrayValue
         let environment = conditions.isEmpty ? nil : PolicyDeclarations.environment()
         self.conditions = conditions.compactMap { condition in

@@ -15,7 +15,15 @@ struct WebhookCall {
     init?(
         _ webhook: AdmissionWebhook, _ request: AdmissionRequest, _ tools: PolicyTools, _ namespaces: NamespaceLabels
     ) throws(APIStatus) {
-        guard let matched = try webhook.scope?.match(request, tools.resources, namespaces) else { return nil }
+        let found: Resource?
+        do throws(APIStatus) {
+            found = try webhook.scope.match(request, tools.resources, namespaces)
+        } catch {
+            guard webhook.scope.problem != nil else { throw error }
+            throw .internalError(
+                "admission webhook \"\(webhook.name)\" cannot be asked: \(webhook.scope.problem ?? "")")
+        }
+        guard let matched = found else { return nil }
         self.tools = tools
         self.webhook = webhook
         self.matched = matched
@@ -49,7 +57,7 @@ struct WebhookCall {
     /// - Throws: its refusal, or that it did not answer.
     func response(_ request: inout AdmissionRequest) throws(APIStatus) -> JSON? {
         let uid = makeUID()
-        var review = ReviewRequest.json(request, as: matched, uid: uid)
+        var review = try ReviewRequest.json(request, as: matched, uid: uid)
         review["object"] = ReviewRequest.object(request.object, as: matched)
         review["oldObject"] = ReviewRequest.object(request.old, as: matched)
         let response: JSON

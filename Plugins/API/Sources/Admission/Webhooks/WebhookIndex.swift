@@ -28,7 +28,7 @@ final class WebhookIndex: Sendable {
     /// Whether writes of a resource may have to wait for a webhook.
     func concerns(_ resource: Resource) -> Bool {
         webhooks.contains { webhook in
-            webhook.scope?.rules.contains { $0.mayMatch(resource) } ?? false
+            webhook.scope.rules.contains { $0.mayMatch(resource) }
         }
     }
 
