@@ -1,12 +1,15 @@
 /// OpenSSL for Swift: its headers, and static inline wrappers for what are macros or variadic functions there.
 #pragma once
+#include <openssl/core_names.h>
 #include <openssl/ec.h>
 #include <openssl/ecdsa.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
+#include <openssl/param_build.h>
 #include <openssl/pem.h>
 #include <openssl/rand.h>
+#include <openssl/rsa.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 
@@ -80,4 +83,56 @@ static inline int hostd_openssl_gcm_open(const unsigned char *key, const unsigne
                EVP_DecryptFinal_ex(context, output + length, &length) == 1;
     EVP_CIPHER_CTX_free(context);
     return done;
+}
+
+/// A public RSA key of its modulus and exponent, both big-endian; owned by the caller, NULL when it is none.
+static inline EVP_PKEY *hostd_openssl_rsa_key(const unsigned char *modulus, size_t modulus_size,
+                                              const unsigned char *exponent, size_t exponent_size) {
+    BIGNUM *n = BN_bin2bn(modulus, (int)modulus_size, NULL);
+    BIGNUM *e = BN_bin2bn(exponent, (int)exponent_size, NULL);
+    OSSL_PARAM_BLD *builder = OSSL_PARAM_BLD_new();
+    OSSL_PARAM *parameters = NULL;
+    EVP_PKEY_CTX *context = EVP_PKEY_CTX_new_from_name(NULL, "RSA", NULL);
+    EVP_PKEY *key = NULL;
+    if (n != NULL && e != NULL && builder != NULL && context != NULL &&
+        OSSL_PARAM_BLD_push_BN(builder, OSSL_PKEY_PARAM_RSA_N, n) == 1 &&
+        OSSL_PARAM_BLD_push_BN(builder, OSSL_PKEY_PARAM_RSA_E, e) == 1 &&
+        (parameters = OSSL_PARAM_BLD_to_param(builder)) != NULL && EVP_PKEY_fromdata_init(context) == 1)
+        (void)EVP_PKEY_fromdata(context, &key, EVP_PKEY_PUBLIC_KEY, parameters);
+    EVP_PKEY_CTX_free(context);
+    OSSL_PARAM_free(parameters);
+    OSSL_PARAM_BLD_free(builder);
+    BN_free(n);
+    BN_free(e);
+    return key;
+}
+
+/// A public ECDSA key on a named curve of its uncompressed point; owned by the caller, NULL when it is none.
+static inline EVP_PKEY *hostd_openssl_ec_key(const char *curve, const unsigned char *point, size_t size) {
+    OSSL_PARAM parameters[] = {
+        OSSL_PARAM_construct_utf8_string(OSSL_PKEY_PARAM_GROUP_NAME, (char *)curve, 0),
+        OSSL_PARAM_construct_octet_string(OSSL_PKEY_PARAM_PUB_KEY, (void *)point, size),
+        OSSL_PARAM_construct_end(),
+    };
+    EVP_PKEY_CTX *context = EVP_PKEY_CTX_new_from_name(NULL, "EC", NULL);
+    EVP_PKEY *key = NULL;
+    if (context != NULL && EVP_PKEY_fromdata_init(context) == 1)
+        (void)EVP_PKEY_fromdata(context, &key, EVP_PKEY_PUBLIC_KEY, parameters);
+    EVP_PKEY_CTX_free(context);
+    return key;
+}
+
+/// Whether a signature of a message holds: RSA with PKCS #1 v1.5, or with PSS and salt as long as the digest; ECDSA with
+/// its signature in DER. `digest` is OpenSSL's name of it.
+static inline int hostd_openssl_verify(EVP_PKEY *key, const char *digest, int is_pss, const unsigned char *signature,
+                                       size_t signature_size, const unsigned char *message, size_t size) {
+    EVP_MD_CTX *context = EVP_MD_CTX_new();
+    EVP_PKEY_CTX *options = NULL;
+    int holds = context != NULL && EVP_DigestVerifyInit_ex(context, &options, digest, NULL, NULL, key, NULL) == 1 &&
+                (!is_pss || (EVP_PKEY_CTX_set_rsa_padding(options, RSA_PKCS1_PSS_PADDING) == 1 &&
+                             EVP_PKEY_CTX_set_rsa_pss_saltlen(options, RSA_PSS_SALTLEN_DIGEST) == 1)) &&
+                EVP_DigestVerify(context, signature, signature_size, message, size) == 1;
+    EVP_MD_CTX_free(context);
+    ERR_clear_error();
+    return holds;
 }

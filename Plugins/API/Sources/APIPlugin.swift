@@ -11,17 +11,6 @@ public final class APIPlugin: Plugin {
         requires: [HOSTD_STORE_1], optional: [HOSTD_API_EXTENSION_1], handover: .exclusive,
         sharedOnly: "it keeps its certificates and admin.kubeconfig in the data directory, which is hostd's own")
 
-    public static let optionsSchema = """
-        {"type": "object", "additionalProperties": false, "properties": {
-          "threads": {"type": "integer", "minimum": 1, "maximum": 64, "default": 2,
-            "description": "Event loops that serve connections."},
-          "adminToken": {"type": "string", "default": "",
-            "description": "A bearer token that may do everything; empty means none."},
-          "names": {"type": "array", "items": {"type": "string"}, "default": [],
-            "description": "Further host names and addresses that the server's certificate is for."}
-        }}
-        """
-
     private struct State {
         var settings: APISettings?
         var service: APIService?

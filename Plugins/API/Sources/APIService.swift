@@ -12,6 +12,7 @@ final class APIService: Sendable {
     private let server: HTTPServer
     private let credentials: PKIDirectory.Contents
     private let informers: [Informer]
+    private let nodes: NodeGraph
 
     private struct State {
         var port: UInt16 = 0
@@ -30,7 +31,17 @@ final class APIService: Sendable {
             host.log.info("made certificates", ["names": .string(credentials.made.joined(separator: ", "))])
         }
         let resources = ResourceTable.ofSchema()
-        let authorizer = Authorizer()
+        let graph = NodeGraph(host: host)
+        nodes = graph
+        let authorizer = Authorizer(
+            settings.authorization.steps.map { step in
+                switch step {
+                case .node: .other(NodeAuthorizer(graph: graph, log: host.log))
+                case .roles: .roles
+                case .webhook(let parts):
+                    .other(AccessWebhook(parts, client: WebhookClient(store: store), log: host.log))
+                }
+            })
         var staticTokens: [String: UserInfo] = [:]
         if !settings.adminToken.isEmpty {
             staticTokens[settings.adminToken] = UserInfo(name: "kubernetes-admin", groups: ["system:masters"])
@@ -39,14 +50,17 @@ final class APIService: Sendable {
         let admission = Admission(
             host: host, store: store, services: ServiceAllocator(store: store, range: settings.serviceRange),
             authorizer: authorizer, resources: resources, rules: rules)
+        let tokens = try TokenAuthority(
+            key: credentials.tokenKey, issuer: "https://kubernetes.default.svc.\(settings.clusterDomain)", store: store,
+            staticTokens: staticTokens)
         pipeline = RequestPipeline(
             .init(
                 store: store, resources: resources, rules: rules, authorizer: authorizer, admission: admission,
                 discovery: Discovery(resources: resources, address: settings.listen.description),
                 extensions: ExtensionRoutes(),
-                tokens: try TokenAuthority(
-                    key: credentials.tokenKey, issuer: "https://kubernetes.default.svc.\(settings.clusterDomain)",
-                    store: store, staticTokens: staticTokens),
+                bearerTokens: BearerTokens(
+                    authority: tokens,
+                    others: settings.authentication.authenticators(store, audience: tokens.issuer, host.log)),
                 workers: WorkerPool(limit: 32), health: Health(store: store, log: host.log),
                 openAPI: OpenAPIDocuments(resources: resources, store: store), host: host))
         let roles = try [
@@ -166,6 +180,7 @@ final class APIService: Sendable {
         network?.cancel()
         for informer in informers { informer.stop() }
         pipeline.admission.stop()
+        nodes.stop()
         server.stop()
         pipeline.stop()
     }

@@ -13,6 +13,8 @@ struct APISettings: Sendable {
     var dataDirectory: String
     var adminToken: String
     var names: [String]
+    var authentication: AuthenticationSettings
+    var authorization: AuthorizationSettings
 
     init(_ configuration: PluginConfiguration) throws {
         let settings = configuration.settings
@@ -39,6 +41,8 @@ struct APISettings: Sendable {
         threads = Int(configuration.options["threads"].integerValue ?? 2)
         adminToken = configuration.options["adminToken"].stringValue ?? ""
         names = configuration.options["names"].arrayValue.compactMap(\.stringValue)
+        authentication = try AuthenticationSettings(configuration.options["authentication"])
+        authorization = try AuthorizationSettings(configuration.options["authorization"])
     }
 
     /// The subject alternative names of the server's certificate.

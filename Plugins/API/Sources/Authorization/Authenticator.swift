@@ -3,35 +3,43 @@ import Objects
 
 /// Finds out who sends a request: a client certificate of our authority, or a bearer token; otherwise anonymous.
 struct Authenticator: Sendable {
-    let tokens: TokenAuthority
+    let tokens: BearerTokens
     let authorizer: Authorizer
 
+    /// - Parameter mayWait: Whether others may be asked about a token or a permission. [blocking] then, and only then.
+    /// - Returns: nil when somebody has to be asked and may not.
     /// - Throws: 401 when credentials are shown that do not count.
-    func identify(_ exchange: HTTPExchange) throws(APIStatus) -> UserInfo {
-        var user = try authenticate(exchange)
+    func identify(_ exchange: HTTPExchange, mayWait: Bool) throws(APIStatus) -> UserInfo? {
+        guard var user = try authenticate(exchange, mayWait) else { return nil }
         if !user.groups.contains("system:unauthenticated"), !user.groups.contains("system:authenticated") {
             user.groups.append("system:authenticated")
         }
+        guard exchange.head.mayImpersonate else { return user }
+        // What the caller may is asked of the authorizers, too.
+        if authorizer.mayWait, !mayWait { return nil }
         return try impersonated(exchange.head, by: user)
     }
 
-    private func authenticate(_ exchange: HTTPExchange) throws(APIStatus) -> UserInfo {
+    private func authenticate(_ exchange: HTTPExchange, _ mayWait: Bool) throws(APIStatus) -> UserInfo? {
         if let value = exchange.head.header("authorization") {
             let parts = value.split(separator: " ", maxSplits: 1)
             if parts.count == 2, parts[0].lowercased() == "bearer" {
-                guard let user = tokens.authenticate(String(parts[1]), now: Int64(time(nil))) else {
-                    throw .unauthorized
-                }
-                return user
+                return try bearer(String(parts[1]), mayWait)
             }
         }
-        if let token = Self.subprotocolToken(exchange.head) {
-            guard let user = tokens.authenticate(token, now: Int64(time(nil))) else { throw .unauthorized }
-            return user
-        }
+        if let token = Self.subprotocolToken(exchange.head) { return try bearer(token, mayWait) }
         guard let certificate = exchange.certificate else { return .anonymous }
         guard certificate.isTrusted, !certificate.commonName.isEmpty else { throw .unauthorized }
         return UserInfo(name: certificate.commonName, groups: certificate.organizations)
+    }
+
+    private func bearer(_ token: String, _ mayWait: Bool) throws(APIStatus) -> UserInfo? {
+        switch tokens.verdict(token, now: Int64(time(nil)), mayWait: mayWait) {
+        case .known(let user, _): return user
+        case .mustWait: return nil
+        // Why a token does not count is not for whoever shows it.
+        case .unknown, .refused: throw .unauthorized
+        }
     }
 
     /// Acts as another user, where the headers ask for it and the caller may.
@@ -84,5 +92,12 @@ struct Authenticator: Sendable {
             return String(decoding: bytes, as: UTF8.self)
         }
         return nil
+    }
+}
+
+extension HTTPRequestHead {
+    /// Whether a header asks for another user.
+    var mayImpersonate: Bool {
+        field("impersonate-user") != nil || field("impersonate-group") != nil || field("impersonate-uid") != nil
     }
 }

@@ -2,19 +2,24 @@ import Objects
 import PluginKit
 import Synchronization
 
-/// Role-based access control: the stored roles and bindings, indexed by subject.
+/// Who may do what: role-based access control by the stored roles and bindings, indexed by subject, and the authorizers
+/// before and behind it.
 /// See https://kubernetes.io/docs/reference/access-authn-authz/rbac/.
 final class Authorizer: Sendable {
     /// What somebody wants to do.
-    struct Attributes: Sendable, Equatable {
+    struct Attributes: Sendable, Hashable {
         var verb: String
         var group = ""
+        /// Of the API; no stored rule looks at it.
+        var version = ""
         var resource = ""
         var subresource = ""
         var namespace = ""
         var name = ""
         /// Of a request that is not about a resource; then the others are empty.
         var path = ""
+        /// What a list, a watch or a deletion of a collection selects by equality of fields.
+        var fields: [String: String] = [:]
     }
 
     struct Rule: Sendable, Equatable {
@@ -82,6 +87,22 @@ final class Authorizer: Sendable {
 
     private let state = Mutex(State())
 
+    enum Step: Sendable {
+        /// The stored roles.
+        case roles
+        case other(any AccessAuthorizer)
+    }
+
+    private let steps: [Step]
+    /// Whether others may have to be asked, so that requests may have to wait.
+    let mayWait: Bool
+
+    /// - Parameter steps: Those who decide, in their order.
+    init(_ steps: [Step] = [.roles]) {
+        self.steps = steps
+        mayWait = steps.contains { if case .other(let authorizer) = $0 { authorizer.asksOthers } else { false } }
+    }
+
     // MARK: - What is stored
 
     /// Takes in an object of the RBAC group, or its end.
@@ -125,9 +146,31 @@ final class Authorizer: Sendable {
 
     // MARK: - Decisions
 
+    /// What all authorizers say in their order: the first that allows or denies decides.
+    /// - Parameter mayWait: Whether others may be asked. [blocking] then, and only then.
+    func decide(_ user: UserInfo, _ wanted: Attributes, mayWait: Bool) -> AccessDecision {
+        if user.isMaster { return .allowed(reason: "") }
+        var reasons: [String] = []
+        for step in steps {
+            switch step {
+            case .roles: if rolesAllow(user, wanted) { return .allowed(reason: "") }
+            case .other(let authorizer):
+                switch authorizer.decide(user, wanted, mayWait: mayWait) {
+                case .noOpinion(let reason): if !reason.isEmpty { reasons.append(reason) }
+                case let decision: return decision
+                }
+            }
+        }
+        return .noOpinion(reason: reasons.joined(separator: "\n"))
+    }
+
+    /// [blocking] when others may have to be asked.
     func allows(_ user: UserInfo, _ wanted: Attributes) -> Bool {
-        if user.isMaster { return true }
-        return state.withLock { state in
+        if case .allowed = decide(user, wanted, mayWait: true) { true } else { false }
+    }
+
+    private func rolesAllow(_ user: UserInfo, _ wanted: Attributes) -> Bool {
+        state.withLock { state in
             Self.grants(of: user, &state).contains { grant in
                 guard grant.namespace.isEmpty || (grant.namespace == wanted.namespace && wanted.path.isEmpty) else {
                     return false
@@ -167,17 +210,20 @@ final class Authorizer: Sendable {
     }
 
     /// The answer to what is not allowed, in Kubernetes' words.
-    func refusal(_ user: UserInfo, _ wanted: Attributes, _ resource: Resource?) -> APIStatus {
+    func refusal(
+        _ user: UserInfo, _ wanted: Attributes, _ resource: Resource?, reason: String = ""
+    ) -> APIStatus {
+        let why = reason.isEmpty ? "" : ": \(reason)"
         guard let resource else {
             return APIStatus(
                 code: 403, reason: "Forbidden",
-                message: "forbidden: User \"\(user.name)\" cannot \(wanted.verb) path \"\(wanted.path)\"")
+                message: "forbidden: User \"\(user.name)\" cannot \(wanted.verb) path \"\(wanted.path)\"\(why)")
         }
         let what = wanted.subresource.isEmpty ? wanted.resource : "\(wanted.resource)/\(wanted.subresource)"
         let place = wanted.namespace.isEmpty ? "at the cluster scope" : "in the namespace \"\(wanted.namespace)\""
         return .forbidden(
             resource, wanted.name,
-            "User \"\(user.name)\" cannot \(wanted.verb) resource \"\(what)\" in API group \"\(wanted.group)\" \(place)"
+            "User \"\(user.name)\" cannot \(wanted.verb) resource \"\(what)\" in API group \"\(wanted.group)\" \(place)\(why)"
         )
     }
 }

@@ -164,21 +164,37 @@ enum BootstrapPolicy {
                     allow("create", "authorization.k8s.io", "subjectaccessreviews"),
                 ]
             ),
+            ("system:node", nodeRuleObjects),
             (
-                "system:node",
-                [
-                    allow(
-                        read, "core",
-                        "configmaps nodes persistentvolumeclaims persistentvolumes pods secrets services serviceaccounts"
-                    ),
-                    allow("create patch update delete", "core", "nodes pods pods/status nodes/status events"),
-                    allow("create", "core", "serviceaccounts/token pods/eviction"),
-                    allow("create delete get patch update", "coordination.k8s.io", "leases"),
-                    allow(read, "storage.k8s.io", "csidrivers storageclasses volumeattachments csinodes"),
-                ]
+                "system:node-bootstrapper",
+                [allow("create get list watch", "certificates.k8s.io", "certificatesigningrequests")]
             ),
         ]
     }
+
+    private static let nodeRuleObjects: [JSON] = [
+        allow("create", "authentication.k8s.io", "tokenreviews"),
+        allow("create", "authorization.k8s.io", "subjectaccessreviews localsubjectaccessreviews"),
+        allow(read, "core", "services"), allow("create get list watch", "core", "nodes"),
+        allow("update patch", "core", "nodes nodes/status"), allow("create update patch", "core", "events"),
+        allow("create update patch", "events.k8s.io", "events"), allow(read, "core", "pods"),
+        allow("create delete", "core", "pods"), allow("update patch", "core", "pods/status"),
+        allow("create", "core", "pods/eviction"), allow(read, "core", "configmaps secrets"),
+        allow("get", "core", "persistentvolumeclaims persistentvolumes"), allow("get", "core", "endpoints"),
+        allow("create get list watch", "certificates.k8s.io", "certificatesigningrequests"),
+        allow("create delete get patch update", "coordination.k8s.io", "leases"),
+        allow("get", "storage.k8s.io", "volumeattachments"),
+        allow("get patch update", "core", "persistentvolumeclaims/status"),
+        allow("create", "core", "serviceaccounts/token"), allow("get", "core", "serviceaccounts"),
+        allow(read, "storage.k8s.io", "csidrivers"),
+        allow("create delete get patch update", "storage.k8s.io", "csinodes"),
+        allow(read, "node.k8s.io", "runtimeclasses"), allow("get", "resource.k8s.io", "resourceclaims"),
+        allow(read + " " + write, "resource.k8s.io", "resourceslices"),
+        allow(read, "certificates.k8s.io", "clustertrustbundles"),
+    ]
+
+    /// What every node may, whichever pods it has; the node authorizer narrows most of it.
+    static let nodeRules = nodeRuleObjects.map(Authorizer.Rule.init)
 
     private static let clusterRoleBindings: [(String, String, [String], [String])] = [
         ("cluster-admin", "cluster-admin", ["system:masters"], []),

@@ -9,7 +9,7 @@ final class HTTPFront: HTTPHandler {
 
     init(pipeline: RequestPipeline) {
         self.pipeline = pipeline
-        authenticator = Authenticator(tokens: pipeline.tokens, authorizer: pipeline.authorizer)
+        authenticator = Authenticator(tokens: pipeline.bearerTokens, authorizer: pipeline.authorizer)
         metrics = RequestMetrics(pipeline.host)
     }
 
@@ -21,11 +21,23 @@ final class HTTPFront: HTTPHandler {
             metrics.record(verb: verb, status: response.status, nanoseconds: monotonicNanoseconds() - start)
             exchange.respond(response)
         }
-        do {
-            pipeline.handle(try request(exchange), respond: respond)
+        do throws(APIStatus) {
+            if try serve(exchange, mayWait: false, respond) { return }
         } catch {
-            respond(.failure(error))
+            return respond(.failure(error))
         }
+        pipeline.onAccessWorker(respond) { [self] () throws(APIStatus) in
+            _ = try serve(exchange, mayWait: true, respond)
+        }
+    }
+
+    /// Answers, unless others have to be asked who it is and that may not be waited for: then the result is false.
+    private func serve(
+        _ exchange: HTTPExchange, mayWait: Bool, _ respond: @escaping Responder
+    ) throws(APIStatus) -> Bool {
+        guard let user = try authenticator.identify(exchange, mayWait: mayWait) else { return false }
+        pipeline.handle(try request(exchange, user), respond: respond)
+        return true
     }
 
     func refusal(_ error: HTTPParseError) -> HTTPResponse {
@@ -39,9 +51,8 @@ final class HTTPFront: HTTPHandler {
         return .failure(APIStatus(code: error.status, reason: reason, message: error.message))
     }
 
-    private func request(_ exchange: HTTPExchange) throws(APIStatus) -> APIRequest {
+    private func request(_ exchange: HTTPExchange, _ user: UserInfo) throws(APIStatus) -> APIRequest {
         let head = exchange.head
-        let user = try authenticator.identify(exchange)
         let contentType = head.header("content-type")
         var request = try APIRequest(
             method: .init(head.method, contentType: contentType), target: head.target, accept: head.header("accept"),

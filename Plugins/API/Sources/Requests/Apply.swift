@@ -88,7 +88,7 @@ extension RequestPipeline {
         }
         var creation = context
         creation.request.method = .post
-        try authorize(creation)
+        _ = try isAuthorized(creation, mayWait: true)
         let outcome = try FieldOwnership(self, context, .main).apply(apply, to: nil, .null)
         var decoded = try checkFields(outcome.object, context)
         decoded.applied = outcome.managed

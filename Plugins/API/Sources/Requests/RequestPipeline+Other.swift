@@ -8,8 +8,19 @@ extension RequestPipeline {
     func handleOther(_ request: APIRequest, _ path: String, _ respond: @escaping Responder) throws(APIStatus) {
         if !request.isInternal, !Self.open.contains(path), !request.user.isMaster {
             let wanted = Authorizer.Attributes(verb: Self.verb(request.method), path: path)
-            guard authorizer.allows(request.user, wanted) else { throw authorizer.refusal(request.user, wanted, nil) }
+            guard try isAllowed(request, wanted, nil, mayWait: false) else {
+                return onAccessWorker(respond) { [self] () throws(APIStatus) in
+                    _ = try isAllowed(request, wanted, nil, mayWait: true)
+                    try answerOther(request, path, respond)
+                }
+            }
         }
+        try answerOther(request, path, respond)
+    }
+
+    private func answerOther(
+        _ request: APIRequest, _ path: String, _ respond: @escaping Responder
+    ) throws(APIStatus) {
         if try extensions.serve(request, self, respond) { return }
         guard request.method == .get else {
             throw path.hasPrefix("/api") ? .unknownPath : .methodNotAllowed

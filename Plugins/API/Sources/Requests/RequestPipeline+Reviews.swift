@@ -6,6 +6,12 @@ extension RequestPipeline {
     func handleReview(_ context: RequestContext, _ respond: @escaping Responder) throws(APIStatus) {
         guard context.request.method == .post, context.path.name.isEmpty else { throw .methodNotAllowed }
         if context.resource.qualified == "bindings" { return try bindByCollection(context, respond) }
+        // Other servers may have to be asked about tokens and permissions.
+        // Also the graph of nodes may have to be filled first.
+        onAccessWorker(respond) { [self] () throws(APIStatus) in try answerReview(context, respond) }
+    }
+
+    private func answerReview(_ context: RequestContext, _ respond: @escaping Responder) throws(APIStatus) {
         var review = try Self.parseBody(context.request)
         try Self.checkKind(&review, context.resource)
         switch context.resource.plural {
@@ -15,9 +21,12 @@ extension RequestPipeline {
             review["status"] = decision(context.request.user, review["spec"])
         case "subjectaccessreviews", "localsubjectaccessreviews":
             let spec = review["spec"]
-            let user = UserInfo(
+            var user = UserInfo(
                 name: spec["user"].stringValue ?? "", uid: spec["uid"].stringValue ?? "",
                 groups: spec["groups"].arrayValue.compactMap(\.stringValue))
+            for (key, values) in spec["extra"].objectValue ?? [:] {
+                user.extra[key] = values.arrayValue.compactMap(\.stringValue)
+            }
             guard !user.name.isEmpty || !user.groups.isEmpty else {
                 throw .invalid(
                     context.resource, "",
@@ -28,7 +37,11 @@ extension RequestPipeline {
             let namespace = review["spec"]["namespace"].stringValue ?? ""
             guard !namespace.isEmpty else { throw .badRequest("no namespace on request") }
             review["status"] = rules(of: context.request.user, namespace)
-        case "tokenreviews": review["status"] = tokenStatus(review["spec"])
+        case "tokenreviews":
+            guard !review["spec"]["token"].isEmpty else {
+                throw .badRequest("token is required for TokenReview in authentication")
+            }
+            review["status"] = tokenStatus(review["spec"])
         default: throw .unknownPath
         }
         if review.metadata.isNull { review["metadata"] = ["creationTimestamp": .null] }
@@ -50,10 +63,22 @@ extension RequestPipeline {
             let attributes = spec["resourceAttributes"]
             func text(_ key: String) -> String { attributes[key].stringValue ?? "" }
             wanted = .init(
-                verb: text("verb"), group: text("group"), resource: text("resource"), subresource: text("subresource"),
-                namespace: text("namespace"), name: text("name"))
+                verb: text("verb"), group: text("group"), version: text("version"), resource: text("resource"),
+                subresource: text("subresource"), namespace: text("namespace"), name: text("name"),
+                fields: FieldEqualities.of(attributes["fieldSelector"]))
         }
-        return ["allowed": .bool(authorizer.allows(user, wanted))]
+        var status: JSONObject = ["allowed": false]
+        switch authorizer.decide(user, wanted, mayWait: true) {
+        case .allowed(let reason):
+            status["allowed"] = true
+            if !reason.isEmpty { status["reason"] = .string(reason) }
+        case .denied(let reason):
+            status["denied"] = true
+            if !reason.isEmpty { status["reason"] = .string(reason) }
+        case .noOpinion(let reason): if !reason.isEmpty { status["reason"] = .string(reason) }
+        case .mustWait: break
+        }
+        return .object(status)
     }
 
     private func rules(of user: UserInfo, _ namespace: String) -> JSON {
@@ -72,17 +97,36 @@ extension RequestPipeline {
                 otherRules.append(["verbs": strings(rule.verbs), "nonResourceURLs": strings(rule.paths)])
             }
         }
-        return ["resourceRules": .array(resourceRules), "nonResourceRules": .array(otherRules), "incomplete": false]
+        var status: JSON = [
+            "resourceRules": .array(resourceRules), "nonResourceRules": .array(otherRules), "incomplete": false,
+        ]
+        // What other servers allow cannot be listed, and what nodes may depends on their pods.
+        let unlisted =
+            user.groups.contains("system:nodes")
+            ? "node authorizer does not support user rule resolution"
+            : authorizer.mayWait ? "webhook authorizer does not support user rule resolution" : ""
+        if !unlisted.isEmpty {
+            status["incomplete"] = true
+            status["evaluationError"] = .string(unlisted)
+        }
+        return status
     }
 
+    /// What all authenticators say of a token. [blocking]
     private func tokenStatus(_ spec: JSON) -> JSON {
         let asked = spec["audiences"].arrayValue.compactMap(\.stringValue)
-        let user = tokens.authenticate(
-            spec["token"].stringValue ?? "", audiences: asked.isEmpty ? nil : asked, now: Int64(time(nil)))
-        guard let user else { return ["authenticated": false, "error": "invalid bearer token"] }
-        return [
-            "authenticated": true, "user": user.json,
-            "audiences": .array((asked.isEmpty ? [tokens.issuer] : asked).map { .string($0) }),
-        ]
+        let verdict = bearerTokens.verdict(
+            spec["token"].stringValue ?? "", audiences: asked, now: Int64(time(nil)), mayWait: true)
+        switch verdict {
+        case .known(var user, let audiences):
+            if !user.groups.contains("system:authenticated") { user.groups.append("system:authenticated") }
+            return [
+                "authenticated": true, "user": user.json, "audiences": .array(audiences.map { .string($0) }),
+            ]
+        case .unknown, .mustWait: return ["authenticated": false, "error": "invalid bearer token"]
+        case .refused(let reason):
+            let text = reason.contains("invalid bearer token") ? reason : "[invalid bearer token, \(reason)]"
+            return ["authenticated": false, "error": .string(text)]
+        }
     }
 }

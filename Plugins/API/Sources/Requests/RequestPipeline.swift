@@ -16,6 +16,7 @@ final class RequestPipeline: Sendable {
     let discovery: Discovery
     let extensions: ExtensionRoutes
     let tokens: TokenAuthority
+    let bearerTokens: BearerTokens
     let workers: WorkerPool
     let health: Health
     let openAPI: OpenAPIDocuments
@@ -26,6 +27,8 @@ final class RequestPipeline: Sendable {
     /// Runs what never waits, such as another attempt of a write that met a conflict; apart from `workers`, whose threads
     /// may all be waiting for such attempts.
     let retries = WorkerPool(limit: 2)
+    /// Asks others who somebody is and what they may, so that requests that wait for such servers keep no others waiting.
+    let access = WorkerPool(limit: 16)
 
     struct Parts {
         var store: StoreClient
@@ -35,7 +38,7 @@ final class RequestPipeline: Sendable {
         var admission: Admission
         var discovery: Discovery
         var extensions: ExtensionRoutes
-        var tokens: TokenAuthority
+        var bearerTokens: BearerTokens
         var workers: WorkerPool
         var health: Health
         var openAPI: OpenAPIDocuments
@@ -51,7 +54,8 @@ final class RequestPipeline: Sendable {
         namespaces = NamespaceCache(store: parts.store)
         discovery = parts.discovery
         extensions = parts.extensions
-        tokens = parts.tokens
+        tokens = parts.bearerTokens.authority
+        bearerTokens = parts.bearerTokens
         workers = parts.workers
         health = parts.health
         openAPI = parts.openAPI
@@ -65,6 +69,7 @@ final class RequestPipeline: Sendable {
         customResources.stop()
         workers.stop()
         retries.stop()
+        access.stop()
     }
 
     /// Answers a request. Does not block but for work that `workers` take over.
@@ -93,8 +98,22 @@ final class RequestPipeline: Sendable {
             return try handleOther(request, request.rawPath, respond)
         }
         let context = RequestContext(request: request, path: path, resource: resource)
-        try authorize(context)
-        guard request.method != .get, admission.mayWait(resource) else { return try start(context, respond) }
+        guard try isAuthorized(context, mayWait: false) else {
+            return onAccessWorker(respond) { [self] () throws(APIStatus) in
+                _ = try isAuthorized(context, mayWait: true)
+                try proceed(context, respond)
+            }
+        }
+        try proceed(context, respond)
+    }
+
+    /// Runs an authorized request here, or where it may wait.
+    private func proceed(_ context: RequestContext, _ respond: @escaping Responder) throws(APIStatus) {
+        let (request, resource) = (context.request, context.resource)
+        // Admission asks webhooks, and the authorizers what a user may.
+        guard request.method != .get, admission.mayWait(resource) || authorizer.mayWait else {
+            return try start(context, respond)
+        }
         onWorker(respond) { [self] () throws(APIStatus) in try start(context, respond) }
     }
 
@@ -140,11 +159,22 @@ final class RequestPipeline: Sendable {
         }
     }
 
-    func authorize(_ context: RequestContext) throws(APIStatus) {
-        if context.request.isInternal || context.request.user.isMaster { return }
-        let attributes = context.attributes
-        guard authorizer.allows(context.request.user, attributes) else {
-            throw authorizer.refusal(context.request.user, attributes, context.resource)
+    /// Whether a request may be; false when others have to be asked and may not.
+    /// - Throws: the refusal.
+    func isAuthorized(_ context: RequestContext, mayWait: Bool) throws(APIStatus) -> Bool {
+        if context.request.isInternal || context.request.user.isMaster { return true }
+        return try isAllowed(context.request, context.attributes, context.resource, mayWait: mayWait)
+    }
+
+    func isAllowed(
+        _ request: APIRequest, _ wanted: Authorizer.Attributes, _ resource: Resource?, mayWait: Bool
+    ) throws(APIStatus) -> Bool {
+        switch authorizer.decide(request.user, wanted, mayWait: mayWait) {
+        case .allowed: return true
+        case .mustWait where !mayWait: return false
+        case .mustWait: throw authorizer.refusal(request.user, wanted, resource)
+        case .denied(let reason), .noOpinion(let reason):
+            throw authorizer.refusal(request.user, wanted, resource, reason: reason)
         }
     }
 
@@ -153,11 +183,16 @@ final class RequestPipeline: Sendable {
         run(on: workers, respond, work)
     }
 
+    /// The same where others are asked who somebody is or what they may.
+    func onAccessWorker(_ respond: @escaping Responder, _ work: @escaping @Sendable () throws(APIStatus) -> Void) {
+        run(on: access, respond, work)
+    }
+
     /// Tries again off the store's threads. `work` must not wait, but for webhooks of the resource.
     func onRetry(
         _ resource: Resource, _ respond: @escaping Responder, _ work: @escaping @Sendable () throws(APIStatus) -> Void
     ) {
-        let waits = resource.custom?.conversion != nil || admission.mayWait(resource)
+        let waits = resource.custom?.conversion != nil || admission.mayWait(resource) || authorizer.mayWait
         run(on: waits ? workers : retries, respond, work)
     }
 
@@ -204,15 +239,24 @@ struct RequestContext: Sendable {
     }
 
     var attributes: Authorizer.Attributes {
-        .init(
-            verb: verb, group: resource.group, resource: resource.plural, subresource: path.subresource,
-            namespace: path.namespace, name: path.name, path: "")
+        var attributes = Authorizer.Attributes(
+            verb: verb, group: resource.group, version: resource.version, resource: resource.plural,
+            subresource: path.subresource, namespace: path.namespace, name: path.name)
+        // A list or watch of one name asks for no more than that object.
+        if path.name.isEmpty, let text = request.query["fieldSelector"], !text.isEmpty,
+            ["list", "watch", "deletecollection"].contains(attributes.verb)
+        {
+            attributes.fields = FieldEqualities.of(text)
+            attributes.name = attributes.fields["metadata.name"] ?? ""
+        }
+        return attributes
     }
 }
 
 extension HTTPResponse {
     static func failure(_ status: APIStatus) -> HTTPResponse {
         var response = HTTPResponse(status: status.code, body: .bytes(status.json.serialized() + [0x0A]))
+        if status.code == 401 { response.headers.append(("WWW-Authenticate", "Bearer")) }
         if status.retryAfterSeconds > 0 { response.headers.append(("Retry-After", String(status.retryAfterSeconds))) }
         return response
     }

@@ -71,11 +71,16 @@ final class TokenAuthority: Sendable {
 
     /// Who a bearer token stands for; nil when it does not count (any more).
     func authenticate(_ token: String, audiences: [String]? = nil, now: Int64) -> UserInfo? {
-        if let user = staticTokens[token] { return user }
+        identify(token, audiences: audiences ?? [issuer], now: now)?.user
+    }
+
+    /// Who a bearer token stands for, and which of the audiences it is for; nil when it does not count (any more).
+    func identify(_ token: String, audiences: [String], now: Int64) -> (user: UserInfo, audiences: [String])? {
+        if let user = staticTokens[token] { return audiences.contains(issuer) ? (user, [issuer]) : nil }
         guard let token = verified(token, now: now), let user = token.user else { return nil }
-        let wanted = audiences ?? [issuer]
-        guard token.audiences.contains(where: wanted.contains) else { return nil }
-        return token.bound.allSatisfy { exists($0.key, uid: $0.uid) } ? user : nil
+        let matching = audiences.filter(token.audiences.contains)
+        guard !matching.isEmpty, token.bound.allSatisfy({ exists($0.key, uid: $0.uid) }) else { return nil }
+        return (user, matching)
     }
 
     /// What the claims of a token say.

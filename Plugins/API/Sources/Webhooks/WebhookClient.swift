@@ -10,27 +10,43 @@ struct WebhookClient: Sendable {
     /// Most bytes of an answer.
     static let limit = 32 << 20
 
-    /// - Parameter deadline: CLOCK_MONOTONIC, nanoseconds; the call does not take longer.
-    /// - Throws: when there is no answer with status 200 and JSON in it.
-    func post(_ body: JSON, to target: WebhookTarget, deadline: UInt64) throws(WebhookError) -> JSON {
+    /// - Parameters:
+    ///   - deadline: CLOCK_MONOTONIC, nanoseconds; the call does not take longer.
+    ///   - bearerToken: Shown to the server, when there is one.
+    /// - Throws: when there is no answer with status 200 or 201 and JSON in it.
+    func post(
+        _ body: JSON, to target: WebhookTarget, deadline: UInt64, bearerToken: String? = nil
+    ) throws(WebhookError) -> JSON {
+        let bytes = body.serialized()
+        var fields = "Content-Type: application/json\r\nContent-Length: \(bytes.count)\r\n"
+        if let bearerToken { fields += "Authorization: Bearer \(bearerToken)\r\n" }
+        return try call("POST", target, fields, bytes, deadline)
+    }
+
+    /// The same without a body.
+    func get(_ target: WebhookTarget, deadline: UInt64) throws(WebhookError) -> JSON {
+        try call("GET", target, "", [], deadline)
+    }
+
+    private func call(
+        _ method: String, _ target: WebhookTarget, _ fields: String, _ body: [UInt8], _ deadline: UInt64
+    ) throws(WebhookError) -> JSON {
         do throws(WebhookError) {
             let address = try target.address(store)
-            let bytes = body.serialized()
             let connection = try WebhookConnection(address, target, deadline: deadline)
             defer { connection.close() }
-            var head = "POST \(target.path) HTTP/1.1\r\nHost: \(target.serverName)\r\nUser-Agent: hostd\r\n"
-            head += "Accept: application/json\r\nContent-Type: application/json\r\nConnection: close\r\n"
-            head += "Content-Length: \(bytes.count)\r\n\r\n"
-            try connection.send(Array(head.utf8) + bytes)
+            var head = "\(method) \(target.path) HTTP/1.1\r\nHost: \(target.serverName)\r\nUser-Agent: hostd\r\n"
+            head += "Accept: application/json\r\nConnection: close\r\n\(fields)\r\n"
+            try connection.send(Array(head.utf8) + body)
             let answer = try WebhookAnswer(connection.receiveAll(limit: Self.limit))
-            guard answer.status == 200 else {
+            guard answer.status == 200 || answer.status == 201 else {
                 throw WebhookError("the server answered with status \(answer.status)")
             }
             do { return try JSON(parsing: answer.body) } catch {
                 throw WebhookError("the answer is no JSON: \(error)")
             }
         } catch {
-            throw WebhookError("Post \"\(target.url)\": \(error)")
+            throw WebhookError("\(method == "GET" ? "Get" : "Post") \"\(target.url)\": \(error)")
         }
     }
 }

@@ -47,6 +47,12 @@ struct WebhookTarget: Sendable {
         place = .host(String(host), port)
     }
 
+    /// The place of an https URL; nil for every other text.
+    /// - Parameter authorities: In PEM; empty: those of the system.
+    init?(url: String, authorities: [UInt8]) {
+        self.init(["url": .string(url), "caBundle": .string(Base64.encode(authorities))])
+    }
+
     /// The same place, which is told how long it may take.
     func told(timeoutSeconds: Int64) -> WebhookTarget {
         var target = self

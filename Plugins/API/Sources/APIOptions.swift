@@ -1,0 +1,70 @@
+extension APIPlugin {
+    /// The options' JSON schema; docs/api-access.md describes those of authentication and authorization.
+    public static let optionsSchema = """
+        {"type": "object", "additionalProperties": false, "properties": {
+          "threads": {"type": "integer", "minimum": 1, "maximum": 64, "default": 2,
+            "description": "Event loops that serve connections."},
+          "adminToken": {"type": "string", "default": "",
+            "description": "A bearer token that may do everything; empty means none."},
+          "names": {"type": "array", "items": {"type": "string"}, "default": [],
+            "description": "Further host names and addresses that the server's certificate is for."},
+          "authentication": \(authenticationSchema),
+          "authorization": \(authorizationSchema)
+        }}
+        """
+
+    /// Where a webhook is; further members follow.
+    private static let connectionSchema = """
+        "url": {"type": "string", "description": "An https URL."},
+        "certificateAuthority": {"type": "string", "description": "PEM; empty: the system's authorities."},
+        "tokenFile": {"type": "string", "description": "A file with the bearer token to show; empty: none."},
+        "timeout": {"type": "string", "description": "For one call, at most 30s."}
+        """
+
+    private static let claimSchema = """
+        {"type": "object", "properties": {
+          "claim": {"type": "string"}, "prefix": {"type": "string"}, "expression": {"type": "string"}}}
+        """
+
+    private static let authenticationSchema = """
+        {"type": "object", "description": "Who else may name users.", "properties": {
+          "bootstrapTokens": {"type": "boolean", "description": "Whether bootstrap tokens count (default true)."},
+          "webhook": {"type": "object", "required": ["url"], "properties": {
+            \(connectionSchema),
+            "cacheTTL": {"type": "string", "description": "How long answers are kept (default 2m)."}}},
+          "jwt": {"type": "array", "maxItems": 64, "items": {"type": "object", "required": ["issuer", "claimMappings"],
+            "properties": {
+              "issuer": {"type": "object", "required": ["url", "audiences"], "properties": {
+                "url": {"type": "string"}, "discoveryURL": {"type": "string"},
+                "certificateAuthority": {"type": "string"},
+                "audiences": {"type": "array", "minItems": 1, "items": {"type": "string"}},
+                "audienceMatchPolicy": {"type": "string", "enum": ["MatchAny"]}}},
+              "claimValidationRules": {"type": "array", "items": {"type": "object", "properties": {
+                "claim": {"type": "string"}, "requiredValue": {"type": "string"},
+                "expression": {"type": "string"}, "message": {"type": "string"}}}},
+              "claimMappings": {"type": "object", "required": ["username"], "properties": {
+                "username": \(claimSchema), "groups": \(claimSchema), "uid": \(claimSchema),
+                "extra": {"type": "array", "items": {"type": "object", "required": ["key", "valueExpression"],
+                  "properties": {"key": {"type": "string"}, "valueExpression": {"type": "string"}}}}}},
+              "userValidationRules": {"type": "array", "items": {"type": "object", "required": ["expression"],
+                "properties": {"expression": {"type": "string"}, "message": {"type": "string"}}}}
+            }}}
+        }}
+        """
+
+    private static let authorizationSchema = """
+        {"type": "object", "description": "Who decides what users may do.", "properties": {
+          "authorizers": {"type": "array", "minItems": 1, "items": {"type": "object", "required": ["type"], "properties": {
+            "type": {"type": "string", "enum": ["Node", "RBAC", "Webhook"]},
+            "name": {"type": "string"},
+            "webhook": {"type": "object", "required": ["url"], "properties": {
+              \(connectionSchema),
+              "authorizedTTL": {"type": "string", "description": "How long permissions are kept (default 5m)."},
+              "unauthorizedTTL": {"type": "string", "description": "How long refusals are kept (default 30s)."},
+              "failurePolicy": {"type": "string", "enum": ["NoOpinion", "Deny"]},
+              "matchConditions": {"type": "array", "maxItems": 64, "items": {"type": "object",
+                "required": ["expression"], "properties": {"expression": {"type": "string"}}}}}}
+          }}}
+        }}
+        """
+}
