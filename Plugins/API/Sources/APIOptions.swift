@@ -1,5 +1,5 @@
 extension APIPlugin {
-    /// The options' JSON schema; docs/api-access.md describes those of authentication and authorization.
+    /// The options' JSON schema; docs/api-access.md describes those of authentication, authorization and the audit log.
     public static let optionsSchema = """
         {"type": "object", "additionalProperties": false, "properties": {
           "threads": {"type": "integer", "minimum": 1, "maximum": 64, "default": 2,
@@ -9,7 +9,8 @@ extension APIPlugin {
           "names": {"type": "array", "items": {"type": "string"}, "default": [],
             "description": "Further host names and addresses that the server's certificate is for."},
           "authentication": \(authenticationSchema),
-          "authorization": \(authorizationSchema)
+          "authorization": \(authorizationSchema),
+          "audit": \(auditSchema)
         }}
         """
 
@@ -66,5 +67,22 @@ extension APIPlugin {
                 "required": ["expression"], "properties": {"expression": {"type": "string"}}}}}}
           }}}
         }}
+        """
+
+    private static let auditSchema = """
+        {"type": "object", "required": ["policyFile"], "description": "The audit log; none without a policy.",
+          "properties": {
+            "policyFile": {"type": "string", "minLength": 1, "description": "A Policy of audit.k8s.io/v1."},
+            "path": {"type": "string", "description": "The log's file (default audit.log in the data directory); - is standard output."},
+            "mode": {"type": "string", "enum": ["batch", "blocking"],
+              "description": "Whether requests wait until their events are written (default batch: they do not)."},
+            "bufferSize": {"type": "integer", "minimum": 1, "maximum": 1000000,
+              "description": "Events that may wait to be written (default 10000)."},
+            "maximumSizeMiB": {"type": "integer", "minimum": 0, "maximum": 1048576,
+              "description": "A larger file is put aside (default 100; 0: never)."},
+            "maximumBackups": {"type": "integer", "minimum": 0, "maximum": 10000,
+              "description": "Files put aside that are kept (default 10; 0: all)."},
+            "maximumAgeDays": {"type": "integer", "minimum": 0, "maximum": 36500,
+              "description": "How long they are kept (default 0: without end)."}}}
         """
 }

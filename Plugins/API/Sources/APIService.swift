@@ -62,7 +62,8 @@ final class APIService: Sendable {
                     authority: tokens,
                     others: settings.authentication.authenticators(store, audience: tokens.issuer, host.log)),
                 workers: WorkerPool(limit: 32), health: Health(store: store, log: host.log),
-                openAPI: OpenAPIDocuments(resources: resources, store: store), host: host))
+                openAPI: OpenAPIDocuments(resources: resources, store: store), host: host,
+                audit: try settings.audit.map { try AuditLog($0, host) }))
         let roles = try [
             "clusterroles.rbac.authorization.k8s.io", "roles.rbac.authorization.k8s.io",
             "clusterrolebindings.rbac.authorization.k8s.io", "rolebindings.rbac.authorization.k8s.io",
@@ -97,6 +98,7 @@ final class APIService: Sendable {
 
     /// Prepares what every cluster has, then listens and tells so.
     func start() throws {
+        try pipeline.audit?.writer.start()
         try Bootstrap(pipeline: pipeline).run()
         for informer in informers { try informer.start() }
         try pipeline.admission.start()
@@ -183,6 +185,8 @@ final class APIService: Sendable {
         nodes.stop()
         server.stop()
         pipeline.stop()
+        // The last: what the others still did is written.
+        pipeline.audit?.writer.stop()
     }
 }
 

@@ -15,6 +15,8 @@ struct APISettings: Sendable {
     var names: [String]
     var authentication: AuthenticationSettings
     var authorization: AuthorizationSettings
+    /// Nil: no audit log is kept.
+    var audit: AuditSettings?
 
     init(_ configuration: PluginConfiguration) throws {
         let settings = configuration.settings
@@ -43,6 +45,7 @@ struct APISettings: Sendable {
         names = configuration.options["names"].arrayValue.compactMap(\.stringValue)
         authentication = try AuthenticationSettings(configuration.options["authentication"])
         authorization = try AuthorizationSettings(configuration.options["authorization"])
+        audit = try AuditSettings(configuration.options["audit"], directory: dataDirectory)
     }
 
     /// The subject alternative names of the server's certificate.

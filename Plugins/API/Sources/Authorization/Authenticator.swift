@@ -9,15 +9,15 @@ struct Authenticator: Sendable {
     /// - Parameter mayWait: Whether others may be asked about a token or a permission. [blocking] then, and only then.
     /// - Returns: nil when somebody has to be asked and may not.
     /// - Throws: 401 when credentials are shown that do not count.
-    func identify(_ exchange: HTTPExchange, mayWait: Bool) throws(APIStatus) -> UserInfo? {
+    func identify(_ exchange: HTTPExchange, mayWait: Bool) throws(APIStatus) -> Identity? {
         guard var user = try authenticate(exchange, mayWait) else { return nil }
         if !user.groups.contains("system:unauthenticated"), !user.groups.contains("system:authenticated") {
             user.groups.append("system:authenticated")
         }
-        guard exchange.head.mayImpersonate else { return user }
+        guard exchange.head.mayImpersonate else { return Identity(user: user) }
         // What the caller may is asked of the authorizers, too.
         if authorizer.mayWait, !mayWait { return nil }
-        return try impersonated(exchange.head, by: user)
+        return Identity(user: try impersonated(exchange.head, by: user), impersonator: user)
     }
 
     private func authenticate(_ exchange: HTTPExchange, _ mayWait: Bool) throws(APIStatus) -> UserInfo? {
@@ -93,6 +93,13 @@ struct Authenticator: Sendable {
         }
         return nil
     }
+}
+
+/// Whose request it is.
+struct Identity: Sendable {
+    var user: UserInfo
+    /// Who has asked to act as the user; nil for the user's own requests.
+    var impersonator: UserInfo?
 }
 
 extension HTTPRequestHead {

@@ -51,6 +51,8 @@ final class HTTPConnection: EventHandler, @unchecked Sendable {
     private var isAdvancing = false
     private var keepsAlive = true
     private var hasSaidGoodbye = false
+    /// Who wants to know when the body at hand has ended.
+    private var onBodyEnd: (@Sendable () -> Void)?
     /// When the connection is given up, and when the write in progress is.
     private var deadline = UInt64.max
     private var writeDeadline = UInt64.max
@@ -287,8 +289,10 @@ final class HTTPConnection: EventHandler, @unchecked Sendable {
     func complete(_ exchange: HTTPExchange, _ response: HTTPResponse) {
         guard case .responding(let current) = phase, current === exchange else {
             discard(response)
+            response.onEnd?()
             return
         }
+        onBodyEnd = response.onEnd
         switch response.body {
         case .bytes:
             let keepAlive = keepsAlive && !response.closes && !sawEnd
@@ -365,12 +369,19 @@ final class HTTPConnection: EventHandler, @unchecked Sendable {
     /// Sends the last chunk and goes on to the next request, or ends.
     func finishChunked() {
         output.append(Array("0\r\n\r\n".utf8))
+        tellBodyEnd()
         if keepsAlive {
             phase = .head
             setDeadline(Self.idleTimeout)
         } else {
             startClosing()
         }
+    }
+
+    private func tellBodyEnd() {
+        let tell = onBodyEnd
+        onBodyEnd = nil
+        tell?()
     }
 
     private func takeFromStream() {
@@ -427,6 +438,7 @@ final class HTTPConnection: EventHandler, @unchecked Sendable {
         if case .closed = phase { return }
         let last = phase
         phase = .closed
+        tellBodyEnd()
         switch last {
         case .streaming(let stream): stream.close()
         case .packets(let pump), .webSocket(let pump): pump.end()

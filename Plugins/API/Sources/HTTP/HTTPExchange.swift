@@ -19,6 +19,12 @@ final class HTTPExchange: @unchecked Sendable {
         self.loop = loop
     }
 
+    /// The client's address, without its port; nil when it has gone. On the loop.
+    var peerAddress: String? { SocketAddress.peer(of: connection.descriptor) }
+
+    /// Runs work on the exchange's loop, later. [any-thread]
+    func onLoop(_ work: @escaping @Sendable () -> Void) { loop.post(work) }
+
     /// Answers; exactly once. [any-thread]
     func respond(_ response: HTTPResponse) {
         if loop.isCurrent {

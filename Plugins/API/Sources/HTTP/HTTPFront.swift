@@ -21,22 +21,32 @@ final class HTTPFront: HTTPHandler {
             metrics.record(verb: verb, status: response.status, nanoseconds: monotonicNanoseconds() - start)
             exchange.respond(response)
         }
-        do throws(APIStatus) {
-            if try serve(exchange, mayWait: false, respond) { return }
-        } catch {
-            return respond(.failure(error))
-        }
+        let source = pipeline.audit == nil ? nil : AuditSource(exchange)
+        if serve(exchange, source, mayWait: false, respond) { return }
         pipeline.onAccessWorker(respond) { [self] () throws(APIStatus) in
-            _ = try serve(exchange, mayWait: true, respond)
+            _ = serve(exchange, source, mayWait: true, respond)
         }
     }
 
     /// Answers, unless others have to be asked who it is and that may not be waited for: then the result is false.
     private func serve(
-        _ exchange: HTTPExchange, mayWait: Bool, _ respond: @escaping Responder
-    ) throws(APIStatus) -> Bool {
-        guard let user = try authenticator.identify(exchange, mayWait: mayWait) else { return false }
-        pipeline.handle(try request(exchange, user), respond: respond)
+        _ exchange: HTTPExchange, _ source: AuditSource?, mayWait: Bool, _ respond: @escaping Responder
+    ) -> Bool {
+        do throws(APIStatus) {
+            guard let identity = try authenticator.identify(exchange, mayWait: mayWait) else { return false }
+            var request = try request(exchange, identity.user)
+            request.impersonator = identity.impersonator
+            guard let source, let record = pipeline.audit?.begin(request, source) else {
+                pipeline.handle(request, respond: respond)
+                return true
+            }
+            request.audit = record
+            pipeline.handle(request, respond: record.observing(respond))
+        } catch {
+            let response = HTTPResponse.failure(error)
+            if let source { pipeline.audit?.refused(exchange, source, response) }
+            respond(response)
+        }
         return true
     }
 

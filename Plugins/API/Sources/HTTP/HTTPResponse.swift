@@ -20,6 +20,8 @@ struct HTTPResponse: Sendable {
     var timeLimit: UInt64?
     /// Whether the connection must end after this response.
     var closes = false
+    /// Called once when a body that is not at hand has ended, or its client has gone. On the loop.
+    var onEnd: (@Sendable () -> Void)?
 
     init(
         status: Int, contentType: String = "application/json", headers: [(name: String, value: String)] = [], body: Body

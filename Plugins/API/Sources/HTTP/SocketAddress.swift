@@ -83,6 +83,21 @@ struct SocketAddress: Sendable, Hashable, CustomStringConvertible {
         }
     }
 
+    /// The address of a socket's other end, without its port; nil when it has gone.
+    static func peer(of descriptor: Int32) -> String? {
+        var storage = sockaddr_storage()
+        var size = socklen_t(MemoryLayout<sockaddr_storage>.size)
+        return withUnsafeMutablePointer(to: &storage) { storage in
+            storage.withMemoryRebound(to: sockaddr.self, capacity: 1) { pointer in
+                var name = [CChar](repeating: 0, count: Int(NI_MAXHOST))
+                guard getpeername(descriptor, pointer, &size) == 0,
+                    getnameinfo(pointer, size, &name, socklen_t(name.count), nil, 0, NI_NUMERICHOST) == 0
+                else { return nil }
+                return String(decoding: name.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+            }
+        }
+    }
+
     /// The port that a socket got, for a listener on port 0.
     static func port(of descriptor: Int32) -> UInt16 {
         var storage = sockaddr_in6()

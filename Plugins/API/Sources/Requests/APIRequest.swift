@@ -43,6 +43,10 @@ struct APIRequest: Sendable {
     var deadline: UInt64 = 0
     /// What must hold in the store for the request to write; nil = nothing more than it says itself.
     var fence: WriteFence?
+    /// Who asks, where `user` is whom they act as.
+    var impersonator: UserInfo?
+    /// What the audit log keeps of the request; nil when it keeps nothing.
+    var audit: AuditRecord?
 
     struct Upgrade: Sendable {
         var isWebSocket: Bool

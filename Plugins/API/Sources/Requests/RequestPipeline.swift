@@ -21,6 +21,8 @@ final class RequestPipeline: Sendable {
     let health: Health
     let openAPI: OpenAPIDocuments
     let host: Host
+    /// Nil where no audit log is kept.
+    let audit: AuditLog?
     let eventLines = EventLines()
     let customResources: CustomResources
     let unchangedApplies = UnchangedApplies()
@@ -43,6 +45,7 @@ final class RequestPipeline: Sendable {
         var health: Health
         var openAPI: OpenAPIDocuments
         var host: Host
+        var audit: AuditLog?
     }
 
     init(_ parts: Parts) {
@@ -60,6 +63,7 @@ final class RequestPipeline: Sendable {
         health = parts.health
         openAPI = parts.openAPI
         host = parts.host
+        audit = parts.audit
         customResources = CustomResources(
             registry: parts.resources.custom, table: parts.resources, store: parts.store, log: parts.host.log)
     }
@@ -162,7 +166,7 @@ final class RequestPipeline: Sendable {
     /// Whether a request may be; false when others have to be asked and may not.
     /// - Throws: the refusal.
     func isAuthorized(_ context: RequestContext, mayWait: Bool) throws(APIStatus) -> Bool {
-        if context.request.isInternal || context.request.user.isMaster { return true }
+        if context.request.isInternal || (context.request.user.isMaster && context.request.audit == nil) { return true }
         return try isAllowed(context.request, context.attributes, context.resource, mayWait: mayWait)
     }
 
@@ -170,10 +174,13 @@ final class RequestPipeline: Sendable {
         _ request: APIRequest, _ wanted: Authorizer.Attributes, _ resource: Resource?, mayWait: Bool
     ) throws(APIStatus) -> Bool {
         switch authorizer.decide(request.user, wanted, mayWait: mayWait) {
-        case .allowed: return true
+        case .allowed(let reason):
+            request.audit?.decided("allow", reason)
+            return true
         case .mustWait where !mayWait: return false
         case .mustWait: throw authorizer.refusal(request.user, wanted, resource)
         case .denied(let reason), .noOpinion(let reason):
+            request.audit?.decided("forbid", reason)
             throw authorizer.refusal(request.user, wanted, resource, reason: reason)
         }
     }

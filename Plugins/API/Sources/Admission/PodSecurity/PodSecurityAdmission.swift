@@ -23,6 +23,19 @@ struct PodSecurityAdmission: AdmissionPlugin {
         guard request.resource.isNamespaced, let subject = Self.subject(request) else { return }
         let policy = policies.value(named: request.namespace) ?? PodSecurityPolicy(labels: .null)
         guard !policy.isPrivileged else { return }
+        let audit = request.context.request.audit
+        if request.resource.qualified == "pods" {
+            audit?.annotate(PodSecurityPolicy.prefix + "enforce-policy", policy.enforce.description)
+        }
+        // The audit log tells of what is refused as well.
+        if let audit {
+            let violations = PodSecurityChecks.violations(subject, policy.audit)
+            if !violations.isEmpty {
+                audit.annotate(
+                    PodSecurityPolicy.prefix + "audit-violations",
+                    "would violate PodSecurity \"\(policy.audit)\": \(PodSecurityChecks.detail(violations))")
+            }
+        }
         if request.resource.qualified == "pods" {
             let violations = PodSecurityChecks.violations(subject, policy.enforce)
             guard violations.isEmpty else {

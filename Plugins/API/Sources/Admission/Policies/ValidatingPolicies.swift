@@ -12,6 +12,8 @@ struct ValidatingPolicies: AdmissionPlugin {
     private struct Finding {
         let message: String
         let reason: String
+        /// Which of the policy's expressions it was.
+        var index = 0
     }
 
     func validate(_ request: inout AdmissionRequest) throws(APIStatus) {
@@ -32,6 +34,7 @@ struct ValidatingPolicies: AdmissionPlugin {
         if entry.binding.actions.contains("Warn") {
             request.warnings.append("Validation failed for \(place): \(finding.message)")
         }
+        if entry.binding.actions.contains("Audit") { note(finding, entry, request) }
         guard entry.binding.actions.contains("Deny") else { return }
         let message = "\(place) denied request: \(finding.message)"
         var status = request.forbidden(message)
@@ -39,6 +42,20 @@ struct ValidatingPolicies: AdmissionPlugin {
         status.code = Self.codes[status.reason] ?? 422
         status.causes = [.init(reason: "", message: message, field: "")]
         throw status
+    }
+
+    /// Tells the audit log of a finding, in a list of all of them.
+    private func note(_ finding: Finding, _ entry: PolicyIndex.Entry, _ request: AdmissionRequest) {
+        let failure: JSON = [
+            "message": .string(finding.message), "policy": .string(entry.policy.name),
+            "binding": .string(entry.binding.name), "expressionIndex": .integer(Int64(finding.index)),
+            "validationActions": .array(entry.binding.actions.sorted().map { .string($0) }),
+        ]
+        request.context.request.audit?.annotate("validation.policy.admission.k8s.io/validation_failure") { present in
+            // What is there is a list of our own making.
+            let known = (present.flatMap { try? JSON(parsing: Array($0.utf8)) } ?? []).arrayValue
+            return JSON.array(known + [failure]).serializedString()
+        }
     }
 
     private static let codes = ["Unauthorized": 401, "Forbidden": 403, "RequestEntityTooLarge": 413, "Invalid": 422]
@@ -73,10 +90,45 @@ struct ValidatingPolicies: AdmissionPlugin {
             return policy.failsClosed ? [Finding(message: error.message, reason: "")] : []
         }
         var findings: [Finding] = []
-        for validation in policy.validations {
-            if let finding = Self.finding(validation, evaluation, policy) { findings.append(finding) }
+        for (index, validation) in policy.validations.enumerated() {
+            guard var finding = Self.finding(validation, evaluation, policy) else { continue }
+            finding.index = index
+            findings.append(finding)
+        }
+        for (key, expression) in policy.auditAnnotations {
+            if let finding = Self.annotate("\(policy.name)/\(key)", expression, evaluation, policy, request) {
+                findings.append(finding)
+            }
         }
         return findings
+    }
+
+    private static let longestAnnotation = 10 << 10
+
+    /// Gives the audit log what an expression says; null says nothing.
+    private static func annotate(
+        _ key: String, _ expression: PolicyExpression, _ evaluation: PolicyEvaluation, _ policy: AdmissionPolicy,
+        _ request: AdmissionRequest
+    ) -> Finding? {
+        do throws(CELError) {
+            switch try expression.evaluate(evaluation) {
+            case .null: return nil
+            case .string(let text):
+                let value = String(text.trimmingWhitespace().prefix(longestAnnotation))
+                guard !value.isEmpty else { return nil }
+                request.context.request.audit?.annotate(key) { present in
+                    // One policy with several parameters may say several things.
+                    guard let present else { return value }
+                    return present.split(separator: ", ").contains(Substring(value)) ? present : present + ", " + value
+                }
+                return nil
+            default: throw CELError("must evaluate to string or null")
+            }
+        } catch {
+            guard policy.failsClosed else { return nil }
+            let source = expression.source.trimmingWhitespace()
+            return Finding(message: "audit annotation expression '\(source)' resulted in error: \(error)", reason: "")
+        }
     }
 
     private static func finding(

@@ -11,9 +11,10 @@ struct ValidatingWebhooks: AdmissionPlugin {
         let webhooks = index.webhooks
         guard !webhooks.isEmpty, PolicyRun.concerns(request) else { return }
         let namespaces = NamespaceLabels(store: tools.store)
-        for webhook in webhooks {
-            guard let call = try WebhookCall(webhook, request, tools, namespaces) else { continue }
-            _ = try call.response(&request)
+        for (index, webhook) in webhooks.enumerated() {
+            guard var call = try WebhookCall(webhook, request, tools, namespaces) else { continue }
+            call.index = index
+            _ = try call.response(&request, isMutating: false)
         }
     }
 }
@@ -29,23 +30,26 @@ struct MutatingWebhooks: AdmissionPlugin {
         let webhooks = index.webhooks
         guard !webhooks.isEmpty, PolicyRun.concerns(request) else { return }
         let namespaces = NamespaceLabels(store: tools.store)
-        var left: [(webhook: AdmissionWebhook, object: JSON)] = []
-        for webhook in webhooks {
-            guard let call = try WebhookCall(webhook, request, tools, namespaces) else { continue }
+        var left: [(index: Int, webhook: AdmissionWebhook, object: JSON)] = []
+        for (index, webhook) in webhooks.enumerated() {
+            guard var call = try WebhookCall(webhook, request, tools, namespaces) else { continue }
+            call.index = index
             try apply(call, &request)
-            left.append((webhook, request.object))
+            left.append((index, webhook, request.object))
         }
         // Who asks for it looks again at what others have changed since, once.
-        for (webhook, object) in left where webhook.reinvokes && object != request.object {
-            guard let call = try WebhookCall(webhook, request, tools, namespaces) else { continue }
+        for (index, webhook, object) in left where webhook.reinvokes && object != request.object {
+            guard var call = try WebhookCall(webhook, request, tools, namespaces) else { continue }
+            (call.round, call.index) = (1, index)
             try apply(call, &request)
         }
     }
 
     private func apply(_ call: WebhookCall, _ request: inout AdmissionRequest) throws(APIStatus) {
-        guard let response = try call.response(&request), let text = response["patch"].stringValue, !text.isEmpty else {
-            return
-        }
+        let before = request.object
+        guard let response = try call.response(&request, isMutating: true) else { return }
+        defer { note(call, isMutated: request.object != before, response, request) }
+        guard let text = response["patch"].stringValue, !text.isEmpty else { return }
         guard request.operation != .delete else {
             throw .internalError(
                 "admission webhook \"\(call.webhook.name)\" attempted to modify the object, which is not supported for this operation"
@@ -66,5 +70,24 @@ struct MutatingWebhooks: AdmissionPlugin {
         }
         rules.applyDefaults(&object, request.resource)
         request.object = object
+    }
+
+    /// Tells the audit log what a webhook did.
+    private func note(_ call: WebhookCall, isMutated: Bool, _ response: JSON, _ request: AdmissionRequest) {
+        guard let audit = request.context.request.audit else { return }
+        var told: JSON = [
+            "configuration": .string(call.webhook.configuration), "webhook": .string(call.webhook.name),
+            "mutated": .bool(isMutated),
+        ]
+        let place = "round_\(call.round)_index_\(call.index)"
+        audit.annotate("mutation.webhook.admission.k8s.io/\(place)", told.serializedString())
+        // What the patch could not be read of has failed the request already.
+        guard isMutated, let bytes = Base64.decode(response["patch"].stringValue ?? ""),
+            let patch = try? JSON(parsing: bytes)
+        else { return }
+        told.removeValue(forKey: "mutated")
+        told["patch"] = patch
+        told["patchType"] = "JSONPatch"
+        audit.annotate("patch.webhook.admission.k8s.io/\(place)", told.serializedString(), from: .request)
     }
 }

@@ -9,6 +9,9 @@ struct WebhookCall {
     let webhook: AdmissionWebhook
     let matched: Resource
     let namespaces: NamespaceLabels
+    /// Which round of asking it is, and which webhook of it: for the audit log.
+    var round = 0
+    var index = 0
 
     /// The call, if the webhook is about the write.
     /// - Throws: a write that the webhook cannot be asked about.
@@ -55,7 +58,7 @@ struct WebhookCall {
 
     /// What the webhook answers: its `response`; nil when it did not and may be passed over.
     /// - Throws: its refusal, or that it did not answer.
-    func response(_ request: inout AdmissionRequest) throws(APIStatus) -> JSON? {
+    func response(_ request: inout AdmissionRequest, isMutating: Bool) throws(APIStatus) -> JSON? {
         let uid = makeUID()
         var review = try ReviewRequest.json(request, as: matched, uid: uid)
         review["object"] = ReviewRequest.object(request.object, as: matched)
@@ -64,11 +67,19 @@ struct WebhookCall {
         do throws(WebhookError) {
             response = try ask(review, uid)
         } catch {
-            guard webhook.failsClosed else { return nil }
+            guard webhook.failsClosed else {
+                let kind = isMutating ? "mutating" : "validating"
+                request.context.request.audit?.annotate(
+                    "failed-open.\(kind).webhook.admission.k8s.io/round_\(round)_index_\(index)", webhook.name)
+                return nil
+            }
             throw .internalError("failed calling webhook \"\(webhook.name)\": \(error)")
         }
         for warning in response["warnings"].arrayValue.compactMap(\.stringValue) {
             request.warnings.append(String(warning.unicodeScalars.prefix(256).map(Character.init)))
+        }
+        for (key, value) in response["auditAnnotations"].objectValue ?? [:] {
+            request.context.request.audit?.annotate("\(webhook.name)/\(key)", value.stringValue ?? "")
         }
         guard response["allowed"].boolValue == true else { throw refusal(response["status"]) }
         return response

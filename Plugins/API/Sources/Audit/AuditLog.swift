@@ -1,0 +1,112 @@
+import Objects
+import PluginKit
+
+/// The audit log: which requests are written, and what of them. Where none is configured there is none of this.
+/// See https://kubernetes.io/docs/tasks/debug/debug-cluster/audit/.
+final class AuditLog: Sendable {
+    private let policy: AuditPolicy
+    let writer: AuditWriter
+
+    init(_ settings: AuditSettings, _ host: Host) throws(PluginError) {
+        policy = settings.policy
+        writer = try AuditWriter(settings, host)
+    }
+
+    /// Begins the record of a request whose user is known; nil when no rule wants it.
+    func begin(_ request: APIRequest, _ source: AuditSource) -> AuditRecord? {
+        let info = RequestInfo(request)
+        // Who acts as another is who the rules are about.
+        let verdict = policy.verdict(info, request.impersonator ?? request.user)
+        guard verdict.level > .none else { return nil }
+        var body = JSON.null
+        if verdict.level >= .request, !request.body.isEmpty {
+            // A body that cannot be read is refused, and the event says so.
+            body = (try? RequestPipeline.parseBody(request)) ?? .null
+        }
+        let record = AuditRecord(
+            self, verdict, identifier: source.identifier,
+            base(request, info, source, verdict.level, body: body), body: body)
+        record.write(.requestReceived)
+        return record
+    }
+
+    /// Writes of a request whose credentials do not count, or whose path is none.
+    func refused(_ exchange: HTTPExchange, _ source: AuditSource, _ response: HTTPResponse) {
+        let head = exchange.head
+        let method = APIRequest.Method(head.method, contentType: nil)
+        let request: APIRequest
+        do throws(APIStatus) {
+            request = try APIRequest(method: method, target: head.target, user: UserInfo(name: ""), isInternal: false)
+        } catch {
+            // What cannot be read is about nothing that a rule could name.
+            return
+        }
+        let info = RequestInfo(request)
+        let verdict = policy.verdict(info, request.user)
+        guard verdict.level > .none else { return }
+        let record = AuditRecord(
+            self, verdict, identifier: source.identifier, base(request, info, source, verdict.level, body: .null),
+            body: .null)
+        record.write(.responseStarted, response)
+    }
+
+    func write(_ event: JSONObject) { writer.append(JSON.object(event).serialized() + [0x0A]) }
+
+    private func base(
+        _ request: APIRequest, _ info: RequestInfo, _ source: AuditSource, _ level: AuditPolicy.Level, body: JSON
+    ) -> JSONObject {
+        var event: JSONObject = [
+            "kind": "Event", "apiVersion": "audit.k8s.io/v1", "level": .string(level.rawValue),
+            "auditID": .string(source.identifier), "stage": "", "requestURI": .string(source.target),
+            "verb": .string(info.verb), "user": (request.impersonator ?? request.user).json,
+        ]
+        if request.impersonator != nil { event["impersonatedUser"] = request.user.json }
+        event["sourceIPs"] = .array(source.addresses.map { .string($0) })
+        if let agent = request.userAgent { event["userAgent"] = .string(agent) }
+        if info.isResource { event["objectRef"] = Self.reference(info, body) }
+        event["requestReceivedTimestamp"] = .string(source.received.formatted(fraction: .micro))
+        return event
+    }
+
+    private static func reference(_ info: RequestInfo, _ body: JSON) -> JSON {
+        var reference: JSONObject = ["resource": .string(info.resource)]
+        // What is created is named by its object alone.
+        let name = info.name.isEmpty && info.verb == "create" ? body.name : info.name
+        for (key, value) in [
+            ("namespace", info.namespace), ("name", name), ("uid", info.verb == "update" ? body.uid : ""),
+            ("apiGroup", info.group), ("apiVersion", info.version),
+            ("resourceVersion", info.verb == "update" ? body.resourceVersion : ""),
+            ("subresource", info.subresource),
+        ] where !value.isEmpty { reference[key] = .string(value) }
+        return .object(reference)
+    }
+}
+
+/// What only the connection knows of a request.
+struct AuditSource: Sendable {
+    let identifier: String
+    /// Path and query as they were sent.
+    let target: String
+    /// Those that proxies have seen, then the peer's.
+    let addresses: [String]
+    let received: Timestamp
+
+    init(_ exchange: HTTPExchange) {
+        let head = exchange.head
+        // A client may name its request, which it finds it by.
+        let given = head.header("audit-id") ?? ""
+        identifier = given.isEmpty || given.utf8.count > 64 ? makeUID() : given
+        target = head.target
+        received = .now()
+        var addresses: [String] = []
+        for part in (head.header("x-forwarded-for") ?? "").split(separator: ",") {
+            let text = String(part).trimmingWhitespace()
+            if SocketAddress.bytes(of: text) != nil { addresses.append(text) }
+        }
+        if addresses.isEmpty, let real = head.header("x-real-ip"), SocketAddress.bytes(of: real) != nil {
+            addresses.append(real)
+        }
+        if let peer = exchange.peerAddress, addresses.last != peer { addresses.append(peer) }
+        self.addresses = addresses
+    }
+}

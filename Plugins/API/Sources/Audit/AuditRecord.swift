@@ -1,0 +1,107 @@
+import Objects
+import PluginKit
+import Synchronization
+
+/// What is written of one request, while it is on its way.
+final class AuditRecord: Sendable {
+    private let log: AuditLog
+    let verdict: AuditPolicy.Verdict
+    /// Names the request in all its events; also a header of the answer.
+    let identifier: String
+    private let base: JSONObject
+    private let body: JSON
+    private let annotations = Mutex<[String: String]>([:])
+
+    init(_ log: AuditLog, _ verdict: AuditPolicy.Verdict, identifier: String, _ base: JSONObject, body: JSON) {
+        self.log = log
+        self.verdict = verdict
+        self.identifier = identifier
+        self.base = base
+        self.body = body
+    }
+
+    /// Adds to the events that are yet to come. The first value of a key stays, as in Kubernetes.
+    func annotate(_ key: String, _ value: @autoclosure () -> String, from level: AuditPolicy.Level = .metadata) {
+        guard verdict.level >= level else { return }
+        let value = value()
+        annotations.withLock { if $0[key] == nil { $0[key] = value } }
+    }
+
+    /// The same, with what is there already.
+    func annotate(_ key: String, updating change: (String?) -> String) {
+        annotations.withLock { $0[key] = change($0[key]) }
+    }
+
+    /// Notes what the authorizers said.
+    func decided(_ decision: String, _ reason: String) {
+        annotate("authorization.k8s.io/decision", decision)
+        annotate("authorization.k8s.io/reason", reason)
+    }
+
+    /// Writes of the answer, and names the request in it.
+    func observing(_ respond: @escaping Responder) -> Responder {
+        { [self] response in
+            var response = response
+            response.headers.append(("Audit-Id", identifier))
+            if case .bytes = response.body {
+                write(.responseComplete, response)
+                return respond(response)
+            }
+            write(.responseStarted, response)
+            let (status, tell) = (response.status, response.onEnd)
+            response.onEnd = { [self] in
+                write(.responseComplete, HTTPResponse(status: status, body: .bytes([])))
+                tell?()
+            }
+            respond(response)
+        }
+    }
+
+    func write(_ stage: AuditPolicy.Stage, _ response: HTTPResponse? = nil) {
+        guard !verdict.omittedStages.contains(stage) else { return }
+        var event = base
+        event["stage"] = .string(stage.rawValue)
+        if verdict.level >= .request, body.exists, stage != .requestReceived {
+            event["requestObject"] = Self.shown(body, verdict)
+        }
+        if let response { describe(response, stage, &event) }
+        event["stageTimestamp"] = .string(Timestamp.now().formatted(fraction: .micro))
+        let notes = annotations.withLock { $0 }
+        if !notes.isEmpty {
+            event["annotations"] = .object(
+                JSONObject(notes.sorted { $0.key < $1.key }.map { ($0.key, .string($0.value)) }))
+        }
+        log.write(event)
+    }
+
+    private func describe(_ response: HTTPResponse, _ stage: AuditPolicy.Stage, _ event: inout JSONObject) {
+        var status: JSONObject = ["metadata": [:], "code": .integer(Int64(response.status))]
+        var object = JSON.null
+        if case .bytes(let bytes) = response.body, response.contentType.hasPrefix("application/json"),
+            response.status >= 400 || verdict.level == .requestResponse,
+            let parsed = try? JSON(parsing: bytes)  // What is no JSON is no object to be shown.
+        {
+            if response.status >= 400, parsed.kind == "Status" {
+                for key in ["status", "message", "reason", "details"] where parsed[key].exists {
+                    status[key] = parsed[key]
+                }
+            }
+            object = parsed
+        }
+        event["responseStatus"] = .object(status)
+        if verdict.level == .requestResponse, stage == .responseComplete, object.exists {
+            event["responseObject"] = Self.shown(object, verdict)
+        }
+    }
+
+    private static func shown(_ object: JSON, _ verdict: AuditPolicy.Verdict) -> JSON {
+        guard verdict.omitsManagedFields else { return object }
+        var object = object
+        if object.metadata["managedFields"].exists { object["metadata"].removeValue(forKey: "managedFields") }
+        guard object["items"].exists else { return object }
+        object["items"].updateElements { (_, item: inout JSON) throws(Never) in
+            if item.metadata["managedFields"].exists { item["metadata"].removeValue(forKey: "managedFields") }
+        }
+        return object
+    }
+}
