@@ -107,8 +107,11 @@ var targets: [Target] = [
     .target(
         name: "Simulation", dependencies: ["Kernel", "Objects", "PluginAPI", "CSimulation"], path: "Sources/Simulation",
         swiftSettings: kernel),
+    .target(
+        name: "CAllocator", path: "Sources/CAllocator", cSettings: strictC,
+        linkerSettings: [.linkedLibrary("jemalloc")]),
     .executableTarget(
-        name: "hostd", dependencies: ["Kernel"], path: "Sources/hostd", swiftSettings: strict,
+        name: "hostd", dependencies: ["Kernel", "CAllocator"], path: "Sources/hostd", swiftSettings: strict,
         linkerSettings: [.unsafeFlags(["-Xlinker", "-rpath=$ORIGIN/../lib"])]),
 
     .target(name: "Quotas", dependencies: ["Objects"], path: "Sources/Quotas", swiftSettings: strict),
@@ -168,7 +171,7 @@ var targets: [Target] = [
         swiftSettings: strict),
     .testTarget(
         name: "KernelTests",
-        dependencies: ["Kernel", "CInterposer", "PluginAPI", "Objects", "CStateStore", "StoreContract"],
+        dependencies: ["Kernel", "CInterposer", "CProcess", "PluginAPI", "Objects", "CStateStore", "StoreContract"],
         path: "Tests/KernelTests",
         swiftSettings: strict),
     .testTarget(

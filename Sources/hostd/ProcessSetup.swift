@@ -1,3 +1,4 @@
+import CAllocator
 import Glibc
 import Kernel
 
@@ -12,13 +13,19 @@ enum ProcessSetup {
     }
 
     static func prepare() {
-        HostEnvironment.limitAllocator()
+        noticeAllocator()
         signal(SIGPIPE, SIG_IGN)
         var set = waitedSignals
         pthread_sigmask(SIG_BLOCK, &set, nil)
         umask(0o022)
         raiseFileLimit()
         keepStandardOutput()
+    }
+
+    /// Nothing fails without it; memory and speed are not what they are measured to be.
+    private static func noticeAllocator() {
+        guard allocator_is_in_charge() == 0 else { return }
+        Output.errorLine("hostd: memory is not allocated by jemalloc as it was built to: is LD_PRELOAD or MALLOC_CONF set?")
     }
 
     /// As many open files as the hard limit allows; the soft one is often 1024.

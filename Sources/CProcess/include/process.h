@@ -10,7 +10,7 @@ int process_accept(int socket);
 /// The user and process at the other end of a connection (SO_PEERCRED of unix(7)): 0, or -1 with errno.
 int process_peer(int connection, uint32_t *user_id, int32_t *process_id);
 
-/// Bounds the allocator: at most two arenas, however many threads there are, and free memory goes back early.
+/// Bounds glibc's allocator, where it is the one: at most two arenas, however many threads there are, and free memory goes back early.
 void process_limit_allocator(void);
 
 /// Moves the calling thread into the network namespace that the descriptor is open on: 0, or -1 with errno.

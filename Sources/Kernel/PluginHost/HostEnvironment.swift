@@ -1,4 +1,3 @@
-import CProcess
 import Glibc
 import Objects
 import PluginAPI
@@ -50,10 +49,6 @@ public final class HostEnvironment: @unchecked Sendable {
     var table: UnsafePointer<hostd_interface>? {
         tableStorage.map { UnsafeRawPointer($0).assumingMemoryBound(to: hostd_interface.self) }
     }
-
-    /// Bounds the allocator of this process; before any thread is started. With an arena for each thread, memory would
-    /// lie idle in all of them.
-    public static func limitAllocator() { process_limit_allocator() }
 
     /// Workloads are to be ended with the host.
     public func stopWorkloads() { stopsWorkloads.store(true, ordering: .releasing) }

@@ -5,6 +5,7 @@ refuse "an unknown option" 'unknown option' "$hostd" run --config "$work/hostd.y
 refuse "the data directory is locked" 'locked|in use' "$hostd" run --config "$work/hostd.yaml" --data "$data"
 mkdir -p "$work/other"
 check "the port is in use: one clear message" sh -c "$hostd run --config $work/hostd.yaml --data $work/other 2>&1 | grep -E '127\.0\.0\.1:6443.*(in use|used)'"
+check "an allocator that was not measured is told of" sh -c "MALLOC_CONF=narenas:1 $hostd run --config $work/hostd.yaml --data $work/other 2>&1 | grep 'not allocated by jemalloc'"
 sed 's/^plugins:/plugins:\n  - name: absent\n    library: absent.so/' "$work/hostd.yaml" >"$work/bad.yaml"
 refuse "a missing plugin is named" 'absent\.so' "$hostd" run --config "$work/bad.yaml" --data "$work/bad-data" --listen 127.0.0.1:7443
 printf 'settings:\n  nodeNam: x\n' >"$work/typo.yaml"

@@ -1,3 +1,4 @@
+import CProcess
 import Glibc
 import Objects
 import PluginAPI
@@ -17,8 +18,8 @@ final class FlatnessTests: XCTestCase {
         return backOff
     }
 
-    /// As hostd does: with an arena for each thread, memory would spread over them.
-    override func setUp() { HostEnvironment.limitAllocator() }
+    /// With an arena for each thread, memory would spread over them.
+    override func setUp() { process_limit_allocator() }
 
     /// What is built up once, and memory that the allocator spreads over, come to an end; what each repetition leaves behind
     /// shows however often it is looked for.
