@@ -25,7 +25,8 @@ enum ProcessSetup {
     /// Nothing fails without it; memory and speed are not what they are measured to be.
     private static func noticeAllocator() {
         guard allocator_is_in_charge() == 0 else { return }
-        Output.errorLine("hostd: memory is not allocated by jemalloc as it was built to: is LD_PRELOAD or MALLOC_CONF set?")
+        Output.errorLine(
+            "hostd: memory is not allocated by jemalloc as it was built to: is LD_PRELOAD or MALLOC_CONF set?")
     }
 
     /// As many open files as the hard limit allows; the soft one is often 1024.
