@@ -1,8 +1,11 @@
 """A steady stream of pods for a scheduler: nodes without a kubelet, pods that arrive at a fixed rate and go again once they
 were bound, and a watch that sees every binding. Each part is a process of its own, so that none waits for another.
 """
+import gc
 import json
 import multiprocessing
+import os
+import re
 import socket
 import sys
 import threading
@@ -11,8 +14,19 @@ import time
 PODS_PER_NODE = 400
 NODES = 10
 CONNECTIONS = 8
+# What a watch's events tell of pods that are named as here; a whole parser would take a tenth of the machine.
+EVENT = re.compile(rb'\{"type":"([A-Z]+)"')
+NAME = re.compile(rb'"name":"(load-[0-9]+)"')
+UID = re.compile(rb'"uid":"([^"]+)"')
+PLACE = re.compile(rb'"nodeName":"([^"]*)"')
 # So many bound pods stay; older ones are deleted. There is room for four times as many.
 LIVE = 1000
+
+
+def go_first():
+    """What is measured is when hostd binds, not when this process is given a processor to see it."""
+    gc.disable()
+    os.setpriority(os.PRIO_PROCESS, 0, -10)
 
 
 class Connection:
@@ -107,6 +121,7 @@ class Nodes:
 def create(context, rate, backlog, bound, stop, created):
     """Process: creates pods at a rate, not more than `backlog` ahead of those that are bound, until told to stop; then says
     which."""
+    go_first()
     connections = [Connection(context) for _ in range(CONNECTIONS)]
     counts = [0] * CONNECTIONS
     began = time.monotonic() + 0.1
@@ -136,6 +151,8 @@ def create(context, rate, backlog, bound, stop, created):
 
 def delete(context, names):
     """Process: deletes the pods that it is told of; None ends it."""
+    go_first()
+
     def run():
         connection = Connection(context)
         while (name := names.get()) is not None:
@@ -170,12 +187,14 @@ class Sight:
         self.times, self.bound = [], set()
         self.twice, self.overfull = [], []
 
-    def see(self, event, at):
-        """Returns the pod's name when it was bound just now."""
-        pod = event["object"]
-        name, uid, place = pod["metadata"]["name"], pod["metadata"]["uid"], pod["spec"].get("nodeName", "")
+    def see(self, line, at):
+        """Returns the pod's name when an event says that it was bound just now."""
+        event, name, uid, place = (pattern.search(line) for pattern in (EVENT, NAME, UID, PLACE))
+        if not (event and name and uid):
+            sys.exit(f"the watch of pods says {line[:300]}")
+        event, name, uid, place = event[1], name[1].decode(), uid[1], place[1].decode() if place else ""
         before = self.node.get(uid, "")
-        if event["type"] == "DELETED":
+        if event == b"DELETED":
             if self.node.pop(uid, ""):
                 self.live[before] -= 1
             return None
@@ -196,6 +215,7 @@ class Sight:
 
 def watch(context, names, began, count, result, wanted):
     """Process: watches pods until all that are wanted were bound, and has the oldest deleted."""
+    go_first()
     connection = Connection(context)
     connection.socket.sendall(b"GET /api/v1/namespaces/default/pods?watch=1 HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
     while b"\r\n\r\n" not in connection.rest:
@@ -219,7 +239,7 @@ def watch(context, names, began, count, result, wanted):
             # Between the lines of events are the sizes of chunks.
             if not line.startswith(b"{"):
                 continue
-            name = sight.see(json.loads(line), at)
+            name = sight.see(line, at)
             if name:
                 standing.append(name)
         count.value = len(sight.bound)
