@@ -12,6 +12,8 @@ let strict: [SwiftSetting] = [.treatAllWarnings(as: .error)]
 /// HOSTD_SIMULATION=1 builds the kernel for the simulation; script/simulate does, in a build directory of its own.
 let isSimulation = Context.environment["HOSTD_SIMULATION"] == "1"
 let kernel: [SwiftSetting] = strict + (isSimulation ? [.define("SIMULATION")] : [])
+/// HOSTD_THREAD_SANITIZER=1 adds what tells that sanitizer about Swift's library; script/sanitize sets it.
+let isThreadSanitized = Context.environment["HOSTD_THREAD_SANITIZER"] == "1"
 let strictC: [CSetting] = [.unsafeFlags(["-std=gnu2x", "-Wall", "-Wextra", "-Werror"])]
 let exportsOnlyEntry: [LinkerSetting] = [
     .unsafeFlags([
@@ -96,7 +98,7 @@ var targets: [Target] = [
         name: "Kernel",
         dependencies: [
             "PluginAPI", "Objects", "CProcess", "CInterposer", "CIsolation", "CStateStore", "CYAML", "COpenSSL",
-        ],
+        ] + (isThreadSanitized ? ["CThreadSanitizer"] : []),
         path: "Sources/Kernel",
         exclude: [
             "README.md", "Configuration/README.md", "Control/README.md", "PluginHost/README.md", "StateStore/README.md",
@@ -204,6 +206,15 @@ if isSimulation {
     targets.append(
         .executableTarget(
             name: "Simulate", dependencies: ["Simulation", "Kernel"], path: "Sources/Simulate", swiftSettings: kernel))
+}
+
+if isThreadSanitized {
+    targets += [
+        .target(name: "CThreadSanitizer", path: "Tests/ThreadSanitizer/Library", cSettings: strictC),
+        .executableTarget(
+            name: "PlantedRaces", dependencies: ["CThreadSanitizer"], path: "Tests/ThreadSanitizer/Races",
+            swiftSettings: strict),
+    ]
 }
 
 // Fuzzing needs libFuzzer, and everything instrumented: script/fuzz sets this.
