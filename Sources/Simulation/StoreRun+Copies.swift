@@ -1,6 +1,5 @@
 import Glibc
 import Kernel
-import Objects
 import PluginAPI
 
 extension StoreRun {
@@ -32,7 +31,10 @@ extension StoreRun {
     }
 
     private func restored(_ place: String, _ revision: UInt64) throws(StoreError) -> Response {
-        let store = try StateStore(directory: place, options: plan.options)
+        var options = plan.options
+        // A backup needs the keys of its time, whatever became of them since.
+        if let keyFile { options.encryption = keyFile.settingsOfAll }
+        let store = try StateStore(directory: place, options: options)
         defer { store.close() }
         // Its leases may end while it opens.
         return StoreClient(store).perform(
@@ -69,19 +71,5 @@ extension StoreRun {
             }
             return nil
         }
-    }
-}
-
-/// The key file of a run: a real one, since keys are not read from the store's disk.
-enum KeyFile {
-    static func make(_ generator: inout Generator) -> EncryptionSettings {
-        var name = Array("/tmp/hostd-simulation-XXXXXX".utf8CString)
-        let bytes = (0..<32).map { _ in UInt8(generator.below(256)) }
-        let line = Array("k1 \(Base64.encode(bytes, .standard))\n".utf8)
-        let file = mkstemp(&name)
-        precondition(file >= 0 && write(file, line, line.count) == line.count, "cannot write to /tmp")
-        // It needs no name: it is reached through its descriptor, and is gone with the process.
-        unlink(name)
-        return EncryptionSettings(resources: ["pods"], keyFile: "/proc/self/fd/\(file)")
     }
 }

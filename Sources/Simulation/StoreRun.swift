@@ -1,62 +1,5 @@
-import Glibc
 import Kernel
 import PluginAPI
-
-/// What one seed chooses about the store, its disk and its clients.
-struct RunPlan {
-    var epochs = 4
-    var clients = 4
-    var operations = 40
-    var watches = 3
-    var keys = 5
-    var options = StateStoreOptions()
-    var character = SimulatedDisk.Character()
-    var diskFills = false
-    var slowSinks = false
-    /// Values of pods lie encrypted on disk.
-    var isEncrypted = false
-    /// All values have one size, so that a frame can stand exactly where another one ended.
-    var isUniform = false
-
-    init(_ generator: inout Generator) {
-        epochs = generator.number(in: 2...6)
-        clients = generator.number(in: 1...6)
-        operations = generator.number(in: 10...60)
-        watches = generator.number(in: 0...5)
-        keys = generator.number(in: 1...8)
-        options.segmentSize = 64 << 10
-        options.firstSegmentSize = 64 << 10
-        options.reservedSpace = 64 << 10
-        options.historySeconds = 0
-        options.recordsPerStep = generator.pick([1, 2, 1024])
-        options.snapshotThreshold = generator.pick([1, 64 << 10, 32 << 20])
-        options.historyCount = generator.pick([64, 200, 100_000])
-        options.watchQueueSize = generator.pick([200, 2000, 1 << 20])
-        slowSinks = generator.oneIn(2)
-        character.sectorsSurvive = generator.pick([0, 10, 50, 90, 100])
-        character.namesAreJournalled = generator.oneIn(2)
-        character.synchronizeFails = generator.pick([0, 0, 0, 60, 300])
-        character.writeFails = generator.pick([0, 0, 0, 400])
-        character.writeIsShort = generator.pick([0, 5])
-        character.writeIsInterrupted = generator.pick([0, 7])
-        diskFills = generator.oneIn(3)
-        character.copiesOnWrite = diskFills && generator.oneIn(2)
-        if generator.oneIn(3) { makeUniform(&generator) }
-        isEncrypted = generator.oneIn(4)
-    }
-}
-
-extension RunPlan {
-    /// Many short lives with batches of frames of one size: what is left of a batch fits behind a later one.
-    fileprivate mutating func makeUniform(_ generator: inout Generator) {
-        isUniform = true
-        epochs = generator.number(in: 6...12)
-        clients = generator.number(in: 3...6)
-        operations = generator.number(in: 5...20)
-        watches = 1
-        character.sectorsSurvive = generator.pick([50, 80, 100])
-    }
-}
 
 /// Runs the real store on a simulated disk, with simulated clients, watches and crashes, by one seed.
 final class StoreRun: @unchecked Sendable {  // Only the thread that has the turn touches it.
@@ -68,6 +11,8 @@ final class StoreRun: @unchecked Sendable {  // Only the thread that has the tur
     var keys: Int { plan.keys }
     private(set) var history = History()
     var problems: [String] = []
+    /// When values are encrypted.
+    let keyFile: KeyFile?
     private let directory = "/var/store"
 
     /// Leases that clients were granted and believe in; also in later lives of the store.
@@ -92,7 +37,8 @@ final class StoreRun: @unchecked Sendable {  // Only the thread that has the tur
         disk = SimulatedDisk(character: plan.character, generator: generator.split())
         _ = disk.makeDirectory("/var")
         _ = disk.synchronizeDirectory("/")
-        if plan.isEncrypted { plan.options.encryption = KeyFile.make(&generator) }
+        keyFile = plan.isEncrypted ? KeyFile(&generator) : nil
+        plan.options.encryption = keyFile?.settings
         history.historyCount = plan.options.historyCount
         history.diskFails = plan.character.synchronizeFails + plan.character.writeFails > 0
         plan.options.files = SimulatedFiles(disk: disk, scheduler: scheduler).operations
@@ -176,6 +122,10 @@ final class StoreRun: @unchecked Sendable {  // Only the thread that has the tur
         if plan.diskFills && !isLast {
             let luck = generator.split()
             threads.append(scheduler.start(name: "filler") { [self] in fillDisk(luck) })
+        }
+        if plan.rotatesKeys {
+            let luck = generator.split()
+            threads.append(scheduler.start(name: "operator") { [self] in changeKeys(luck) })
         }
         for thread in threads { scheduler.join(thread) }
         disk.usedByOthers = 0

@@ -80,18 +80,32 @@ final class Maintenance: @unchecked Sendable {  // `committer` is set once, befo
             }
             let file = try directory.open(temporary, flags: O_WRONLY | O_CREAT | O_TRUNC)
             let bytes = try parts.writeState(
-                at: revision, to: file.descriptor, path: file.path, name: temporary)
-            try directory.rename(temporary, to: name)
-            parts.sealer.renamed(temporary, to: name)
-            for old in try directory.names() {
-                if let number = LogFormat.number(of: old, prefix: "snapshot-"), number < revision {
-                    try directory.remove(old)
-                }
+                at: revision, to: file.descriptor, path: file.path, destination: .file(temporary))
+            try parts.sealer.moving(temporary, to: name) { () throws(StoreError) in
+                try directory.rename(temporary, to: name)
             }
+            let older = try directory.names().filter { old in
+                LogFormat.number(of: old, prefix: "snapshot-").map { $0 < revision } ?? false
+            }
+            for old in older { try directory.remove(old) }
+            forget(older)
             return bytes
         } catch {
+            parts.sealer.forget(temporary)
             try directory.remove(temporary)
             throw error
+        }
+    }
+
+    /// Lets files that were removed need no key any more, once they cannot come back with the power.
+    private func forget(_ files: [String]) {
+        guard parts.options.encryption != nil, !files.isEmpty else { return }
+        do throws(StoreError) {
+            try parts.directory.synchronize()
+            for file in files { parts.sealer.forget(file) }
+        } catch {
+            parts.options.log(
+                HOSTD_LOG_WARNING, "keys of files that are gone stay needed until a restart: \(error.message)", [])
         }
     }
 
@@ -100,14 +114,17 @@ final class Maintenance: @unchecked Sendable {  // `committer` is set once, befo
         guard !segments.isEmpty else { return }
         background.submit(
             Job { [self] in
+                var gone: [String] = []
                 for segment in segments {
                     do throws(StoreError) {
                         try preparer.retire(number: segment.number, size: segment.size)
+                        gone.append(LogFormat.segmentName(segment.number))
                     } catch {
                         parts.options.log(HOSTD_LOG_WARNING, "an old log segment stays: \(error.message)", [])
-                        return
+                        break
                     }
                 }
+                forget(gone)
             })
     }
 }

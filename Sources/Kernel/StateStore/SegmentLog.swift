@@ -59,7 +59,7 @@ final class SegmentLog {
         var size = 0
         do throws(StoreError) {
             for record in frame {
-                records.append(try sealer.seal(record, for: ""))
+                records.append(try sealer.seal(record, for: .batch))
                 size += records[records.count - 1].size
             }
         } catch {
@@ -78,6 +78,8 @@ final class SegmentLog {
             do throws(StoreError) { try rotate(for: size) } catch { throw .refused(error) }
         }
         layOut(time: time)
+        // Before a byte of it can be on disk: after a write that failed nobody knows.
+        sealer.noteBatch(in: LogFormat.segmentName(tail.active.number))
         do throws(StoreError) {
             try tail.file.write(&vectors, at: tail.offset)
         } catch {
@@ -87,9 +89,6 @@ final class SegmentLog {
             if !planted(.acknowledgesBeforeSync) { try tail.file.synchronize() }
         } catch {
             throw .fatal(error)
-        }
-        if records.contains(where: { $0.kind == Record.Kind.sealed }) {
-            sealer.noteWritten(to: LogFormat.segmentName(tail.active.number))
         }
         tail.offset += size
         tail.sequence += UInt64(frames.count)
@@ -103,6 +102,7 @@ final class SegmentLog {
     func discard() {
         frames.removeAll(keepingCapacity: true)
         for record in records { record.release() }
+        sealer.forgetBatch()
         sealFailure = nil
         records.removeAll(keepingCapacity: true)
     }

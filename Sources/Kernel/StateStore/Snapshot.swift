@@ -12,8 +12,7 @@ struct SnapshotWriter: ~Copyable {
     private let files: FileOperations
     private let time: UInt64
     private let sealer: RecordSealer?
-    /// What the sealer knows the file by; "" for a copy elsewhere.
-    private let name: String
+    private let destination: RecordSealer.Destination
     private var buffer: [UInt8] = []
     private var times: [UInt64] = []
     private var inFrame: Int { times.count }
@@ -25,11 +24,11 @@ struct SnapshotWriter: ~Copyable {
     /// `file` stays the caller's. `time`: when the revision was written, milliseconds since 1970.
     init(
         file: Int32, path: String, revision: UInt64, time: UInt64, files: FileOperations, sealer: RecordSealer?,
-        name: String = ""
+        destination: RecordSealer.Destination = .elsewhere
     ) throws(StoreError) {
         self.time = time
         self.sealer = sealer
-        self.name = name
+        self.destination = destination
         self.file = file
         self.path = path
         self.files = files
@@ -42,7 +41,7 @@ struct SnapshotWriter: ~Copyable {
 
     mutating func add(_ record: Record) throws(StoreError) {
         if let sealer {
-            let sealed = try sealer.seal(record, for: name)
+            let sealed = try sealer.seal(record, for: destination)
             defer { sealed.release() }
             buffer.append(contentsOf: sealed.raw)
         } else {

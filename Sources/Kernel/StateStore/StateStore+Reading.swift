@@ -87,13 +87,14 @@ extension StateStore {
 extension StateStore.Parts {
     /// Writes the state at a pinned revision as a snapshot. Returns its size.
     func writeState(
-        at revision: UInt64, to descriptor: Int32, path: String, name: String = ""
+        at revision: UInt64, to descriptor: Int32, path: String,
+        destination: RecordSealer.Destination = .elsewhere
     ) throws(StoreError) -> Int {
         let time = lock.reading { tree.time(of: revision) }
-        let shown = planted(.backupReadsLatest) && name.isEmpty ? .max : revision
+        let shown = planted(.backupReadsLatest) && destination == .elsewhere ? .max : revision
         var writer = try SnapshotWriter(
             file: descriptor, path: path, revision: revision, time: time, files: options.files, sealer: sealer,
-            name: name)
+            destination: destination)
         try addLeases(to: &writer)
         try addWriters(to: &writer)
         var scan = ListScan(

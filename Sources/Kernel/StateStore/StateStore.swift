@@ -76,7 +76,7 @@ public final class StateStore: @unchecked Sendable {
                 store: parts, log: SegmentLog(tail: tail, options: options, preparer: preparer, sealer: parts.sealer))
             parts.maintenance.committer = committer
             try committer.start()
-            if try directory.names().contains(where: parts.sealer.isStale) { committer.requestRewrite { _ in } }
+            if parts.sealer.hasStaleFiles { committer.requestRewrite { _ in } }
             options.metrics?.onCollect { [weak parts] in if let parts { parts.numbers?.collect(parts) } }
         } catch {
             background.close()
@@ -180,7 +180,7 @@ public final class StateStore: @unchecked Sendable {
     // MARK: Status
 
     /// The JSON of `hostd_store_1.status`.
-    func status() -> String {
+    package func status() -> String {
         let failure = committer.refusesWritesBecause
         let numbers = parts.lock.reading {
             (parts.tree.revision, parts.tree.compactedRevision, parts.tree.liveCount, parts.tree.liveBytes)
@@ -195,9 +195,8 @@ public final class StateStore: @unchecked Sendable {
     /// The keys that encrypt and that are needed to read what is on disk.
     private var encryptionStatus: String {
         guard let active = parts.sealer.activeKey else { return "" }
-        let names = parts.directory.files.names(parts.directory.path) ?? []
-        let (keys, plain) = parts.sealer.needed(by: names)
         func list(_ words: [String]) -> String { "[" + words.sorted().map(quoted).joined(separator: ",") + "]" }
+        let (keys, plain) = parts.sealer.needed
         return
             ",\"encryptingKey\":\(quoted(active)),\"neededKeys\":\(list(Array(keys))),\"filesWithPlainValues\":\(list(plain))"
     }

@@ -48,6 +48,10 @@ package enum PlantedFault: String, CaseIterable, Sendable {
     case drainDropsReady = "drain-drops-ready"
     /// Some values of chosen resources lie on disk as they are.
     case valueNotSealed = "value-not-sealed"
+    /// What was sealed under the key of before is noted under the one of now.
+    case batchNotedUnderNewKey = "batch-noted-under-new-key"
+    /// A file that was written anew takes the old one's place before its bytes are on disk.
+    case rewrittenFileNotSynchronized = "rewritten-file-not-synchronized"
     /// A backup shows what is written while it is made.
     case backupReadsLatest = "backup-reads-latest"
     /// The history of a key lacks versions.

@@ -198,7 +198,7 @@ final class EncryptionTests: XCTestCase {
         }
         record.head.pointee.revision = 7
         defer { record.release() }
-        let sealed = try ring.seal(record, for: "")
+        let sealed = try ring.seal(record, for: .elsewhere)
         defer { sealed.release() }
         let good = try ring.open(sealed.raw, path: "/d/store/log-1", offset: 4096)
         XCTAssertEqual(good.value.text, "value")
@@ -237,7 +237,7 @@ final class EncryptionTests: XCTestCase {
         for _ in 0..<4 {
             let sealer = try RecordSealer(settings)
             for _ in 0..<500 {
-                let sealed = try sealer.seal(record, for: "")
+                let sealed = try sealer.seal(record, for: .elsewhere)
                 let parts = try XCTUnwrap(SealedValue(sealed.value))
                 let nonce = parts.salt + withUnsafeBytes(of: parts.number) { Array($0) }
                 XCTAssertTrue(seen.insert(nonce).inserted, "the same key and nonce twice")

@@ -15,6 +15,8 @@ final class RecordSealer: @unchecked Sendable {  // All state is behind `lock`.
     private var known: [[UInt8]: [UInt8]] = [:]
     /// By file, the keys that its values need; "" stands for plain values of chosen resources.
     private var use: [String: Set<String>] = [:]
+    /// The keys of what the committer has sealed and not given to a file yet.
+    private var batchUse: Set<String> = []
 
     /// - Parameter settings: nil = nothing is encrypted; then values that are cannot be read.
     init(_ settings: EncryptionSettings?) throws(StoreError) {
@@ -23,12 +25,16 @@ final class RecordSealer: @unchecked Sendable {  // All state is behind `lock`.
         if let settings { try begin(KeyRing(file: settings.keyFile)) }
     }
 
-    /// Begins to encrypt with the first key of a ring, under a salt of its own.
-    private func begin(_ ring: KeyRing) throws(StoreError) {
+    /// Begins to encrypt with the first key of a ring, under a salt of its own. `objection` is asked at the moment of the change:
+    /// after it nothing is sealed under a key of before.
+    private func begin(
+        _ ring: KeyRing, unless objection: () throws(StoreError) -> Void = {}
+    ) throws(StoreError) {
         // The system's generator is a cryptographic one (getrandom).
         let salt = (0..<SealedValue.saltSize).map { _ in KernelRandom.number(in: UInt8.min ... .max) }
         let derived = try Self.derive(ring.first, salt)
-        lock.locked {
+        try lock.locked { () throws(StoreError) in
+            try objection()
             self.ring = ring
             self.salt = salt
             self.derived = derived
@@ -55,9 +61,18 @@ final class RecordSealer: @unchecked Sendable {  // All state is behind `lock`.
         return resources.contains(String(decoding: key.prefix(StoreKey.resourceSize(key) - 1), as: UTF8.self))
     }
 
-    /// The record as it goes to `file` (a name in the store's directory, "" for a copy elsewhere), with a reference for the
-    /// caller: encrypted, or itself.
-    func seal(_ record: Record, for file: String) throws(StoreError) -> Record {
+    /// Where a sealed record goes.
+    enum Destination: Equatable {
+        /// A file in the store's directory.
+        case file(String)
+        /// The log's present batch; `noteBatch` says in which file it is written.
+        case batch
+        /// A copy outside of the store.
+        case elsewhere
+    }
+
+    /// The record as it goes there, with a reference for the caller: encrypted, or itself.
+    func seal(_ record: Record, for destination: Destination) throws(StoreError) -> Record {
         let isMissed = planted(.valueNotSealed) && record.head.pointee.version == 2
         guard record.isPut, chooses(record.key), !isMissed else {
             record.retain()
@@ -68,7 +83,11 @@ final class RecordSealer: @unchecked Sendable {  // All state is behind `lock`.
                 throw StoreError(HOSTD_ERROR_INTERNAL, "there is no key to encrypt \(record.key.text) with")
             }
             self.number += 1
-            if !file.isEmpty { use[file, default: []].insert(ring.first.name) }
+            switch destination {
+            case .file(let name): use[name, default: []].insert(ring.first.name)
+            case .batch: batchUse.insert(ring.first.name)
+            case .elsewhere: break
+            }
             return (ring.first, self.salt, self.derived, self.number)
         }
         let head = SealedValue.head(key: key, salt: salt, number: number, indexSize: record.index.count)
@@ -188,49 +207,74 @@ final class RecordSealer: @unchecked Sendable {  // All state is behind `lock`.
 
     private func note(_ key: String, in file: String) { lock.locked { _ = use[file, default: []].insert(key) } }
 
-    /// The batch that was sealed last is in this file.
-    func noteWritten(to file: String) {
-        lock.locked { if let name = ring?.first.name { use[file, default: []].insert(name) } }
+    /// The batch that was sealed is about to be written to this file.
+    func noteBatch(in file: String) {
+        if resources.isEmpty { return }
+        lock.locked {
+            let keys = planted(.batchNotedUnderNewKey) && !batchUse.isEmpty ? [ring?.first.name ?? ""] : batchUse
+            if !keys.isEmpty { use[file, default: []].formUnion(keys) }
+            batchUse = []
+        }
     }
 
-    /// A file that was written under another name takes the place of what was there.
-    func renamed(_ file: String, to name: String) { lock.locked { use[name] = use.removeValue(forKey: file) } }
+    /// The batch that was sealed goes nowhere.
+    func forgetBatch() {
+        if resources.isEmpty { return }
+        lock.locked { batchUse = [] }
+    }
 
-    /// Forgets a file that was not finished.
+    /// Gives a file by `body` another name, in the place of what was there. What both need is needed meanwhile.
+    func moving(_ file: String, to name: String, _ body: () throws(StoreError) -> Void) throws(StoreError) {
+        lock.locked {
+            let keys = use[file] ?? []
+            use[name, default: []].formUnion(keys)
+        }
+        try body()
+        lock.locked { use[name] = use.removeValue(forKey: file) }
+    }
+
+    /// A file is gone for good: it was not finished, or its end is durable. Until then it may come back with the power.
     func forget(_ file: String) { lock.locked { use[file] = nil } }
 
-    /// The keys that files of this list need, and those of them that hold plain values of chosen resources.
-    func needed(by files: [String]) -> (keys: Set<String>, plainFiles: [String]) {
-        lock.locked {
-            var keys: Set<String> = []
-            for file in files { keys.formUnion(use[file] ?? []) }
-            keys.remove("")
-            return (keys, files.filter { use[$0]?.contains("") == true })
-        }
+    /// The keys that what is on disk, or on its way there, needs; and the files that hold plain values of chosen resources.
+    var needed: (keys: Set<String>, plainFiles: [String]) {
+        lock.locked { (neededKeys, use.filter { $0.value.contains("") }.map(\.key)) }
+    }
+
+    /// With `lock` held.
+    private var neededKeys: Set<String> {
+        let start = planted(.batchNotedUnderNewKey) ? [] : batchUse
+        return use.values.reduce(into: start) { $0.formUnion($1) }.subtracting([""])
     }
 
     /// Whether a file holds values that would be written otherwise now: under another key, or plain.
-    func isStale(_ file: String) -> Bool {
-        lock.locked { !(use[file] ?? []).subtracting([ring?.first.name ?? ""]).isEmpty }
-    }
+    func isStale(_ file: String) -> Bool { lock.locked { isStale(use[file] ?? []) } }
 
-    /// Reads the key file again. What these files hold must be readable with it. True when another key encrypts now.
-    func reload(keeping files: [String]) throws(StoreError) -> Bool {
-        let old = lock.locked { ring }
-        guard let old else { return false }
+    /// Whether any file does.
+    var hasStaleFiles: Bool { lock.locked { use.values.contains(where: isStale) } }
+
+    private func isStale(_ use: Set<String>) -> Bool { !use.subtracting([ring?.first.name ?? ""]).isEmpty }
+
+    /// Reads the key file again. What is on disk, or on its way there, must be readable with it. True when another key encrypts
+    /// now.
+    func reload() throws(StoreError) -> Bool {
+        guard let old = lock.locked({ ring }) else { return false }
         let new = try KeyRing(file: keyFile)
-        for name in needed(by: files).keys.sorted() {
-            guard let key = new.keys.first(where: { $0.name == name }),
-                key == old.keys.first(where: { $0.name == name })
-            else {
-                throw StoreError(
-                    HOSTD_ERROR_WRONG_STATE,
-                    "the key \(name) is gone from \(keyFile), or is another, and values on disk are encrypted under it: put it "
-                        + "back, reload, and take it away when `hostd store status` no longer lists it")
+        if new.keys == old.keys { return false }
+        try begin(new) { () throws(StoreError) in
+            for name in neededKeys.sorted() {
+                guard let key = new.keys.first(where: { $0.name == name }),
+                    key == ring?.keys.first(where: { $0.name == name })
+                else { throw missing(name) }
             }
         }
-        if new.keys == old.keys { return false }
-        try begin(new)
         return new.first != old.first
+    }
+
+    private func missing(_ key: String) -> StoreError {
+        StoreError(
+            HOSTD_ERROR_WRONG_STATE,
+            "the key \(key) is gone from \(keyFile), or is another, and values on disk are encrypted under it: put it back, "
+                + "reload, and take it away when `hostd store status` no longer lists it")
     }
 }
