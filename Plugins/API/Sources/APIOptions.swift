@@ -1,5 +1,5 @@
 extension APIPlugin {
-    /// The options' JSON schema; docs/api-access.md describes those of authentication, authorization and the audit log.
+    /// The options' JSON schema; docs/api-access.md describes the larger ones.
     public static let optionsSchema = """
         {"type": "object", "additionalProperties": false, "properties": {
           "threads": {"type": "integer", "minimum": 1, "maximum": 64, "default": 2,
@@ -10,7 +10,11 @@ extension APIPlugin {
             "description": "Further host names and addresses that the server's certificate is for."},
           "authentication": \(authenticationSchema),
           "authorization": \(authorizationSchema),
-          "audit": \(auditSchema)
+          "audit": \(auditSchema),
+          "fairness": {"type": "object", "description": "How requests share the server.", "properties": {
+            "enabled": {"type": "boolean", "description": "false: all requests run at once (default true)."},
+            "totalSeats": {"type": "integer", "minimum": 1, "maximum": 1000000,
+              "description": "Seats of all priority levels together (default 600)."}}}
         }}
         """
 

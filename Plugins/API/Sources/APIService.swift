@@ -13,6 +13,8 @@ final class APIService: Sendable {
     private let credentials: PKIDirectory.Contents
     private let informers: [Informer]
     private let nodes: NodeGraph
+    /// Nil without priority and fairness.
+    private let flows: FlowObjectsKeeper?
 
     private struct State {
         var port: UInt16 = 0
@@ -53,6 +55,11 @@ final class APIService: Sendable {
         let tokens = try TokenAuthority(
             key: credentials.tokenKey, issuer: "https://kubernetes.default.svc.\(settings.clusterDomain)", store: store,
             staticTokens: staticTokens)
+        let fairness = try settings.totalSeats.map { seats in
+            try Fairness(
+                totalSeats: seats, estimates: ListEstimates(store: store, resources: resources, log: host.log),
+                host: host)
+        }
         pipeline = RequestPipeline(
             .init(
                 store: store, resources: resources, rules: rules, authorizer: authorizer, admission: admission,
@@ -63,7 +70,9 @@ final class APIService: Sendable {
                     others: settings.authentication.authenticators(store, audience: tokens.issuer, host.log)),
                 workers: WorkerPool(limit: 32), health: Health(store: store, log: host.log),
                 openAPI: OpenAPIDocuments(resources: resources, store: store), host: host,
-                audit: try settings.audit.map { try AuditLog($0, host) }))
+                audit: try settings.audit.map { try AuditLog($0, host) },
+                fairness: fairness))
+        flows = fairness.map { FlowObjectsKeeper($0, log: host.log) }
         let roles = try [
             "clusterroles.rbac.authorization.k8s.io", "roles.rbac.authorization.k8s.io",
             "clusterrolebindings.rbac.authorization.k8s.io", "rolebindings.rbac.authorization.k8s.io",
@@ -78,7 +87,7 @@ final class APIService: Sendable {
                 }
             }
         }
-        informers = try roles + admission.informers(host)
+        informers = try roles + admission.informers(host) + (flows?.informers(host, pipeline) ?? [])
         let context = try TLSContext(
             certificate: credentials.server.certificate, key: credentials.server.key,
             clientAuthority: credentials.authority)
@@ -101,6 +110,7 @@ final class APIService: Sendable {
         try pipeline.audit?.writer.start()
         try Bootstrap(pipeline: pipeline).run()
         for informer in informers { try informer.start() }
+        flows?.filled(pipeline)
         try pipeline.admission.start()
         try pipeline.customResources.start(pipeline)
         let port: UInt16
@@ -181,6 +191,8 @@ final class APIService: Sendable {
         roles?.cancel()
         network?.cancel()
         for informer in informers { informer.stop() }
+        flows?.stop()
+        pipeline.fairness?.stop()
         pipeline.admission.stop()
         nodes.stop()
         server.stop()

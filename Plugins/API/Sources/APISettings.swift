@@ -17,6 +17,8 @@ struct APISettings: Sendable {
     var authorization: AuthorizationSettings
     /// Nil: no audit log is kept.
     var audit: AuditSettings?
+    /// The seats that requests share; nil: all run at once.
+    var totalSeats: Int?
 
     init(_ configuration: PluginConfiguration) throws {
         let settings = configuration.settings
@@ -45,6 +47,9 @@ struct APISettings: Sendable {
         names = configuration.options["names"].arrayValue.compactMap(\.stringValue)
         authentication = try AuthenticationSettings(configuration.options["authentication"])
         authorization = try AuthorizationSettings(configuration.options["authorization"])
+        let fairness = configuration.options["fairness"]
+        totalSeats =
+            fairness["enabled"].boolValue == false ? nil : Int(clamping: fairness["totalSeats"].integerValue ?? 600)
         audit = try AuditSettings(configuration.options["audit"], directory: dataDirectory)
     }
 

@@ -40,6 +40,7 @@ final class Admission: Sendable {
             DefaultIngressClass(store: store),
             RoleEscalation(store: store, authorizer: authorizer),
             ExpressionChecks(),
+            FlowChecks(),
             MutatingPolicies(index: policies[0], tools: tools, rules: rules),
             MutatingWebhooks(index: webhooks[0], tools: tools, rules: rules),
             ValidatingPolicies(index: policies[1], tools: tools),

@@ -1,6 +1,7 @@
 import Objects
 
-/// Objects that every cluster has from its first start: namespaces, default roles and their bindings, priority classes.
+/// Objects that every cluster has from its first start: namespaces, default roles and their bindings, priority
+/// classes, flow schemas and priority levels.
 /// Roles follow https://kubernetes.io/docs/reference/access-authn-authz/rbac/#default-roles-and-role-bindings.
 enum BootstrapPolicy {
     static let namespaces = ["default", "kube-system", "kube-public", "kube-node-lease"]
@@ -35,6 +36,9 @@ enum BootstrapPolicy {
                     ]
                 ))
         }
+        let flows = "/apis/\(FlowObjects.group)/v1"
+        result += FlowObjects.levels.map { (flows + "/prioritylevelconfigurations", $0) }
+        result += FlowObjects.schemas.map { (flows + "/flowschemas", $0) }
         return result
     }
 

@@ -37,17 +37,25 @@ final class HTTPFront: HTTPHandler {
             var request = try request(exchange, identity.user)
             request.impersonator = identity.impersonator
             guard let source, let record = pipeline.audit?.begin(request, source) else {
-                pipeline.handle(request, respond: respond)
+                run(request, exchange, respond)
                 return true
             }
             request.audit = record
-            pipeline.handle(request, respond: record.observing(respond))
+            run(request, exchange, record.observing(respond))
         } catch {
             let response = HTTPResponse.failure(error)
             if let source { pipeline.audit?.refused(exchange, source, response) }
             respond(response)
         }
         return true
+    }
+
+    /// Runs a request when its flow has its turn.
+    private func run(_ request: APIRequest, _ exchange: HTTPExchange, _ respond: @escaping Responder) {
+        guard let fairness = pipeline.fairness else { return pipeline.handle(request, respond: respond) }
+        fairness.run(request, respond, later: exchange.onLoop) { [pipeline] respond in
+            pipeline.handle(request, respond: respond)
+        }
     }
 
     func refusal(_ error: HTTPParseError) -> HTTPResponse {

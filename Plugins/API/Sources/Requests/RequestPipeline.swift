@@ -23,6 +23,8 @@ final class RequestPipeline: Sendable {
     let host: Host
     /// Nil where no audit log is kept.
     let audit: AuditLog?
+    /// Nil where all requests run at once.
+    let fairness: Fairness?
     let eventLines = EventLines()
     let customResources: CustomResources
     let unchangedApplies = UnchangedApplies()
@@ -46,6 +48,7 @@ final class RequestPipeline: Sendable {
         var openAPI: OpenAPIDocuments
         var host: Host
         var audit: AuditLog?
+        var fairness: Fairness?
     }
 
     init(_ parts: Parts) {
@@ -64,6 +67,7 @@ final class RequestPipeline: Sendable {
         openAPI = parts.openAPI
         host = parts.host
         audit = parts.audit
+        fairness = parts.fairness
         customResources = CustomResources(
             registry: parts.resources.custom, table: parts.resources, store: parts.store, log: parts.host.log)
     }

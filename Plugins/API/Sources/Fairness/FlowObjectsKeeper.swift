@@ -1,0 +1,198 @@
+import Objects
+import PluginKit
+import Synchronization
+
+/// Keeps the flow objects that every server has, and tells of schemas without their level.
+///
+/// The mandatory ones are always as they are in `FlowObjects`. A suggested one is kept as long as its annotation
+/// apf.kubernetes.io/autoupdate-spec is "true"; one that is deleted comes back.
+final class FlowObjectsKeeper: Sendable {
+    private struct State {
+        var levels: [String: JSON] = [:]
+        var schemas: [String: JSON] = [:]
+        var isFilled = false
+        var isRunning = false
+        var isStopped = false
+        var mustLookAgain = false
+    }
+    private let state = Mutex(State())
+    private let fairness: Fairness
+    private let log: Log
+
+    init(_ fairness: Fairness, log: Log) {
+        self.fairness = fairness
+        self.log = log
+    }
+
+    private static let schemaPath = "/apis/\(FlowObjects.group)/v1/flowschemas"
+    private static let levelPath = "/apis/\(FlowObjects.group)/v1/prioritylevelconfigurations"
+
+    /// What keeps both kinds in view; started by whoever runs the server.
+    func informers(_ host: Host, _ pipeline: RequestPipeline) throws(PluginError) -> [Informer] {
+        [
+            try Informer(
+                host, resource: "flowschemas.\(FlowObjects.group)",
+                handler: { [self] event in
+                    switch event {
+                    case .added(let object), .updated(_, let object): take(schema: object.name, object)
+                    case .deleted(let object): take(schema: object.name, nil)
+                    case .synchronized: break
+                    }
+                    keep(pipeline)
+                }),
+            try Informer(
+                host, resource: "prioritylevelconfigurations.\(FlowObjects.group)",
+                handler: { [self] event in
+                    switch event {
+                    case .added(let object), .updated(_, let object): take(level: object.name, object)
+                    case .deleted(let object): take(level: object.name, nil)
+                    case .synchronized: break
+                    }
+                    keep(pipeline)
+                }),
+        ]
+    }
+
+    private func take(schema name: String, _ object: JSON?) {
+        let isNew = state.withLock { state in
+            defer { state.schemas[name] = object }
+            return state.schemas[name]?["spec"] != object?["spec"] || state.schemas[name]?.uid != object?.uid
+        }
+        // A change of a status alone changes no flow.
+        if isNew { fairness.update(schema: name, object) }
+    }
+
+    private func take(level name: String, _ object: JSON?) {
+        let isNew = state.withLock { state in
+            defer { state.levels[name] = object }
+            return state.levels[name]?["spec"] != object?["spec"] || state.levels[name]?.uid != object?.uid
+        }
+        if isNew { fairness.update(level: name, object) }
+    }
+
+    /// Both kinds have been taken in as they were stored: what is missing is missing.
+    func filled(_ pipeline: RequestPipeline) {
+        state.withLock { $0.isFilled = true }
+        fairness.filled()
+        keep(pipeline)
+    }
+
+    func stop() { state.withLock { $0.isStopped = true } }
+
+    /// Brings what is stored to what it should be. Runs of it do not overlap: one that is under way looks again.
+    private func keep(_ pipeline: RequestPipeline) {
+        let mustRun = state.withLock { state in
+            guard state.isFilled, !state.isStopped, !state.isRunning else {
+                state.mustLookAgain = true
+                return false
+            }
+            state.isRunning = true
+            return true
+        }
+        guard mustRun else { return }
+        let isTaken = pipeline.workers.run { [self] in run(pipeline) }
+        // What is busy now gets to it with the next change.
+        if !isTaken { state.withLock { $0.isRunning = false } }
+    }
+
+    private func run(_ pipeline: RequestPipeline) {
+        while true {
+            let (levels, schemas) = state.withLock { state in
+                state.mustLookAgain = false
+                return (state.levels, state.schemas)
+            }
+            for step in Self.steps(levels: levels, schemas: schemas) { perform(step, pipeline) }
+            let isDone = state.withLock { state in
+                guard !state.isStopped, state.mustLookAgain else {
+                    state.isRunning = false
+                    return true
+                }
+                return false
+            }
+            if isDone { return }
+        }
+    }
+
+    /// A request that has to be made.
+    struct Step: Sendable, Equatable {
+        var method: APIRequest.Method
+        var path: String
+        var body: JSON
+    }
+
+    /// What has to be done about what is stored. Pure.
+    static func steps(levels: [String: JSON], schemas: [String: JSON]) -> [Step] {
+        var steps: [Step] = []
+        for (path, wanted, stored) in [
+            (levelPath, FlowObjects.levels, levels), (schemaPath, FlowObjects.schemas, schemas),
+        ] {
+            for object in wanted {
+                guard let present = stored[object.name] else {
+                    steps.append(Step(method: .post, path: path, body: object))
+                    continue
+                }
+                let isKept =
+                    FlowObjects.mandatory.contains(object.name)
+                    || present.annotations[FlowObjects.annotation].stringValue == "true"
+                guard isKept, !Self.covers(present["spec"], object["spec"]) else { continue }
+                var changed = present
+                changed["spec"] = object["spec"]
+                changed["metadata"].removeValue(forKey: "managedFields")
+                steps.append(Step(method: .put, path: "\(path)/\(object.name)", body: changed))
+            }
+        }
+        for (name, schema) in schemas.sorted(by: { $0.key < $1.key }) {
+            let level = schema["spec"]["priorityLevelConfiguration"]["name"].stringValue ?? ""
+            if let step = dangling(name, schema, hasLevel: levels[level] != nil, level) { steps.append(step) }
+        }
+        return steps
+    }
+
+    /// Whether a spec says what another says, defaults aside.
+    private static func covers(_ present: JSON, _ wanted: JSON) -> Bool {
+        switch wanted {
+        case .object(let members): members.allSatisfy { covers(present[$0.key], $0.value) }
+        case .array(let elements):
+            present.count == elements.count && zip(present.arrayValue, elements).allSatisfy { covers($0, $1) }
+        default: present == wanted
+        }
+    }
+
+    private static func dangling(_ name: String, _ schema: JSON, hasLevel: Bool, _ level: String) -> Step? {
+        let wanted = hasLevel ? "False" : "True"
+        let present = schema["status"]["conditions"].arrayValue.first { $0["type"].stringValue == "Dangling" }
+        // One that never lacked its level has no condition.
+        guard present?["status"].stringValue ?? "False" != wanted else { return nil }
+        let text =
+            hasLevel
+            ? "This FlowSchema references the PriorityLevelConfiguration object named \"\(level)\" and it exists"
+            : "This FlowSchema references the PriorityLevelConfiguration object named \"\(level)\" but there is no such "
+                + "object"
+        var changed = schema
+        changed["metadata"].removeValue(forKey: "managedFields")
+        changed["status"]["conditions"] = [
+            [
+                "type": "Dangling", "status": .string(wanted), "reason": .string(hasLevel ? "Found" : "NotFound"),
+                "message": .string(text), "lastTransitionTime": .string(Timestamp.now().formatted()),
+            ]
+        ]
+        return Step(method: .put, path: "\(schemaPath)/\(name)/status", body: changed)
+    }
+
+    private func perform(_ step: Step, _ pipeline: RequestPipeline) {
+        do throws(APIStatus) {
+            var request = try APIRequest(
+                method: step.method, target: step.path, body: step.body.serialized(), user: .host, isInternal: true)
+            request.userAgent = "api-priority-and-fairness-config-producer-v1"
+            let response = ResponseBox.wait { (respond) throws(APIStatus) in pipeline.handle(request, respond: respond)
+            }
+            // Somebody else was first: the change comes by the watch, and is looked at then.
+            guard response.status >= 300, response.status != 409, response.status != 404 else { return }
+            throw APIStatus(code: response.status, reason: "", message: "status \(response.status)")
+        } catch {
+            log.error(
+                "an object of priority and fairness cannot be kept",
+                ["path": .string(step.path), "reason": .string(error.message)])
+        }
+    }
+}
