@@ -20,7 +20,7 @@ final class TokenIssuer: TokenAuthenticator {
     private let keys: IssuerKeys
     /// What the API itself is called, which is what such a token's user is authenticated for.
     private let apiAudience: String
-    private let cache = VerdictCache<String, TokenVerdict>()
+    private let cache = VerdictCache<TokenDigest, TokenVerdict>()
 
     /// A condition of claims or user, and what is said when it does not hold.
     struct Rule: Sendable {
@@ -52,7 +52,8 @@ final class TokenIssuer: TokenAuthenticator {
     func verdict(_ token: String, audiences: [String], now: Int64, mayWait: Bool) -> TokenVerdict {
         guard audiences.contains(apiAudience) else { return .unknown }
         let start = monotonicNanoseconds()
-        if let known = cache.value(token, now: start) { return known }
+        let digest = TokenDigest(token)
+        if let known = cache.value(digest, now: start) { return known }
         guard let parsed = JSONWebToken(token), parsed.claims["iss"].stringValue == url else { return .unknown }
         do throws(Refusal) {
             let expiry = try checkTimes(parsed.claims, now: now)
@@ -63,7 +64,7 @@ final class TokenIssuer: TokenAuthenticator {
             }
             let verdict = TokenVerdict.known(try user(parsed.claims), audiences: [apiAudience])
             let left = UInt64(max(expiry - now, 0)) * 1_000_000_000
-            cache.keep(verdict, for: token, now: start, duration: min(left, Self.keepNanoseconds))
+            cache.keep(verdict, for: digest, now: start, duration: min(left, Self.keepNanoseconds))
             return verdict
         } catch {
             return .refused("oidc: \(error.reason)")

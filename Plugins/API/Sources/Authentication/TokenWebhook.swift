@@ -5,7 +5,7 @@ import PluginKit
 /// See https://kubernetes.io/docs/reference/access-authn-authz/authentication/#webhook-token-authentication.
 final class TokenWebhook: TokenAuthenticator {
     private struct Question: Hashable, Sendable {
-        var token: String
+        var token: TokenDigest
         var audiences: [String]
     }
 
@@ -28,7 +28,7 @@ final class TokenWebhook: TokenAuthenticator {
     }
 
     func verdict(_ token: String, audiences: [String], now: Int64, mayWait: Bool) -> TokenVerdict {
-        let question = Question(token: token, audiences: audiences)
+        let question = Question(token: TokenDigest(token), audiences: audiences)
         let start = monotonicNanoseconds()
         if let known = cache.value(question, now: start) { return known }
         guard mayWait else { return .mustWait }

@@ -1,4 +1,25 @@
+import COpenSSL
 import Synchronization
+
+/// Stands for a token where it is kept: its SHA-256. What is kept of many long tokens is small then, and shows none.
+struct TokenDigest: Hashable, Sendable {
+    private let words: (UInt64, UInt64, UInt64, UInt64)
+
+    init(_ token: String) {
+        var words: (UInt64, UInt64, UInt64, UInt64) = (0, 0, 0, 0)
+        var token = token
+        token.withUTF8 { bytes in
+            withUnsafeMutableBytes(of: &words) { digest in
+                let output = digest.baseAddress?.assumingMemoryBound(to: UInt8.self)
+                _ = EVP_Digest(bytes.baseAddress, bytes.count, output, nil, EVP_sha256(), nil)
+            }
+        }
+        self.words = words
+    }
+
+    static func == (left: TokenDigest, right: TokenDigest) -> Bool { left.words == right.words }
+    func hash(into hasher: inout Hasher) { hasher.combine(words.0) }
+}
 
 /// Answers that are kept for a while, within a bound.
 final class VerdictCache<Key: Hashable & Sendable, Value: Sendable>: Sendable {

@@ -66,6 +66,10 @@ final class AccessWebhook: AccessAuthorizer {
     }
 
     private func keep(_ decision: AccessDecision, _ question: Question) -> AccessDecision {
+        // What only one request can have asked like that is not worth its memory.
+        let size = [question.wanted.path, question.wanted.name, question.wanted.namespace, question.wanted.resource]
+            .reduce(0) { $0 + $1.utf8.count }
+        guard size <= 2048 else { return decision }
         let isAllowed = if case .allowed = decision { true } else { false }
         cache.keep(
             decision, for: question, now: monotonicNanoseconds(),

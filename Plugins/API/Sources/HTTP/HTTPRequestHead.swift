@@ -56,6 +56,12 @@ struct HTTPRequestHead: Sendable {
         }
     }
 
+    /// Whether a header's name begins with a text in lower case.
+    func begins(_ range: Range<Int>, _ prefix: StaticString) -> Bool {
+        let size = prefix.utf8CodeUnitCount
+        return range.count >= size && matches(range.lowerBound..<range.lowerBound + size, prefix)
+    }
+
     /// Whether a comma-separated header holds a token, without regard to case.
     static func list(_ value: String, contains token: String) -> Bool {
         value.split(separator: ",").contains { part in
