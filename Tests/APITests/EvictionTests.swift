@@ -76,6 +76,32 @@ final class EvictionTests: XCTestCase {
         XCTAssertTrue(two["status"]["conditions"].isNull, "others are left")
     }
 
+    func testThePodSaysThatItIsEvicted() throws {
+        let now = Timestamp(seconds: 1_790_000_000)
+        let resource = try XCTUnwrap(ResourceTable.ofSchema().stored("pods"))
+        var present = pod()
+        present.uid = "u"
+        present.resourceVersion = "7"
+        let marked = try Eviction.mark(present, DeleteOptions(), resource, now: now)
+        XCTAssertEqual(marked["status"]["conditions"][0], present["status"]["conditions"][0], "others stay")
+        let condition = marked["status"]["conditions"][1]
+        XCTAssertEqual(condition["type"], "DisruptionTarget")
+        XCTAssertEqual(condition["status"], "True")
+        XCTAssertEqual(condition["reason"], "EvictionByEvictionAPI")
+        let again = try Eviction.mark(marked, DeleteOptions(), resource, now: now.adding(seconds: 9))
+        XCTAssertEqual(again, marked, "twice is once")
+        for (uid, version, isMeant) in [("u", "7", true), ("other", "7", false), ("u", "8", false)] {
+            var options = DeleteOptions()
+            options.uid = uid
+            options.resourceVersion = version
+            let outcome = Result { () throws in try Eviction.mark(present, options, resource, now: now) }
+            switch outcome {
+            case .success: XCTAssertTrue(isMeant, "\(uid) \(version)")
+            case .failure(let error): XCTAssertEqual((error as? APIStatus)?.code, isMeant ? 0 : 409)
+            }
+        }
+    }
+
     func testWhatIsRefused() {
         var many = budget()
         for number in 0...Eviction.disruptedPodLimit { many["status"]["disruptedPods"]["p\(number)"] = "now" }

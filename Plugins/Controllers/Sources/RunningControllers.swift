@@ -26,6 +26,7 @@ final class RunningControllers: Sendable, LeaderWork {
             try NodeController(cluster),
             try EventExpiry(cluster, observer), try JobController(cluster), try DaemonSetController(cluster),
             try StatefulSetController(cluster), try CronJobController(cluster), try QuotaController(cluster, observer),
+            try DisruptionController(cluster),
         ]
         if host.interface(HOSTD_SCHEDULER_1) != nil {
             controllers.append(try SchedulingController(cluster, scheduler: SchedulerClient(host), drivers))

@@ -17,9 +17,8 @@ enum Eviction {
 
     /// - Throws: 500 when several budgets cover the pod: evictions do not support that.
     static func decide(_ pod: JSON, budgets: [JSON]) throws(APIStatus) -> Decision {
-        let phase = pod["status"]["phase"].stringValue ?? ""
-        let isOver = phase == "Succeeded" || phase == "Failed" || pod.deletionTimestamp != nil
-        if isOver || phase == "Pending" { return .delete(isPinned: !isOver) }
+        let isOver = isOver(pod)
+        if isOver || pod["status"]["phase"].stringValue == "Pending" { return .delete(isPinned: !isOver) }
         let covering = budgets.filter { budget in
             // As in Kubernetes, a selector that says nothing valid covers no pod; validation lets none be stored.
             guard let selector = try? LabelSelector(object: budget["spec"]["selector"]) else { return false }
@@ -40,6 +39,40 @@ enum Eviction {
             if isAlwaysAllowed || (healthy >= desired && desired > 0) { return .deleteUnready(budget: budget.name) }
         }
         return .take(budget: budget.name)
+    }
+
+    /// Whether the pod has ended or goes already.
+    static func isOver(_ pod: JSON) -> Bool {
+        let phase = pod["status"]["phase"].stringValue ?? ""
+        return phase == "Succeeded" || phase == "Failed" || pod.deletionTimestamp != nil
+    }
+
+    /// The pod with the condition that says that it is being evicted.
+    /// - Throws: 409 when it is not the one that the options mean.
+    static func mark(
+        _ pod: JSON, _ options: DeleteOptions, _ resource: Resource, now: Timestamp
+    ) throws(APIStatus) -> JSON {
+        guard options.resourceVersion.map({ $0 == pod.resourceVersion }) ?? true,
+            options.uid.map({ $0 == pod.uid }) ?? true
+        else { throw .conflict(resource, pod.name) }
+        var marked = pod
+        var conditions = pod["status"]["conditions"].arrayValue
+        let present = conditions.firstIndex { $0["type"].stringValue == "DisruptionTarget" }
+        var condition: JSON = [
+            "type": "DisruptionTarget", "status": "True", "reason": "EvictionByEvictionAPI",
+            "message": "Eviction API: evicting", "lastTransitionTime": .string(now.formatted(fraction: .none)),
+            "observedGeneration": .integer(pod.generation),
+        ]
+        if let present {
+            if conditions[present]["status"].stringValue == "True" {
+                condition["lastTransitionTime"] = conditions[present]["lastTransitionTime"]
+            }
+            conditions[present] = condition
+        } else {
+            conditions.append(condition)
+        }
+        marked["status"]["conditions"] = .array(conditions)
+        return marked
     }
 
     private static func isReady(_ pod: JSON) -> Bool {

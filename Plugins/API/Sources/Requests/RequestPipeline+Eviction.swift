@@ -40,7 +40,7 @@ extension RequestPipeline {
         case .delete(let pinned): isPinned = pinned && wanted.resourceVersion == nil
         case .deleteUnready(let budget):
             options.resourceVersion = wanted.resourceVersion ?? String(record.revision)
-            let answer = delete(context, options)
+            let answer = try markAndDelete(context, pod, options)
             if answer.status == 409, wanted.resourceVersion == nil { throw Eviction.unsettled(budget) }
             return answer
         case .take(let budget):
@@ -48,8 +48,36 @@ extension RequestPipeline {
             isPinned = false
         }
         if isPinned { options.resourceVersion = String(record.revision) }
-        let answer = delete(context, options)
+        let answer = try markAndDelete(context, pod, options)
         return isPinned && answer.status == 409 ? nil : answer
+    }
+
+    /// Says on the pod why it goes, for whoever finds it gone, and deletes it. [blocking]
+    private func markAndDelete(
+        _ context: RequestContext, _ pod: JSON, _ options: DeleteOptions
+    ) throws(APIStatus) -> HTTPResponse {
+        let isMeant = options.uid.map { $0 == pod.uid } ?? true
+        guard isMeant, !options.isDryRun, !Eviction.isOver(pod) else { return delete(context, options) }
+        var place = context.path
+        place.subresource = ""
+        let request = try APIRequest(method: .put, target: "/", user: .host, isInternal: true)
+        let marking = RequestContext(request: request, path: place, resource: context.resource)
+        let answer = ResponseBox.wait { (respond) throws(APIStatus) in
+            try run(
+                Update(
+                    change: { (present) throws(APIStatus) in
+                        try Eviction.mark(present, options, context.resource, now: .now())
+                    }, scope: .status), marking, respond)
+        }
+        guard answer.status == 200 else { return answer }
+        var options = options
+        if options.resourceVersion != nil {
+            guard case .bytes(let bytes) = answer.body, let marked = try? JSON(parsing: bytes) else {
+                throw .internalError("the pod could not be read after it was marked")
+            }
+            options.resourceVersion = marked.resourceVersion
+        }
+        return delete(context, options)
     }
 
     private func delete(_ context: RequestContext, _ options: DeleteOptions) -> HTTPResponse {

@@ -32,6 +32,7 @@ final class Cluster: Sendable {
     let leases: ObjectCache
     let plugins: ObjectCache
     let resourceQuotas: ObjectCache
+    let disruptionBudgets: ObjectCache
 
     private let queues = Mutex<[ControllerQueue]>([])
 
@@ -64,6 +65,7 @@ final class Cluster: Sendable {
         leases = ObjectCache(host, .leases)
         plugins = ObjectCache(host, .plugins)
         resourceQuotas = ObjectCache(host, .resourceQuotas)
+        disruptionBudgets = ObjectCache(host, .disruptionBudgets)
     }
 
     /// A work queue of one controller, drained with all others.
@@ -90,7 +92,7 @@ final class Cluster: Sendable {
             namespaces, nodes, leases, storageClasses, volumes, volumeClaims, serviceAccounts, rootCertificates,
             services, endpoints, endpointSlices, controllerRevisions, deployments, replicaSets, statefulSets,
             daemonSets,
-            jobs, cronJobs, plugins, resourceQuotas, pods,
+            jobs, cronJobs, plugins, resourceQuotas, disruptionBudgets, pods,
         ]
     }
 }

@@ -41,6 +41,8 @@ struct ResourceType: Sendable, Hashable {
         apiVersion: "discovery.k8s.io/v1", plural: "endpointslices", kind: "EndpointSlice")
     static let plugins = ResourceType(
         apiVersion: "hostd.dev/v1", plural: "plugins", kind: "Plugin", isNamespaced: false)
+    static let disruptionBudgets = ResourceType(
+        apiVersion: "policy/v1", plural: "poddisruptionbudgets", kind: "PodDisruptionBudget")
     static let resourceQuotas = ResourceType(apiVersion: "v1", plural: "resourcequotas", kind: "ResourceQuota")
     static let leases = ResourceType(apiVersion: "coordination.k8s.io/v1", plural: "leases", kind: "Lease")
 }
