@@ -81,7 +81,7 @@ public enum OpenAPIDocument {
         for name in ["DeleteOptions", "Status", "Patch", "WatchEvent", "APIResourceList", "ObjectMeta", "ListMeta"] {
             if let node = Schema.shared.definition(named: meta + name) { collect(node) }
         }
-        let schemas = OpenAPISchemaText(version: version)
+        let schemas = OpenAPISchemaText(version: version, descriptions: SchemaDescriptions())
         var isFirst = true
         for (name, node) in needed.sorted(by: { $0.key.precedesByBytes($1.key) }) {
             text.appendMember(name, schemas.schema(node), &isFirst)

@@ -9,15 +9,21 @@ struct OpenAPISchemaText {
     }
 
     let version: Version
+    /// Nil where only references are written.
+    var descriptions: SchemaDescriptions?
 
     func schema(_ node: SchemaNode) -> JSON {
         var schema = JSONObject()
+        let known = descriptions?[node]
+        if let text = known?.itself ?? Self.listDescription(node) { schema["description"] = .string(text) }
         switch node.shape {
         case .object:
             schema["type"] = "object"
             if !node.properties.isEmpty {
                 var properties = JSONObject(minimumCapacity: node.properties.count)
-                for property in node.properties { properties[property.name] = self.property(property) }
+                for property in node.properties {
+                    properties[property.name] = self.property(property, known?[property.name])
+                }
                 schema["properties"] = .object(properties)
                 let required = node.properties.filter(\.isRequired).map(\.name)
                 if !required.isEmpty { schema["required"] = JSON(required) }
@@ -34,6 +40,11 @@ struct OpenAPISchemaText {
         return .object(schema)
     }
 
+    private static func listDescription(_ node: SchemaNode) -> String? {
+        guard !node.kinds.isEmpty, let items = node.property("items")?.node.items, !items.name.isEmpty else { return nil }
+        return "A list of objects of kind \(items.shortName)."
+    }
+
     private func union(_ node: SchemaNode) -> JSON {
         var union = JSONObject()
         if !node.unionDiscriminator.isEmpty { union["discriminator"] = .string(node.unionDiscriminator) }
@@ -42,12 +53,14 @@ struct OpenAPISchemaText {
         return .object(union)
     }
 
-    private func property(_ property: SchemaProperty) -> JSON {
+    private func property(_ property: SchemaProperty, _ description: String?) -> JSON {
         var schema = JSONObject()
+        if let description { schema["description"] = .string(description) }
         let node = property.node
         if node.name.isEmpty {
             addType(node, &schema)
-        } else if version == .three, property.defaultValue != nil {
+        } else if version == .three, property.defaultValue != nil || description != nil {
+            // Version 3 says that nothing beside a reference counts.
             schema["allOf"] = [reference(node)]
         } else {
             schema["$ref"] = .string(version.prefix + node.name)
