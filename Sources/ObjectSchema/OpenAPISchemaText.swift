@@ -41,7 +41,9 @@ struct OpenAPISchemaText {
     }
 
     private static func listDescription(_ node: SchemaNode) -> String? {
-        guard !node.kinds.isEmpty, let items = node.property("items")?.node.items, !items.name.isEmpty else { return nil }
+        guard !node.kinds.isEmpty, let items = node.property("items")?.node.items, !items.name.isEmpty else {
+            return nil
+        }
         return "A list of objects of kind \(items.shortName)."
     }
 

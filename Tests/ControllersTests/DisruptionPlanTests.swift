@@ -158,7 +158,10 @@ final class DisruptionPlanTests: XCTestCase {
             ControllerReference(apiVersion: apiVersion, kind: kind, name: name, uid: uid)
         }
         let found: [(ControllerReference, OwnerScales.Scale?, String)] = [
-            (reference("apps/v1", "ReplicaSet", "web", "uid-web"), .init(uid: "uid-dep", replicas: 5), "its Deployment's"),
+            (
+                reference("apps/v1", "ReplicaSet", "web", "uid-web"), .init(uid: "uid-dep", replicas: 5),
+                "its Deployment's"
+            ),
             (reference("apps/v1", "ReplicaSet", "bare", "uid-bare"), .init(uid: "uid-bare", replicas: 2), "its own"),
             (reference("apps/v1", "ReplicaSet", "bare", "uid-old"), nil, "another one of that name"),
             (reference("apps/v1", "StatefulSet", "db", "uid-db"), nil, "gone"),

@@ -66,8 +66,8 @@ final class DisruptionController: Controller {
 
     private func addBudgets(covering pods: [JSON]) {
         guard let namespace = pods.first?.namespace else { return }
-        for budget in cluster.disruptionBudgets.list(namespace) where pods.contains(where: { budget.selects($0.labels) })
-        {
+        for budget in cluster.disruptionBudgets.list(namespace)
+        where pods.contains(where: { budget.selects($0.labels) }) {
             budgets.add(objectKey(budget))
         }
     }
