@@ -51,6 +51,54 @@ final class StrategyTests: XCTestCase {
         XCTAssertEqual(job["spec"]["template"].labels["job-name"], "j")
     }
 
+    func testCertificateRequestsSayWhoAsks() throws {
+        var object: JSON = ["spec": ["username": "root", "groups": ["system:masters"], "signerName": "x/y"]]
+        var user = UserInfo(name: "jane", groups: ["developers"])
+        user.extra = ["scope": ["a"]]
+        CertificateRequest.sign(&object, as: user)
+        XCTAssertEqual(
+            object["spec"],
+            ["signerName": "x/y", "username": "jane", "groups": ["developers"], "extra": ["scope": ["a"]]])
+    }
+
+    func testApprovalChangesConditionsAlone() throws {
+        let now = Timestamp(seconds: 1_790_000_000)
+        let requests = try resource(CertificateRequest.resource)
+        let present: JSON = [
+            "metadata": ["name": "a"], "spec": ["signerName": "x/y"], "status": ["certificate": "eA=="],
+        ]
+        var wanted: JSON = ["metadata": ["name": "a"], "spec": ["signerName": "other"], "status": [:]]
+        wanted["status"]["conditions"] = [["type": "Approved", "status": "True", "reason": "Fine"]]
+        let approved = CertificateRequest.approved(present, as: wanted, now: now)
+        XCTAssertEqual(approved["spec"], present["spec"])
+        XCTAssertEqual(approved["status"]["certificate"], "eA==")
+        let time = JSON.string(now.formatted())
+        XCTAssertEqual(approved["status"]["conditions"][0]["lastUpdateTime"], time)
+        XCTAssertEqual(approved["status"]["conditions"][0]["lastTransitionTime"], time)
+        let later = CertificateRequest.approved(approved, as: wanted, now: now.adding(seconds: 5))
+        XCTAssertEqual(later["status"]["conditions"][0]["lastTransitionTime"], time, "since then")
+        Strategy.merge(&wanted, present, requests, .approval)
+        XCTAssertEqual(wanted["spec"], present["spec"])
+    }
+
+    func testWhatAVerdictMayNot() {
+        func request(_ types: String..., status: JSON = "True") -> JSON {
+            ["status": ["conditions": .array(types.map { ["type": .string($0), "status": status] })]]
+        }
+        let rows: [(JSON, JSON, Bool, Int, String)] = [
+            (request(), request("Approved"), true, 0, "approve"), (request(), request("Denied"), true, 0, "deny"),
+            (request(), request("Approved"), false, 1, "approve through the status"),
+            (request("Approved"), request("Approved", "Failed"), false, 0, "fail through the status"),
+            (request("Approved"), request(), true, 1, "take it back"),
+            (request("Approved"), request("Approved", "Denied"), true, 1, "both"),
+            (request(), request("Approved", status: "False"), true, 1, "a verdict that does not hold"),
+        ]
+        for (before, object, isApproval, faults, reason) in rows {
+            XCTAssertEqual(
+                CertificateRequest.faults(in: object, from: before, isApproval: isApproval).count, faults, reason)
+        }
+    }
+
     func testQualityOfService() {
         func pod(_ resources: JSON...) -> JSON {
             ["containers": .array(resources.map { ["name": "c", "resources": $0] })]

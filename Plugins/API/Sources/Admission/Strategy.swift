@@ -13,6 +13,8 @@ enum Strategy {
         case ephemeralContainers
         /// A pod's resources.
         case resize
+        /// The verdict on a certificate request.
+        case approval
         /// A change that the server itself has made of the present object.
         case whole
 
@@ -24,6 +26,7 @@ enum Strategy {
             case .finalize: "finalize"
             case .ephemeralContainers: "ephemeralcontainers"
             case .resize: "resize"
+            case .approval: "approval"
             case .whole: nil
             }
         }
@@ -72,6 +75,7 @@ enum Strategy {
                 container["resources"] = wanted[index]["resources"]
             }
             object = merged
+        case .approval: object = CertificateRequest.approved(present, as: object, now: .now())
         case .whole: break
         }
         for key in serverMetadata {

@@ -43,7 +43,7 @@ struct FieldOwnership {
         switch scope {
         case .main: resource.hasStatus ? FieldSet([[.field("status")]]) : FieldSet()
         case .status: FieldSet([[.field("spec")]])
-        case .finalize, .ephemeralContainers, .resize, .whole: FieldSet()
+        case .finalize, .ephemeralContainers, .resize, .approval, .whole: FieldSet()
         }
     }
 

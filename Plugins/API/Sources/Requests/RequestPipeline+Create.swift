@@ -93,6 +93,9 @@ extension RequestPipeline {
         let given = object["metadata"].removeValue(forKey: "managedFields")
         rules.applyDefaults(&object, stored)
         Strategy.prepareForCreate(&object, stored)
+        if stored.qualified == CertificateRequest.resource {
+            CertificateRequest.sign(&object, as: context.request.user)
+        }
         customResources.prepareStatus(&object, stored)
         var request = AdmissionRequest(
             .create, stored, subresource: context.path.subresource, context, object: consume object)

@@ -19,6 +19,7 @@ extension RequestPipeline {
         case ("pods", "eviction"): try evict(context, respond)
         case ("pods", "ephemeralcontainers"): try readOrWrite(context, .ephemeralContainers, respond)
         case ("pods", "resize"): try readOrWrite(context, .resize, respond)
+        case (CertificateRequest.resource, "approval"): try readOrWrite(context, .approval, respond)
         case ("serviceaccounts", "token"): try issueToken(context, respond)
         default:
             guard try extensions.serve(context.request, self, respond) else { throw .unknownPath }

@@ -39,6 +39,9 @@ struct SchemaRules: ObjectRules {
         case .main: return table.validateUpdate(from: before, to: object, as: node).map(Self.cause)
         case .whole, .ephemeralContainers, .resize: return table.validate(object, as: node).map(Self.cause)
         // The types are checked, and the rest of the object is as it was.
+        case .approval: return CertificateRequest.faults(in: object, from: before, isApproval: true)
+        case .status where resource.qualified == CertificateRequest.resource:
+            return CertificateRequest.faults(in: object, from: before, isApproval: false)
         case .status, .finalize:
             return resource.isDefinition ? table.storedVersionErrors(in: object).map(Self.cause) : []
         }
