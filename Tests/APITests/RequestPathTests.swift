@@ -51,14 +51,22 @@ final class RequestPathTests: XCTestCase {
     func testQuery() throws {
         let query = try Query(parsing: "labelSelector=a%3Db%2Cc&watch=true&x&limit=5&name=a+b&container=1&container=2")
         XCTAssertEqual(query["labelSelector"], "a=b,c")
-        XCTAssertTrue(try query.flag("watch"))
-        XCTAssertFalse(try query.flag("absent"))
+        XCTAssertTrue(query.flag("watch"))
+        XCTAssertFalse(query.flag("absent"))
         XCTAssertEqual(try query.integer("limit"), 5)
         XCTAssertEqual(query["x"], "")
         XCTAssertEqual(query["name"], "a b")
         XCTAssertEqual(query.all("container"), ["1", "2"])
         XCTAssertThrowsError(try query.integer("name"))
-        XCTAssertThrowsError(try query.flag("name"))
+        let flags: [(String, Bool, String)] = [
+            ("true", true, "as most clients write it"), ("True", true, "as Python's client does"),
+            ("1", true, "a number"),
+            ("", true, "a name alone"), ("yes", true, "any other word"), ("false", false, ""), ("False", false, ""),
+            ("0", false, ""),
+        ]
+        for (text, value, reason) in flags {
+            XCTAssertEqual(try Query(parsing: "watch=\(text)").flag("watch"), value, "\(text): \(reason)")
+        }
     }
 
     func testResponseForms() throws {

@@ -35,7 +35,7 @@ struct Apply: Sendable {
         }
         if context.path.subresource != "scale" { try Self.check(&config, context) }
         self.manager = manager
-        force = try context.query.flag("force")
+        force = context.query.flag("force")
     }
 
     private static func check(_ config: inout JSON, _ context: RequestContext) throws(APIStatus) {

@@ -52,7 +52,7 @@ struct Listing: Sendable {
         guard ["", "Exact", "NotOlderThan"].contains(match) else {
             throw .badRequest("resourceVersionMatch must be Exact or NotOlderThan, not \"\(match)\"")
         }
-        if !match.isEmpty, version.isEmpty, try !query.flag("sendInitialEvents") {
+        if !match.isEmpty, version.isEmpty, !query.flag("sendInitialEvents") {
             throw .badRequest("resourceVersionMatch is forbidden unless resourceVersion is provided")
         }
         guard !version.isEmpty else { return 0 }

@@ -23,13 +23,11 @@ struct Query: Sendable {
 
     func all(_ name: String) -> [String] { pairs.filter { $0.name == name }.map(\.value) }
 
-    /// A boolean parameter: "true" and "1" are true, absent, "false" and "0" false.
-    func flag(_ name: String) throws(APIStatus) -> Bool {
-        switch self[name] {
-        case nil, "false", "0", "": return false
-        case "true", "1": return true
-        case let other?: throw .badRequest("the query parameter \(name) must be true or false, not \"\(other)\"")
-        }
+    /// A boolean parameter as Kubernetes reads it: absent, "0" and "false" in any case are false, all else is true, also
+    /// a name without a value. (Python's client writes "True".)
+    func flag(_ name: String) -> Bool {
+        guard let value = self[name] else { return false }
+        return value != "0" && value.lowercased() != "false"
     }
 
     func integer(_ name: String) throws(APIStatus) -> Int64? {

@@ -23,7 +23,7 @@ struct DeleteOptions: Sendable {
         }
         if let seconds = try request.query.integer("gracePeriodSeconds") { gracePeriodSeconds = seconds }
         if let policy = request.query["propagationPolicy"], !policy.isEmpty { propagation = policy }
-        if try request.query.flag("orphanDependents") { propagation = "Orphan" }
+        if request.query.flag("orphanDependents") { propagation = "Orphan" }
         if try request.isDryRun { isDryRun = true }
         guard propagation.map({ ["Background", "Foreground", "Orphan"].contains($0) }) ?? true else {
             throw .badRequest(

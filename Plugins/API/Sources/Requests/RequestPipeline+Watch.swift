@@ -161,7 +161,7 @@ struct WatchOptions: Sendable {
     init(_ context: RequestContext) throws(APIStatus) {
         let query = context.query
         selection = try Selection(query, context.resource)
-        wantsBookmarks = try query.flag("allowWatchBookmarks")
+        wantsBookmarks = query.flag("allowWatchBookmarks")
         let version = query["resourceVersion"] ?? ""
         guard let number = version.isEmpty ? 0 : UInt64(version) else {
             throw .badRequest("Invalid value: \"\(version)\": resourceVersion must be a number")
@@ -173,7 +173,7 @@ struct WatchOptions: Sendable {
             guard query["resourceVersionMatch"] == "NotOlderThan" else {
                 throw .badRequest("sendInitialEvents requires setting resourceVersionMatch to NotOlderThan")
             }
-            sendsInitial = try query.flag("sendInitialEvents")
+            sendsInitial = query.flag("sendInitialEvents")
             marksInitialEnd = sendsInitial && wantsBookmarks
         }
         let seconds = try query.integer("timeoutSeconds") ?? 0

@@ -155,7 +155,7 @@ final class RequestPipeline: Sendable {
         if resource.isVirtual { return try handleReview(context, respond) }
         switch (request.method, path.name.isEmpty) {
         case (.get, let isCollection):
-            let asksWatch = try request.query.flag("watch")
+            let asksWatch = request.query.flag("watch")
             if asksWatch || path.isWatch { return try watch(context, respond) }
             if isCollection { try list(context, respond) } else { try get(context, respond) }
         case (.post, true): try create(context, respond)
