@@ -67,7 +67,9 @@ struct OpenAPISchemaText {
         } else {
             schema["$ref"] = .string(version.prefix + node.name)
         }
-        if let value = property.defaultValue { schema["default"] = value }
+        if let value = property.defaultValue, !value.isEmptyObject || !node.requiresMembers {
+            schema["default"] = value
+        }
         if let listType = property.listType {
             schema["x-kubernetes-list-type"] = listType == .atomic ? "atomic" : listType == .set ? "set" : "map"
         }
@@ -117,6 +119,15 @@ struct OpenAPISchemaText {
         case .any: break
         }
     }
+}
+
+extension SchemaNode {
+    /// Whether an empty object is no valid value, and so no default to state, though the server's own code knows it as one.
+    fileprivate var requiresMembers: Bool { shape == .object && properties.contains(where: \.isRequired) }
+}
+
+extension JSON {
+    fileprivate var isEmptyObject: Bool { objectValue?.isEmpty ?? false }
 }
 
 extension GroupVersionKind {

@@ -32,6 +32,18 @@ final class OpenAPIDocumentTests: XCTestCase {
             let document = try JSON(parsing: OpenAPIDocument.v3(group: group, version: version))
             XCTAssertFalse(document["paths"].isEmpty, "\(group)/\(version)")
             checkReferences(document, document)
+            checkDefaults(document["components"]["schemas"])
+        }
+    }
+
+    /// An empty object is no default of a type that requires members.
+    private func checkDefaults(_ schemas: JSON) {
+        for (type, schema) in schemas.objectValue ?? [:] {
+            for (field, property) in schema["properties"].objectValue ?? [:] where property["default"].exists {
+                let name = property["allOf"][0]["$ref"].stringValue?.split(separator: "/").last.map(String.init) ?? ""
+                let isValid = property["default"] != [:] || schemas[name]["required"].isNull
+                XCTAssertTrue(isValid, "the default of \(type) \(field) is not valid")
+            }
         }
     }
 
