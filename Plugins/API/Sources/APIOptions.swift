@@ -8,6 +8,8 @@ extension APIPlugin {
             "description": "A bearer token that may do everything; empty means none."},
           "names": {"type": "array", "items": {"type": "string"}, "default": [],
             "description": "Further host names and addresses that the server's certificate is for."},
+          "watchBytes": {"type": "integer", "minimum": 1048576, "maximum": 1099511627776, "default": 134217728,
+            "description": "Bytes that all watches together may keep for clients that read slowly; those that hold most end."},
           "authentication": \(authenticationSchema),
           "authorization": \(authorizationSchema),
           "audit": \(auditSchema),

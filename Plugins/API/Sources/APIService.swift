@@ -71,7 +71,7 @@ final class APIService: Sendable {
                 workers: WorkerPool(limit: 32), health: Health(store: store, log: host.log),
                 openAPI: OpenAPIDocuments(resources: resources, store: store), host: host,
                 audit: try settings.audit.map { try AuditLog($0, host) },
-                fairness: fairness))
+                fairness: fairness, watchBytes: settings.watchBytes))
         flows = fairness.map { FlowObjectsKeeper($0, log: host.log) }
         let roles = try [
             "clusterroles.rbac.authorization.k8s.io", "roles.rbac.authorization.k8s.io",

@@ -19,6 +19,8 @@ struct APISettings: Sendable {
     var audit: AuditSettings?
     /// The seats that requests share; nil: all run at once.
     var totalSeats: Int?
+    /// Bytes that all watches together may keep for their clients.
+    var watchBytes: Int
 
     init(_ configuration: PluginConfiguration) throws {
         let settings = configuration.settings
@@ -43,6 +45,7 @@ struct APISettings: Sendable {
         clusterDomain = text("clusterDomain", "cluster.local")
         dataDirectory = configuration.dataDirectory
         threads = Int(configuration.options["threads"].integerValue ?? 2)
+        watchBytes = Int(configuration.options["watchBytes"].integerValue ?? 128 << 20)
         adminToken = configuration.options["adminToken"].stringValue ?? ""
         names = configuration.options["names"].arrayValue.compactMap(\.stringValue)
         authentication = try AuthenticationSettings(configuration.options["authentication"])

@@ -29,6 +29,8 @@ final class HTTPConnection: EventHandler, @unchecked Sendable {
     static let bodyLimit = 3 << 20
     /// Above this many unsent bytes a packet source waits.
     static let highWater = 256 * 1024
+    /// The same for a stream, whose own queue the client's slowness shall show in.
+    static let streamHighWater = 64 * 1024
 
     let descriptor: Int32
     let loop: EventLoop
@@ -366,6 +368,19 @@ final class HTTPConnection: EventHandler, @unchecked Sendable {
         }
     }
 
+    private func appendChunk(_ segments: [[UInt8]]) {
+        let size = segments.reduce(0) { $0 + $1.count }
+        guard size > 0 else { return }
+        output.append { output in
+            output.append(contentsOf: String(size, radix: 16).utf8)
+            output.append(0x0D)
+            output.append(0x0A)
+            for segment in segments { output.append(contentsOf: segment) }
+            output.append(0x0D)
+            output.append(0x0A)
+        }
+    }
+
     /// Sends the last chunk and goes on to the next request, or ends.
     func finishChunked() {
         output.append(Array("0\r\n\r\n".utf8))
@@ -386,15 +401,22 @@ final class HTTPConnection: EventHandler, @unchecked Sendable {
 
     private func takeFromStream() {
         guard case .streaming(let stream) = phase else { return }
-        // What waits already is sent first; the stream's own bound holds meanwhile.
-        streamWaits = output.count >= Self.highWater
-        guard !streamWaits else { return }
-        switch stream.take() {
-        case .aborted: end()
-        case .bytes(let bytes, let isFinished):
-            bytes.withUnsafeBytes { appendChunk($0) }
-            if isFinished { finishChunked() }
-            advance()
+        if stream.isAborted { return end() }
+        while case .streaming(let current) = phase, current === stream {
+            // What waits already is sent first; the stream's own bound holds meanwhile.
+            streamWaits = output.count >= Self.streamHighWater
+            guard !streamWaits else { return }
+            switch stream.take(upTo: Self.streamHighWater) {
+            case .aborted: return end()
+            case .bytes(let segments, let more, let isFinished):
+                appendChunk(segments)
+                if isFinished {
+                    finishChunked()
+                    stream.close()
+                }
+                advance()
+                guard more else { return }
+            }
         }
     }
 
@@ -424,9 +446,14 @@ final class HTTPConnection: EventHandler, @unchecked Sendable {
                 return
             }
         }
+        if case .streaming(let stream) = phase {
+            stream.note(unsent: output.count)
+            guard streamWaits, output.count < Self.streamHighWater else { return }
+            streamWaits = false
+            return loop.post { [weak self] in self?.takeFromStream() }
+        }
         guard output.count < Self.highWater else { return }
         switch phase {
-        case .streaming where streamWaits: loop.post { [weak self] in self?.takeFromStream() }
         case .packets(let pump), .webSocket(let pump): pump.resumeReading()
         case .upgraded(let upgraded): upgraded.resume()
         default: break

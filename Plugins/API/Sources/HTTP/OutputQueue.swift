@@ -52,5 +52,24 @@ struct OutputQueue {
         }
     }
 
+    /// Takes the first segment out, nil when there is none. Only of a queue that is never consumed in part.
+    mutating func popFirst() -> [UInt8]? {
+        while first < segments.count {
+            let segment = segments[first]
+            segments[first] = []
+            first += 1
+            count -= segment.count
+            if first == segments.count {
+                segments = []
+                first = 0
+            } else if first > 32 {
+                segments.removeFirst(first)
+                first = 0
+            }
+            if !segment.isEmpty { return segment }
+        }
+        return nil
+    }
+
     mutating func removeAll() { self = OutputQueue() }
 }

@@ -75,6 +75,7 @@ extension RequestPipeline {
     private func metrics() throws(APIStatus) -> HTTPResponse {
         do {
             fairness?.publish()
+            watchBudget.reportNow()
             let text = try host.metrics().collect()
             return HTTPResponse(
                 status: 200, contentType: "text/plain; version=0.0.4; charset=utf-8", body: .bytes(text.array))

@@ -16,7 +16,10 @@ extension RequestPipeline {
         let encoder = WatchEncoder(
             resource: resource, form: try ResponseForm.choose(context.request.accept), selection: options.selection,
             name: context.path.name, includeObject: context.query["includeObject"], lines: eventLines)
-        let stream = HTTPBodyStream()
+        let stream = HTTPBodyStream(budget: watchBudget) { output in
+            WatchEncoder.error(
+                .expired("the watch fell behind what its client reads: list and watch again"), into: &output)
+        }
         var start = options.revision
         if options.sendsInitial {
             start = try sendInitial(stream, encoder, options, context)
@@ -50,16 +53,22 @@ extension RequestPipeline {
             throw APIStatus(error, context.resource, "")
         }
         let converted = try CustomConversion.converted(page.records, encoder.resource, encoder.form)
-        stream.begin { output in
+        let isAdmitted = stream.begin { queue in
             for (index, record) in page.records.enumerated() {
                 if !encoder.name.isEmpty, StoreRecord.split(key: record.key).name != encoder.name { continue }
-                if let bytes = converted[index] {
-                    bytes.withUnsafeBytes { encoder.write(.added, $0, record.revision, into: &output) }
-                } else {
-                    record.withValue { encoder.write(.added, $0, record.revision, into: &output) }
+                queue.append { output in
+                    if let bytes = converted[index] {
+                        bytes.withUnsafeBytes { encoder.write(.added, $0, record.revision, into: &output) }
+                    } else {
+                        record.withValue { encoder.write(.added, $0, record.revision, into: &output) }
+                    }
                 }
             }
-            if options.marksInitialEnd { encoder.bookmark(page.revision, endsInitialEvents: true, into: &output) }
+            guard options.marksInitialEnd else { return }
+            queue.append { encoder.bookmark(page.revision, endsInitialEvents: true, into: &$0) }
+        }
+        guard isAdmitted else {
+            throw .tooManyRequests("too much waits for the clients of other watches already", retryAfterSeconds: 1)
         }
         return page.revision
     }

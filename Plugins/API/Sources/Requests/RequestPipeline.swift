@@ -26,6 +26,8 @@ final class RequestPipeline: Sendable {
     /// Nil where all requests run at once.
     let fairness: Fairness?
     let eventLines = EventLines()
+    /// What all watches together may keep for their clients.
+    let watchBudget: StreamBudget
     let customResources: CustomResources
     let unchangedApplies = UnchangedApplies()
     /// Runs what never waits, such as another attempt of a write that met a conflict; apart from `workers`, whose threads
@@ -49,6 +51,8 @@ final class RequestPipeline: Sendable {
         var host: Host
         var audit: AuditLog?
         var fairness: Fairness?
+        /// Bytes that all watches together may keep for their clients.
+        var watchBytes: Int
     }
 
     init(_ parts: Parts) {
@@ -68,6 +72,7 @@ final class RequestPipeline: Sendable {
         host = parts.host
         audit = parts.audit
         fairness = parts.fairness
+        watchBudget = WatchMetrics.budget(limit: parts.watchBytes, parts.host)
         customResources = CustomResources(
             registry: parts.resources.custom, table: parts.resources, store: parts.store, log: parts.host.log)
     }

@@ -8,6 +8,14 @@ final class ConvertedEvents: Sendable {
     private enum Item: Sendable {
         case event(WatchEncoder.Kind, StoreRecord, revision: UInt64)
         case bookmark(UInt64)
+
+        /// Bytes that it keeps.
+        var size: Int {
+            switch self {
+            case .event(_, let record, _): record.valueBytes.count
+            case .bookmark: 0
+            }
+        }
     }
 
     private struct State {
@@ -40,12 +48,13 @@ final class ConvertedEvents: Sendable {
     func add(bookmark revision: UInt64) { add([.bookmark(revision)]) }
 
     private func add(_ items: [Item]) {
+        guard stream.keepElsewhere(Self.size(of: items)) else {
+            stream.keepElsewhere(-Self.size(of: items))
+            return forget()
+        }
         let (mustRun, isOver) = state.withLock { state -> (Bool, Bool) in
             state.items += items
-            if state.items.count > Self.limit {
-                state.items = []
-                return (false, true)
-            }
+            if state.items.count > Self.limit { return (false, true) }
             defer { state.isRunning = true }
             return (!state.isRunning, false)
         }
@@ -62,6 +71,7 @@ final class ConvertedEvents: Sendable {
                 return state.items
             }
             if items.isEmpty { return }
+            defer { stream.keepElsewhere(-Self.size(of: items)) }
             do throws(APIStatus) { try write(items) } catch {
                 // Clients list and watch again; by then the webhook may answer.
                 return fail(error)
@@ -91,7 +101,19 @@ final class ConvertedEvents: Sendable {
         }
     }
 
+    private static func size(of items: [Item]) -> Int { items.reduce(0) { $0 + $1.size } }
+
+    /// Drops what waits: the stream is over.
+    private func forget() {
+        let items = state.withLock { state in
+            defer { state.items = [] }
+            return state.items
+        }
+        stream.keepElsewhere(-Self.size(of: items))
+    }
+
     private func fail(_ status: APIStatus) {
+        forget()
         stream.write { WatchEncoder.error(status, into: &$0) }
         stream.finish()
     }
