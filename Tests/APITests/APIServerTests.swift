@@ -331,7 +331,7 @@ final class APIServerTests: XCTestCase {
     // MARK: - Who may what
 
     func testAuthentication() throws {
-        XCTAssertEqual(try server.request("GET", maps, token: nil).status, 403, "anonymous")
+        XCTAssertEqual(try server.request("GET", maps, token: nil).status, 401, "nobody")
         XCTAssertEqual(try server.request("GET", maps, token: "wrong").status, 401)
         XCTAssertEqual(try server.request("GET", "/livez", token: nil).text, "ok")
         XCTAssertEqual(try server.request("GET", "/version", token: nil).json["minor"], "36")

@@ -86,24 +86,24 @@ final class AuditLogTests: XCTestCase {
 
     func testRefusals() throws {
         let server = try start("omitStages: [RequestReceived]\nrules:\n- level: Metadata\n")
-        let anonymous = try server.request("GET", Self.path, headers: ["Audit-ID": "mine"], token: nil)
-        XCTAssertEqual(anonymous.status, 403)
-        XCTAssertEqual(try server.request("GET", Self.path, token: "wrong").status, 401)
-        let asAnn = ["Impersonate-User": "ann", "Impersonate-Group": "dev"]
+        var asAnn = ["Impersonate-User": "ann", "Impersonate-Group": "dev", "Audit-ID": "mine"]
         XCTAssertEqual(try server.request("DELETE", Self.path + "/x", headers: asAnn).status, 403)
+        XCTAssertEqual(try server.request("GET", Self.path, token: "wrong").status, 401)
+        asAnn["Impersonate-User"] = nil
+        XCTAssertEqual(try server.request("GET", Self.path, headers: asAnn).status, 400)
         let events = try events()
         XCTAssertEqual(events.count, 3)
         guard events.count == 3 else { return }
         XCTAssertEqual(events[0]["auditID"], "mine")
-        XCTAssertEqual(events[0]["user"]["username"], "system:anonymous")
+        XCTAssertEqual(events[0]["user"]["username"], "kubernetes-admin")
+        XCTAssertEqual(events[0]["impersonatedUser"]["username"], "ann")
+        XCTAssertEqual(events[0]["verb"], "delete")
         XCTAssertEqual(events[0]["annotations"]["authorization.k8s.io/decision"], "forbid")
         XCTAssertEqual(events[0]["responseStatus"]["reason"], "Forbidden")
         XCTAssertTrue(events[0]["responseObject"].isNull, "level Metadata shows no object")
         XCTAssertEqual(events[1]["stage"], "ResponseStarted")
         XCTAssertEqual(events[1]["responseStatus"]["code"], 401)
-        XCTAssertEqual(events[2]["user"]["username"], "kubernetes-admin")
-        XCTAssertEqual(events[2]["impersonatedUser"]["username"], "ann")
-        XCTAssertEqual(events[2]["verb"], "delete")
+        XCTAssertEqual(events[2]["responseStatus"]["code"], 400, "a group of nobody")
     }
 
     func testWatchesHaveABeginningAndAnEnd() throws {

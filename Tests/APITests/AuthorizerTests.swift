@@ -73,6 +73,26 @@ final class AuthorizerTests: XCTestCase {
         }
     }
 
+    func testReasons() {
+        let rows: [(UserInfo, Authorizer.Attributes, String)] = [
+            (
+                UserInfo(name: "ann"), .init(verb: "get", resource: "pods"),
+                "RBAC: allowed by ClusterRoleBinding \"a\" of ClusterRole \"reader\" to User \"ann\""
+            ),
+            (
+                UserInfo(name: "bob", groups: ["ops"]), .init(verb: "get", path: "/metrics"),
+                "RBAC: allowed by ClusterRoleBinding \"c\" of ClusterRole \"paths\" to Group \"ops\""
+            ),
+            (
+                UserInfo(name: "system:serviceaccount:x:sa"), .init(verb: "get", resource: "pods", namespace: "y"),
+                "RBAC: allowed by RoleBinding \"e/y\" of ClusterRole \"reader\" to ServiceAccount \"sa/x\""
+            ),
+        ]
+        for (user, wanted, reason) in rows {
+            XCTAssertEqual(authorizer.decide(user, wanted, mayWait: false), .allowed(reason: reason))
+        }
+    }
+
     func testRemovedBindingsCountNoMore() {
         authorizer.update(
             resource: "clusterrolebindings.rbac.authorization.k8s.io",

@@ -86,7 +86,8 @@ final class BadInputTests: XCTestCase {
                 "GET / HTTP/1.1\r\nHost: a\r\nX: \(String(repeating: "y", count: 70_000))\r\n\r\n", 431,
                 "a head too large"
             ),
-            ("GET /%zz HTTP/1.1\r\nHost: a\r\n\r\n", 400, "a broken escape"),
+            ("GET /livez/%zz HTTP/1.1\r\nHost: a\r\n\r\n", 400, "a broken escape"),
+            ("GET /%zz HTTP/1.1\r\nHost: a\r\n\r\n", 401, "nobody's, before anything of it is looked at"),
         ]
         for row in rows {
             let client = try server.connect()

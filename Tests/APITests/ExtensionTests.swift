@@ -34,7 +34,7 @@ final class ExtensionTests: XCTestCase {
         XCTAssertEqual(try server.request("GET", "/dashboards/a/b/c").text, "a/b/c")
         XCTAssertEqual(try server.request("GET", pod + "/attach").status, 404, "nobody serves it")
         XCTAssertEqual(try server.request("PUT", pod + "/log").status, 405)
-        XCTAssertEqual(try server.request("GET", pod + "/log", token: nil).status, 403)
+        XCTAssertEqual(try server.request("GET", pod + "/log", token: nil).status, 401)
     }
 
     /// The server holds no more than its bound of what a slow client does not read, and loses nothing of it.

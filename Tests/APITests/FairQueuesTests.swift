@@ -1,4 +1,5 @@
 import Objects
+import PluginKit
 import Synchronization
 import XCTest
 
@@ -145,6 +146,41 @@ final class FairQueuesTests: XCTestCase {
         pool.give(7, 1)
         XCTAssertFalse(pool.take(5, 1), "what is used is not lent")
         XCTAssertTrue(pool.take(4, 1))
+    }
+
+    /// Whoever waits is started, whatever happens at the same moment.
+    func testNobodyIsForgotten() throws {
+        let level = Level(seats: 1)
+        let ended = Atomic(0)
+        let each = 3000
+        let threads = try (0..<4).map { number in
+            try PluginThread(name: "flow-\(number)") {
+                for _ in 0..<each {
+                    if let turn = level.level.tryEnter(seats: 1) {
+                        level.level.leave(turn)
+                        ended.add(1, ordering: .relaxed)
+                        continue
+                    }
+                    let entry = level.level.enter(
+                        seats: 1, hash: UInt64(number), deadline: .max,
+                        start: { turn in
+                            level.level.leave(turn)
+                            ended.add(1, ordering: .relaxed)
+                        }, refuse: {})
+                    switch entry {
+                    case .started(let turn):
+                        level.level.leave(turn)
+                        ended.add(1, ordering: .relaxed)
+                    case .refused: ended.add(1, ordering: .relaxed)
+                    case .waits: break
+                    }
+                }
+            }
+        }
+        for thread in threads { thread.join() }
+        XCTAssertEqual(ended.load(ordering: .relaxed), 4 * each)
+        XCTAssertEqual(level.level.used, 0)
+        XCTAssertEqual(level.level.waiting, 0)
     }
 
     func testHandsAreFairAndDiffer() {

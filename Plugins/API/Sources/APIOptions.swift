@@ -35,6 +35,10 @@ extension APIPlugin {
 
     private static let authenticationSchema = """
         {"type": "object", "description": "Who else may name users.", "properties": {
+          "anonymous": {"type": "object", "required": ["enabled"], "properties": {
+            "enabled": {"type": "boolean"},
+            "conditions": {"type": "array", "maxItems": 256, "items": {"type": "object", "required": ["path"],
+              "properties": {"path": {"type": "string", "minLength": 1}}}}}},
           "bootstrapTokens": {"type": "boolean", "description": "Whether bootstrap tokens count (default true)."},
           "webhook": {"type": "object", "required": ["url"], "properties": {
             \(connectionSchema),

@@ -91,7 +91,9 @@ final class APIService: Sendable {
         let context = try TLSContext(
             certificate: credentials.server.certificate, key: credentials.server.key,
             clientAuthority: credentials.authority)
-        server = try HTTPServer(threads: settings.threads, context: context, handler: HTTPFront(pipeline: pipeline))
+        server = try HTTPServer(
+            threads: settings.threads, context: context,
+            handler: HTTPFront(pipeline: pipeline, anonymous: settings.authentication.anonymous))
     }
 
     private static func key(_ resource: String, _ object: JSON) -> String {

@@ -4,6 +4,7 @@ import PluginKit
 
 /// The option `authentication`, read: who else may name users besides the server itself.
 struct AuthenticationSettings: Sendable {
+    var anonymous = AnonymousAccess.standard
     var acceptsBootstrapTokens = true
     var issuers: [Issuer] = []
     var webhook: Webhook?
@@ -29,6 +30,7 @@ struct AuthenticationSettings: Sendable {
 
     /// - Throws: what cannot be, with its place.
     init(_ json: JSON) throws(PluginError) {
+        anonymous = AnonymousAccess(json["anonymous"])
         acceptsBootstrapTokens = json["bootstrapTokens"].boolValue ?? true
         for (index, issuer) in json["jwt"].arrayValue.enumerated() {
             let read = try IssuerReader(json: issuer, place: "option authentication.jwt[\(index)]").issuer()

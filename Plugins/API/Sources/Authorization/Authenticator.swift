@@ -5,6 +5,7 @@ import Objects
 struct Authenticator: Sendable {
     let tokens: BearerTokens
     let authorizer: Authorizer
+    var anonymous = AnonymousAccess.standard
 
     /// - Parameter mayWait: Whether others may be asked about a token or a permission. [blocking] then, and only then.
     /// - Returns: nil when somebody has to be asked and may not.
@@ -30,7 +31,10 @@ struct Authenticator: Sendable {
             }
         }
         if let token = Self.subprotocolToken(exchange.head) { return try bearer(token, mayWait) }
-        guard let certificate = exchange.certificate else { return .anonymous }
+        guard let certificate = exchange.certificate else {
+            guard anonymous.isOpen(exchange.head.target) else { throw .unauthorized }
+            return .anonymous
+        }
         guard certificate.isTrusted, !certificate.commonName.isEmpty else { throw .unauthorized }
         return UserInfo(name: certificate.commonName, groups: certificate.organizations)
     }

@@ -59,6 +59,8 @@ final class Authorizer: Sendable {
         var namespace: String
         /// "ClusterRole/NAME" or "Role/NAMESPACE/NAME".
         var role: String
+        /// "ClusterRoleBinding "NAME" of ClusterRole "NAME"".
+        var description: String
     }
 
     private struct State {
@@ -81,6 +83,8 @@ final class Authorizer: Sendable {
     private struct Grant: Sendable {
         var namespace: String
         var rules: [Rule]
+        /// Which binding it is, in Kubernetes' words.
+        var reason: String
     }
 
     private static let cacheLimit = 4096
@@ -129,7 +133,12 @@ final class Authorizer: Sendable {
         let name = reference["name"].stringValue ?? ""
         let namespace = object.namespace
         let role = reference["kind"].stringValue == "ClusterRole" ? "ClusterRole/\(name)" : "Role/\(namespace)/\(name)"
-        state.bindings[key] = Binding(namespace: namespace, role: role)
+        let place =
+            namespace.isEmpty
+            ? "ClusterRoleBinding \"\(object.name)\"" : "RoleBinding \"\(object.name)/\(namespace)\""
+        state.bindings[key] = Binding(
+            namespace: namespace, role: role,
+            description: "\(place) of \(reference["kind"].stringValue ?? "") \"\(name)\"")
         let subjects = object["subjects"].arrayValue.compactMap { subject -> String? in
             let name = subject["name"].stringValue ?? ""
             switch subject["kind"].stringValue {
@@ -153,7 +162,7 @@ final class Authorizer: Sendable {
         var reasons: [String] = []
         for step in steps {
             switch step {
-            case .roles: if rolesAllow(user, wanted) { return .allowed(reason: "") }
+            case .roles: if let reason = rolesAllow(user, wanted) { return .allowed(reason: reason) }
             case .other(let authorizer):
                 switch authorizer.decide(user, wanted, mayWait: mayWait) {
                 case .noOpinion(let reason): if !reason.isEmpty { reasons.append(reason) }
@@ -169,14 +178,15 @@ final class Authorizer: Sendable {
         if case .allowed = decide(user, wanted, mayWait: true) { true } else { false }
     }
 
-    private func rolesAllow(_ user: UserInfo, _ wanted: Attributes) -> Bool {
+    /// By which binding the stored roles allow it; nil when they do not.
+    private func rolesAllow(_ user: UserInfo, _ wanted: Attributes) -> String? {
         state.withLock { state in
-            Self.grants(of: user, &state).contains { grant in
+            Self.grants(of: user, &state).first { grant in
                 guard grant.namespace.isEmpty || (grant.namespace == wanted.namespace && wanted.path.isEmpty) else {
                     return false
                 }
                 return grant.rules.contains { $0.allows(wanted) }
-            }
+            }?.reason
         }
     }
 
@@ -198,15 +208,27 @@ final class Authorizer: Sendable {
     private static func grants(of user: UserInfo, _ state: inout State) -> [Grant] {
         let subject = Subject(name: user.name, groups: user.groups)
         if let known = state.granted[subject] { return known }
-        var keys = state.bySubject["User/\(user.name)"] ?? []
-        for group in user.groups { keys.formUnion(state.bySubject["Group/\(group)"] ?? []) }
-        let grants = keys.sorted().compactMap { key -> Grant? in
+        var keys: [String: String] = [:]
+        for group in user.groups.reversed() {
+            for key in state.bySubject["Group/\(group)"] ?? [] { keys[key] = "Group \"\(group)\"" }
+        }
+        for key in state.bySubject["User/\(user.name)"] ?? [] { keys[key] = described(user.name) }
+        let grants = keys.sorted { $0.key < $1.key }.compactMap { key, subject -> Grant? in
             guard let binding = state.bindings[key], let rules = state.rules[binding.role] else { return nil }
-            return Grant(namespace: binding.namespace, rules: rules)
+            return Grant(
+                namespace: binding.namespace, rules: rules,
+                reason: "RBAC: allowed by \(binding.description) to \(subject)")
         }
         if state.granted.count >= cacheLimit { state.granted.removeAll() }
         state.granted[subject] = grants
         return grants
+    }
+
+    /// A subject that is a user, as Kubernetes tells of it.
+    private static func described(_ name: String) -> String {
+        let parts = name.split(separator: ":", omittingEmptySubsequences: false)
+        guard parts.count == 4, name.hasPrefix("system:serviceaccount:") else { return "User \"\(name)\"" }
+        return "ServiceAccount \"\(parts[3])/\(parts[2])\""
     }
 
     /// The answer to what is not allowed, in Kubernetes' words.

@@ -68,7 +68,7 @@ final class PriorityLevel: Sendable {
         refuse: @escaping @Sendable () -> Void
     ) -> Entry {
         let width = min(width, widest)
-        return state.withLock { state in
+        let entry = state.withLock { state -> Entry in
             if state.queues?.count ?? 0 == 0, seats.take(width, index) {
                 return .started(.init(seats: width, queue: nil, began: 0))
             }
@@ -85,6 +85,9 @@ final class PriorityLevel: Sendable {
             seats.waits(index, true)
             return .waits
         }
+        // Seats that became free before the pool knew that somebody waits woke nobody.
+        if case .waits = entry { startWaiting() }
+        return entry
     }
 
     /// A request has ended; those that have waited for its seats are started.

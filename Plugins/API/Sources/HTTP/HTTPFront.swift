@@ -7,9 +7,10 @@ final class HTTPFront: HTTPHandler {
     private let authenticator: Authenticator
     private let metrics: RequestMetrics
 
-    init(pipeline: RequestPipeline) {
+    init(pipeline: RequestPipeline, anonymous: AnonymousAccess = .standard) {
         self.pipeline = pipeline
-        authenticator = Authenticator(tokens: pipeline.bearerTokens, authorizer: pipeline.authorizer)
+        authenticator = Authenticator(
+            tokens: pipeline.bearerTokens, authorizer: pipeline.authorizer, anonymous: anonymous)
         metrics = RequestMetrics(pipeline.host)
     }
 
