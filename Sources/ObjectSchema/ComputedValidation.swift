@@ -22,6 +22,7 @@ enum ComputedValidation {
         case .daemonSetSpec: WorkloadValidation.template(object, place, "DaemonSet", &errors)
         case .jobSpec: WorkloadValidation.job(object, place, &errors)
         case .customResourceDefinition: CustomResourceDefinitionValidation.check(object, &errors)
+        case .apiService: APIServiceValidation.check(object, &errors)
         case .volumeResourceRequirements, .namespace, .replicationController, .limitRangeItem: break
         }
     }

@@ -3,12 +3,16 @@ enum SpecialType: Sendable {
     case podSpec, container, probe, lifecycleHandler, environmentVariable, volume, toleration, resourceRequirements
     case volumeResourceRequirements, serviceSpec, configMap, secret, namespace, replicationController, limitRangeItem
     case deploymentSpec, replicaSetSpec, statefulSetSpec, daemonSetSpec, jobSpec, customResourceDefinition
+    case apiService
 
     /// Nil for a type without.
     init?(typeName: String) {
         guard typeName.hasPrefix("io.k8s.api.") else {
-            guard typeName == CustomResourceDefinitionValidation.typeName else { return nil }
-            self = .customResourceDefinition
+            switch typeName {
+            case CustomResourceDefinitionValidation.typeName: self = .customResourceDefinition
+            case APIServiceValidation.typeName: self = .apiService
+            default: return nil
+            }
             return
         }
         switch String(typeName.dropFirst("io.k8s.api.".count)) {

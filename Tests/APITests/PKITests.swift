@@ -13,8 +13,8 @@ final class PKITests: XCTestCase {
     }
 
     override func tearDown() {
-        for name in ["ca.crt", "ca.key", "server.crt", "server.key", "admin.crt", "admin.key", "service-account.key"] {
-            unlink("\(directory)/pki/\(name)")
+        for name in ["ca", "server", "admin", "front-proxy-ca", "front-proxy-client", "service-account"] {
+            for kind in ["crt", "key"] { unlink("\(directory)/pki/\(name).\(kind)") }
         }
         rmdir("\(directory)/pki")
         rmdir(directory)
@@ -24,7 +24,8 @@ final class PKITests: XCTestCase {
         let pki = PKIDirectory(path: directory + "/pki")
         let names = ["DNS:localhost", "IP:127.0.0.1", "IP:::1"]
         let first = try pki.prepare(names: names)
-        XCTAssertEqual(first.made, ["ca", "server", "admin", "service-account"])
+        XCTAssertEqual(
+            first.made, ["ca", "server", "admin", "front-proxy-ca", "front-proxy-client", "service-account"])
         XCTAssertEqual(PKIDirectory.names(first.server.certificate), Set(names))
         let second = try pki.prepare(names: names)
         XCTAssertEqual(second.made, [])

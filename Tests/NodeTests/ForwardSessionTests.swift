@@ -127,6 +127,18 @@ final class ForwardSessionTests: XCTestCase {
         }
     }
 
+    func testAChosenAddress() throws {
+        let server = try Server()
+        close(try PodDialer.connect(to: "127.0.0.1", port: server.port, networkNamespace: ""))
+        // The whole of 127.0.0.0/8 is loopback, and the server listens at one of its addresses.
+        XCTAssertThrowsError(try PodDialer.connect(to: "127.0.0.2", port: server.port, networkNamespace: "")) { error in
+            XCTAssertTrue("\(error)".contains("connect to 127.0.0.2:\(server.port): Connection refused"), "\(error)")
+        }
+        XCTAssertThrowsError(try PodDialer.connect(to: "pod", port: 1, networkNamespace: "")) { error in
+            XCTAssertTrue("\(error)".contains("connect to pod:1"), "\(error)")
+        }
+    }
+
     /// What listens at ::1 alone is found.
     func testIPv6() throws {
         guard let server = try? Server(AF_INET6) else { throw XCTSkip("this machine has no IPv6 loopback") }

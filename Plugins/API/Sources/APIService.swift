@@ -15,6 +15,7 @@ final class APIService: Sendable {
     private let nodes: NodeGraph
     /// Nil without priority and fairness.
     private let flows: FlowObjectsKeeper?
+    private let aggregation: Aggregation
 
     private struct State {
         var port: UInt16 = 0
@@ -49,6 +50,8 @@ final class APIService: Sendable {
             staticTokens[settings.adminToken] = UserInfo(name: "kubernetes-admin", groups: ["system:masters"])
         }
         let rules = SchemaRules()
+        let aggregated = AggregatedAPIs()
+        aggregation = Aggregation(host: host, store: store, apis: aggregated, credential: credentials.frontProxy)
         let admission = Admission(
             host: host, store: store, services: ServiceAllocator(store: store, range: settings.serviceRange),
             authorizer: authorizer, resources: resources, rules: rules)
@@ -63,14 +66,15 @@ final class APIService: Sendable {
         pipeline = RequestPipeline(
             .init(
                 store: store, resources: resources, rules: rules, authorizer: authorizer, admission: admission,
-                discovery: Discovery(resources: resources, address: settings.listen.description),
+                discovery: Discovery(
+                    resources: resources, aggregated: aggregated, address: settings.listen.description),
                 extensions: ExtensionRoutes(),
                 bearerTokens: BearerTokens(
                     authority: tokens,
                     others: settings.authentication.authenticators(store, audience: tokens.issuer, host.log)),
                 workers: WorkerPool(limit: 32), health: Health(store: store, log: host.log),
-                openAPI: OpenAPIDocuments(resources: resources, store: store), host: host,
-                audit: try settings.audit.map { try AuditLog($0, host) },
+                openAPI: OpenAPIDocuments(resources: resources, aggregated: aggregated, store: store),
+                aggregated: aggregated, host: host, audit: try settings.audit.map { try AuditLog($0, host) },
                 fairness: fairness, watchBytes: settings.watchBytes))
         flows = fairness.map { FlowObjectsKeeper($0, log: host.log) }
         let roles = try [
@@ -90,7 +94,7 @@ final class APIService: Sendable {
         informers = try roles + admission.informers(host) + (flows?.informers(host, pipeline) ?? [])
         let context = try TLSContext(
             certificate: credentials.server.certificate, key: credentials.server.key,
-            clientAuthority: credentials.authority)
+            clientAuthority: credentials.authority, proxyAuthority: credentials.frontProxyAuthority)
         server = try HTTPServer(
             threads: settings.threads, context: context,
             handler: HTTPFront(pipeline: pipeline, anonymous: settings.authentication.anonymous))
@@ -110,11 +114,12 @@ final class APIService: Sendable {
     /// Prepares what every cluster has, then listens and tells so.
     func start() throws {
         try pipeline.audit?.writer.start()
-        try Bootstrap(pipeline: pipeline).run()
+        try Bootstrap(pipeline: pipeline, credentials: credentials).run()
         for informer in informers { try informer.start() }
         flows?.filled(pipeline)
         try pipeline.admission.start()
         try pipeline.customResources.start(pipeline)
+        try aggregation.start(pipeline)
         let port: UInt16
         do {
             port = try server.listen(on: settings.listen)
@@ -197,50 +202,10 @@ final class APIService: Sendable {
         pipeline.fairness?.stop()
         pipeline.admission.stop()
         nodes.stop()
+        aggregation.stop()
         server.stop()
         pipeline.stop()
         // The last: what the others still did is written.
         pipeline.audit?.writer.stop()
-    }
-}
-
-/// Creates the objects that every cluster has, where they are absent.
-struct Bootstrap {
-    let pipeline: RequestPipeline
-
-    /// - Throws: when one could not be written.
-    func run() throws {
-        var pending: [(String, ResponseBox)] = []
-        for (path, object) in BootstrapPolicy.objects {
-            let name = object.name
-            guard try !exists(path, name) else { continue }
-            let box = ResponseBox()
-            do {
-                let request = try APIRequest(
-                    method: .post, target: path, body: object.serialized(), user: .host, isInternal: true)
-                // All are on their way together, so that they share one write to disk.
-                pipeline.handle(request) { box.complete($0) }
-            } catch {
-                throw PluginError.internal("\(path)/\(name): \(error.message)")
-            }
-            pending.append(("\(path)/\(name)", box))
-        }
-        for (place, box) in pending {
-            guard let response = box.wait(), response.status < 300 || response.status == 409 else {
-                throw PluginError.internal("cannot create \(place), which every cluster has: \(Self.reason(box))")
-            }
-        }
-    }
-
-    private static func reason(_ box: ResponseBox) -> String {
-        guard case .bytes(let bytes)? = box.wait()?.body else { return "no answer" }
-        do { return try JSON(parsing: bytes)["message"].stringValue ?? "" } catch { return "\(error)" }
-    }
-
-    private func exists(_ path: String, _ name: String) throws -> Bool {
-        guard case .resource(let place) = try RequestPath(parsing: path[...]),
-            let resource = pipeline.resources.find(group: place.group, version: place.version, resource: place.resource)
-        else { return false }
-        return try pipeline.store.get(resource.key("", name)) != nil
     }
 }

@@ -94,7 +94,8 @@ final class Node: Sendable {
             facts: currentFacts, log: log)
         endpoints = PodEndpoints(
             worker: worker, runtime: runtime, exits: exits,
-            statistics: NodeStatistics(worker: worker, runtime: runtime, dataDirectory: configuration.dataDirectory),
+            statistics: NodeStatistics(
+                worker: worker, runtime: runtime, dataDirectory: configuration.dataDirectory, host: host),
             sessions: sessions)
         late.set(self)
     }

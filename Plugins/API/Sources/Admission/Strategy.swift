@@ -132,6 +132,7 @@ enum Strategy {
             object["status"] = ["phase": "Active"]
         case "services": object["status"] = ["loadBalancer": [:]]
         case "persistentvolumes", "persistentvolumeclaims": object["status"] = ["phase": "Pending"]
+        case "apiservices.apiregistration.k8s.io": APIServiceStatus.prepare(&object)
         case "nodes": break
         case "jobs.batch":
             JobLabels.fill(&object)

@@ -47,10 +47,12 @@ final class AuditRecord: Sendable {
                 write(.responseComplete, response)
                 return respond(response)
             }
-            write(.responseStarted, response)
+            // Another server's status is known when it has answered.
+            let relayed = response.relayedStatus
+            if relayed == nil { write(.responseStarted, response) }
             let (status, tell) = (response.status, response.onEnd)
             response.onEnd = { [self] in
-                write(.responseComplete, HTTPResponse(status: status, body: .bytes([])))
+                write(.responseComplete, HTTPResponse(status: relayed?.status ?? status, body: .bytes([])))
                 tell?()
             }
             respond(response)

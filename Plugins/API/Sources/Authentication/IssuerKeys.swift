@@ -75,20 +75,20 @@ final class IssuerKeys: Sendable {
     /// Asks the issuer. What was known stays when it does not answer.
     private func fetch() {
         let start = monotonicNanoseconds()
-        do throws(WebhookError) {
+        do throws(UpstreamError) {
             let document = try client.get(discovery, deadline: start + Self.timeout)
             guard document["issuer"].stringValue == issuer else {
-                throw WebhookError(
+                throw UpstreamError(
                     "oidc: issuer did not match the issuer returned by provider, expected \"\(issuer)\" got "
                         + "\"\(document["issuer"].stringValue ?? "")\"")
             }
             guard let url = document["jwks_uri"].stringValue,
                 let target = WebhookTarget(url: url, authorities: authority)
-            else { throw WebhookError("its jwks_uri is no https URL") }
+            else { throw UpstreamError("its jwks_uri is no https URL") }
             let set = try client.get(target, deadline: start + Self.timeout)
             let keys = set["keys"].arrayValue.prefix(Self.keyLimit).compactMap { JSONWebKey($0) }
             guard !keys.isEmpty else {
-                throw WebhookError("\(url) has no key that signatures of tokens can be checked by")
+                throw UpstreamError("\(url) has no key that signatures of tokens can be checked by")
             }
             state.withLock { $0 = State(keys: keys, fetched: monotonicNanoseconds(), tried: start) }
         } catch {

@@ -36,10 +36,10 @@ final class TokenWebhook: TokenAuthenticator {
             "apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview", "metadata": ["creationTimestamp": .null],
             "spec": ["token": .string(token), "audiences": .array(audiences.map { .string($0) })],
         ]
-        do throws(WebhookError) {
+        do throws(UpstreamError) {
             let answer = try connection.post(review, client)
             guard answer["kind"].stringValue == "TokenReview" else {
-                throw WebhookError("the answer is no TokenReview")
+                throw UpstreamError("the answer is no TokenReview")
             }
             let verdict = Self.verdict(answer["status"], audiences: audiences, apiAudience: apiAudience)
             cache.keep(verdict, for: question, now: monotonicNanoseconds(), duration: keep)

@@ -47,10 +47,10 @@ final class AccessWebhook: AccessAuthorizer {
             "apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview",
             "metadata": ["creationTimestamp": .null], "spec": spec,
         ]
-        do throws(WebhookError) {
+        do throws(UpstreamError) {
             let answer = try parts.connection.post(review, client)
             guard answer["kind"].stringValue == "SubjectAccessReview" else {
-                throw WebhookError("the answer is no SubjectAccessReview")
+                throw UpstreamError("the answer is no SubjectAccessReview")
             }
             return keep(try Self.decision(answer["status"]), question)
         } catch {
@@ -78,10 +78,10 @@ final class AccessWebhook: AccessAuthorizer {
     }
 
     /// What a review's status says.
-    static func decision(_ status: JSON) throws(WebhookError) -> AccessDecision {
+    static func decision(_ status: JSON) throws(UpstreamError) -> AccessDecision {
         let reason = status["reason"].stringValue ?? ""
         switch (status["allowed"].boolValue ?? false, status["denied"].boolValue ?? false) {
-        case (true, true): throw WebhookError("the answer both allows and denies")
+        case (true, true): throw UpstreamError("the answer both allows and denies")
         case (true, false): return .allowed(reason: reason)
         case (false, true): return .denied(reason: reason)
         case (false, false): return .noOpinion(reason: reason)

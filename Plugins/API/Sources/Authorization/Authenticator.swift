@@ -1,7 +1,8 @@
 import Glibc
 import Objects
 
-/// Finds out who sends a request: a client certificate of our authority, or a bearer token; otherwise anonymous.
+/// Finds out who sends a request: whom a trusted proxy names, a bearer token, or a client certificate of our authority;
+/// otherwise anonymous.
 struct Authenticator: Sendable {
     let tokens: BearerTokens
     let authorizer: Authorizer
@@ -24,6 +25,12 @@ struct Authenticator: Sendable {
     }
 
     private func authenticate(_ exchange: HTTPExchange, _ mayWait: Bool) throws(APIStatus) -> UserInfo? {
+        if let certificate = exchange.certificate, certificate.isOfProxy {
+            guard certificate.isTrusted, let user = FrontProxy.user(exchange.head.allHeaders, by: certificate) else {
+                throw .unauthorized
+            }
+            return user
+        }
         if let value = exchange.head.header("authorization") {
             let parts = value.split(separator: " ", maxSplits: 1)
             if parts.count == 2, parts[0].lowercased() == "bearer" {

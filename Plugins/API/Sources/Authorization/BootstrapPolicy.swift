@@ -42,6 +42,28 @@ enum BootstrapPolicy {
         return result
     }
 
+    /// The same of what lies in namespaces, which have to be there before.
+    static var namespacedObjects: [(path: String, object: JSON)] {
+        let root = "/apis/rbac.authorization.k8s.io/v1/namespaces/kube-system"
+        let name = "extension-apiserver-authentication-reader"
+        var reader = role(
+            name,
+            [
+                [
+                    "verbs": words(read), "apiGroups": [""], "resources": ["configmaps"],
+                    "resourceNames": [.string(FrontProxy.configMapName)],
+                ]
+            ])
+        reader["kind"] = "Role"
+        reader["metadata"]["namespace"] = "kube-system"
+        var readers = binding(
+            "system::" + name, name, [], ["system:kube-controller-manager", "system:kube-scheduler"])
+        readers["kind"] = "RoleBinding"
+        readers["metadata"]["namespace"] = "kube-system"
+        readers["roleRef"]["kind"] = "Role"
+        return [(root + "/roles", reader), (root + "/rolebindings", readers)]
+    }
+
     private static let labels: JSON = ["kubernetes.io/bootstrapping": "rbac-defaults"]
 
     private static func role(_ name: String, _ rules: [JSON]) -> JSON {

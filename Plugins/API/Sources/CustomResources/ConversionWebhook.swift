@@ -33,7 +33,7 @@ final class ConversionWebhook: Sendable {
             ],
         ]
         let answer: JSON
-        do throws(WebhookError) {
+        do throws(UpstreamError) {
             answer = try client.post(review, to: target, deadline: monotonicNanoseconds() + Self.timeLimit)
         } catch {
             throw .internalError("\(failure): \(error)")

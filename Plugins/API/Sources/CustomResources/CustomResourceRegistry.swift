@@ -36,12 +36,16 @@ final class CustomResourceRegistry: Sendable {
         var groupVersions: [String: Int] = [:]
         var generation: UInt64 = 0
         var webhooks: WebhookClient?
+        var observers: [@Sendable () -> Void] = []
     }
 
     private let state = Mutex(State())
 
     /// What conversion webhooks are asked through; before the first definition is taken over.
     func use(_ webhooks: WebhookClient) { state.withLock { $0.webhooks = webhooks } }
+
+    /// Has `action` run after every change of what is served, on the thread that makes it, which it must not hold up.
+    func observe(_ action: @escaping @Sendable () -> Void) { state.withLock { $0.observers.append(action) } }
 
     /// Advances with every change of what is served.
     var generation: UInt64 { state.withLock { $0.generation } }
@@ -83,6 +87,7 @@ final class CustomResourceRegistry: Sendable {
     /// Takes over a definition as it was written at a revision; nil: it is gone. An older state than the known one is left
     /// aside.
     func apply(_ object: JSON?, name: String, revision: UInt64) {
+        let before = generation
         let retired = state.withLock { state -> [Resource] in
             let known = state.definitions[name]
             if let known, known.revision >= revision { return [] }
@@ -97,6 +102,8 @@ final class CustomResourceRegistry: Sendable {
             return retired
         }
         for resource in retired { resource.custom?.retire() }
+        let (after, observers) = state.withLock { ($0.generation, $0.observers) }
+        if after != before { for observer in observers { observer() } }
     }
 
     private static func place(_ apiVersion: String, _ kind: String) -> ResourceTable.Place {

@@ -6,17 +6,23 @@ import Synchronization
 /// See https://kubernetes.io/docs/concepts/overview/kubernetes-api/#discovery-api.
 final class Discovery: Sendable {
     private let resources: ResourceTable
+    private let aggregated: AggregatedAPIs
     /// "host:port" that clients are told.
     let address: String
+    private struct Generation: Equatable {
+        var custom: UInt64 = 0
+        var aggregated: UInt64 = 0
+    }
     private struct Cache {
-        /// Of the custom resources that the documents tell of.
-        var generation: UInt64 = 0
+        /// Of the custom resources and of the aggregated APIs that the documents tell of.
+        var generation = Generation()
         var documents: [String: [UInt8]] = [:]
     }
     private let cache = Mutex(Cache())
 
-    init(resources: ResourceTable, address: String) {
+    init(resources: ResourceTable, aggregated: AggregatedAPIs, address: String) {
         self.resources = resources
+        self.aggregated = aggregated
         self.address = address
     }
 
@@ -29,9 +35,9 @@ final class Discovery: Sendable {
             type = "application/json;g=apidiscovery.k8s.io;v=\(version);as=APIGroupDiscoveryList"
             key += ";" + version
         }
-        let generation = resources.custom.generation
+        let generation = Generation(custom: resources.custom.generation, aggregated: aggregated.generation)
         let known = cache.withLock { cache -> [UInt8]? in
-            if cache.generation < generation { cache = Cache(generation: generation) }
+            if cache.generation != generation { cache = Cache(generation: generation) }
             return cache.documents[key]
         }
         if let known {
@@ -68,8 +74,22 @@ final class Discovery: Sendable {
         }
     }
 
-    /// Named groups with their versions, preferred first.
-    var groups: [(name: String, versions: [String])] {
+    /// Named groups with their versions, preferred first; groups of other servers among the server's own as their
+    /// priorities say.
+    var groups: [(name: String, versions: [String])] { GroupOrder.merged(own, aggregated.all.map(\.api)) }
+
+    /// What this server itself answers for, in the order of its priority.
+    private var own: [GroupOrder.Group] {
+        ownGroups.map { name, versions in
+            let isCustom = !resources.builtIn.contains { $0.group == name }
+            let priorities = versions.map { isCustom ? APIPriority.custom : APIPriority(group: name, version: $0) }
+            return .init(
+                name: name, priority: priorities.map(\.group).max() ?? 0,
+                versions: zip(versions, priorities).map { .init(name: $0, priority: $1.version) })
+        }
+    }
+
+    private var ownGroups: [(name: String, versions: [String])] {
         var result: [(name: String, versions: [String])] = []
         var positions: [String: Int] = [:]
         for resource in resources.all where !resource.group.isEmpty {
@@ -131,8 +151,15 @@ final class Discovery: Sendable {
     private func aggregated(_ version: String, isCore: Bool) -> JSON {
         let wanted = isCore ? [(name: "", versions: ["v1"])] : groups
         let byVersion = Dictionary(grouping: resources.all, by: \.apiVersion)
+        let others = Dictionary(aggregated.all.map { ($0.api.apiVersion, $0.knowledge) }) { a, _ in a }
         let items = wanted.map { group -> JSON in
             let versions = group.versions.map { version -> JSON in
+                if let other = others["\(group.name)/\(version)"] {
+                    return [
+                        "version": .string(version), "resources": .array(other.resources),
+                        "freshness": other.isAvailable ? "Current" : "Stale",
+                    ]
+                }
                 let served = byVersion[group.name.isEmpty ? version : "\(group.name)/\(version)"] ?? []
                 return [
                     "version": .string(version), "resources": .array(served.map(aggregatedResource)),

@@ -7,10 +7,12 @@ import PluginKit
 /// See https://kubernetes.io/docs/concepts/overview/kubernetes-api/#api-specification.
 final class OpenAPIDocuments: Sendable {
     private let resources: ResourceTable
+    private let aggregated: AggregatedAPIs
     private let store: StoreClient
 
-    init(resources: ResourceTable, store: StoreClient) {
+    init(resources: ResourceTable, aggregated: AggregatedAPIs, store: StoreClient) {
         self.resources = resources
+        self.aggregated = aggregated
         self.store = store
     }
 
@@ -66,6 +68,12 @@ final class OpenAPIDocuments: Sendable {
             let apiVersion = entry.group.isEmpty ? entry.version : "\(entry.group)/\(entry.version)"
             let hash = states[apiVersion].map { Self.hash(version + $0) } ?? version
             paths[entry.place] = ["serverRelativeURL": .string("/openapi/v3/\(entry.place)?hash=\(hash)")]
+        }
+        // Other servers hash what they hold themselves.
+        for (api, knowledge) in aggregated.all {
+            let place = "apis/\(api.apiVersion)"
+            paths[place] =
+                knowledge.openAPI.isEmpty ? nil : ["serverRelativeURL": .string(knowledge.openAPI)]
         }
         return ["paths": .object(paths)]
     }

@@ -1,11 +1,22 @@
-/// Collects a request's body, of known length or chunked (RFC 9112, section 7.1), within a bound. Pure.
+/// Collects the body of a request or response, within a bound (RFC 9112, sections 6 and 7). Pure.
 struct HTTPBodyReader: Sendable {
+    /// How the end of a body is known.
+    enum Framing: Sendable, Equatable {
+        case none
+        /// By its length in bytes.
+        case counted(Int)
+        case chunked
+        /// A response's, by the end of the connection: `finish` says that it has come.
+        case untilClose
+    }
+
     /// Longest chunk-size line and longest trailer section, in bytes.
     private static let lineLimit = 256
     private static let trailerLimit = 4096
 
     private enum State {
         case counted(remaining: Int)
+        case untilClose
         case chunkSize
         case chunkData(remaining: Int)
         case chunkEnd
@@ -16,19 +27,39 @@ struct HTTPBodyReader: Sendable {
     private var state: State
     private var line: [UInt8] = []
     private let limit: Int
-    /// What has been collected.
+    let framing: Framing
+    /// What has been collected and not taken yet.
     private(set) var body: [UInt8] = []
 
     /// - Parameter limit: Most bytes of the body.
     init(head: HTTPRequestHead, limit: Int) throws(HTTPParseError) {
+        try self.init(framing: head.isChunked ? .chunked : .counted(head.contentLength ?? 0), limit: limit)
+    }
+
+    /// - Parameter limit: Most bytes that are collected and not taken.
+    init(framing: Framing, limit: Int) throws(HTTPParseError) {
         self.limit = limit
-        if head.isChunked {
-            state = .chunkSize
-        } else {
-            let length = head.contentLength ?? 0
+        self.framing = framing
+        switch framing {
+        case .none, .counted(0): state = .done
+        case .counted(let length):
             guard length <= limit else { throw .bodyTooLarge(limit: limit) }
-            state = length == 0 ? .done : .counted(remaining: length)
+            state = .counted(remaining: length)
+        case .chunked: state = .chunkSize
+        case .untilClose: state = .untilClose
         }
+    }
+
+    /// The collected bytes, which are no longer kept: a body may be carried on while it comes.
+    mutating func takeBody() -> [UInt8] {
+        defer { body = [] }
+        return body
+    }
+
+    /// The connection has ended; whether that is where the body ends.
+    mutating func finish() -> Bool {
+        if case .untilClose = state { state = .done }
+        return isDone
     }
 
     var isDone: Bool {
@@ -51,6 +82,9 @@ struct HTTPBodyReader: Sendable {
                 body.append(contentsOf: bytes[position..<(position + count)])
                 position += count
                 state = count == remaining ? .chunkEnd : .chunkData(remaining: remaining - count)
+            case .untilClose:
+                body.append(contentsOf: bytes[position...])
+                position = bytes.count
             case .chunkSize, .chunkEnd, .trailer:
                 let byte = bytes[position]
                 position += 1
@@ -82,7 +116,7 @@ struct HTTPBodyReader: Sendable {
         case .trailer(let size):
             guard size + line.count <= Self.trailerLimit else { throw .malformed("the trailer is too long") }
             state = line.isEmpty ? .done : .trailer(size: size + line.count)
-        case .counted, .chunkData, .done:
+        case .counted, .untilClose, .chunkData, .done:
             break
         }
     }

@@ -204,9 +204,13 @@ final class HTTPConnection: EventHandler, @unchecked Sendable {
     private func begin(_ head: HTTPRequestHead, _ size: Int) throws(HTTPParseError) {
         input.removeSubrange(..<size)
         if input.isEmpty { input = [] }
-        let reader = try HTTPBodyReader(head: head, limit: Self.bodyLimit)
+        let isCarried = (head.isChunked || head.contentLength ?? 0 > 0) && handler.carriesBody(head)
+        let reader = try HTTPBodyReader(head: head, limit: isCarried ? .max : Self.bodyLimit)
         keepsAlive = head.keepsAlive
         if reader.isDone {
+            dispatch(head, [])
+        } else if isCarried {
+            bodyReader = reader
             dispatch(head, [])
         } else {
             if head.expectsContinue, input.isEmpty { output.append(Array("HTTP/1.1 100 Continue\r\n\r\n".utf8)) }
@@ -214,6 +218,12 @@ final class HTTPConnection: EventHandler, @unchecked Sendable {
             phase = .body(head)
             setDeadline(Self.bodyTimeout)
         }
+    }
+
+    /// What reads the body of the request at hand, when it was left to come; the connection does not read it then.
+    func takeBodyReader() -> HTTPBodyReader? {
+        defer { bodyReader = nil }
+        return bodyReader
     }
 
     private func readBody(_ head: HTTPRequestHead) -> Bool {
@@ -244,7 +254,9 @@ final class HTTPConnection: EventHandler, @unchecked Sendable {
     }
 
     private func dispatch(_ head: HTTPRequestHead, _ body: [UInt8]) {
-        let exchange = HTTPExchange(head: head, body: body, certificate: certificate, connection: self, loop: loop)
+        let exchange = HTTPExchange(
+            head: head, body: body, carriesBody: bodyReader != nil, certificate: certificate, connection: self,
+            loop: loop)
         phase = .responding(exchange)
         setDeadline(nil)
         handler.handle(exchange)
@@ -295,6 +307,11 @@ final class HTTPConnection: EventHandler, @unchecked Sendable {
             return
         }
         onBodyEnd = response.onEnd
+        if case .upgrade = response.body {
+        } else if takeBodyReader() != nil {
+            // Behind a body that nobody reads no next request can be found.
+            keepsAlive = false
+        }
         switch response.body {
         case .bytes:
             let keepAlive = keepsAlive && !response.closes && !sawEnd
@@ -331,7 +348,19 @@ final class HTTPConnection: EventHandler, @unchecked Sendable {
         }
     }
 
-    private func send(_ response: HTTPResponse, keepAlive: Bool) {
+    /// The response at hand, which was written by what the connection was handed to, is whole.
+    /// - Parameter isReusable: whether the request has been read to its end and the response's end can be seen.
+    func finishExchange(isReusable: Bool) {
+        tellBodyEnd()
+        if keepsAlive, isReusable, !sawEnd {
+            phase = .head
+            setDeadline(Self.idleTimeout)
+        } else {
+            startClosing()
+        }
+    }
+
+    func send(_ response: HTTPResponse, keepAlive: Bool) {
         guard case .bytes(let body) = response.body else { return }
         let date = loop.date()
         output.append { bytes in

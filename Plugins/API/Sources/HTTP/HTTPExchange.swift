@@ -3,17 +3,20 @@ final class HTTPExchange: @unchecked Sendable {
     // SAFETY (@unchecked Sendable): the connection is only touched on its loop, where `respond` takes the response.
     let head: HTTPRequestHead
     let body: [UInt8]
+    /// Whether the body is still to come, for who carries it on.
+    let carriesBody: Bool
     /// The client's certificate, when it showed one.
     let certificate: ClientCertificate?
     private let connection: HTTPConnection
     private let loop: EventLoop
 
     init(
-        head: HTTPRequestHead, body: [UInt8], certificate: ClientCertificate?, connection: HTTPConnection,
-        loop: EventLoop
+        head: HTTPRequestHead, body: [UInt8], carriesBody: Bool = false, certificate: ClientCertificate?,
+        connection: HTTPConnection, loop: EventLoop
     ) {
         self.head = head
         self.body = body
+        self.carriesBody = carriesBody
         self.certificate = certificate
         self.connection = connection
         self.loop = loop
@@ -41,4 +44,11 @@ protocol HTTPHandler: AnyObject, Sendable {
     func handle(_ exchange: HTTPExchange)
     /// The answer to bytes that are no request.
     func refusal(_ error: HTTPParseError) -> HTTPResponse
+    /// Whether a request's body is not to be read before the request is handled, because it is carried on to elsewhere
+    /// while it comes. Asked of requests that have one.
+    func carriesBody(_ head: HTTPRequestHead) -> Bool
+}
+
+extension HTTPHandler {
+    func carriesBody(_ head: HTTPRequestHead) -> Bool { false }
 }

@@ -18,24 +18,32 @@ final class HTTPFront: HTTPHandler {
         let start = monotonicNanoseconds()
         let verb = exchange.head.method
         let metrics = metrics
+        let report: @Sendable (Int) -> Void = { status in
+            metrics.record(verb: verb, status: status, nanoseconds: monotonicNanoseconds() - start)
+        }
         let respond: Responder = { response in
-            metrics.record(verb: verb, status: response.status, nanoseconds: monotonicNanoseconds() - start)
+            // Another server's status is reported when it is known.
+            if response.relayedStatus == nil { report(response.status) }
             exchange.respond(response)
         }
         let source = pipeline.audit == nil ? nil : AuditSource(exchange)
-        if serve(exchange, source, mayWait: false, respond) { return }
+        if serve(exchange, source, peer: nil, report, mayWait: false, respond) { return }
+        // The client's connection is its loop's alone.
+        let peer = exchange.peerAddress ?? ""
         pipeline.onAccessWorker(respond) { [self] () throws(APIStatus) in
-            _ = serve(exchange, source, mayWait: true, respond)
+            _ = serve(exchange, source, peer: peer, report, mayWait: true, respond)
         }
     }
 
     /// Answers, unless others have to be asked who it is and that may not be waited for: then the result is false.
     private func serve(
-        _ exchange: HTTPExchange, _ source: AuditSource?, mayWait: Bool, _ respond: @escaping Responder
+        _ exchange: HTTPExchange, _ source: AuditSource?, peer: String?, _ report: @escaping @Sendable (Int) -> Void,
+        mayWait: Bool, _ respond: @escaping Responder
     ) -> Bool {
         do throws(APIStatus) {
             guard let identity = try authenticator.identify(exchange, mayWait: mayWait) else { return false }
-            var request = try request(exchange, identity.user)
+            var request = try request(exchange, identity.user, peer: peer)
+            if request.upgrade != nil { request.upgrade?.report = StatusReport(report) }
             request.impersonator = identity.impersonator
             guard let source, let record = pipeline.audit?.begin(request, source) else {
                 run(request, exchange, respond)
@@ -70,28 +78,39 @@ final class HTTPFront: HTTPHandler {
         return .failure(APIStatus(code: error.status, reason: reason, message: error.message))
     }
 
-    private func request(_ exchange: HTTPExchange, _ user: UserInfo) throws(APIStatus) -> APIRequest {
+    func carriesBody(_ head: HTTPRequestHead) -> Bool {
+        do throws(APIStatus) {
+            return pipeline.isProxied(try RequestPath(parsing: head.target.prefix { $0 != "?" }))
+        } catch {
+            return false  // It is refused when it is handled.
+        }
+    }
+
+    private func request(
+        _ exchange: HTTPExchange, _ user: UserInfo, peer: String?
+    ) throws(APIStatus) -> APIRequest {
         let head = exchange.head
         let contentType = head.header("content-type")
         var request = try APIRequest(
             method: .init(head.method, contentType: contentType), target: head.target, accept: head.header("accept"),
             contentType: contentType, body: exchange.body, user: user, isInternal: false)
         request.userAgent = head.header("user-agent")
-        if head.header("upgrade") != nil || Self.mayStream(request) {
-            request.upgrade = Self.upgrade(head)
+        if head.header("upgrade") != nil || exchange.carriesBody || mayStream(request) {
+            request.upgrade = Self.upgrade(exchange, peer: peer ?? exchange.peerAddress ?? "")
         }
         return request
     }
 
-    /// Subresources and other paths may go to an extension, which is told the headers.
-    private static func mayStream(_ request: APIRequest) -> Bool {
+    /// Subresources and other paths may go to an extension or to another server, which is told the headers.
+    private func mayStream(_ request: APIRequest) -> Bool {
         switch request.path {
-        case .resource(let path): !path.subresource.isEmpty
+        case .resource(let path): !path.subresource.isEmpty || pipeline.isProxied(request.path)
         case .other: true
         }
     }
 
-    private static func upgrade(_ head: HTTPRequestHead) -> APIRequest.Upgrade {
+    private static func upgrade(_ exchange: HTTPExchange, peer: String) -> APIRequest.Upgrade {
+        let head = exchange.head
         let name =
             HTTPRequestHead.list(head.header("connection") ?? "", contains: "upgrade")
             ? head.header("upgrade") ?? "" : ""
@@ -100,6 +119,7 @@ final class HTTPFront: HTTPHandler {
             key: head.header("sec-websocket-key"), version: head.header("sec-websocket-version"),
             subprotocols: (head.header("sec-websocket-protocol") ?? "").split(separator: ",").map { part in
                 String(part.drop { $0 == " " })
-            }, headers: head.allHeaders)
+            }, headers: head.allHeaders, peer: peer, minorVersion: head.minorVersion,
+            carriesBody: exchange.carriesBody, expectsContinue: head.expectsContinue)
     }
 }

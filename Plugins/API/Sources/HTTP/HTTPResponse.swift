@@ -32,6 +32,19 @@ struct HTTPResponse: Sendable {
         self.body = body
     }
 
+    /// Where the status is to be had that another server will answer with; nil when it is this response's own.
+    var relayedStatus: StatusReport? {
+        if case .upgrade(let upgrade) = body { upgrade.report } else { nil }
+    }
+
+    /// All that goes on the wire of a response whose body is at hand.
+    func whole(date: [UInt8], keepAlive: Bool) -> [UInt8] {
+        guard case .bytes(let body) = body else { return [] }
+        var bytes: [UInt8] = []
+        writeHead(into: &bytes, length: body.count, date: date, keepAlive: keepAlive)
+        return bytes + body
+    }
+
     /// The reason phrase that RFC 9110 gives a status.
     static func phrase(_ status: Int) -> StaticString {
         switch status {
@@ -58,8 +71,12 @@ struct HTTPResponse: Sendable {
         case 422: "Unprocessable Content"
         case 429: "Too Many Requests"
         case 431: "Request Header Fields Too Large"
+        case 302: "Found"
+        case 303: "See Other"
+        case 308: "Permanent Redirect"
         case 500: "Internal Server Error"
         case 501: "Not Implemented"
+        case 502: "Bad Gateway"
         case 503: "Service Unavailable"
         case 504: "Gateway Timeout"
         case 505: "HTTP Version Not Supported"

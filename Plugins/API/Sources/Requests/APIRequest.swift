@@ -29,6 +29,8 @@ struct APIRequest: Sendable {
     var rawPath: String
     var path: RequestPath
     var query: Query
+    /// The query as it was sent, without the question mark.
+    var rawQuery: Substring
     var accept: String?
     var contentType: String?
     var body: [UInt8]
@@ -55,7 +57,17 @@ struct APIRequest: Sendable {
         var key: String?
         var version: String?
         var subprotocols: [String]
+        /// Names in lower case.
         var headers: [(name: String, value: String)]
+        /// The client's address.
+        var peer = ""
+        /// Of HTTP/1.
+        var minorVersion = 1
+        /// Whether the body is still to come and only another server may have it.
+        var carriesBody = false
+        var expectsContinue = false
+        /// Who is told the status of another server's answer.
+        var report: StatusReport?
     }
 
     init(
@@ -67,12 +79,35 @@ struct APIRequest: Sendable {
         let path = target[..<(mark ?? target.endIndex)]
         rawPath = String(path)
         self.path = try RequestPath(parsing: path)
-        query = try Query(parsing: mark.map { target[target.index(after: $0)...] } ?? "")
+        rawQuery = mark.map { target[target.index(after: $0)...] } ?? ""
+        query = try Query(parsing: rawQuery)
         self.accept = accept
         self.contentType = contentType
         self.body = body
         self.user = user
         self.isInternal = isInternal
+    }
+
+    /// Path and query as they were sent.
+    var target: String { rawQuery.isEmpty ? rawPath : "\(rawPath)?\(rawQuery)" }
+
+    /// The media type of a patch; nil for another method.
+    var patchType: String? { if case .patch(let type) = method { type } else { nil } }
+
+    /// The verb as authorization names it.
+    func verb(at path: RequestPath.ResourcePath) -> String {
+        switch method {
+        case .get:
+            // A list or watch of one name counts as such.
+            if path.isWatch || query["watch"].map({ $0 == "true" || $0 == "1" }) == true { return "watch" }
+            return path.name.isEmpty ? "list" : "get"
+        case .post: return "create"
+        case .put: return "update"
+        case .patch: return "patch"
+        case .delete: return path.name.isEmpty ? "deletecollection" : "delete"
+        case .other("HEAD"): return path.name.isEmpty ? "list" : "get"
+        case .other(let name): return name.lowercased()
+        }
     }
 
     /// The field manager: that of the query, or the User-Agent up to its first slash, as in Kubernetes; empty when neither

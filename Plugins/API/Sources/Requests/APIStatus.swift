@@ -160,6 +160,12 @@ extension APIStatus {
         return status
     }
 
+    /// Another server cannot be reached, or does not answer as it should.
+    static func unreachable(_ error: UpstreamError) -> APIStatus {
+        APIStatus(
+            code: 503, reason: "ServiceUnavailable", message: "error trying to reach service: \(error.description)")
+    }
+
     static func tooManyRequests(_ message: String, retryAfterSeconds: Int) -> APIStatus {
         var status = APIStatus(code: 429, reason: "TooManyRequests", message: message)
         status.retryAfterSeconds = retryAfterSeconds

@@ -20,7 +20,7 @@ struct RequestInfo: Sendable, Hashable {
             isResource = false
             self.path = path
         case .resource(let path):
-            verb = Self.verb(request, path)
+            verb = request.verb(at: path)
             (group, version, resource, subresource) = (path.group, path.version, path.resource, path.subresource)
             (namespace, name) = (path.namespace, path.name)
             // A namespace is in itself, as in Kubernetes.
@@ -34,19 +34,6 @@ struct RequestInfo: Sendable, Hashable {
     }
 
     var isReadOnly: Bool { verb == "get" || verb == "list" || verb == "watch" }
-
-    private static func verb(_ request: APIRequest, _ path: RequestPath.ResourcePath) -> String {
-        switch request.method {
-        case .get:
-            if path.isWatch || request.query["watch"].map({ $0 == "true" || $0 == "1" }) == true { return "watch" }
-            return path.name.isEmpty ? "list" : "get"
-        case .post: return "create"
-        case .put: return "update"
-        case .patch: return "patch"
-        case .delete: return path.name.isEmpty ? "deletecollection" : "delete"
-        case .other(let name): return name.lowercased()
-        }
-    }
 
     private static func method(_ method: APIRequest.Method) -> String {
         switch method {

@@ -21,6 +21,8 @@ extension RequestPipeline {
     private func answerOther(
         _ request: APIRequest, _ path: String, _ respond: @escaping Responder
     ) throws(APIStatus) {
+        if let api = aggregated.find(request.path) { return try carry(request, to: api, respond) }
+        if try aggregateDocument(request, path, respond) { return }
         if try extensions.serve(request, self, respond) { return }
         guard request.method == .get else {
             throw path.hasPrefix("/api") ? .unknownPath : .methodNotAllowed
@@ -35,6 +37,7 @@ extension RequestPipeline {
         case .put: "put"
         case .patch: "patch"
         case .delete: "delete"
+        case .other("HEAD"): "get"
         case .other(let name): name.lowercased()
         }
     }

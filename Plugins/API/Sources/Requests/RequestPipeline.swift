@@ -29,6 +29,9 @@ final class RequestPipeline: Sendable {
     /// What all watches together may keep for their clients.
     let watchBudget: StreamBudget
     let customResources: CustomResources
+    let dialer: UpstreamDialer
+    /// What other servers answer for.
+    let aggregated: AggregatedAPIs
     let unchangedApplies = UnchangedApplies()
     /// Runs what never waits, such as another attempt of a write that met a conflict; apart from `workers`, whose threads
     /// may all be waiting for such attempts.
@@ -48,6 +51,7 @@ final class RequestPipeline: Sendable {
         var workers: WorkerPool
         var health: Health
         var openAPI: OpenAPIDocuments
+        var aggregated: AggregatedAPIs
         var host: Host
         var audit: AuditLog?
         var fairness: Fairness?
@@ -73,6 +77,8 @@ final class RequestPipeline: Sendable {
         audit = parts.audit
         fairness = parts.fairness
         watchBudget = WatchMetrics.budget(limit: parts.watchBytes, parts.host)
+        aggregated = parts.aggregated
+        dialer = UpstreamDialer(extensions: parts.extensions, workers: parts.workers)
         customResources = CustomResources(
             registry: parts.resources.custom, table: parts.resources, store: parts.store, log: parts.host.log)
     }
@@ -88,8 +94,14 @@ final class RequestPipeline: Sendable {
     /// Answers a request. Does not block but for work that `workers` take over.
     func handle(_ request: APIRequest, respond: @escaping Responder) {
         do throws(APIStatus) {
+            // Only between the look at its head and now can it have ceased to be another server's.
+            guard request.upgrade?.carriesBody != true || isProxied(request.path) else {
+                throw .unavailable("the API that serves this path has just changed; try again")
+            }
             switch request.path {
-            case .resource(let path): try handle(request, path, respond)
+            case .resource(let path):
+                if let api = aggregated.find(request.path) { return try aggregate(request, path, api, respond) }
+                try handle(request, path, respond)
             case .other(let path): try handleOther(request, path, respond)
             }
         } catch {
@@ -123,6 +135,7 @@ final class RequestPipeline: Sendable {
     /// Runs an authorized request here, or where it may wait.
     private func proceed(_ context: RequestContext, _ respond: @escaping Responder) throws(APIStatus) {
         let (request, resource) = (context.request, context.resource)
+        if isProxied(request.path) { return try proxy(context, respond) }
         // Admission asks webhooks, and the authorizers what a user may.
         guard request.method != .get, admission.mayWait(resource) || authorizer.mayWait else {
             return try start(context, respond)
@@ -240,19 +253,7 @@ struct RequestContext: Sendable {
     var query: Query { request.query }
 
     /// The verb as authorization names it.
-    var verb: String {
-        switch request.method {
-        case .get:
-            // A list or watch of one name counts as such.
-            if path.isWatch || request.query["watch"].map({ $0 == "true" || $0 == "1" }) == true { return "watch" }
-            return path.name.isEmpty ? "list" : "get"
-        case .post: return "create"
-        case .put: return "update"
-        case .patch: return "patch"
-        case .delete: return path.name.isEmpty ? "deletecollection" : "delete"
-        case .other(let name): return name.lowercased()
-        }
-    }
+    var verb: String { request.verb(at: path) }
 
     var attributes: Authorizer.Attributes {
         var attributes = Authorizer.Attributes(

@@ -96,7 +96,7 @@ final class ExtensionRoutes: Sendable {
         return true
     }
 
-    private static func name(_ method: APIRequest.Method) -> String {
+    static func name(_ method: APIRequest.Method) -> String {
         switch method {
         case .get: "GET"
         case .post: "POST"
@@ -105,6 +105,22 @@ final class ExtensionRoutes: Sendable {
         case .delete: "DELETE"
         case .other(let name): name
         }
+    }
+
+    /// What connects to the ports of a pod: the plugin that serves its forwarded ports; nil when none does.
+    func dialer(pod: String, namespace: String, user: UserInfo, workers: WorkerPool) -> ForwardDialer? {
+        let path = "/api/v1/namespaces/\(namespace)/pods/\(pod)/portforward"
+        let parts = path.split(separator: "/")
+        let found = routes.withLock { $0 }.lazy.compactMap { route in
+            route.upgrade == .ports ? route.match(parts).map { (route, $0) } : nil
+        }.first
+        guard let (route, parameters) = found else { return nil }
+        let description: JSON = [
+            "method": "POST", "path": .string(path), "query": [:], "headers": [:],
+            "parameters": .object(JSONObject(parameters.map { ($0.0, .string($0.1)) })),
+            "user": ["name": .string(user.name), "groups": .array(user.groups.map { .string($0) })],
+        ]
+        return ForwardDialer(route: route, description: description, workers: workers)
     }
 
     private static func describe(

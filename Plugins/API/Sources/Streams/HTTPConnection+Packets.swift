@@ -11,10 +11,11 @@ extension HTTPConnection {
     func begin(_ upgrade: StreamUpgrade) {
         do {
             let upgraded = try upgrade.begin(self)
-            writeSwitch(upgrade.headers)
+            if let headers = upgrade.headers { writeSwitch(headers) }
             phase = .upgraded(upgraded)
             loop.post { [weak self] in self?.pumpIsReady() }
         } catch {
+            if upgrade.headers == nil { send(.failure(.internalError("\(error)")), keepAlive: false) }
             startClosing()
         }
     }
@@ -79,11 +80,12 @@ extension HTTPConnection {
     func readUpgraded(_ upgraded: any UpgradedProtocol) -> Bool {
         if upgraded.isFinished {
             upgraded.end()
-            startClosing()
+            finishExchange(isReusable: upgraded.isReusable)
             return true
         }
         guard !upgraded.isBlocked else { return false }
         if upgraded.take(from: &input, to: &output) { return true }
+        guard input.count < upgraded.inputLimit else { return false }
         if receive() { return true }
         if hasEnded { end() }
         return false

@@ -1,5 +1,6 @@
-/// What a connection speaks once it has been upgraded to something of its own: SPDY, forwarded ports. It has packet pumps to
-/// extensions, which call the connection when they can go on. Lives on the connection's loop.
+/// What a connection is handed to: what it speaks once it has been upgraded to something of its own (SPDY, forwarded
+/// ports), or another server's answer to the request at hand. It has packet pumps to extensions and streams to servers,
+/// which call the connection when they can go on. Lives on the connection's loop.
 protocol UpgradedProtocol: AnyObject {
     /// Takes what it can of the client's bytes from the front of `input`; whether it took or did anything.
     func take(from input: inout [UInt8], to output: inout OutputQueue) -> Bool
@@ -7,18 +8,29 @@ protocol UpgradedProtocol: AnyObject {
     var isBlocked: Bool { get }
     /// Moves what extensions have sent to `output`, until that holds `limit` bytes.
     func pump(through buffer: UnsafeMutableRawBufferPointer, to output: inout OutputQueue, limit: Int)
-    /// Whether all has been said: the connection ends when what is queued has been sent.
+    /// Most bytes of the client's that wait to be taken.
+    var inputLimit: Int { get }
+    /// Whether all has been said: the connection ends when what is queued has been sent, or goes on.
     var isFinished: Bool { get }
+    /// Whether the connection is as before when it is finished, so that another request may follow.
+    var isReusable: Bool { get }
     /// The client has read on.
     func resume()
     /// The connection is gone. Idempotent.
     func end()
 }
 
+extension UpgradedProtocol {
+    var inputLimit: Int { .max }
+    var isReusable: Bool { false }
+}
+
 /// An upgrade that has been agreed upon: the headers that say so, and what the connection speaks then.
 struct StreamUpgrade: Sendable {
-    /// Without `Connection: Upgrade`.
-    var headers: [(name: String, value: String)]
+    /// Without `Connection: Upgrade`; nil when what the connection is handed to writes the head of a response itself.
+    var headers: [(name: String, value: String)]?
+    /// Told the status of another server's answer, where that is what the connection is handed to.
+    var report: StatusReport?
     /// Called on the connection's loop.
     var begin: @Sendable (HTTPConnection) throws -> any UpgradedProtocol
     /// Called in its place when the client has gone meanwhile.

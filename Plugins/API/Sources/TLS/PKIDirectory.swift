@@ -14,6 +14,10 @@ struct PKIDirectory {
         var authority: [UInt8]
         var server: Credential
         var admin: Credential
+        /// Signs the certificates of proxies whose word for who their clients are counts.
+        var frontProxyAuthority: [UInt8]
+        /// What this server shows when it speaks for its clients to other API servers.
+        var frontProxy: Credential
         /// Signs and verifies service-account tokens.
         var tokenKey: [UInt8]
         /// What was made anew, for the log.
@@ -25,22 +29,29 @@ struct PKIDirectory {
     func prepare(names: [String]) throws -> Contents {
         try createDirectory()
         var made: [String] = []
-        let authority = try certificateAuthority(&made)
+        let authority = try certificateAuthority("ca", "hostd-ca", &made)
         let server = try obtain("server", "hostd", [], .server, names: names, from: authority, &made)
         let admin = try obtain(
             "admin", "kubernetes-admin", ["system:masters"], .client, names: [], from: authority, &made)
+        let frontProxyAuthority = try certificateAuthority("front-proxy-ca", "hostd-front-proxy-ca", &made)
+        let frontProxy = try obtain(
+            "front-proxy-client", FrontProxy.clientName, [], .client, names: [], from: frontProxyAuthority, &made)
+        let tokenKey = try tokenKey(&made)
         return Contents(
-            authority: authority.credential.certificate, server: server, admin: admin, tokenKey: try tokenKey(&made),
-            made: made)
+            authority: authority.credential.certificate, server: server, admin: admin,
+            frontProxyAuthority: frontProxyAuthority.credential.certificate, frontProxy: frontProxy,
+            tokenKey: tokenKey, made: made)
     }
 
-    private func certificateAuthority(_ made: inout [String]) throws -> CertificateAuthority {
-        if let existing = try credential("ca"), Self.isCurrent(existing, issuer: existing.certificate) {
+    private func certificateAuthority(
+        _ file: String, _ commonName: String, _ made: inout [String]
+    ) throws -> CertificateAuthority {
+        if let existing = try credential(file), Self.isCurrent(existing, issuer: existing.certificate) {
             return CertificateAuthority(credential: existing)
         }
-        let authority = try CertificateAuthority.create(commonName: "hostd-ca")
-        try write(authority.credential, "ca")
-        made.append("ca")
+        let authority = try CertificateAuthority.create(commonName: commonName)
+        try write(authority.credential, file)
+        made.append(file)
         return authority
     }
 

@@ -6,9 +6,15 @@ import COpenSSL
 final class TLSContext: @unchecked Sendable {
     // SAFETY (@unchecked Sendable): SSL_CTX is reference-counted and locked by OpenSSL; it is not changed after `init`.
     let pointer: OpaquePointer
+    /// The authority of proxies that speak for their clients.
+    private let proxyAuthority: OpaquePointer?
 
-    /// - Parameters: PEM texts of the server's chain and key, and of the authority whose client certificates count.
-    init(certificate: [UInt8], key: [UInt8], clientAuthority: [UInt8]) throws(HTTPServerError) {
+    /// - Parameters: PEM texts of the server's chain and key, of the authority whose client certificates count, and of the
+    ///   one whose clients are proxies that say for whom they ask.
+    init(
+        certificate: [UInt8], key: [UInt8], clientAuthority: [UInt8], proxyAuthority: [UInt8]? = nil
+    ) throws(HTTPServerError) {
+        self.proxyAuthority = proxyAuthority.flatMap { PEM.certificate($0) }
         guard let context = SSL_CTX_new(TLS_server_method()) else { throw .tls(OpenSSLError.last()) }
         pointer = context
         hostd_openssl_set_lean_mode(context)
@@ -20,6 +26,7 @@ final class TLSContext: @unchecked Sendable {
         SSL_CTX_set_options(context, UInt64(1) << 30)
         try Self.use(certificate: certificate, key: key, in: context)
         try Self.trust(clientAuthority, in: context)
+        if let proxyAuthority { try Self.trust(proxyAuthority, in: context) }
         SSL_CTX_set_alpn_select_cb(
             context,
             { _, output, outputLength, input, inputLength, _ in
@@ -27,7 +34,20 @@ final class TLSContext: @unchecked Sendable {
             }, nil)
     }
 
-    deinit { SSL_CTX_free(pointer) }
+    deinit {
+        SSL_CTX_free(pointer)
+        X509_free(proxyAuthority)
+    }
+
+    /// Whether a client's certificate is a proxy's.
+    func isOfProxy(_ certificate: OpaquePointer) -> Bool {
+        guard let proxyAuthority,
+            X509_NAME_cmp(X509_get_issuer_name(certificate), X509_get_subject_name(proxyAuthority)) == 0
+        else { return false }
+        ERR_clear_error()
+        defer { ERR_clear_error() }
+        return X509_verify(certificate, X509_get0_pubkey(proxyAuthority)) == 1
+    }
 
     private static func use(
         certificate: [UInt8], key: [UInt8], in context: OpaquePointer

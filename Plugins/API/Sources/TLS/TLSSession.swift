@@ -14,10 +14,12 @@ struct Transport {
 
     private let session: OpaquePointer?
     private let descriptor: Int32
+    private let context: TLSContext?
 
     /// Takes over the accepted `descriptor`; nil when OpenSSL has no memory.
     init?(descriptor: Int32, context: TLSContext?) {
         self.descriptor = descriptor
+        self.context = context
         guard let context else {
             session = nil
             return
@@ -77,7 +79,8 @@ struct Transport {
         guard let session, let certificate = SSL_get1_peer_certificate(session) else { return nil }
         defer { X509_free(certificate) }
         let isTrusted = SSL_get_verify_result(session) == Int(X509_V_OK)
-        return ClientCertificate(certificate: certificate, isTrusted: isTrusted)
+        return ClientCertificate(
+            certificate: certificate, isTrusted: isTrusted, isOfProxy: context?.isOfProxy(certificate) ?? false)
     }
 
     private func result(_ status: Int32) -> Result {
@@ -99,8 +102,11 @@ struct ClientCertificate: Sendable, Hashable {
     var organizations: [String]
     /// Whether it was issued by the authority of this server for client authentication and is within its time.
     var isTrusted: Bool
+    /// Whether it was issued by the authority of proxies, which say for whom they ask.
+    var isOfProxy = false
 
-    init(certificate: OpaquePointer, isTrusted: Bool) {
+    init(certificate: OpaquePointer, isTrusted: Bool, isOfProxy: Bool) {
+        self.isOfProxy = isOfProxy
         let subject = X509_get_subject_name(certificate)
         commonName = Self.entries(subject, NID_commonName).last ?? ""
         organizations = Self.entries(subject, NID_organizationName)

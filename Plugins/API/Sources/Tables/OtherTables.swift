@@ -54,6 +54,19 @@ enum OtherTables {
                     Cell.list(conditions, "Pending"),
                 ]
             }
+        case "apiservices.apiregistration.k8s.io":
+            TableLayout("Name Service Available Age") { object, now in
+                let service = object["spec"]["service"]
+                let place = "\(service["namespace"].stringValue ?? "")/\(service["name"].stringValue ?? "")"
+                let condition = object["status"]["conditions"].arrayValue.first { $0["type"] == "Available" } ?? .null
+                let status = condition["status"].stringValue ?? "Unknown"
+                let reason = condition["reason"].stringValue ?? ""
+                return [
+                    .string(object.name), service.exists ? .string(place) : "Local",
+                    .string(status == "True" || reason.isEmpty ? status : "\(status) (\(reason))"),
+                    Cell.age(object, now),
+                ]
+            }
         case "customresourcedefinitions.apiextensions.k8s.io":
             TableLayout("Name Created_At") { object, _ in
                 [.string(object.name), .string(object.creationTimestamp ?? "<unknown>")]

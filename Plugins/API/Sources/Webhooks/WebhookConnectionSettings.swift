@@ -40,10 +40,10 @@ struct WebhookConnectionSettings: Sendable {
     }
 
     /// Asks, once more where the connection failed. [blocking]
-    func post(_ body: JSON, _ client: WebhookClient) throws(WebhookError) -> JSON {
+    func post(_ body: JSON, _ client: WebhookClient) throws(UpstreamError) -> JSON {
         let deadline = monotonicNanoseconds() + timeout
         let token = try bearerToken()
-        do throws(WebhookError) {
+        do throws(UpstreamError) {
             return try client.post(body, to: target, deadline: deadline, bearerToken: token)
         } catch {
             guard monotonicNanoseconds() < deadline else { throw error }
@@ -51,12 +51,12 @@ struct WebhookConnectionSettings: Sendable {
         }
     }
 
-    private func bearerToken() throws(WebhookError) -> String? {
+    private func bearerToken() throws(UpstreamError) -> String? {
         guard !tokenFile.isEmpty else { return nil }
         do {
             return String(decoding: try AtomicFile.read(tokenFile), as: UTF8.self).trimmingWhitespace()
         } catch {
-            throw WebhookError("its tokenFile cannot be read: \(error)")
+            throw UpstreamError("its tokenFile cannot be read: \(error)")
         }
     }
 }

@@ -76,44 +76,28 @@ struct WebhookTarget: Sendable {
         }
     }
 
-    /// The host and port to connect to: of a service, an endpoint that is ready.
-    func address(_ store: StoreClient) throws(WebhookError) -> (host: String, port: UInt16) {
-        guard case .service(let namespace, let name, let port) = place else {
-            guard case .host(let host, let port) = place else { throw WebhookError("it is nowhere") }
-            return (host, port)
-        }
-        do {
-            guard let service = try store.object("services/\(namespace)/\(name)") else {
-                throw WebhookError("service \"\(name)\" not found")
-            }
-            guard let entry = service["spec"]["ports"].arrayValue.first(where: { $0["port"].integerValue == port })
-            else { throw WebhookError("no service port \(port) found for service \"\(name)\"") }
-            let slices = try store.list(
-                prefix: "endpointslices.discovery.k8s.io/\(namespace)/", selector: "kubernetes.io/service-name=\(name)"
-            ).records.map { try $0.object() }
-            for slice in slices {
-                let ports = slice["ports"].arrayValue.filter {
-                    ($0["name"].stringValue ?? "") == (entry["name"].stringValue ?? "")
+    /// Where to connect to: of a service, an endpoint that is ready.
+    func address(_ store: StoreClient) throws(UpstreamError) -> UpstreamAddress {
+        switch place {
+        case .host(let host, let port): return UpstreamAddress(host: host, port: port)
+        case .service(let namespace, let name, let port):
+            do {
+                guard let service = try store.object("services/\(namespace)/\(name)") else {
+                    throw UpstreamError("service \"\(name)\" not found")
                 }
-                let ready = slice["endpoints"].arrayValue.first { $0["conditions"]["ready"].boolValue ?? true }
-                if let host = ready?["addresses"][0].stringValue, let number = ports.first?["port"].integerValue,
-                    let port = UInt16(exactly: number)
-                {
-                    return (host, port)
+                guard let entry = service["spec"]["ports"].arrayValue.first(where: { $0["port"].integerValue == port })
+                else { throw UpstreamError("no service port \(port) found for service \"\(name)\"") }
+                let ready = try ServiceEndpoints.ready(
+                    namespace: namespace, name: name, portName: entry["name"].stringValue ?? "", store)
+                guard let address = ready.first else {
+                    throw UpstreamError("no endpoints available for service \"\(name)\"")
                 }
+                return address
+            } catch let error as UpstreamError {
+                throw error
+            } catch {
+                throw UpstreamError("\(error)")
             }
-        } catch let error as WebhookError {
-            throw error
-        } catch {
-            throw WebhookError("\(error)")
         }
-        throw WebhookError("no endpoints available for service \"\(name)\"")
     }
-}
-
-/// Why a webhook did not answer.
-struct WebhookError: Error, Sendable, CustomStringConvertible {
-    let description: String
-
-    init(_ description: String) { self.description = description }
 }

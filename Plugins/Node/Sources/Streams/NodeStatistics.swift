@@ -1,13 +1,15 @@
 import Objects
 import PluginKit
 
-/// What the node answers under its own proxy path: /stats/summary, /pods, /healthz, as a kubelet does.
+/// What the node answers under its own proxy path: /stats/summary, /pods, /metrics, /healthz, as a kubelet does.
 final class NodeStatistics: Sendable {
     private let worker: PodWorker
     private let runtime: any RuntimeProvider
     private let dataDirectory: String
+    private let host: Host
 
-    init(worker: PodWorker, runtime: any RuntimeProvider, dataDirectory: String) {
+    init(worker: PodWorker, runtime: any RuntimeProvider, dataDirectory: String, host: Host) {
+        self.host = host
         self.worker = worker
         self.runtime = runtime
         self.dataDirectory = dataDirectory
@@ -19,9 +21,18 @@ final class NodeStatistics: Sendable {
         case "pods":
             return answer(
                 ["kind": "PodList", "apiVersion": "v1", "metadata": [:], "items": .array(worker.allPods.map(\.object))])
+        case "metrics":
+            let text = String(decoding: try host.metrics().collect().array, as: UTF8.self)
+            return [
+                "status": 200, "headers": ["Content-Type": "text/plain; version=0.0.4; charset=utf-8"],
+                "stream": false, "body": .string(text),
+            ]
         case "healthz":
             return ["status": 200, "headers": ["Content-Type": "text/plain"], "stream": false, "body": "ok"]
-        default: throw EndpointError(code: 404, reason: "NotFound", message: "the node serves no path \"\(path)\"")
+        case let other:
+            throw EndpointError(
+                code: 404, reason: "NotFound",
+                message: "the node serves no path \"/\(other)\"; it has /healthz, /metrics, /pods and /stats/summary")
         }
     }
 

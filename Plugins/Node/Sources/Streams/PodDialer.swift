@@ -3,25 +3,33 @@ import Glibc
 import PluginKit
 import Synchronization
 
-/// Connects to ports inside a pod, at its loopback address, where also what listens nowhere else is reached.
+/// Connects to ports inside a pod: at one of its addresses, or at its loopback, where also what listens nowhere else is
+/// reached.
 enum PodDialer {
     /// How long a connection may take to be made, in milliseconds. Loopback answers at once, unless a backlog is full.
     private static let timeout: Int32 = 5_000
 
-    /// A connected TCP socket, non-blocking. IPv4 is tried before IPv6. Blocks.
-    /// - Parameter networkNamespace: path of the pod's; empty for the host's.
-    static func connect(port: UInt16, networkNamespace: String) throws -> Int32 {
+    /// A connected TCP socket, non-blocking. Blocks.
+    /// - Parameters:
+    ///   - address: One of the pod's, in IPv4 or IPv6; nil for loopback, where IPv4 is tried before IPv6.
+    ///   - networkNamespace: path of the pod's; empty for the host's.
+    static func connect(to address: String? = nil, port: UInt16, networkNamespace: String) throws -> Int32 {
+        if let address {
+            return try connect(address.contains(":") ? AF_INET6 : AF_INET, address, port, networkNamespace)
+        }
         do {
-            return try connect(AF_INET, port, networkNamespace)
+            return try connect(AF_INET, "127.0.0.1", port, networkNamespace)
         } catch let first as SystemError {
-            do { return try connect(AF_INET6, port, networkNamespace) } catch { throw first }
+            do { return try connect(AF_INET6, "::1", port, networkNamespace) } catch { throw first }
         }
     }
 
-    private static func connect(_ family: Int32, _ port: UInt16, _ networkNamespace: String) throws -> Int32 {
+    private static func connect(
+        _ family: Int32, _ address: String, _ port: UInt16, _ networkNamespace: String
+    ) throws -> Int32 {
         let descriptor = try socket(family, in: networkNamespace)
         do {
-            try connect(descriptor, family, port)
+            try connect(descriptor, family, address, port)
             return descriptor
         } catch {
             close(descriptor)
@@ -54,22 +62,26 @@ enum PodDialer {
         return try result.get()
     }
 
-    private static func connect(_ descriptor: Int32, _ family: Int32, _ port: UInt16) throws {
-        let place = family == AF_INET ? "127.0.0.1:\(port)" : "[::1]:\(port)"
-        let status =
-            if family == AF_INET {
-                withBytes(
-                    of: sockaddr_in(
-                        sin_family: sa_family_t(AF_INET), sin_port: port.bigEndian,
-                        sin_addr: in_addr(s_addr: UInt32(0x7F00_0001).bigEndian), sin_zero: (0, 0, 0, 0, 0, 0, 0, 0))
-                ) { Glibc.connect(descriptor, $0, $1) }
-            } else {
-                withBytes(
-                    of: sockaddr_in6(
-                        sin6_family: sa_family_t(AF_INET6), sin6_port: port.bigEndian, sin6_flowinfo: 0,
-                        sin6_addr: in6addr_loopback, sin6_scope_id: 0)
-                ) { Glibc.connect(descriptor, $0, $1) }
+    private static func connect(_ descriptor: Int32, _ family: Int32, _ address: String, _ port: UInt16) throws {
+        let place = family == AF_INET ? "\(address):\(port)" : "[\(address)]:\(port)"
+        let status: Int32
+        if family == AF_INET {
+            var target = sockaddr_in()
+            target.sin_family = sa_family_t(AF_INET)
+            target.sin_port = port.bigEndian
+            guard inet_pton(family, address, &target.sin_addr) == 1 else {
+                throw SystemError("connect to", place, code: EINVAL)
             }
+            status = withBytes(of: target) { Glibc.connect(descriptor, $0, $1) }
+        } else {
+            var target = sockaddr_in6()
+            target.sin6_family = sa_family_t(AF_INET6)
+            target.sin6_port = port.bigEndian
+            guard inet_pton(family, address, &target.sin6_addr) == 1 else {
+                throw SystemError("connect to", place, code: EINVAL)
+            }
+            status = withBytes(of: target) { Glibc.connect(descriptor, $0, $1) }
+        }
         if status == 0 { return }
         guard errno == EINPROGRESS else { throw SystemError("connect to", place) }
         var wait = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)

@@ -204,7 +204,8 @@ extension PodEndpoints {
         }
         let descriptor: Int32
         do {
-            descriptor = try PodDialer.connect(port: port, networkNamespace: sandbox.networkNamespace)
+            descriptor = try PodDialer.connect(
+                to: connection["address"].stringValue, port: port, networkNamespace: sandbox.networkNamespace)
         } catch {
             throw EndpointError(code: 502, reason: "BadGateway", message: "\(error)")
         }

@@ -57,7 +57,7 @@ struct MutatingWebhooks: AdmissionPlugin {
         }
         let changed: JSON
         do {
-            guard let bytes = Base64.decode(text) else { throw WebhookError("response.patch is no base64") }
+            guard let bytes = Base64.decode(text) else { throw UpstreamError("response.patch is no base64") }
             changed = try JSONPatch.apply(
                 try JSON(parsing: bytes), to: ReviewRequest.object(request.object, as: call.matched))
         } catch {

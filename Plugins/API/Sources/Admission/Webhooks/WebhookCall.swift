@@ -64,7 +64,7 @@ struct WebhookCall {
         review["object"] = ReviewRequest.object(request.object, as: matched)
         review["oldObject"] = ReviewRequest.object(request.old, as: matched)
         let response: JSON
-        do throws(WebhookError) {
+        do throws(UpstreamError) {
             response = try ask(review, uid)
         } catch {
             guard webhook.failsClosed else {
@@ -85,44 +85,44 @@ struct WebhookCall {
         return response
     }
 
-    private func ask(_ review: JSON, _ uid: String) throws(WebhookError) -> JSON {
+    private func ask(_ review: JSON, _ uid: String) throws(UpstreamError) -> JSON {
         guard webhook.understandsReviews else {
-            throw WebhookError("webhook does not accept known AdmissionReview versions (v1)")
+            throw UpstreamError("webhook does not accept known AdmissionReview versions (v1)")
         }
         guard let target = webhook.target else {
-            throw WebhookError("failed to call webhook: its clientConfig names neither a service nor an https URL")
+            throw UpstreamError("failed to call webhook: its clientConfig names neither a service nor an https URL")
         }
         let deadline = monotonicNanoseconds() + UInt64(webhook.timeoutSeconds) * 1_000_000_000
         let body: JSON = ["kind": "AdmissionReview", "apiVersion": "admission.k8s.io/v1", "request": review]
         let answer: JSON
-        do throws(WebhookError) {
+        do throws(UpstreamError) {
             answer = try WebhookClient(store: tools.store).post(body, to: target, deadline: deadline)
         } catch {
-            throw WebhookError("failed to call webhook: \(error)")
+            throw UpstreamError("failed to call webhook: \(error)")
         }
         guard answer["kind"].stringValue == "AdmissionReview", answer.apiVersion == "admission.k8s.io/v1" else {
-            throw WebhookError(
+            throw UpstreamError(
                 "received invalid webhook response: expected webhook response of admission.k8s.io/v1, Kind=AdmissionReview, got \(answer.apiVersion), Kind=\(answer.kind)"
             )
         }
         let response = answer["response"]
-        guard response.exists else { throw WebhookError("received invalid webhook response: response is missing") }
+        guard response.exists else { throw UpstreamError("received invalid webhook response: response is missing") }
         guard response["uid"].stringValue == uid else {
-            throw WebhookError(
+            throw UpstreamError(
                 "received invalid webhook response: expected response.uid=\"\(uid)\", got \"\(response["uid"].stringValue ?? "")\""
             )
         }
         let (patch, type) = (response["patch"], response["patchType"])
         if patch.exists, type.isNull {
-            throw WebhookError(
+            throw UpstreamError(
                 "received invalid webhook response: webhook returned response.patch but not response.patchType")
         }
         if type.exists, patch.isNull {
-            throw WebhookError(
+            throw UpstreamError(
                 "received invalid webhook response: webhook returned response.patchType but not response.patch")
         }
         guard type.isNull || type.stringValue == "JSONPatch" else {
-            throw WebhookError(
+            throw UpstreamError(
                 "received invalid webhook response: unexpected response.patchType \"\(type.stringValue ?? "")\"")
         }
         return response

@@ -26,15 +26,18 @@ final class ForwardDialer: Sendable {
 
     /// Connects on a worker; `completion` gets the socket, which is then its own, or words for the client. On any thread.
     func dial(port: UInt16, _ completion: @escaping @Sendable (Result<Int32, APIStatus>) -> Void) {
-        let isTaken = workers.run { [self] in completion(Result { () throws(APIStatus) in try dial(port: port) }) }
+        let isTaken = workers.run { [self] in completion(Result { () throws(APIStatus) in try connect(port: port) }) }
         if !isTaken {
             completion(.failure(.tooManyRequests("too many requests wait already", retryAfterSeconds: 1)))
         }
     }
 
-    private func dial(port: UInt16) throws(APIStatus) -> Int32 {
+    /// Connects; the socket is the caller's. Blocks.
+    /// - Parameter address: One of the pod's own; nil for its loopback.
+    func connect(port: UInt16, address: String? = nil) throws(APIStatus) -> Int32 {
         var request = description
         request["connection"] = ["port": .integer(Int64(port))]
+        if let address { request["connection"]["address"] = .string(address) }
         let (head, descriptor) = try route.open(request, body: [])
         if head["stream"].boolValue == true, head["status"].integerValue ?? 200 < 300 { return descriptor }
         close(descriptor)
