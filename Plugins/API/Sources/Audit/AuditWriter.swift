@@ -44,15 +44,12 @@ final class AuditWriter: @unchecked Sendable {
         defer { monitor.unlock() }
         if settings.mode == .batch {
             guard queue.count < settings.bufferSize, !isStopping else {
+                // The thread tells of it: what fills the queue keeps it awake.
                 dropped += 1
                 errors?.record(1)
-                // The thread tells of it when it has time.
-                monitor.broadcast()
                 return
             }
-            queue.append(line)
-            taken += 1
-            monitor.broadcast()
+            take(line)
             return
         }
         while queue.count >= settings.bufferSize, !isStopping { monitor.wait() }
@@ -60,11 +57,16 @@ final class AuditWriter: @unchecked Sendable {
             dropped += 1
             return
         }
+        take(line)
+        let number = taken
+        while done < number { monitor.wait() }
+    }
+
+    /// Puts a line into the queue, and wakes the thread where that has nothing to do. With the lock.
+    private func take(_ line: [UInt8]) {
         queue.append(line)
         taken += 1
-        let number = taken
-        monitor.broadcast()
-        while done < number { monitor.wait() }
+        if queue.count == 1 { monitor.broadcast() }
     }
 
     /// Writes what waits, and ends the thread. Idempotent. [blocking]
