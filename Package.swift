@@ -184,7 +184,8 @@ var targets: [Target] = [
         swiftSettings: strict),
 ]
 targets += plugin(
-    "API", ["CEL", "FieldManagement", "Quotas", "ObjectSchema", "ObjectYAML", "COpenSSL", "CEpoll", "CZlib"],
+    "API",
+    ["CEL", "FieldManagement", "Quotas", "ObjectSchema", "ObjectYAML", "COpenSSL", "CEpoll", "CZlib", "CNGHTTP2"],
     tests: ["Kernel"])
 targets += plugin("Controllers", ["Quotas"])
 targets += plugin("Node", ["CEpoll", "COpenSSL", "CProcess"])

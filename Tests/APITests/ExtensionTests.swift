@@ -54,6 +54,21 @@ final class ExtensionTests: XCTestCase {
         XCTAssertEqual(try client.request("GET", "/livez").text, "ok", "the connection goes on")
     }
 
+    /// The same over HTTP/2, where other requests go on beside it; what needs an upgrade is refused with a reason.
+    func testStreamedAnswerOverHTTP2() throws {
+        let client = try HTTP2Client(port: server.port)
+        defer { client.close() }
+        let stream = try client.open("GET", "\(pod)/log?follow=1")
+        client.slow = [stream]
+        try client.read(until: "the window is full") { client.answers[stream]?.body.count == 65_535 }
+        XCTAssertEqual(try client.request("GET", "/livez").body, Array("ok".utf8))
+        client.takeOn(stream)
+        XCTAssertEqual(try client.answer(stream).body.count, FakeExtension.packets * FakeExtension.packetSize)
+        let refused = try client.request("GET", "\(pod)/exec?command=x")
+        XCTAssertEqual(refused.status, 400)
+        XCTAssertEqual(try refused.json["message"], "Upgrade request required")
+    }
+
     private func upgrade(_ client: TLSClient, subprotocols: String = "v5.channel.k8s.io", method: String = "GET") throws
         -> TLSClient.Response
     {

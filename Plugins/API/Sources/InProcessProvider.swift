@@ -1,4 +1,3 @@
-import Glibc
 import Objects
 import PluginAPI
 import PluginKit
@@ -60,13 +59,8 @@ final class InProcessProvider: APIProvider {
     }
 
     private static func bytes(_ response: HTTPResponse) throws -> [UInt8] {
-        switch response.body {
-        case .bytes(let bytes): return bytes
-        case .stream(let stream):
-            stream.close()
-        case .packets(let descriptor), .webSocket(let descriptor, _): close(descriptor)
-        case .upgrade(let upgrade): upgrade.discard()
-        }
+        if case .bytes(let bytes) = response.body { return bytes }
+        response.discard()
         throw PluginError.notSupported("streams are served over HTTPS only")
     }
 }

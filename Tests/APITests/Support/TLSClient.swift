@@ -21,8 +21,10 @@ final class TLSClient {
     private let session: OpaquePointer?
     private var received: [UInt8] = []
 
-    /// - Parameter credential: Certificate and key in PEM to show to the server.
-    init(port: UInt16, certificate: [UInt8]? = nil, key: [UInt8]? = nil) throws {
+    /// - Parameters:
+    ///   - certificate: Certificate and key in PEM to show to the server.
+    ///   - protocols: Names to offer by ALPN.
+    init(port: UInt16, certificate: [UInt8]? = nil, key: [UInt8]? = nil, protocols: [String] = []) throws {
         let descriptor = socket(AF_INET, 1, 0)
         var address = sockaddr_in()
         address.sin_family = sa_family_t(AF_INET)
@@ -44,6 +46,8 @@ final class TLSClient {
             Self.withMemory(certificate) { SSL_use_certificate(session, PEM_read_bio_X509($0, nil, nil, nil)) }
             Self.withMemory(key) { SSL_use_PrivateKey(session, PEM_read_bio_PrivateKey($0, nil, nil, nil)) }
         }
+        let offered = protocols.flatMap { [UInt8($0.utf8.count)] + Array($0.utf8) }
+        if !offered.isEmpty { SSL_set_alpn_protos(session, offered, UInt32(offered.count)) }
         SSL_set_fd(session, descriptor)
         guard connected == 0, SSL_connect(session) == 1 else {
             throw Failure(message: "cannot connect to port \(port)")
@@ -87,6 +91,21 @@ final class TLSClient {
         if let body { head += "Content-Length: \(body.count)\r\n" }
         send(Array((head + "\r\n").utf8) + (body ?? []))
         return try response()
+    }
+
+    /// The protocol that was agreed upon; empty when there is none.
+    var agreedProtocol: String {
+        var name: UnsafePointer<UInt8>?
+        var size: UInt32 = 0
+        SSL_get0_alpn_selected(session, &name, &size)
+        return String(decoding: UnsafeBufferPointer(start: name, count: Int(size)), as: UTF8.self)
+    }
+
+    /// What comes next, whatever it is; empty at the end of the connection, or when nothing came for twenty seconds.
+    func read() -> [UInt8] {
+        var buffer = [UInt8](repeating: 0, count: 65536)
+        let count = SSL_read(session, &buffer, Int32(buffer.count))
+        return count > 0 ? Array(buffer[..<Int(count)]) : []
     }
 
     private func more() -> Bool {

@@ -8,10 +8,13 @@ protocol EventHandler: AnyObject {
     func ready(_ events: UInt32)
     /// A deadline of the handler's, if it has any, may have passed; the result is its next one, or `.max`.
     func checkDeadline(now: UInt64) -> UInt64
+    /// The loop ends: the handler releases what it has.
+    func loopEnds()
 }
 
 extension EventHandler {
     func checkDeadline(now: UInt64) -> UInt64 { .max }
+    func loopEnds() {}
 }
 
 /// One thread around one epoll instance. Handlers are registered edge-triggered and live on this thread alone; other
@@ -40,7 +43,11 @@ final class EventLoop: @unchecked Sendable {
     private var freeSlots: [UInt32] = []
     private var nextDeadline = UInt64.max
     private var thread: LoopThread?
-    private var isStopping = false
+    /// Registered handlers.
+    private var active = 0
+    /// When the loop ends; it ends before, when it has no handlers any more.
+    private var end: UInt64?
+    private var afterwards: [() -> Void] = []
     /// CLOCK_MONOTONIC at the last wake-up, in nanoseconds.
     private(set) var now: UInt64 = 0
     /// Where connections of this loop receive TLS records; one buffer for all.
@@ -76,12 +83,22 @@ final class EventLoop: @unchecked Sendable {
         thread = try LoopThread(name: name) { [self] in run() }
     }
 
-    /// Ends the loop after what is posted already, and waits for its thread. Not from the loop itself.
-    func stop() {
-        post { [self] in isStopping = true }
+    /// Lets the loop end after what is posted already: when its last handler has gone, or after `patience` nanoseconds.
+    func leave(patience: UInt64 = 0) {
+        post { [self] in
+            end = now + patience
+            schedule(deadline: now + patience)
+        }
+    }
+
+    /// Waits for the end of the loop's thread. Not from the loop itself, and after `leave`. [blocking]
+    func join() {
         thread?.join()
         thread = nil
     }
+
+    /// Runs `work` once the loop has done all that is ready now, before it waits. On the loop's thread.
+    func afterwards(_ work: @escaping () -> Void) { afterwards.append(work) }
 
     /// Runs `work` on the loop's thread, in order. Dropped once the loop has stopped. [any-thread]
     func post(_ work: @escaping @Sendable () -> Void) {
@@ -112,12 +129,14 @@ final class EventLoop: @unchecked Sendable {
         }
         slots[Int(index)].generation &+= 1
         slots[Int(index)].handler = handler
+        active += 1
         let raw = UInt64(slots[Int(index)].generation & 0x7FFF_FFFF) << 32 | UInt64(index)
         var event = epoll_event(events: events, data: epoll_data_t(u64: raw))
         guard epoll_ctl(epollDescriptor, EPOLL_CTL_ADD, descriptor, &event) == 0 else {
             let code = errno
             slots[Int(index)].handler = nil
             freeSlots.append(index)
+            active -= 1
             throw .system(call: "epoll_ctl", code: code, detail: "a connection")
         }
         return Token(raw: raw)
@@ -131,6 +150,7 @@ final class EventLoop: @unchecked Sendable {
         epoll_ctl(epollDescriptor, EPOLL_CTL_DEL, descriptor, &event)
         slots[index].handler = nil
         freeSlots.append(UInt32(index))
+        active -= 1
     }
 
     /// Makes sure that `checkDeadline` of all handlers runs soon after `deadline`.
@@ -162,7 +182,7 @@ final class EventLoop: @unchecked Sendable {
         ownThread.withLock { $0 = pthread_self() }
         var events = [epoll_event](repeating: epoll_event(), count: 256)
         updateClock()
-        while !isStopping {
+        while !isOver {
             let count = epoll_wait(epollDescriptor, &events, Int32(events.count), timeout())
             updateClock()
             for position in 0..<max(0, Int(count)) {
@@ -176,10 +196,21 @@ final class EventLoop: @unchecked Sendable {
             }
             runInbox()
             if now >= nextDeadline { checkDeadlines() }
+            while !afterwards.isEmpty {
+                let work = afterwards
+                afterwards = []
+                for item in work { item() }
+            }
         }
+        for handler in handlers { handler.loopEnds() }
         inbox.withLock { $0.isOpen = false }
         runInbox()
         slots.removeAll()
+    }
+
+    private var isOver: Bool {
+        guard let end else { return false }
+        return active == 0 || now >= end
     }
 
     private func runInbox() {
@@ -199,6 +230,7 @@ final class EventLoop: @unchecked Sendable {
         }
         // Not more than one sweep in half a second, whatever the number of connections.
         if next != .max { schedule(deadline: max(next, now + 500_000_000)) }
+        if let end { schedule(deadline: end) }
     }
 
     private func timeout() -> Int32 {

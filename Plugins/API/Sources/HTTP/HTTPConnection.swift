@@ -1,8 +1,9 @@
 import CEpoll
 import Glibc
 
-/// One client's connection: handshake, requests in order, responses, streams, upgrades. It lives on one event loop.
-final class HTTPConnection: EventHandler, @unchecked Sendable {
+/// One client's connection: handshake, requests in order, responses, streams, upgrades; or HTTP/2, where that was agreed upon.
+/// It lives on one event loop.
+final class HTTPConnection: EventHandler, HTTPExchangeOwner, @unchecked Sendable {
     // SAFETY (@unchecked Sendable): every member is used on the loop's thread alone.
     enum Phase {
         case handshake
@@ -14,6 +15,8 @@ final class HTTPConnection: EventHandler, @unchecked Sendable {
         case packets(PacketPump)
         case webSocket(PacketPump)
         case upgraded(any UpgradedProtocol)
+        /// Requests come on streams of their own.
+        case http2(HTTP2Session)
         /// What is queued is sent, then the connection ends.
         case closing
         case closed
@@ -46,12 +49,15 @@ final class HTTPConnection: EventHandler, @unchecked Sendable {
     var messages = WebSocketParser()
     /// Whether the stream at hand has been left waiting for the client to read on.
     private var streamWaits = false
-    private var certificate: ClientCertificate?
+    private(set) var certificate: ClientCertificate?
     private var isReadable = true
     private var isWritable = true
     private var sawEnd = false
-    private var isAdvancing = false
-    private var keepsAlive = true
+    private(set) var isAdvancing = false
+    var isAdvanceDue = false
+    /// The server stops.
+    var isDraining = false
+    var keepsAlive = true
     private var hasSaidGoodbye = false
     /// Who wants to know when the body at hand has ended.
     private var onBodyEnd: (@Sendable () -> Void)?
@@ -91,7 +97,14 @@ final class HTTPConnection: EventHandler, @unchecked Sendable {
         advance()
     }
 
+    func loopEnds() { end() }
+
     func checkDeadline(now: UInt64) -> UInt64 {
+        if case .http2(let session) = phase, now < writeDeadline {
+            let next = session.checkDeadline(now: now)
+            if next == nil { end() }
+            return next.map { min($0, writeDeadline) } ?? .max
+        }
         if now >= deadline, now < writeDeadline, case .streaming(let stream) = phase {
             stream.close()
             finishChunked()
@@ -103,7 +116,7 @@ final class HTTPConnection: EventHandler, @unchecked Sendable {
         return min(deadline, writeDeadline)
     }
 
-    private func setDeadline(_ delay: UInt64?) {
+    func setDeadline(_ delay: UInt64?) {
         guard let delay else {
             deadline = .max
             return
@@ -132,6 +145,10 @@ final class HTTPConnection: EventHandler, @unchecked Sendable {
         flush()
         if case .closed = phase { return false }
         guard output.isEmpty else { return false }
+        if isDraining {
+            end()
+            return false
+        }
         if !hasSaidGoodbye {
             hasSaidGoodbye = true
             transport.shutdown()
@@ -153,6 +170,7 @@ final class HTTPConnection: EventHandler, @unchecked Sendable {
         case .responding, .streaming, .packets: return watchForEnd()
         case .webSocket(let pump): return readWebSocket(pump)
         case .upgraded(let upgraded): return readUpgraded(upgraded)
+        case .http2(let session): return readHTTP2(session)
         case .closing: return linger()
         case .closed: return false
         }
@@ -162,6 +180,7 @@ final class HTTPConnection: EventHandler, @unchecked Sendable {
         switch transport.handshake() {
         case .count:
             certificate = transport.clientCertificate()
+            if transport.speaksHTTP2 { return beginHTTP2() }
             phase = .head
             setDeadline(Self.idleTimeout)
             return true
@@ -255,7 +274,7 @@ final class HTTPConnection: EventHandler, @unchecked Sendable {
 
     private func dispatch(_ head: HTTPRequestHead, _ body: [UInt8]) {
         let exchange = HTTPExchange(
-            head: head, body: body, carriesBody: bodyReader != nil, certificate: certificate, connection: self,
+            head: head, body: body, carriesBody: bodyReader != nil, certificate: certificate, owner: self,
             loop: loop)
         phase = .responding(exchange)
         setDeadline(nil)
@@ -283,27 +302,34 @@ final class HTTPConnection: EventHandler, @unchecked Sendable {
 
     /// Reads once into `input`; false when nothing came. Sets `sawEnd`.
     func receive() -> Bool {
-        guard isReadable, !sawEnd else { return false }
+        let count = receiveScratch()
+        guard count > 0 else { return false }
+        input.append(contentsOf: loop.scratch[..<count])
+        return true
+    }
+
+    /// Reads once into the loop's scratch space; the result is how many bytes came. Sets `sawEnd`.
+    func receiveScratch() -> Int {
+        guard isReadable, !sawEnd else { return 0 }
         switch transport.read(into: loop.scratch) {
-        case .count(let count):
-            input.append(contentsOf: loop.scratch[..<count])
-            return true
+        case .count(let count): return count
         case .wantsRead: isReadable = false
         case .wantsWrite: isWritable = false
         case .end, .failed: sawEnd = true
         }
-        return false
+        return 0
     }
 
     var hasEnded: Bool { sawEnd }
 
     // MARK: - Responses
 
+    var peerAddress: String? { SocketAddress.peer(of: descriptor) }
+
     /// Takes the response to the request at hand.
     func complete(_ exchange: HTTPExchange, _ response: HTTPResponse) {
         guard case .responding(let current) = phase, current === exchange else {
-            discard(response)
-            response.onEnd?()
+            response.discard()
             return
         }
         onBodyEnd = response.onEnd
@@ -315,7 +341,7 @@ final class HTTPConnection: EventHandler, @unchecked Sendable {
         switch response.body {
         case .bytes:
             let keepAlive = keepsAlive && !response.closes && !sawEnd
-            send(response, keepAlive: keepAlive)
+            send(response, keepAlive: keepAlive, isHead: exchange.head.isHead)
             if keepAlive {
                 phase = .head
                 setDeadline(Self.idleTimeout)
@@ -339,15 +365,6 @@ final class HTTPConnection: EventHandler, @unchecked Sendable {
         advance()
     }
 
-    private func discard(_ response: HTTPResponse) {
-        switch response.body {
-        case .bytes: break
-        case .stream(let stream): stream.close()
-        case .packets(let source), .webSocket(let source, _): close(source)
-        case .upgrade(let upgrade): upgrade.discard()
-        }
-    }
-
     /// The response at hand, which was written by what the connection was handed to, is whole.
     /// - Parameter isReusable: whether the request has been read to its end and the response's end can be seen.
     func finishExchange(isReusable: Bool) {
@@ -360,15 +377,16 @@ final class HTTPConnection: EventHandler, @unchecked Sendable {
         }
     }
 
-    func send(_ response: HTTPResponse, keepAlive: Bool) {
+    func send(_ response: HTTPResponse, keepAlive: Bool, isHead: Bool = false) {
         guard case .bytes(let body) = response.body else { return }
         let date = loop.date()
+        let isSmall = body.count <= 16 * 1024 && !isHead
         output.append { bytes in
-            if body.count <= 16 * 1024 { bytes.reserveCapacity(bytes.count + body.count + 320) }
+            if isSmall { bytes.reserveCapacity(bytes.count + body.count + 320) }
             response.writeHead(into: &bytes, length: body.count, date: date, keepAlive: keepAlive)
-            if body.count <= 16 * 1024 { bytes.append(contentsOf: body) }
+            if isSmall { bytes.append(contentsOf: body) }
         }
-        if body.count > 16 * 1024 { output.append(body) }
+        if !isSmall, !isHead { output.append(body) }
     }
 
     private func beginChunked(_ response: HTTPResponse) {
@@ -485,6 +503,7 @@ final class HTTPConnection: EventHandler, @unchecked Sendable {
         switch phase {
         case .packets(let pump), .webSocket(let pump): pump.resumeReading()
         case .upgraded(let upgraded): upgraded.resume()
+        case .http2(let session) where session.isHeldBack: loop.post { [weak self] in self?.advance() }
         default: break
         }
     }
@@ -499,6 +518,7 @@ final class HTTPConnection: EventHandler, @unchecked Sendable {
         case .streaming(let stream): stream.close()
         case .packets(let pump), .webSocket(let pump): pump.end()
         case .upgraded(let upgraded): upgraded.end()
+        case .http2(let session): session.end()
         default: break
         }
         transport.shutdown()

@@ -1,29 +1,37 @@
+/// What a request came on, and its response goes to: a connection, or one of its streams. Lives on a loop.
+protocol HTTPExchangeOwner: AnyObject {
+    /// The client's address, without its port; nil when it has gone.
+    var peerAddress: String? { get }
+    /// Takes the response. On the loop.
+    func complete(_ exchange: HTTPExchange, _ response: HTTPResponse)
+}
+
 /// One request of a connection and its one response.
 final class HTTPExchange: @unchecked Sendable {
-    // SAFETY (@unchecked Sendable): the connection is only touched on its loop, where `respond` takes the response.
+    // SAFETY (@unchecked Sendable): the owner is only touched on its loop, where `respond` takes the response.
     let head: HTTPRequestHead
     let body: [UInt8]
     /// Whether the body is still to come, for who carries it on.
     let carriesBody: Bool
     /// The client's certificate, when it showed one.
     let certificate: ClientCertificate?
-    private let connection: HTTPConnection
+    private let owner: any HTTPExchangeOwner
     private let loop: EventLoop
 
     init(
         head: HTTPRequestHead, body: [UInt8], carriesBody: Bool = false, certificate: ClientCertificate?,
-        connection: HTTPConnection, loop: EventLoop
+        owner: any HTTPExchangeOwner, loop: EventLoop
     ) {
         self.head = head
         self.body = body
         self.carriesBody = carriesBody
         self.certificate = certificate
-        self.connection = connection
+        self.owner = owner
         self.loop = loop
     }
 
     /// The client's address, without its port; nil when it has gone. On the loop.
-    var peerAddress: String? { SocketAddress.peer(of: connection.descriptor) }
+    var peerAddress: String? { owner.peerAddress }
 
     /// Runs work on the exchange's loop, later. [any-thread]
     func onLoop(_ work: @escaping @Sendable () -> Void) { loop.post(work) }
@@ -31,9 +39,9 @@ final class HTTPExchange: @unchecked Sendable {
     /// Answers; exactly once. [any-thread]
     func respond(_ response: HTTPResponse) {
         if loop.isCurrent {
-            connection.complete(self, response)
+            owner.complete(self, response)
         } else {
-            loop.post { [self] in connection.complete(self, response) }
+            loop.post { [self] in owner.complete(self, response) }
         }
     }
 }

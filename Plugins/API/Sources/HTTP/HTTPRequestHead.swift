@@ -1,4 +1,4 @@
-/// The head of an HTTP/1.1 request: its raw bytes once, and the ranges of its parts in them.
+/// The head of a request: its raw bytes once, and the ranges of its parts in them.
 ///
 /// Strings are made only when asked for; look-ups of headers compare bytes, without regard to case.
 struct HTTPRequestHead: Sendable {
@@ -19,6 +19,8 @@ struct HTTPRequestHead: Sendable {
     var expectsContinue = false
 
     var method: String { string(methodRange) }
+    /// Whether the response must have no body.
+    var isHead: Bool { methodRange.count == 4 && bytes[methodRange].elementsEqual("HEAD".utf8) }
     /// The request target in origin form, query included.
     var target: String { string(targetRange) }
 

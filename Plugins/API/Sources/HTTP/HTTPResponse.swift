@@ -1,3 +1,5 @@
+import Glibc
+
 /// An HTTP response as a handler gives it.
 struct HTTPResponse: Sendable {
     enum Body: Sendable {
@@ -22,6 +24,8 @@ struct HTTPResponse: Sendable {
     var closes = false
     /// Called once when a body that is not at hand has ended, or its client has gone. On the loop.
     var onEnd: (@Sendable () -> Void)?
+    /// What the Cache-Control header says.
+    var cacheControl = "no-cache, private"
 
     init(
         status: Int, contentType: String = "application/json", headers: [(name: String, value: String)] = [], body: Body
@@ -43,6 +47,17 @@ struct HTTPResponse: Sendable {
         var bytes: [UInt8] = []
         writeHead(into: &bytes, length: body.count, date: date, keepAlive: keepAlive)
         return bytes + body
+    }
+
+    /// Releases what the body holds, when there is nobody to take it.
+    func discard() {
+        onEnd?()
+        switch body {
+        case .bytes: break
+        case .stream(let stream): stream.close()
+        case .packets(let descriptor), .webSocket(let descriptor, _): close(descriptor)
+        case .upgrade(let upgrade): upgrade.discard()
+        }
     }
 
     /// The reason phrase that RFC 9110 gives a status.
@@ -98,7 +113,9 @@ struct HTTPResponse: Sendable {
             literal("\r\nContent-Type: ")
             text(contentType)
         }
-        literal("\r\nCache-Control: no-cache, private\r\nDate: ")
+        literal("\r\nCache-Control: ")
+        text(cacheControl)
+        literal("\r\nDate: ")
         output.append(contentsOf: date)
         if let length {
             literal("\r\nContent-Length: ")

@@ -43,7 +43,11 @@ final class HTTPServer: Sendable {
         return port
     }
 
-    /// Closes listeners and connections, and ends the threads. [blocking]
+    /// How long requests that are being answered may take to end when the server stops, in nanoseconds.
+    private static let patience: UInt64 = 1_000_000_000
+
+    /// Closes listeners and connections, and ends the threads. Requests that are being answered may end; watches end, and
+    /// clients of HTTP/2 are told to go. [blocking]
     func stop() {
         let open = listeners.withLock { listeners in
             defer { listeners = [] }
@@ -52,10 +56,11 @@ final class HTTPServer: Sendable {
         for listener in open { listener.loop.post { listener.end() } }
         for loop in loops {
             loop.post { [unowned loop] in
-                for case let connection as HTTPConnection in loop.handlers { connection.end() }
+                for case let connection as HTTPConnection in loop.handlers { connection.drain() }
             }
+            loop.leave(patience: Self.patience)
         }
-        for loop in loops { loop.stop() }
+        for loop in loops { loop.join() }
     }
 
     private func accepted(_ descriptor: Int32) {

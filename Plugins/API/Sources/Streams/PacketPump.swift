@@ -1,15 +1,15 @@
 import CEpoll
 import Glibc
 
-/// Carries packets between a SOCK_SEQPACKET socket, whose other end an extension holds, and a client's connection.
-/// Lives on the connection's loop. It reads only while the client keeps up, and the client is read only while the
+/// Carries packets between a SOCK_SEQPACKET socket, whose other end an extension holds, and a client's connection or one
+/// stream of it. Lives on the connection's loop. It reads only while the client keeps up, and the client is read only while the
 /// extension keeps up.
 final class PacketPump: EventHandler {
     static let packetLimit = 64 * 1024
 
     private let descriptor: Int32
     private let loop: EventLoop
-    private unowned let connection: HTTPConnection
+    private let onReady: @Sendable () -> Void
     private var token: EventLoop.Token?
     private var isReadable = true
     private var unsent: [UInt8]?
@@ -18,9 +18,10 @@ final class PacketPump: EventHandler {
     private var finishes = false
 
     /// Takes over `descriptor`, also when it throws.
-    init(descriptor: Int32, connection: HTTPConnection, loop: EventLoop) throws(HTTPServerError) {
+    /// - Parameter onReady: Called on the loop when there may be packets, or room for some.
+    init(descriptor: Int32, loop: EventLoop, onReady: @escaping @Sendable () -> Void) throws(HTTPServerError) {
         self.descriptor = descriptor
-        self.connection = connection
+        self.onReady = onReady
         self.loop = loop
         let flags = fcntl(descriptor, F_GETFL)
         _ = fcntl(descriptor, F_SETFL, flags | O_NONBLOCK)
@@ -31,7 +32,11 @@ final class PacketPump: EventHandler {
             close(descriptor)
             throw error
         }
-        loop.post { [weak connection] in connection?.pumpIsReady() }
+        loop.post(onReady)
+    }
+
+    convenience init(descriptor: Int32, connection: HTTPConnection, loop: EventLoop) throws(HTTPServerError) {
+        try self.init(descriptor: descriptor, loop: loop) { [weak connection] in connection?.pumpIsReady() }
     }
 
     func ready(_ events: UInt32) {
@@ -41,13 +46,13 @@ final class PacketPump: EventHandler {
             send(packet)
             if finishes { finishSending() }
         }
-        connection.pumpIsReady()
+        onReady()
     }
 
     /// The client has read on.
     func resumeReading() {
         guard isReadable, !isEnded else { return }
-        loop.post { [weak connection] in connection?.pumpIsReady() }
+        loop.post(onReady)
     }
 
     /// Whether a packet waits for the extension to read; the client is not read meanwhile.

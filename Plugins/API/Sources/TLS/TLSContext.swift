@@ -74,26 +74,24 @@ final class TLSContext: @unchecked Sendable {
         SSL_CTX_set_verify(context, SSL_VERIFY_PEER, { _, _ in 1 })
     }
 
-    /// ALPN: http/1.1 when the client offers it; otherwise the extension is ignored.
+    /// ALPN: HTTP/2 where the client offers it, otherwise HTTP/1.1; when it offers neither, the extension is ignored.
     private static func selectProtocol(
         _ output: UnsafeMutablePointer<UnsafePointer<UInt8>?>?, _ outputLength: UnsafeMutablePointer<UInt8>?,
         _ input: UnsafePointer<UInt8>?, _ inputLength: UInt32
     ) -> Int32 {
-        guard let input else { return SSL_TLSEXT_ERR_NOACK }
-        let wanted: StaticString = "http/1.1"
-        var position = 0
-        while position < Int(inputLength) {
-            let length = Int(input[position])
-            guard position + 1 + length <= Int(inputLength) else { return SSL_TLSEXT_ERR_NOACK }
-            let name = UnsafeBufferPointer(start: input + position + 1, count: length)
-            if length == wanted.utf8CodeUnitCount,
-                name.elementsEqual(UnsafeBufferPointer(start: wanted.utf8Start, count: length))
-            {
-                output?.pointee = input + position + 1
-                outputLength?.pointee = UInt8(length)
-                return SSL_TLSEXT_ERR_OK
+        let offered = UnsafeBufferPointer(start: input, count: Int(inputLength))
+        for wanted in ["h2", "http/1.1"] {
+            var position = 0
+            while position < offered.count {
+                let end = position + 1 + Int(offered[position])
+                guard end <= offered.count else { return SSL_TLSEXT_ERR_NOACK }
+                if offered[(position + 1)..<end].elementsEqual(wanted.utf8) {
+                    output?.pointee = input.map { $0 + position + 1 }
+                    outputLength?.pointee = offered[position]
+                    return SSL_TLSEXT_ERR_OK
+                }
+                position = end
             }
-            position += 1 + length
         }
         return SSL_TLSEXT_ERR_NOACK
     }

@@ -74,6 +74,15 @@ struct Transport {
 
     var isTLS: Bool { session != nil }
 
+    /// Whether client and server have agreed upon HTTP/2 (ALPN). After the handshake.
+    var speaksHTTP2: Bool {
+        guard let session else { return false }
+        var name: UnsafePointer<UInt8>?
+        var size: UInt32 = 0
+        SSL_get0_alpn_selected(session, &name, &size)
+        return UnsafeBufferPointer(start: name, count: Int(size)).elementsEqual("h2".utf8)
+    }
+
     /// Who the peer's certificate says it is; nil without one.
     func clientCertificate() -> ClientCertificate? {
         guard let session, let certificate = SSL_get1_peer_certificate(session) else { return nil }
