@@ -224,11 +224,15 @@ final class HTTP2ConnectionTests: XCTestCase {
     func testFramesThatEndTheConnection() throws {
         func frame(_ type: UInt8, _ flags: UInt8, _ stream: UInt32, _ payload: [UInt8]) -> [UInt8] {
             let size = payload.count
-            return [UInt8(size >> 16 & 255), UInt8(size >> 8 & 255), UInt8(size & 255), type, flags]
-                + (0..<4).map { UInt8(stream >> (24 - 8 * UInt32($0)) & 255) } + payload
+            var bytes = [UInt8(size >> 16 & 255), UInt8(size >> 8 & 255), UInt8(size & 255), type, flags]
+            for shift in [24, 16, 8, 0] as [UInt32] { bytes.append(UInt8(stream >> shift & 255)) }
+            return bytes + payload
         }
         let opening = Array("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".utf8) + frame(4, 0, 0, [])
-        let continuations = (0..<12).flatMap { _ in frame(9, 0, 1, [UInt8](repeating: 0x82, count: 100)) }
+        var continuations: [UInt8] = []
+        for _ in 0..<12 { continuations += frame(9, 0, 1, [UInt8](repeating: 0x82, count: 100)) }
+        var settings: [UInt8] = []
+        for _ in 0..<40 { settings += [0, 3, 0, 0, 0, 1] }
         let rows: [(bytes: [UInt8], reason: String)] = [
             (Array("GET / HTTP/1.1\r\nHost: a\r\n\r\n".utf8), "no preface"),
             (opening + frame(1, 0, 1, [0x82]) + continuations, "a flood of CONTINUATION frames"),
@@ -240,7 +244,7 @@ final class HTTP2ConnectionTests: XCTestCase {
             (opening + [0xFF, 0xFF, 0xFF, 0, 0, 0, 0, 0, 1], "a frame beyond the size that is allowed"),
             (opening + frame(5, 4, 1, [0, 0, 0, 2, 0x82]), "a push of a client"),
             (
-                opening + frame(4, 0, 0, (0..<40).flatMap { _ in [UInt8](arrayLiteral: 0, 3, 0, 0, 0, 1) }),
+                opening + frame(4, 0, 0, settings),
                 "many settings"
             ),
         ]
@@ -269,10 +273,10 @@ final class HTTP2ConnectionTests: XCTestCase {
         old.send("GET /wait HTTP/1.1\r\nHost: a\r\n\r\n")
         eventually("both wait") { server.waiting.count == 2 }
         let exchanges = server.waiting
-        let server = try XCTUnwrap(server)
+        let stopping = try XCTUnwrap(server)
         let stopped = expectation(description: "the server has stopped")
         let thread = try LoopThread(name: "stop") {
-            do { try server.stop() } catch { XCTFail("\(error)") }
+            do { try stopping.stop() } catch { XCTFail("\(error)") }
             stopped.fulfill()
         }
         try client.read(until: "GOAWAY") { client.goAway != nil }

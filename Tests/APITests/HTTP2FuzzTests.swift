@@ -34,13 +34,21 @@ final class HTTP2FuzzTests: XCTestCase {
 
     private static func frame(_ type: UInt8, _ flags: UInt8, _ stream: UInt32, _ payload: [UInt8]) -> [UInt8] {
         let size = payload.count
-        return [UInt8(size >> 16 & 255), UInt8(size >> 8 & 255), UInt8(size & 255), type, flags]
-            + (0..<4).map { UInt8(stream >> (24 - 8 * UInt32($0)) & 255) } + payload
+        var bytes = [UInt8(size >> 16 & 255), UInt8(size >> 8 & 255), UInt8(size & 255), type, flags]
+        for shift in [24, 16, 8, 0] as [UInt32] { bytes.append(UInt8(stream >> shift & 255)) }
+        return bytes + payload
     }
 
     /// Literal fields without indexing, names and values uncompressed.
     private static func block(_ fields: [(String, String)]) -> [UInt8] {
-        fields.flatMap { [0, UInt8($0.utf8.count)] + Array($0.utf8) + [UInt8($1.utf8.count)] + Array($1.utf8) }
+        var block: [UInt8] = []
+        for (name, value) in fields {
+            block += [0, UInt8(name.utf8.count)]
+            block += name.utf8
+            block.append(UInt8(value.utf8.count))
+            block += value.utf8
+        }
+        return block
     }
 
     private static func randomFrame(_ generator: inout Generator) -> [UInt8] {

@@ -43,6 +43,8 @@ final class HTTP2Client {
             nghttp2_option_del(options)
         }
         nghttp2_option_set_no_auto_window_update(options, 1)
+        // Heads that the server refuses can be sent.
+        nghttp2_option_set_max_send_header_block_length(options, 1 << 20)
         nghttp2_session_callbacks_set_on_header_callback(callbacks) {
             _, frame, name, nameSize, value, valueSize, _, user in
             func text(_ start: UnsafePointer<UInt8>?, _ size: Int) -> String {
