@@ -4,7 +4,7 @@ import Objects
 public enum KubernetesProtobuf {
     public static let contentType = "application/vnd.kubernetes.protobuf"
     static let magic: [UInt8] = [0x6b, 0x38, 0x73, 0]
-    private static let deepest = 64
+    static let deepest = 64
 
     /// Decodes one object with its apiVersion and kind.
     /// - Throws: when the bytes are malformed or the kind is unknown. Unknown fields are skipped.
@@ -40,17 +40,17 @@ public enum KubernetesProtobuf {
     }
 
     /// "apps/v1" Deployment → "apps.v1.Deployment". Options that every group has live in meta/v1.
-    private static func messageName(apiVersion: String, kind: String) -> String? {
+    static func messageName(apiVersion: String, kind: String) -> String? {
         let parts = apiVersion.split(separator: "/")
         let version = parts.last.map(String.init) ?? ""
         let group = parts.count == 2 ? String(parts[0].prefix { $0 != "." }) : "core"
-        return ["\(group).\(version).\(kind)", "meta.v1.\(kind)"].first { ProtobufTable.shared.fields(of: $0) != nil }
+        return ["\(group).\(version).\(kind)", "meta.v1.\(kind)"].first { ProtobufTable.shared.knows($0) }
     }
 
-    private static func decode(
+    static func decode(
         _ bytes: Slice<UnsafeRawBufferPointer>, as message: String, into object: inout JSONObject, depth: Int
     ) throws(ProtobufError) {
-        guard let fields = ProtobufTable.shared.fields(of: message) else {
+        guard let fields = ProtobufTable.shared.message(message)?.byNumber else {
             throw ProtobufError(description: "message \(message) is unknown")
         }
         guard depth < deepest else { throw ProtobufError(description: "messages are nested deeper than \(deepest)") }
@@ -84,7 +84,7 @@ public enum KubernetesProtobuf {
     private static func decodeEntry(
         _ wire: ProtobufReader.Value, of type: String, into object: inout JSONObject, field: String, depth: Int
     ) throws(ProtobufError) {
-        guard case .bytes(let bytes) = wire, let fields = ProtobufTable.shared.fields(of: type) else { return }
+        guard case .bytes(let bytes) = wire, let fields = ProtobufTable.shared.message(type)?.byNumber else { return }
         var key = ""
         var content: JSON = .string("")
         var reader = ProtobufReader(bytes)

@@ -6,10 +6,24 @@ final class ProtobufTable: Sendable {
     enum Kind: Sendable, Equatable { case integer, boolean, string, bytes, message(String) }
 
     struct Field: Sendable {
+        let number: UInt64
         let name: String
         let isRepeated: Bool
         let isInlined: Bool
         let kind: Kind
+    }
+
+    final class Message: Sendable {
+        let name: String
+        let byNumber: [UInt64: Field]
+        /// In the order of their numbers.
+        let ordered: [Field]
+
+        init(name: String, fields: [Field]) {
+            self.name = name
+            byNumber = Dictionary(fields.map { ($0.number, $0) }) { first, _ in first }
+            ordered = fields.sorted { $0.number < $1.number }
+        }
     }
 
     static let shared = ProtobufTable()
@@ -18,7 +32,7 @@ final class ProtobufTable: Sendable {
     private struct State {
         /// Offset of the first row of each message.
         var offsets: [String: Int] = [:]
-        var messages: [String: [UInt64: Field]] = [:]
+        var messages: [String: Message] = [:]
     }
     private let state: Mutex<State>
 
@@ -30,25 +44,30 @@ final class ProtobufTable: Sendable {
         state = Mutex(State(offsets: offsets))
     }
 
-    /// The fields of a message by number; nil for an unknown message.
-    func fields(of message: String) -> [UInt64: Field]? {
+    /// All messages' names.
+    var names: [String] { state.withLock { Array($0.offsets.keys) } }
+
+    func knows(_ name: String) -> Bool { state.withLock { $0.offsets[name] != nil } }
+
+    /// A message by its name; nil for an unknown one.
+    func message(_ name: String) -> Message? {
         state.withLock { state in
-            if let known = state.messages[message] { return known }
-            guard let offset = state.offsets[message] else { return nil }
-            let fields = readRows(from: offset)
-            state.messages[message] = fields
-            return fields
+            if let known = state.messages[name] { return known }
+            guard let offset = state.offsets[name] else { return nil }
+            let message = Message(name: name, fields: readRows(from: offset))
+            state.messages[name] = message
+            return message
         }
     }
 
-    private func readRows(from start: Int) -> [UInt64: Field] {
-        var fields: [UInt64: Field] = [:]
+    private func readRows(from start: Int) -> [Field] {
+        var fields: [Field] = []
         var offset = start
         while offset < text.bytes.count, text.bytes[offset] != UInt8(ascii: "M") {
             let end = text.lineEnd(from: offset)
             let parts = text.string(offset, end).split(separator: " ")
-            if parts.count == 3, let number = UInt64(parts[0]), let field = Field(name: parts[1], type: parts[2]) {
-                fields[number] = field
+            if parts.count == 3, let field = Field(number: parts[0], name: parts[1], type: parts[2]) {
+                fields.append(field)
             }
             offset = end + 1
         }
@@ -57,7 +76,7 @@ final class ProtobufTable: Sendable {
 }
 
 extension ProtobufTable.Field {
-    fileprivate init?(name: Substring, type: Substring) {
+    fileprivate init?(number: Substring, name: Substring, type: Substring) {
         let kind: ProtobufTable.Kind? =
             switch type.dropFirst().first {
             case "i": .integer
@@ -67,7 +86,8 @@ extension ProtobufTable.Field {
             case "m": .message(String(type.dropFirst(2)))
             default: nil
             }
-        guard let kind else { return nil }
-        self.init(name: String(name), isRepeated: type.first == "*", isInlined: type.first == "^", kind: kind)
+        guard let kind, let number = UInt64(number) else { return nil }
+        self.init(
+            number: number, name: String(name), isRepeated: type.first == "*", isInlined: type.first == "^", kind: kind)
     }
 }

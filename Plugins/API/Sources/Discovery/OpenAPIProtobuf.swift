@@ -1,3 +1,5 @@
+import ObjectSchema
+
 /// OpenAPI version 2 in the protobuf encoding that kubectl up to version 1.28 asks for, with what it looks for there:
 /// which kinds' patches know the parameter fieldValidation. Field numbers are those of openapi.v2.Document.
 enum OpenAPIProtobuf {

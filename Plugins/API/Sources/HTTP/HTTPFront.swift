@@ -17,14 +17,15 @@ final class HTTPFront: HTTPHandler {
     func handle(_ exchange: HTTPExchange) {
         let start = monotonicNanoseconds()
         let verb = exchange.head.method
-        let metrics = metrics
+        let (metrics, workers) = (metrics, pipeline.workers)
+        let wantsProtobuf = ResponseForm.prefersProtobuf(exchange.head.header("accept"))
         let report: @Sendable (Int) -> Void = { status in
             metrics.record(verb: verb, status: status, nanoseconds: monotonicNanoseconds() - start)
         }
         let respond: Responder = { response in
             // Another server's status is reported when it is known.
             if response.relayedStatus == nil { report(response.status) }
-            exchange.respond(response)
+            Self.send(wantsProtobuf ? response.inProtobuf() : response, exchange, workers)
         }
         let source = pipeline.audit == nil ? nil : AuditSource(exchange)
         if serve(exchange, source, peer: nil, report, mayWait: false, respond) { return }
@@ -65,6 +66,27 @@ final class HTTPFront: HTTPHandler {
         fairness.run(request, respond, later: exchange.onLoop) { [pipeline] respond in
             pipeline.handle(request, respond: respond)
         }
+    }
+
+    /// Large answers go out compressed to clients that take that.
+    private static func send(_ response: HTTPResponse, _ exchange: HTTPExchange, _ workers: WorkerPool) {
+        guard case .bytes(let bytes) = response.body, bytes.count > GzipCoding.threshold,
+            exchange.head.method == "GET"
+        else { return exchange.respond(response) }
+        var response = response
+        response.headers.append(("Vary", "Accept-Encoding"))
+        guard GzipCoding.isAccepted(exchange.head.header("accept-encoding")) else { return exchange.respond(response) }
+        let plain = response
+        let isTaken = workers.run {
+            var response = plain
+            if let compressed = GzipCoding.compress(bytes) {
+                response.body = .bytes(compressed)
+                response.headers.append(("Content-Encoding", "gzip"))
+            }
+            exchange.respond(response)
+        }
+        // Where too much waits already, the answer is not compressed.
+        if !isTaken { exchange.respond(plain) }
     }
 
     func refusal(_ error: HTTPParseError) -> HTTPResponse {

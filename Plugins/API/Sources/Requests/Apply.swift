@@ -92,7 +92,7 @@ extension RequestPipeline {
         let outcome = try FieldOwnership(self, context, .main).apply(apply, to: nil, .null)
         var decoded = try checkFields(outcome.object, context)
         decoded.applied = outcome.managed
-        let form = try ResponseForm.choose(context.request.accept)
+        let form = try context.form
         try create(decoded, context, form, isDryRun: context.request.isDryRun, respond)
     }
 }

@@ -1,3 +1,4 @@
+import ObjectSchema
 import Objects
 import PluginAPI
 import PluginKit
@@ -113,11 +114,14 @@ struct Listing: Sendable {
         page.records[index].withValue(body)
     }
 
-    func response(_ form: ResponseForm) -> HTTPResponse {
+    func response(_ form: ResponseForm) throws(APIStatus) -> HTTPResponse {
         switch form {
         case .object, .aggregatedDiscovery:
             return HTTPResponse(status: 200, body: .bytes(objects()))
-        case .metadata(let version):
+        case .protobuf:
+            return HTTPResponse(status: 200, contentType: KubernetesProtobuf.contentType, body: .bytes(try protobuf()))
+        case .metadata, .protobufMetadata:
+            let version = form.metadataVersion
             return HTTPResponse(
                 status: 200, contentType: "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=\(version)",
                 body: .bytes(metadata(version)))
@@ -133,15 +137,35 @@ struct Listing: Sendable {
         }
     }
 
-    private func head(kind: String, apiVersion: String) -> [UInt8] {
+    private var listMetadata: JSON {
         var metadata: JSONObject = ["resourceVersion": .string(String(page.revision))]
         if let (token, remaining) = continuation {
             metadata["continue"] = .string(token)
             if let remaining { metadata["remainingItemCount"] = .integer(Int64(remaining)) }
         }
-        return Array(
-            "{\"kind\":\"\(kind)\",\"apiVersion\":\"\(apiVersion)\",\"metadata\":\(JSON.object(metadata).serializedString()),\"items\":["
+        return .object(metadata)
+    }
+
+    private func head(kind: String, apiVersion: String) -> [UInt8] {
+        Array(
+            "{\"kind\":\"\(kind)\",\"apiVersion\":\"\(apiVersion)\",\"metadata\":\(listMetadata.serializedString()),\"items\":["
                 .utf8)
+    }
+
+    private func protobuf() throws(APIStatus) -> [UInt8] {
+        let resource = context.resource
+        do {
+            var encoder = try ProtobufListEncoder(
+                apiVersion: resource.apiVersion, kind: resource.listKind, metadata: listMetadata)
+            for (index, record) in page.records.enumerated() {
+                var bytes: [UInt8] = []
+                withValue(index) { bytes = Conversion.bytes($0, record.revision, resource) }
+                try encoder.add(try JSON(parsing: bytes))
+            }
+            return encoder.finish()
+        } catch {
+            throw .internalError("the list cannot be shown in protobuf: \(error)")
+        }
     }
 
     private func objects() -> [UInt8] {

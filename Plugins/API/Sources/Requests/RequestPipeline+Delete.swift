@@ -59,7 +59,7 @@ extension RequestPipeline {
     func delete(
         _ context: RequestContext, _ options: DeleteOptions, attempts: Int, _ respond: @escaping Responder
     ) throws(APIStatus) {
-        let form = try ResponseForm.choose(context.request.accept)
+        let form = try context.form
         let record = try read(context)
         let present: JSON
         do {

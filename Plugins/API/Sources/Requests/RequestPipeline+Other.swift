@@ -59,7 +59,9 @@ extension RequestPipeline {
             guard let response = openAPI.response(path, request.query, request.accept) else { throw .unknownPath }
             return response
         }
-        if let response = discovery.response(path, try ResponseForm.choose(request.accept)) { return response }
+        if let response = discovery.response(path, try ResponseForm.choose(request.accept, protobuf: true)) {
+            return response
+        }
         throw .unknownPath
     }
 

@@ -5,7 +5,7 @@ import PluginKit
 extension RequestPipeline {
     func get(_ context: RequestContext, _ respond: Responder) throws(APIStatus) {
         guard context.resource.has("get") else { throw .methodNotAllowed }
-        let form = try ResponseForm.choose(context.request.accept)
+        let form = try context.form
         let revision = context.query.pairs.isEmpty ? 0 : try Listing.revision(context.query)
         let record = try read(context, at: revision)
         if let least = try Listing.leastRevision(context.query), least > record.revision, revision == 0,
@@ -49,9 +49,11 @@ extension RequestPipeline {
         status: Int = 200
     ) throws(APIStatus) -> HTTPResponse {
         switch form {
-        case .object, .aggregatedDiscovery:
+        // What is to leave in protobuf is encoded at the end of the way, as failures are (`HTTPFront`).
+        case .object, .protobuf, .aggregatedDiscovery:
             return HTTPResponse(status: status, body: .bytes(Conversion.bytes(value, revision, context.resource)))
-        case .metadata(let version):
+        case .metadata, .protobufMetadata:
+            let version = form.metadataVersion
             var output: [UInt8] = []
             StoredObject.writePartial(value, revision: revision, version: version, into: &output)
             return HTTPResponse(
@@ -69,15 +71,16 @@ extension RequestPipeline {
 
     func list(_ context: RequestContext, _ respond: @escaping Responder) throws(APIStatus) {
         guard context.resource.has("list") else { throw .methodNotAllowed }
-        let form = try ResponseForm.choose(context.request.accept)
+        let form = try context.form
         var page = try Listing(context, store: store)
         try page.convert(form)
         let listing = page
-        // Pages that must be parsed, for a table, are made off the event loops when they are long.
-        if case .table = form, listing.page.records.count > 200, !context.request.isInternal {
-            onWorker(respond) { respond(listing.response(form)) }
+        // Pages that must be parsed are made off the event loops when they are long.
+        let isParsed = if case .table = form { true } else { form == .protobuf }
+        if isParsed, listing.page.records.count > 200, !context.request.isInternal {
+            onWorker(respond) { () throws(APIStatus) in respond(try listing.response(form)) }
         } else {
-            respond(listing.response(form))
+            respond(try listing.response(form))
         }
     }
 }

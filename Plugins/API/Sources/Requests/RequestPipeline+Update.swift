@@ -141,7 +141,7 @@ extension RequestPipeline {
 
     /// Runs an update to its end.
     func run(_ update: Update, _ context: RequestContext, _ respond: @escaping Responder) throws(APIStatus) {
-        let form = try ResponseForm.choose(context.request.accept)
+        let form = try context.form
         let isDryRun = try context.request.isDryRun
         let record = try read(context)
         let raw: JSON

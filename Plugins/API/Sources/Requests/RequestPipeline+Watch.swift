@@ -1,3 +1,4 @@
+import ObjectSchema
 import Objects
 import PluginAPI
 import PluginKit
@@ -14,7 +15,7 @@ extension RequestPipeline {
         }
         let options = try WatchOptions(context)
         let encoder = WatchEncoder(
-            resource: resource, form: try ResponseForm.choose(context.request.accept), selection: options.selection,
+            resource: resource, form: try context.form, selection: options.selection,
             name: context.path.name, includeObject: context.query["includeObject"], lines: eventLines)
         let stream = HTTPBodyStream(budget: watchBudget) { output in
             WatchEncoder.error(
@@ -33,6 +34,7 @@ extension RequestPipeline {
     private static func watchType(_ form: ResponseForm) -> String {
         switch form {
         case .object, .aggregatedDiscovery: "application/json"
+        case .protobuf, .protobufMetadata: "\(KubernetesProtobuf.contentType);stream=watch"
         case .table(let version): "application/json;as=Table;g=meta.k8s.io;v=\(version)"
         case .metadata(let version): "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=\(version)"
         }
@@ -97,10 +99,10 @@ extension RequestPipeline {
                     if let converting { return converting.add(bookmark: revision) }
                     stream.write { encoder.bookmark(revision, into: &$0) }
                 case .resync:
-                    stream.write { WatchEncoder.error(.expired("too old resource version: \(start)"), into: &$0) }
+                    stream.write { encoder.error(.expired("too old resource version: \(start)"), into: &$0) }
                     stream.finish()
                 case .ended(let reason):
-                    if !reason.isEmpty { stream.write { WatchEncoder.error(.unavailable(reason), into: &$0) } }
+                    if !reason.isEmpty { stream.write { encoder.error(.unavailable(reason), into: &$0) } }
                     stream.finish()
                 }
             }
@@ -112,7 +114,7 @@ extension RequestPipeline {
             case HOSTD_ERROR_INVALID_ARGUMENT: status = .tooLargeResourceVersion(start, current: 0)
             default: status = APIStatus(error, encoder.resource, "")
             }
-            stream.write { WatchEncoder.error(status, into: &$0) }
+            stream.write { encoder.error(status, into: &$0) }
             stream.finish()
         }
         guard let custom = encoder.resource.custom else { return stream.onClose { box.cancel() } }

@@ -1,50 +1,98 @@
+import ObjectSchema
+import Objects
+
 /// How a client wants objects shown, by its Accept header.
 enum ResponseForm: Sendable, Hashable {
     case object
+    /// The object in the protobuf encoding.
+    case protobuf
     /// Rows and columns, meta.k8s.io/v1 Table.
     case table(version: String)
     /// Only metadata: PartialObjectMetadata, and for lists PartialObjectMetadataList.
     case metadata(version: String)
+    /// The same in the protobuf encoding, version v1.
+    case protobufMetadata
     /// All groups and resources in one document, apidiscovery.k8s.io.
     case aggregatedDiscovery(version: String)
 
-    static let supported = "application/json"
-
     /// Chooses the first of the client's types, in its order of preference, that this server has.
+    /// - Parameter protobuf: Whether what is asked for has a protobuf encoding.
     /// - Throws: 406 when there is none.
-    static func choose(_ accept: String?) throws(APIStatus) -> ResponseForm {
+    static func choose(
+        _ accept: String?, protobuf: @autoclosure () -> Bool = false
+    ) throws(APIStatus) -> ResponseForm {
         guard let accept, !accept.isEmpty, accept != "*/*", accept != "application/json" else { return .object }
-        for range in accept.split(separator: ",") {
-            let parts = range.split(separator: ";").map { trimmed($0) }
-            guard let type = parts.first else { continue }
-            guard type == "application/json" || type == "*/*" || type == "application/*" else { continue }
-            var parameters: [Substring: Substring] = [:]
-            for part in parts.dropFirst() {
-                guard let equals = part.firstIndex(of: "=") else { continue }
-                parameters[part[..<equals]] = part[part.index(after: equals)...]
-            }
-            if let form = form(parameters) { return form }
+        let protobuf = protobuf()
+        for range in MediaRange.parse(accept) {
+            if let form = form(range, protobuf) { return form }
         }
-        throw .notAcceptable(supported)
+        throw .notAcceptable(
+            "application/json" + (protobuf ? ", \(KubernetesProtobuf.contentType)" : ""))
     }
 
-    private static func form(_ parameters: [Substring: Substring]) -> ResponseForm? {
-        guard let shape = parameters["as"] else { return .object }
-        let version = String(parameters["v"] ?? "v1")
-        switch (shape, parameters["g"]) {
-        case ("Table", "meta.k8s.io") where version == "v1" || version == "v1beta1": return .table(version: version)
+    /// Whether a client wants protobuf rather than JSON where there is a choice.
+    static func prefersProtobuf(_ accept: String?) -> Bool {
+        guard let accept, accept.contains("protobuf") else { return false }
+        do {
+            return try choose(accept, protobuf: true).isProtobuf
+        } catch {
+            return false
+        }
+    }
+
+    var isProtobuf: Bool { self == .protobuf || self == .protobufMetadata }
+
+    /// The version of PartialObjectMetadata.
+    var metadataVersion: String {
+        if case .metadata(let version) = self { version } else { "v1" }
+    }
+
+    private static func form(_ range: MediaRange, _ protobuf: Bool) -> ResponseForm? {
+        let isProtobuf = range.type == KubernetesProtobuf.contentType
+        guard isProtobuf || ["application/json", "application/*", "*/*"].contains(range.type) else { return nil }
+        guard let shape = range.parameters["as"] else { return !isProtobuf ? .object : protobuf ? .protobuf : nil }
+        let version = String(range.parameters["v"] ?? "v1")
+        switch (shape, range.parameters["g"]) {
+        case ("Table", "meta.k8s.io") where version == "v1" || version == "v1beta1":
+            return isProtobuf ? nil : .table(version: version)
         case ("PartialObjectMetadata", "meta.k8s.io"), ("PartialObjectMetadataList", "meta.k8s.io"):
+            if isProtobuf { return version == "v1" ? .protobufMetadata : nil }
             return version == "v1" || version == "v1beta1" ? .metadata(version: version) : nil
         case ("APIGroupDiscoveryList", "apidiscovery.k8s.io") where version == "v2" || version == "v2beta1":
-            return .aggregatedDiscovery(version: version)
+            return isProtobuf ? nil : .aggregatedDiscovery(version: version)
         default: return nil
         }
     }
+}
 
-    private static func trimmed(_ text: Substring) -> Substring {
-        var text = text
-        while text.first == " " || text.first == "\t" { text.removeFirst() }
-        while text.last == " " || text.last == "\t" { text.removeLast() }
-        return text
+extension RequestContext {
+    /// How the request's object is to be shown.
+    var form: ResponseForm {
+        get throws(APIStatus) {
+            try ResponseForm.choose(
+                request.accept,
+                protobuf: resource.custom == nil
+                    && KubernetesProtobuf.knows(apiVersion: resource.apiVersion, kind: resource.kind))
+        }
+    }
+}
+
+extension HTTPResponse {
+    /// The object of the response in the protobuf encoding, when it has one; otherwise the response as it is.
+    func inProtobuf() -> HTTPResponse {
+        guard case .bytes(let bytes) = body, contentType.hasPrefix("application/json"), !bytes.isEmpty else {
+            return self
+        }
+        var response = self
+        do {
+            let object = try JSON(parsing: bytes)
+            guard KubernetesProtobuf.knows(apiVersion: object.apiVersion, kind: object.kind) else { return self }
+            response.body = .bytes(try KubernetesProtobuf.encode(object))
+            response.contentType = KubernetesProtobuf.contentType
+            return response
+        } catch {
+            // Such as a number where Kubernetes has a text: JSON can say it, protobuf cannot.
+            return .failure(.internalError("the object cannot be shown in protobuf: \(error)"))
+        }
     }
 }

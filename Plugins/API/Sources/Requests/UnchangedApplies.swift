@@ -68,7 +68,7 @@ extension RequestPipeline {
     func respondUnchanged(
         _ request: UnchangedApplies.Request, _ context: RequestContext, _ respond: Responder
     ) throws(APIStatus) -> Bool {
-        let form = try ResponseForm.choose(context.request.accept)
+        let form = try context.form
         _ = try context.request.isDryRun
         let record = try read(context)
         guard unchangedApplies.contains(request, at: record.revision) else { return false }

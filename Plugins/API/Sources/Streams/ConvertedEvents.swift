@@ -114,7 +114,7 @@ final class ConvertedEvents: Sendable {
 
     private func fail(_ status: APIStatus) {
         forget()
-        stream.write { WatchEncoder.error(status, into: &$0) }
+        stream.write { encoder.error(status, into: &$0) }
         stream.finish()
     }
 }

@@ -1,3 +1,4 @@
+import ObjectSchema
 import Objects
 import PluginKit
 
@@ -45,13 +46,14 @@ struct WatchEncoder: Sendable {
     }
 
     func write(_ kind: Kind, _ value: UnsafeRawBufferPointer, _ revision: UInt64, into output: inout [UInt8]) {
+        guard !form.isProtobuf else { return writeProtobuf(kind, value, revision, into: &output) }
         output.append(contentsOf: "{\"type\":\"".utf8)
         output.append(contentsOf: kind.rawValue.utf8)
         output.append(contentsOf: "\",\"object\":".utf8)
         switch form {
-        case .object, .aggregatedDiscovery: Conversion.write(value, revision, resource, into: &output)
-        case .metadata(let version):
-            StoredObject.writePartial(value, revision: revision, version: version, into: &output)
+        case .object, .protobuf, .aggregatedDiscovery: Conversion.write(value, revision, resource, into: &output)
+        case .metadata, .protobufMetadata:
+            StoredObject.writePartial(value, revision: revision, version: form.metadataVersion, into: &output)
         case .table(let version):
             var writer = TableWriter(resource, version: version, includeObject: includeObject)
             writer.begin(revision: revision, more: nil, remaining: nil)
@@ -61,20 +63,51 @@ struct WatchEncoder: Sendable {
         output.append(contentsOf: "}\n".utf8)
     }
 
+    private func writeProtobuf(
+        _ kind: Kind, _ value: UnsafeRawBufferPointer, _ revision: UInt64, into output: inout [UInt8]
+    ) {
+        var object: [UInt8] = []
+        if form == .protobuf {
+            Conversion.write(value, revision, resource, into: &object)
+        } else {
+            StoredObject.writePartial(value, revision: revision, version: form.metadataVersion, into: &object)
+        }
+        do {
+            write(kind.rawValue, try JSON(parsing: object), into: &output)
+        } catch {
+            self.error(.internalError("a stored object is damaged: \(error)"), into: &output)
+        }
+    }
+
+    /// Appends an event with an object that is given as a value.
+    private func write(_ type: String, _ object: JSON, into output: inout [UInt8]) {
+        guard form.isProtobuf else {
+            (["type": .string(type), "object": object] as JSON).write(into: &output)
+            output.append(0x0A)
+            return
+        }
+        do {
+            output.append(contentsOf: KubernetesProtobuf.event(type, try KubernetesProtobuf.encode(object)))
+        } catch {
+            // Such as a number where Kubernetes has a text. A Status always has an encoding.
+            self.error(.internalError("the object cannot be shown in protobuf: \(error)"), into: &output)
+        }
+    }
+
     /// Appends a bookmark: everything up to `revision` has been sent.
     func bookmark(_ revision: UInt64, endsInitialEvents: Bool = false, into output: inout [UInt8]) {
         var metadata: JSONObject = ["resourceVersion": .string(String(revision)), "creationTimestamp": .null]
         if endsInitialEvents { metadata["annotations"] = ["k8s.io/initial-events-end": "true"] }
         let object: JSON
         switch form {
-        case .object, .aggregatedDiscovery:
+        case .object, .protobuf, .aggregatedDiscovery:
             object = [
                 "kind": .string(resource.kind), "apiVersion": .string(resource.apiVersion),
                 "metadata": .object(metadata),
             ]
-        case .metadata(let version):
+        case .metadata, .protobufMetadata:
             object = [
-                "kind": "PartialObjectMetadata", "apiVersion": .string("meta.k8s.io/\(version)"),
+                "kind": "PartialObjectMetadata", "apiVersion": .string("meta.k8s.io/\(form.metadataVersion)"),
                 "metadata": .object(metadata),
             ]
         case .table(let version):
@@ -88,12 +121,8 @@ struct WatchEncoder: Sendable {
                 "rows": [["cells": [], "object": row]],
             ]
         }
-        (["type": "BOOKMARK", "object": object] as JSON).write(into: &output)
-        output.append(0x0A)
+        write("BOOKMARK", object, into: &output)
     }
 
-    static func error(_ status: APIStatus, into output: inout [UInt8]) {
-        (["type": "ERROR", "object": status.json] as JSON).write(into: &output)
-        output.append(0x0A)
-    }
+    func error(_ status: APIStatus, into output: inout [UInt8]) { write("ERROR", status.json, into: &output) }
 }

@@ -1,0 +1,184 @@
+import Objects
+import XCTest
+
+@testable import ObjectSchema
+
+final class ProtobufEncodeTests: XCTestCase {
+    /// A value for every field of a message, none of them zero. Recursive messages end at some depth.
+    private func filled(_ message: ProtobufTable.Message, depth: Int = 0) -> JSON {
+        var object = JSONObject()
+        for field in message.ordered {
+            if field.isInlined, case .message(let type) = field.kind {
+                guard let inner = ProtobufTable.shared.message(type) else { continue }
+                for (name, value) in filled(inner, depth: depth + 1).objectValue ?? [:] { object[name] = value }
+            } else if case .message(let type) = field.kind, type.hasSuffix("Entry"), field.isRepeated {
+                guard let entry = ProtobufTable.shared.message(type)?.byNumber[2] else { continue }
+                object[field.name] = ["a": value(entry, depth), "b/c": value(entry, depth)]
+            } else {
+                let one = value(field, depth)
+                object[field.name] = field.isRepeated ? .array([one, one]) : one
+            }
+        }
+        return .object(object)
+    }
+
+    private func value(_ field: ProtobufTable.Field, _ depth: Int) -> JSON {
+        switch field.kind {
+        case .integer: 70_000
+        case .boolean: true
+        case .string: "text ü"
+        case .bytes: "AQIDBP8="
+        case .message(let type):
+            switch type {
+            case "api.resource.Quantity": "1500m"
+            case "meta.v1.Time": "2026-01-02T03:04:05Z"
+            case "meta.v1.MicroTime": "2026-01-02T03:04:05.000006Z"
+            case "util.intstr.IntOrString": field.number % 2 == 0 ? 8080 : "http"
+            case "runtime.RawExtension": ["a": [1, "b", nil]]
+            case "meta.v1.FieldsV1": ["f:spec": ["f:replicas": [:]]]
+            case "meta.v1.Verbs", "authentication.v1.ExtraValue", "authorization.v1.ExtraValue",
+                "certificates.v1.ExtraValue":
+                ["get", "list"]
+            default:
+                depth < 12 ? ProtobufTable.shared.message(type).map { filled($0, depth: depth + 1) } ?? [:] : [:]
+            }
+        }
+    }
+
+    private static let special: Set<String> = [
+        "api.resource.Quantity", "api.resource.QuantityValue", "meta.v1.Time", "meta.v1.MicroTime",
+        "util.intstr.IntOrString", "runtime.RawExtension", "meta.v1.FieldsV1", "meta.v1.Verbs", "meta.v1.Duration",
+        "authentication.v1.ExtraValue", "authorization.v1.ExtraValue", "certificates.v1.ExtraValue",
+    ]
+
+    /// What goes out comes back the same, for every message of the table with every field.
+    func testEveryMessageComesBack() throws {
+        let names = ProtobufTable.shared.names.filter { !$0.hasSuffix("Entry") && !Self.special.contains($0) }
+        XCTAssertGreaterThan(names.count, 450)
+        for name in names.sorted() {
+            let message = try XCTUnwrap(ProtobufTable.shared.message(name))
+            let object = filled(message)
+            var writer = ProtobufWriter()
+            try KubernetesProtobuf.encode(object, as: message, into: &writer, depth: 0)
+            var decoded = JSONObject()
+            try writer.bytes.withUnsafeBytes { bytes in
+                let all: Slice<UnsafeRawBufferPointer> = bytes[0..<bytes.count]
+                try KubernetesProtobuf.decode(all, as: name, into: &decoded, depth: 0)
+            }
+            XCTAssertEqual(JSON.object(decoded), object, name)
+        }
+    }
+
+    /// Every kind of Kubernetes' own groups that clients send in protobuf can go out in it, as can its list.
+    func testEveryKindHasAnEncoding() throws {
+        // Their clients speak JSON by default, or they came to Kubernetes after the table's descriptors.
+        let without = Set(["apiextensions.k8s.io", "apiregistration.k8s.io", "resource.k8s.io", "hostd.dev"])
+        var count = 0
+        for resource in Schema.shared.resources
+        where !without.contains(resource.group) && !resource.version.contains("alpha")
+            && !resource.version.contains("beta")
+        {
+            let apiVersion = resource.group.isEmpty ? resource.version : "\(resource.group)/\(resource.version)"
+            guard KubernetesProtobuf.knows(apiVersion: apiVersion, kind: resource.kind) else {
+                XCTFail("\(apiVersion) \(resource.kind) has no encoding")
+                continue
+            }
+            count += 1
+            let name = try XCTUnwrap(KubernetesProtobuf.messageName(apiVersion: apiVersion, kind: resource.kind))
+            var object = filled(try XCTUnwrap(ProtobufTable.shared.message(name)))
+            object.apiVersion = apiVersion
+            object.kind = resource.kind
+            let bytes = try KubernetesProtobuf.encode(object)
+            XCTAssertEqual(try bytes.withUnsafeBytes { try KubernetesProtobuf.decode($0) }, object, name)
+        }
+        XCTAssertGreaterThan(count, 50)
+    }
+
+    /// Fields that the schema has and the table has no number for: they are left out in protobuf. A new one belongs either
+    /// into the table or, with its reason, here.
+    func testFieldsWithoutNumbers() throws {
+        // Alpha and beta fields that came after the table's descriptors.
+        let known: Set<String> = [
+            "core.v1.Container.restartPolicyRules", "core.v1.EnvVarSource.fileKeyRef",
+            "core.v1.EphemeralContainer.restartPolicyRules", "core.v1.NodeStatus.declaredFeatures",
+            "core.v1.PodSpec.hostnameOverride", "core.v1.PodSpec.schedulingGroup",
+            "core.v1.PodStatus.allocatedResources",
+            "core.v1.PodStatus.extendedResourceClaimStatus", "core.v1.PodStatus.nodeAllocatableResourceClaimStatuses",
+            "core.v1.PodStatus.resources", "core.v1.ResourceHealth.message", "core.v1.VolumeMountStatus.volumeStatus",
+            "core.v1.VolumeProjection.podCertificate", "storage.v1.CSIDriverSpec.preventPodSchedulingIfMissing",
+            "storage.v1.CSIDriverSpec.serviceAccountTokenInSecrets", "meta.v1.ListMeta.shardInfo",
+        ]
+        var missing: Set<String> = []
+        for name in ProtobufTable.shared.names {
+            let prefix = name.hasPrefix("meta.v1.") ? "io.k8s.apimachinery.pkg.apis." : "io.k8s.api."
+            guard let definition = Schema.shared.definition(named: prefix + name),
+                let message = ProtobufTable.shared.message(name)
+            else { continue }
+            let fields = names(of: message)
+            for property in definition.properties where !["apiVersion", "kind"].contains(property.name) {
+                if !fields.contains(property.name) { missing.insert("\(name).\(property.name)") }
+            }
+        }
+        XCTAssertEqual(missing.subtracting(known), [])
+    }
+
+    private func names(of message: ProtobufTable.Message) -> Set<String> {
+        var names: Set<String> = []
+        for field in message.ordered {
+            if field.isInlined, case .message(let type) = field.kind, let inner = ProtobufTable.shared.message(type) {
+                names.formUnion(self.names(of: inner))
+            } else {
+                names.insert(field.name)
+            }
+        }
+        return names
+    }
+
+    // MARK: - Bytes by hand
+
+    func testBytes() throws {
+        let object: JSON = [
+            "apiVersion": "v1", "kind": "ConfigMap", "metadata": ["name": "a"], "data": ["k": "v"], "immutable": false,
+        ]
+        let type: [UInt8] = [0x0A, 2] + Array("v1".utf8) + [0x12, 9] + Array("ConfigMap".utf8)
+        let raw: [UInt8] =
+            [0x0A, 3, 0x0A, 1] + Array("a".utf8) + [0x12, 6, 0x0A, 1] + Array("k".utf8) + [0x12, 1] + Array("v".utf8)
+            + [0x20, 0]
+        let whole = KubernetesProtobuf.magic + [0x0A, UInt8(type.count)] + type + [0x12, UInt8(raw.count)] + raw
+        let bytes = whole + [0x1A, 0, 0x22, 0]
+        XCTAssertEqual(try KubernetesProtobuf.encode(object), bytes)
+        let event: [UInt8] =
+            [0x0A, 5] + Array("ADDED".utf8) + [0x12, UInt8(bytes.count + 2), 0x0A, UInt8(bytes.count)] + bytes
+        XCTAssertEqual(KubernetesProtobuf.event("ADDED", bytes), [0, 0, 0, UInt8(event.count)] + event)
+    }
+
+    func testListsAreTheirObjectsTogether() throws {
+        let items = (0..<3).map { number -> JSON in
+            ["metadata": ["name": .string("m\(number)")], "data": ["k": .string(String(repeating: "x", count: 200))]]
+        }
+        let metadata: JSON = ["resourceVersion": "7", "continue": "t", "remainingItemCount": 3]
+        var encoder = try ProtobufListEncoder(apiVersion: "v1", kind: "ConfigMapList", metadata: metadata)
+        for item in items { try encoder.add(item) }
+        let whole: JSON = [
+            "apiVersion": "v1", "kind": "ConfigMapList", "metadata": metadata, "items": .array(items),
+        ]
+        XCTAssertEqual(encoder.finish(), try KubernetesProtobuf.encode(whole))
+        XCTAssertThrowsError(try ProtobufListEncoder(apiVersion: "v1", kind: "ConfigMap", metadata: [:]))
+        XCTAssertThrowsError(try ProtobufListEncoder(apiVersion: "v1", kind: "NoneList", metadata: [:]))
+    }
+
+    func testValuesOfAWrongTypeAreRefused() {
+        let rows: [(kind: String, member: String, value: JSON, reason: String)] = [
+            ("ConfigMap", "data", ["k": 1], "a number as text"), ("ConfigMap", "data", "x", "a text as a map"),
+            ("ConfigMap", "binaryData", ["k": "???"], "no base 64"),
+            ("ConfigMap", "immutable", "yes", "a text as a flag"),
+            ("ConfigMap", "metadata", [1], "a list as an object"), ("Pod", "spec", ["containers": "x"], "no list"),
+            ("Pod", "spec", ["priority": "x"], "a text as a number"),
+            ("Pod", "metadata", ["creationTimestamp": "yesterday"], "no time"), ("Nothing", "x", 1, "an unknown kind"),
+        ]
+        for row in rows {
+            let object: JSON = ["apiVersion": "v1", "kind": .string(row.kind), row.member: row.value]
+            XCTAssertThrowsError(try KubernetesProtobuf.encode(object), row.reason)
+        }
+    }
+}
