@@ -183,7 +183,7 @@ final class APIServerTests: XCTestCase {
         XCTAssertEqual(partial.kind, "PartialObjectMetadataList")
         XCTAssertTrue(partial["items"][0]["data"].isNull)
         XCTAssertEqual(
-            try server.request("GET", maps, headers: ["Accept": "application/vnd.kubernetes.protobuf"]).status, 406)
+            try server.request("GET", maps, headers: ["Accept": "application/xml"]).status, 406)
     }
 
     // MARK: - Watches

@@ -74,8 +74,8 @@ final class PastTests: XCTestCase {
                 try ahead.json["message"].stringValue?.hasPrefix("Too large resource version: \(latest + 1000)")
                     ?? false)
             XCTAssertEqual(try ahead.json["details"]["causes"][0]["reason"].stringValue, "ResourceVersionTooLarge")
-            for (query, reason) in [("0", "zero"), ("x", "no number"), ("", "nothing")] {
-                XCTAssertEqual(try server.request("GET", exact + query).status, 400, reason)
+            for (query, status, reason) in [("0", 422, "zero"), ("x", 400, "no number"), ("", 422, "nothing")] {
+                XCTAssertEqual(try server.request("GET", exact + query).status, status, reason)
             }
         }
     }

@@ -49,7 +49,7 @@ extension KubernetesProtobuf {
         return magic + writer.bytes
     }
 
-    fileprivate static func encode(
+    static func encode(
         _ value: JSON, as message: ProtobufTable.Message, into writer: inout ProtobufWriter, depth: Int
     ) throws(ProtobufError) {
         guard let members = value.objectValue else {
@@ -64,7 +64,7 @@ extension KubernetesProtobuf {
             guard let value = members[field.name], !value.isNull else { continue }
             if !field.isRepeated {
                 try encode(value, of: field, into: &writer, depth: depth)
-            } else if case .message(let type) = field.kind, type.hasSuffix("Entry") {
+            } else if let type = field.entry {
                 try encodeMap(value, type, field, into: &writer, depth: depth)
             } else {
                 guard case .array(let elements) = value else {

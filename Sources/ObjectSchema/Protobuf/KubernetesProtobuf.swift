@@ -59,7 +59,7 @@ public enum KubernetesProtobuf {
             guard let field = fields[number] else { continue }
             if field.isInlined, case .message(let type) = field.kind, case .bytes(let inner) = wire {
                 try decode(inner, as: type, into: &object, depth: depth + 1)
-            } else if case .message(let type) = field.kind, type.hasSuffix("Entry"), field.isRepeated {
+            } else if let type = field.entry {
                 try decodeEntry(wire, of: type, into: &object, field: field.name, depth: depth)
             } else {
                 let value = try value(wire, of: field, depth: depth)

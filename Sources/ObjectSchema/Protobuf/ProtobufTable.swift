@@ -11,6 +11,15 @@ final class ProtobufTable: Sendable {
         let isRepeated: Bool
         let isInlined: Bool
         let kind: Kind
+
+        /// The message of the entries, when the field is a map. It lies in the message that has the field, and so has a longer
+        /// name than others that end the same, such as ManagedFieldsEntry.
+        var entry: String? {
+            guard isRepeated, case .message(let type) = kind, type.hasSuffix("Entry"),
+                type.utf8.count(where: { $0 == UInt8(ascii: ".") }) > 2
+            else { return nil }
+            return type
+        }
     }
 
     final class Message: Sendable {

@@ -16,7 +16,11 @@ final class Discovery: Sendable {
     private struct Cache {
         /// Of the custom resources and of the aggregated APIs that the documents tell of.
         var generation = Generation()
-        var documents: [String: [UInt8]] = [:]
+        var documents: [String: Document] = [:]
+    }
+    private struct Document {
+        var bytes: [UInt8]
+        var tag: EntityTag
     }
     private let cache = Mutex(Cache())
 
@@ -27,7 +31,7 @@ final class Discovery: Sendable {
     }
 
     /// The answer for a discovery path; nil when the path is none.
-    func response(_ path: String, _ form: ResponseForm) -> HTTPResponse? {
+    func response(_ path: String, _ form: ResponseForm, ifNoneMatch: String? = nil) -> HTTPResponse? {
         let parts = path.split(separator: "/").map(String.init)
         var type = "application/json"
         var key = "/" + parts.joined(separator: "/")
@@ -36,17 +40,21 @@ final class Discovery: Sendable {
             key += ";" + version
         }
         let generation = Generation(custom: resources.custom.generation, aggregated: aggregated.generation)
-        let known = cache.withLock { cache -> [UInt8]? in
+        let known = cache.withLock { cache -> Document? in
             if cache.generation != generation { cache = Cache(generation: generation) }
             return cache.documents[key]
         }
-        if let known {
-            return HTTPResponse(status: 200, contentType: type, body: .bytes(known))
-        }
-        guard let document = document(parts, form) else { return nil }
-        let bytes = document.serialized() + [0x0A]
-        cache.withLock { if $0.generation == generation { $0.documents[key] = bytes } }
-        return HTTPResponse(status: 200, contentType: type, body: .bytes(bytes))
+        if let known { return Self.response(known, type, ifNoneMatch) }
+        guard let made = document(parts, form) else { return nil }
+        let bytes = made.serialized() + [0x0A]
+        let document = Document(bytes: bytes, tag: EntityTag(of: bytes))
+        cache.withLock { if $0.generation == generation { $0.documents[key] = document } }
+        return Self.response(document, type, ifNoneMatch)
+    }
+
+    /// Clients may keep discovery as long as they ask each time whether it still holds.
+    private static func response(_ document: Document, _ type: String, _ ifNoneMatch: String?) -> HTTPResponse {
+        .tagged(document.tag, ifNoneMatch: ifNoneMatch, contentType: type, cacheControl: "public") { document.bytes }
     }
 
     private func document(_ parts: [String], _ form: ResponseForm) -> JSON? {

@@ -1,14 +1,18 @@
+import Glibc
 import ObjectSchema
 import Objects
 import PluginKit
+import Synchronization
 
 /// The OpenAPI documents: version 3 by group and version, version 2 as one. They are large and seldom asked for, so they
-/// are made each time and not kept.
+/// are made each time and not kept; what is kept is what stands for their content.
 /// See https://kubernetes.io/docs/concepts/overview/kubernetes-api/#api-specification.
 final class OpenAPIDocuments: Sendable {
     private let resources: ResourceTable
     private let aggregated: AggregatedAPIs
     private let store: StoreClient
+    /// Tags of the documents of the server's own kinds, by place: they are part of the program, so they never change.
+    private let ownTags = Mutex<[String: EntityTag]>([:])
 
     init(resources: ResourceTable, aggregated: AggregatedAPIs, store: StoreClient) {
         self.resources = resources
@@ -17,45 +21,103 @@ final class OpenAPIDocuments: Sendable {
     }
 
     private static let version2Protobuf = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
+    private static let revalidated = "no-cache, private"
 
-    /// The answer for a path below /openapi; nil when there is none.
-    func response(_ path: String, _ query: Query, _ accept: String?) -> HTTPResponse? {
+    /// One document of version 3: that of a group and version.
+    private struct Place {
+        var path: String
+        var group: String
+        var version: String
+        var apiVersion: String { group.isEmpty ? version : "\(group)/\(version)" }
+    }
+
+    private var version: String { ServerVersion.json["gitVersion"].stringValue ?? "" }
+
+    /// The answer for a path below /openapi; nil when there is none. Takes some milliseconds: not on an event loop.
+    func response(_ path: String, _ query: Query, _ accept: String?, ifNoneMatch: String?) -> HTTPResponse? {
         let parts = path.split(separator: "/").map(String.init)
-        let version = ServerVersion.json["gitVersion"].stringValue ?? ""
         switch parts.dropFirst().first {
-        case "v2" where parts.count == 2:
-            if let accept, accept.contains("proto-openapi.spec.v2") {
-                return HTTPResponse(
-                    status: 200, contentType: Self.version2Protobuf,
-                    body: .bytes(OpenAPIProtobuf.document(resources.all, version: version)))
-            }
-            return HTTPResponse(
-                status: 200,
-                body: .bytes(OpenAPIDocument.v2(serverVersion: version, custom: resources.custom.served.map(kind))))
-        case "v3" where parts.count == 2: return .json(200, index(version))
+        case "v2" where parts.count == 2: return version2(accept, ifNoneMatch)
+        case "v3" where parts.count == 2:
+            let bytes = index.serialized() + [0x0A]
+            return .tagged(EntityTag(of: bytes), ifNoneMatch: ifNoneMatch, cacheControl: Self.revalidated) { bytes }
         case "v3":
-            let place = parts.dropFirst(2).joined(separator: "/")
-            guard let entry = places.first(where: { $0.place == place }) else { return nil }
-            let custom = resources.custom.served.filter { $0.group == entry.group && $0.version == entry.version }
-            let bytes = OpenAPIDocument.v3(
-                group: entry.group, version: entry.version, serverVersion: version, custom: custom.map(kind))
-            return HTTPResponse(status: 200, body: .bytes(bytes))
+            let path = parts.dropFirst(2).joined(separator: "/")
+            guard let place = places.first(where: { $0.path == path }) else { return nil }
+            return version3(place, query["hash"] ?? "", ifNoneMatch)
         default: return nil
         }
     }
 
-    private var places: [(place: String, group: String, version: String)] {
-        var seen: Set<String> = []
-        return resources.all.compactMap { resource in
-            let place =
-                resource.group.isEmpty ? "api/\(resource.version)" : "apis/\(resource.group)/\(resource.version)"
-            return seen.insert(place).inserted ? (place, resource.group, resource.version) : nil
+    private func version2(_ accept: String?, _ ifNoneMatch: String?) -> HTTPResponse {
+        if let accept, accept.contains("proto-openapi.spec.v2") {
+            return HTTPResponse(
+                status: 200, contentType: Self.version2Protobuf,
+                body: .bytes(OpenAPIProtobuf.document(resources.all, version: version)))
+        }
+        // Made of all documents of version 3: their tags change when its content does.
+        let states = customStates
+        let tags = places.map { tag($0, states).text }.joined()
+        return .tagged(
+            EntityTag(of: Array(tags.utf8)), ifNoneMatch: ifNoneMatch, cacheControl: Self.revalidated
+        ) {
+            OpenAPIDocument.v2(serverVersion: version, custom: resources.custom.served.map(kind))
         }
     }
 
-    /// The server's own schemas are part of the program: its version stands for their content. A custom resource is what
-    /// its definition's generation says.
-    private func index(_ version: String) -> JSON {
+    /// A document under its hash never changes: clients may keep it. Under an old hash they are sent to the new one.
+    private func version3(_ place: Place, _ hash: String, _ ifNoneMatch: String?) -> HTTPResponse {
+        let tag = tag(place, customStates)
+        guard hash.isEmpty || hash == tag.text else {
+            return HTTPResponse(
+                status: 301, contentType: "", headers: [("Location", Self.url(place, tag))], body: .bytes([]))
+        }
+        let isImmutable = !hash.isEmpty
+        let expires = String(decoding: HTTPDate.format(time(nil) + 365 * 86_400), as: UTF8.self)
+        return .tagged(
+            tag, ifNoneMatch: ifNoneMatch, cacheControl: isImmutable ? "public, immutable" : Self.revalidated,
+            headers: isImmutable ? [("Expires", expires)] : []
+        ) { document(place) }
+    }
+
+    private static func url(_ place: Place, _ tag: EntityTag) -> String {
+        "/openapi/v3/\(place.path)?hash=\(tag.text)"
+    }
+
+    private func document(_ place: Place) -> [UInt8] {
+        let custom = resources.custom.served.filter { $0.group == place.group && $0.version == place.version }
+        return OpenAPIDocument.v3(
+            group: place.group, version: place.version, serverVersion: version, custom: custom.map(kind))
+    }
+
+    private var places: [Place] {
+        var seen: Set<String> = []
+        return resources.all.compactMap { resource in
+            let path =
+                resource.group.isEmpty ? "api/\(resource.version)" : "apis/\(resource.group)/\(resource.version)"
+            return seen.insert(path).inserted
+                ? Place(path: path, group: resource.group, version: resource.version) : nil
+        }
+    }
+
+    private var index: JSON {
+        let states = customStates
+        var paths: JSONObject = [:]
+        for place in places {
+            paths[place.path] = ["serverRelativeURL": .string(Self.url(place, tag(place, states)))]
+        }
+        // Other servers hash what they hold themselves.
+        for (api, knowledge) in aggregated.all {
+            paths["apis/\(api.apiVersion)"] =
+                knowledge.openAPI.isEmpty ? nil : ["serverRelativeURL": .string(knowledge.openAPI)]
+        }
+        return ["paths": .object(paths)]
+    }
+
+    // MARK: - Tags
+
+    /// What the custom kinds of each API version are: their definitions' generations.
+    private var customStates: [String: String] {
         var states: [String: String] = [:]
         for resource in resources.custom.served {
             guard let custom = resource.custom, let definition = resources.custom.definition(custom.definition) else {
@@ -63,26 +125,22 @@ final class OpenAPIDocuments: Sendable {
             }
             states[resource.apiVersion, default: ""] += "\(definition.uid)/\(definition.generation);"
         }
-        var paths: JSONObject = [:]
-        for entry in places {
-            let apiVersion = entry.group.isEmpty ? entry.version : "\(entry.group)/\(entry.version)"
-            let hash = states[apiVersion].map { Self.hash(version + $0) } ?? version
-            paths[entry.place] = ["serverRelativeURL": .string("/openapi/v3/\(entry.place)?hash=\(hash)")]
-        }
-        // Other servers hash what they hold themselves.
-        for (api, knowledge) in aggregated.all {
-            let place = "apis/\(api.apiVersion)"
-            paths[place] =
-                knowledge.openAPI.isEmpty ? nil : ["serverRelativeURL": .string(knowledge.openAPI)]
-        }
-        return ["paths": .object(paths)]
+        return states
     }
 
-    /// FNV-1a, 64 bits, in hexadecimal digits.
-    private static func hash(_ text: String) -> String {
-        var hash: UInt64 = 0xcbf2_9ce4_8422_2325
-        for byte in text.utf8 { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3 }
-        return String(hash, radix: 16)
+    /// A custom kind's document is what its definition's generation says, written as this program writes documents: for the
+    /// latter stands the content of one of the server's own.
+    private func tag(_ place: Place, _ states: [String: String]) -> EntityTag {
+        guard let state = states[place.apiVersion] else { return ownTag(place) }
+        let core = ownTag(Place(path: "api/v1", group: "", version: "v1"))
+        return EntityTag(of: Array((core.text + state).utf8))
+    }
+
+    private func ownTag(_ place: Place) -> EntityTag {
+        if let known = ownTags.withLock({ $0[place.path] }) { return known }
+        let tag = EntityTag(of: document(place))
+        ownTags.withLock { $0[place.path] = tag }
+        return tag
     }
 
     private func kind(_ resource: Resource) -> OpenAPICustomKind {

@@ -117,6 +117,7 @@ final class HTTPFront: HTTPHandler {
             method: .init(head.method, contentType: contentType), target: head.target, accept: head.header("accept"),
             contentType: contentType, body: exchange.body, user: user, isInternal: false)
         request.userAgent = head.header("user-agent")
+        if case .other = request.path { request.ifNoneMatch = head.header("if-none-match") }
         if head.header("upgrade") != nil || exchange.carriesBody || mayStream(request) {
             request.upgrade = Self.upgrade(exchange, peer: peer ?? exchange.peerAddress ?? "")
         }

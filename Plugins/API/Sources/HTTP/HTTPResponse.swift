@@ -117,9 +117,12 @@ struct HTTPResponse: Sendable {
         text(cacheControl)
         literal("\r\nDate: ")
         output.append(contentsOf: date)
+        // A 304 would have to tell the length of what it does not send (RFC 9110, section 8.6).
         if let length {
-            literal("\r\nContent-Length: ")
-            text(String(length))
+            if status != 304 {
+                literal("\r\nContent-Length: ")
+                text(String(length))
+            }
         } else {
             literal("\r\nTransfer-Encoding: chunked")
         }

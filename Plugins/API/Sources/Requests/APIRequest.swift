@@ -41,6 +41,8 @@ struct APIRequest: Sendable {
     var upgrade: Upgrade?
     /// The User-Agent header, which names the field manager when the query does not.
     var userAgent: String?
+    /// What the client has of a document already: the If-None-Match header.
+    var ifNoneMatch: String?
     /// CLOCK_MONOTONIC, nanoseconds; 0 = none.
     var deadline: UInt64 = 0
     /// What must hold in the store for the request to write; nil = nothing more than it says itself.

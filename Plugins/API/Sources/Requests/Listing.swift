@@ -15,6 +15,7 @@ struct Listing: Sendable {
     init(_ context: RequestContext, store: StoreClient) throws(APIStatus) {
         self.context = context
         let query = context.query
+        try ListOptions.check(query, isWatch: false)
         selection = try Selection(query, context.resource)
         let limit = try query.integer("limit") ?? 0
         guard limit >= 0 else { throw .badRequest("limit must not be negative") }

@@ -27,7 +27,14 @@ extension RequestPipeline {
         guard request.method == .get else {
             throw path.hasPrefix("/api") ? .unknownPath : .methodNotAllowed
         }
-        respond(try document(request, path))
+        guard path.hasPrefix("/openapi/") else { return respond(try document(request, path)) }
+        onWorker(respond) { [self] () throws(APIStatus) in
+            guard
+                let response = openAPI.response(
+                    path, request.query, request.accept, ifNoneMatch: request.ifNoneMatch)
+            else { throw .unknownPath }
+            respond(response)
+        }
     }
 
     private static func verb(_ method: APIRequest.Method) -> String {
@@ -55,13 +62,8 @@ extension RequestPipeline {
         default: break
         }
         if let response = health.response(path, request.query) { return response }
-        if path.hasPrefix("/openapi/") {
-            guard let response = openAPI.response(path, request.query, request.accept) else { throw .unknownPath }
-            return response
-        }
-        if let response = discovery.response(path, try ResponseForm.choose(request.accept, protobuf: true)) {
-            return response
-        }
+        let form = try ResponseForm.choose(request.accept, protobuf: true)
+        if let response = discovery.response(path, form, ifNoneMatch: request.ifNoneMatch) { return response }
         throw .unknownPath
     }
 

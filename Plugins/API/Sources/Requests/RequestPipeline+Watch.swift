@@ -54,6 +54,9 @@ extension RequestPipeline {
         } catch {
             throw APIStatus(error, context.resource, "")
         }
+        guard options.revision <= page.revision else {
+            throw .tooLargeResourceVersion(options.revision, current: page.revision)
+        }
         let converted = try CustomConversion.converted(page.records, encoder.resource, encoder.form)
         let isAdmitted = stream.begin { queue in
             for (index, record) in page.records.enumerated() {
@@ -171,6 +174,7 @@ struct WatchOptions: Sendable {
 
     init(_ context: RequestContext) throws(APIStatus) {
         let query = context.query
+        try ListOptions.check(query, isWatch: true)
         selection = try Selection(query, context.resource)
         wantsBookmarks = query.flag("allowWatchBookmarks")
         let version = query["resourceVersion"] ?? ""
@@ -181,9 +185,6 @@ struct WatchOptions: Sendable {
         sendsInitial = number == 0
         marksInitialEnd = false
         if query["sendInitialEvents"] != nil {
-            guard query["resourceVersionMatch"] == "NotOlderThan" else {
-                throw .badRequest("sendInitialEvents requires setting resourceVersionMatch to NotOlderThan")
-            }
             sendsInitial = query.flag("sendInitialEvents")
             marksInitialEnd = sendsInitial && wantsBookmarks
         }

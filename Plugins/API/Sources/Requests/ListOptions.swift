@@ -1,0 +1,73 @@
+/// What lists and watches may ask for of versions: the rules of Kubernetes' ListOptions.
+/// See https://kubernetes.io/docs/reference/using-api/api-concepts/#resource-versions.
+enum ListOptions {
+    /// - Throws: 422 with every rule that is broken.
+    static func check(_ query: Query, isWatch: Bool) throws(APIStatus) {
+        let match = query["resourceVersionMatch"] ?? ""
+        let sendsInitialEvents = query["sendInitialEvents"] != nil
+        guard !match.isEmpty || sendsInitialEvents else { return }
+        let causes =
+            isWatch
+            ? watchCauses(match, query, sendsInitialEvents) : listCauses(match, query, sendsInitialEvents)
+        guard causes.isEmpty else { throw .invalidListOptions(causes) }
+    }
+
+    private static func listCauses(
+        _ match: String, _ query: Query, _ sendsInitialEvents: Bool
+    ) -> [APIStatus.Cause] {
+        var causes: [APIStatus.Cause] = []
+        let version = query["resourceVersion"] ?? ""
+        if !match.isEmpty {
+            if version.isEmpty {
+                causes.append(forbidden("resourceVersionMatch is forbidden unless resourceVersion is provided"))
+            }
+            if query["continue"].map({ !$0.isEmpty }) ?? false { causes.append(forbidden(withContinue)) }
+            if match != "Exact", match != "NotOlderThan" {
+                causes.append(.notSupported(field, .string(match), ["Exact", "NotOlderThan"]))
+            }
+            if match == "Exact", version == "0" {
+                causes.append(forbidden("resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\""))
+            }
+        }
+        if sendsInitialEvents {
+            causes.append(.forbidden("sendInitialEvents", "sendInitialEvents is forbidden for list"))
+        }
+        return causes
+    }
+
+    private static func watchCauses(
+        _ match: String, _ query: Query, _ sendsInitialEvents: Bool
+    ) -> [APIStatus.Cause] {
+        var causes: [APIStatus.Cause] = []
+        if sendsInitialEvents, match != "NotOlderThan" {
+            causes.append(forbidden("sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"))
+        }
+        if !match.isEmpty {
+            if !sendsInitialEvents {
+                causes.append(
+                    forbidden("resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"))
+            }
+            if match != "NotOlderThan" { causes.append(.notSupported(field, .string(match), ["NotOlderThan"])) }
+            if query["continue"].map({ !$0.isEmpty }) ?? false { causes.append(forbidden(withContinue)) }
+        }
+        return causes
+    }
+
+    private static let field = "resourceVersionMatch"
+    private static let withContinue = "resourceVersionMatch is forbidden when continue is provided"
+
+    private static func forbidden(_ detail: String) -> APIStatus.Cause { .forbidden(field, detail) }
+}
+
+extension APIStatus {
+    static func invalidListOptions(_ causes: [Cause]) -> APIStatus {
+        let texts = causes.map { "\($0.field): \($0.message)" }
+        let text = texts.count == 1 ? texts[0] : "[\(texts.joined(separator: ", "))]"
+        var status = APIStatus(
+            code: 422, reason: "Invalid", message: "ListOptions.meta.k8s.io \"\" is invalid: \(text)")
+        status.group = "meta.k8s.io"
+        status.kind = "ListOptions"
+        status.causes = causes
+        return status
+    }
+}
