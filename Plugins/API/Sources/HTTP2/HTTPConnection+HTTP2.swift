@@ -4,7 +4,8 @@ extension HTTPConnection {
     func beginHTTP2() -> Bool {
         do {
             phase = .http2(
-                try HTTP2Session(loop: loop, handler: handler, certificate: certificate, descriptor: descriptor) { [weak self] in
+                try HTTP2Session(loop: loop, handler: handler, certificate: certificate, descriptor: descriptor) {
+                    [weak self] in
                     self?.advanceSoon()
                 })
             setDeadline(nil)
