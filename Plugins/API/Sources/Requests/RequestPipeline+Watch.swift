@@ -18,7 +18,7 @@ extension RequestPipeline {
             resource: resource, form: try context.form, selection: options.selection,
             name: context.path.name, includeObject: context.query["includeObject"], lines: eventLines)
         let stream = HTTPBodyStream(budget: watchBudget) { output in
-            WatchEncoder.error(
+            encoder.error(
                 .expired("the watch fell behind what its client reads: list and watch again"), into: &output)
         }
         var start = options.revision
