@@ -65,7 +65,7 @@ final class HTTP2APITests: XCTestCase {
     func testWhoItIs() throws {
         let client = try HTTP2Client(port: server.port)
         defer { client.close() }
-        XCTAssertEqual(try client.answer(try client.open("GET", maps, token: nil)).status, 403)
+        XCTAssertEqual(try client.answer(try client.open("GET", maps, token: nil)).status, 401)
         XCTAssertEqual(try client.answer(try client.open("GET", maps, token: "wrong")).status, 401)
     }
 }
