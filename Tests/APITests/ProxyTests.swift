@@ -80,6 +80,46 @@ final class ProxyTests: XCTestCase {
             ).first?.value, "chat", "the token is the front's")
     }
 
+    /// Over HTTP/2 the same requests go on, each on its stream, and answers come as they come.
+    func testOverHTTP2() throws {
+        pods.serve(8080, echoHeads("Content-Type: text/plain\r\nX-Own: 1\r\nConnection: x-hop\r\nX-Hop: 1\r\n"))
+        pods.serve(
+            101,
+            .served { connection in
+                _ = connection.head()
+                connection.send("HTTP/1.1 201 Created\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n")
+                for _ in 0..<40 { connection.send("1000\r\n" + String(repeating: "x", count: 4096) + "\r\n") }
+                connection.send("0\r\n\r\n")
+            })
+        pods.serve(
+            102,
+            .served { connection in
+                _ = connection.head()
+                connection.send("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf")
+            })
+        let client = try HTTP2Client(port: server.port)
+        defer { client.close() }
+        let plain = try client.request("GET", pod + "/proxy/a?x=1", headers: ["x-mine": "1"])
+        XCTAssertEqual(plain.status, 200)
+        let lines = String(decoding: plain.body, as: UTF8.self).split(separator: "\n")
+        XCTAssertEqual(lines.first, "GET /a?x=1 HTTP/1.1")
+        XCTAssertTrue(lines.contains("X-Mine: 1") && lines.contains("Host: localhost"), "\(lines)")
+        XCTAssertEqual(plain.headers["x-own"], "1")
+        for name in ["connection", "x-hop", "transfer-encoding"] { XCTAssertNil(plain.headers[name], name) }
+        let posted = try client.request("POST", pod + "/proxy/b", body: Array("hello".utf8))
+        XCTAssertTrue(String(decoding: posted.body, as: UTF8.self).contains("Content-Length: 5"))
+        let streams = try (0..<5).map { _ in try client.open("GET", "\(pod):101/proxy/") }
+        for stream in streams {
+            let answer = try client.answer(stream)
+            XCTAssertEqual(answer.status, 201)
+            XCTAssertEqual(answer.body.count, 2 + 40 * 4096)
+        }
+        XCTAssertEqual(try client.request("GET", "\(pod):102/proxy/").code, 2, "cut short: INTERNAL_ERROR")
+        XCTAssertEqual(try client.request("HEAD", pod + "/proxy/").body, [])
+        XCTAssertEqual(try client.request("GET", "\(pod):99999/proxy/").status, 400)
+        XCTAssertEqual(try client.request("GET", "/livez").body, Array("ok".utf8))
+    }
+
     func testAnswersOfEveryShape() throws {
         let rows: [(answer: String, status: Int, body: String, reason: String)] = [
             ("HTTP/1.0 200 OK\r\n\r\nto the end", 200, "to the end", "without a length"),

@@ -3,7 +3,7 @@ import Glibc
 
 /// One client's connection: handshake, requests in order, responses, streams, upgrades; or HTTP/2, where that was agreed upon.
 /// It lives on one event loop.
-final class HTTPConnection: EventHandler, HTTPExchangeOwner, @unchecked Sendable {
+final class HTTPConnection: EventHandler, HTTPExchangeOwner, UpgradeHost, @unchecked Sendable {
     // SAFETY (@unchecked Sendable): every member is used on the loop's thread alone.
     enum Phase {
         case handshake

@@ -1,13 +1,15 @@
 import CNGHTTP2
 
 /// One request of an HTTP/2 connection and its response. Lives on the connection's loop.
-final class HTTP2Stream: HTTPExchangeOwner, @unchecked Sendable {
+final class HTTP2Stream: HTTPExchangeOwner, UpgradeHost, @unchecked Sendable {
     // SAFETY (@unchecked Sendable): every member is used on the loop's thread alone.
     private enum Phase {
         case head(HTTP2HeadBuilder)
         case body(HTTPRequestHead)
         /// The request is being answered.
         case responding(HTTPExchange)
+        /// Another server answers.
+        case relaying(HTTP2Relay)
         case sending(Source)
         case closed
     }
@@ -18,6 +20,7 @@ final class HTTP2Stream: HTTPExchangeOwner, @unchecked Sendable {
         case bytes
         case stream(HTTPBodyStream)
         case packets(PacketPump)
+        case relay(HTTP2Relay)
         /// Nothing follows what waits.
         case ended
     }
@@ -25,7 +28,7 @@ final class HTTP2Stream: HTTPExchangeOwner, @unchecked Sendable {
     let identifier: Int32
     /// Bytes that the request's body may have, once that is known.
     var awaited = 0
-    private let loop: EventLoop
+    let loop: EventLoop
     private weak var session: HTTP2Session?
     private var phase: Phase
     private var body: [UInt8] = []
@@ -118,7 +121,7 @@ final class HTTP2Stream: HTTPExchangeOwner, @unchecked Sendable {
         guard let session else { return }
         body = []
         session.bodyIsComplete(self)
-        respond(session.handler.refusal(error), isHead: false)
+        respond(session.handler.refusal(error), to: "")
     }
 
     // MARK: - The response
@@ -128,17 +131,17 @@ final class HTTP2Stream: HTTPExchangeOwner, @unchecked Sendable {
     func complete(_ exchange: HTTPExchange, _ response: HTTPResponse) {
         session?.requestIsAnswered()
         guard case .responding(let current) = phase, current === exchange else { return response.discard() }
-        respond(response, isHead: exchange.head.isHead)
+        respond(response, to: exchange.head.method)
     }
 
-    private func respond(_ response: HTTPResponse, isHead: Bool) {
+    private func respond(_ response: HTTPResponse, to method: String) {
         guard let session else { return response.discard() }
         var length: Int?
         onEnd = response.onEnd
         switch response.body {
         case .bytes(let bytes):
             length = bytes.count
-            chunk = isHead ? [] : bytes
+            chunk = method == "HEAD" ? [] : bytes
             phase = .sending(.bytes)
             setDeadline(HTTPConnection.writeTimeout)
         case .stream(let stream):
@@ -152,6 +155,7 @@ final class HTTP2Stream: HTTPExchangeOwner, @unchecked Sendable {
             } catch {
                 return session.reset(self, NGHTTP2_INTERNAL_ERROR)
             }
+        case .upgrade(let upgrade) where upgrade.headers == nil: return relay(upgrade, method)
         case .webSocket, .upgrade:
             onEnd = nil
             response.discard()
@@ -162,6 +166,36 @@ final class HTTP2Stream: HTTPExchangeOwner, @unchecked Sendable {
         session.submit(self, &fields, hasBody: length == nil || !chunk.isEmpty)
         if response.closes { session.leave() }
     }
+
+    // MARK: - Other servers' answers
+
+    private func relay(_ upgrade: StreamUpgrade, _ method: String) {
+        do {
+            phase = .relaying(HTTP2Relay(try upgrade.begin(self), answering: method, loop: loop))
+            pumpIsReady()
+        } catch {
+            let tell = onEnd
+            var response = HTTPResponse.failure(.internalError("\(error)"))
+            response.onEnd = tell
+            respond(response, to: method)
+        }
+    }
+
+    func takeBodyReader() -> HTTPBodyReader? { nil }
+
+    func pumpIsReady() {
+        guard case .relaying(let relay) = phase else { return resume() }
+        do throws(UpstreamError) {
+            guard let head = try relay.head() else { return }
+            phase = .sending(.relay(relay))
+            var fields = head.block
+            session?.submit(self, &fields, hasBody: relay.hasBody)
+        } catch {
+            session?.reset(self, NGHTTP2_INTERNAL_ERROR)
+        }
+    }
+
+    // MARK: - Bodies of responses
 
     private func resume() {
         guard case .sending(let source) = phase else { return }
@@ -187,7 +221,7 @@ final class HTTP2Stream: HTTPExchangeOwner, @unchecked Sendable {
         switch phase {
         case .sending(.stream), .sending(.packets): finish()
         case .head, .body: session?.reset(self, NGHTTP2_REFUSED_STREAM)
-        case .responding, .sending, .closed: break
+        case .responding, .relaying, .sending, .closed: break
         }
     }
 
@@ -218,6 +252,13 @@ final class HTTP2Stream: HTTPExchangeOwner, @unchecked Sendable {
                 case .nothing: return .nothing
                 case .end: finish()
                 }
+            case .relay(let relay):
+                switch relay.next() {
+                case .bytes(let bytes): chunk = bytes
+                case .nothing: return .nothing
+                case .end: finish()
+                case .cut: return .failed
+                }
             }
         }
         return .failed
@@ -239,7 +280,7 @@ final class HTTP2Stream: HTTPExchangeOwner, @unchecked Sendable {
         case .stream(let stream):
             stream.note(unsent: chunk.count - sent)
             return .bytes(count, isLast: false)
-        case .packets: return .bytes(count, isLast: false)
+        case .packets, .relay: return .bytes(count, isLast: false)
         }
     }
 
@@ -251,6 +292,7 @@ final class HTTP2Stream: HTTPExchangeOwner, @unchecked Sendable {
         body = []
         deadline = .max
         if case .sending(let source) = last { Self.end(source) }
+        if case .relaying(let relay) = last { relay.end() }
         let tell = onEnd
         onEnd = nil
         tell?()
@@ -260,6 +302,7 @@ final class HTTP2Stream: HTTPExchangeOwner, @unchecked Sendable {
         switch source {
         case .stream(let stream): stream.close()
         case .packets(let pump): pump.end()
+        case .relay(let relay): relay.end()
         case .bytes, .ended: break
         }
     }

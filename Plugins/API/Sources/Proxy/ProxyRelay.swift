@@ -27,7 +27,7 @@ final class ProxyRelay: UpgradedProtocol {
 
     private let exchange: ProxyExchange
     private let upstream: UpstreamStream
-    private unowned let connection: HTTPConnection
+    private unowned let connection: any UpgradeHost
     private var phase = Phase.head
     /// What reads the client's body; nil when it has been sent on to its end.
     private var requestBody: HTTPBodyReader?
@@ -39,7 +39,7 @@ final class ProxyRelay: UpgradedProtocol {
 
     /// Takes over `descriptor`, a connected, non-blocking socket to the server, also when it throws.
     init(
-        _ exchange: ProxyExchange, descriptor: Int32, session: TLSClientSession?, connection: HTTPConnection
+        _ exchange: ProxyExchange, descriptor: Int32, session: TLSClientSession?, connection: any UpgradeHost
     ) throws(HTTPServerError) {
         self.exchange = exchange
         self.connection = connection

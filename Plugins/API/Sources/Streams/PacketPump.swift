@@ -35,7 +35,7 @@ final class PacketPump: EventHandler {
         loop.post(onReady)
     }
 
-    convenience init(descriptor: Int32, connection: HTTPConnection, loop: EventLoop) throws(HTTPServerError) {
+    convenience init(descriptor: Int32, connection: any UpgradeHost, loop: EventLoop) throws(HTTPServerError) {
         try self.init(descriptor: descriptor, loop: loop) { [weak connection] in connection?.pumpIsReady() }
     }
 

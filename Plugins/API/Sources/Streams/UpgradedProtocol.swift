@@ -25,6 +25,15 @@ extension UpgradedProtocol {
     var isReusable: Bool { false }
 }
 
+/// What is handed over to an upgraded protocol: a connection, or the answer to a request on a stream of one. Lives on a loop.
+protocol UpgradeHost: AnyObject, Sendable {
+    var loop: EventLoop { get }
+    /// What it was handed to can go on.
+    func pumpIsReady()
+    /// What reads the body of the request at hand, when that was left to come.
+    func takeBodyReader() -> HTTPBodyReader?
+}
+
 /// An upgrade that has been agreed upon: the headers that say so, and what the connection speaks then.
 struct StreamUpgrade: Sendable {
     /// Without `Connection: Upgrade`; nil when what the connection is handed to writes the head of a response itself.
@@ -32,7 +41,7 @@ struct StreamUpgrade: Sendable {
     /// Told the status of another server's answer, where that is what the connection is handed to.
     var report: StatusReport?
     /// Called on the connection's loop.
-    var begin: @Sendable (HTTPConnection) throws -> any UpgradedProtocol
+    var begin: @Sendable (any UpgradeHost) throws -> any UpgradedProtocol
     /// Called in its place when the client has gone meanwhile.
     var discard: @Sendable () -> Void
 }

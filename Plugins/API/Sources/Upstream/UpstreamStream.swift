@@ -14,7 +14,7 @@ final class UpstreamStream: EventHandler {
 
     private let descriptor: Int32
     private let loop: EventLoop
-    private unowned let connection: HTTPConnection
+    private unowned let connection: any UpgradeHost
     private let session: TLSClientSession?
     private var token: EventLoop.Token?
     private var unsent = OutputQueue()
@@ -25,7 +25,7 @@ final class UpstreamStream: EventHandler {
     private var deadline = UInt64.max
 
     /// Takes over `descriptor`, a connected, non-blocking socket, also when it throws.
-    init(_ descriptor: Int32, _ session: TLSClientSession?, connection: HTTPConnection) throws(HTTPServerError) {
+    init(_ descriptor: Int32, _ session: TLSClientSession?, connection: any UpgradeHost) throws(HTTPServerError) {
         self.descriptor = descriptor
         self.session = session
         self.connection = connection

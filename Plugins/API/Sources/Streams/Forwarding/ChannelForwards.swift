@@ -10,7 +10,7 @@ final class ChannelForwards: UpgradedProtocol {
     private var greeting: [UInt8] = []
     private(set) var isFinished = false
 
-    init(ports: [UInt16], dialer: ForwardDialer, connection: HTTPConnection) {
+    init(ports: [UInt16], dialer: ForwardDialer, connection: any UpgradeHost) {
         forwards = ports.map { Forward(port: $0, dialer: dialer, connection: connection) }
         for (index, port) in ports.enumerated() {
             for channel in [2 * index, 2 * index + 1] {

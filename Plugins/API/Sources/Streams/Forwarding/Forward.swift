@@ -21,7 +21,7 @@ final class Forward {
     private var failure: String?
 
     /// Begins to connect.
-    init(port: UInt16, dialer: ForwardDialer, connection: HTTPConnection) {
+    init(port: UInt16, dialer: ForwardDialer, connection: any UpgradeHost) {
         self.port = port
         let handover = Handover(self, connection)
         let loop = connection.loop
@@ -34,9 +34,9 @@ final class Forward {
     private struct Handover: @unchecked Sendable {
         // SAFETY: used in `complete` alone, which runs on the loop.
         private weak var forward: Forward?
-        private weak var connection: HTTPConnection?
+        private weak var connection: (any UpgradeHost)?
 
-        init(_ forward: Forward, _ connection: HTTPConnection) {
+        init(_ forward: Forward, _ connection: any UpgradeHost) {
             self.forward = forward
             self.connection = connection
         }
@@ -51,7 +51,7 @@ final class Forward {
         }
     }
 
-    private func connected(_ result: Result<Int32, APIStatus>, _ connection: HTTPConnection) {
+    private func connected(_ result: Result<Int32, APIStatus>, _ connection: any UpgradeHost) {
         switch result {
         case .failure(let status): failure = status.message
         case .success(let descriptor):

@@ -8,7 +8,7 @@ final class SPDYForwards: SPDYTarget {
         var forward: Forward?
     }
 
-    private unowned let connection: HTTPConnection
+    private unowned let connection: any UpgradeHost
     private let dialer: ForwardDialer
     private let pod: String
     private var pairs: [String: Pair] = [:]
@@ -17,7 +17,7 @@ final class SPDYForwards: SPDYTarget {
     private var turn = 0
 
     /// - Parameter pod: namespace and name, for messages.
-    init(connection: HTTPConnection, dialer: ForwardDialer, pod: String) {
+    init(connection: any UpgradeHost, dialer: ForwardDialer, pod: String) {
         self.connection = connection
         self.dialer = dialer
         self.pod = pod
