@@ -243,6 +243,23 @@ final class AuditLogTests: XCTestCase {
         }
     }
 
+    func testAnswersAreShownInWhicheverCoding() {
+        let type: [UInt8] = [0x0A, 2] + "v1".utf8 + [0x12, 9] + "ConfigMap".utf8
+        let object: [UInt8] = [0x0A, 3, 0x0A, 1] + "a".utf8 + [0x12, 6, 0x0A, 1] + "k".utf8 + [0x12, 1] + "v".utf8
+        let binary = "k8s\0".utf8 + [0x0A, UInt8(type.count)] + type + [0x12, UInt8(object.count)] + object
+        let rows: [(String, [UInt8], JSON, String)] = [
+            ("application/json", Array(#"{"kind":"ConfigMap"}"#.utf8), "ConfigMap", "JSON"),
+            ("application/json;as=Table;g=meta.k8s.io;v=v1", Array(#"{"kind":"Table"}"#.utf8), "Table", "a form of it"),
+            ("application/vnd.kubernetes.protobuf", binary, "ConfigMap", "protobuf"),
+            ("application/vnd.kubernetes.protobuf", Array("none".utf8), .null, "what is none"),
+            ("text/plain", Array("{}".utf8), .null, "text"),
+        ]
+        for (contentType, body, kind, reason) in rows {
+            let response = HTTPResponse(status: 200, contentType: contentType, body: .bytes(body))
+            XCTAssertEqual(AuditRecord.object(response)["kind"], kind, reason)
+        }
+    }
+
     func testMistakesOfSettingsAreTold() {
         XCTAssertNil(try AuditSettings(.null, directory: "/tmp"))
         for (json, message): (JSON, String) in [

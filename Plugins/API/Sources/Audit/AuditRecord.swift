@@ -1,3 +1,4 @@
+import ObjectSchema
 import Objects
 import PluginKit
 import Synchronization
@@ -78,22 +79,25 @@ final class AuditRecord: Sendable {
 
     private func describe(_ response: HTTPResponse, _ stage: AuditPolicy.Stage, _ event: inout JSONObject) {
         var status: JSONObject = ["metadata": [:], "code": .integer(Int64(response.status))]
-        var object = JSON.null
-        if case .bytes(let bytes) = response.body, response.contentType.hasPrefix("application/json"),
-            response.status >= 400 || verdict.level == .requestResponse,
-            let parsed = try? JSON(parsing: bytes)  // What is no JSON is no object to be shown.
-        {
-            if response.status >= 400, parsed.kind == "Status" {
-                for key in ["status", "message", "reason", "details"] where parsed[key].exists {
-                    status[key] = parsed[key]
-                }
-            }
-            object = parsed
+        let isShown = response.status >= 400 || verdict.level == .requestResponse
+        let object = isShown ? Self.object(response) : .null
+        if response.status >= 400, object.kind == "Status" {
+            for key in ["status", "message", "reason", "details"] where object[key].exists { status[key] = object[key] }
         }
         event["responseStatus"] = .object(status)
         if verdict.level == .requestResponse, stage == .responseComplete, object.exists {
             event["responseObject"] = Self.shown(object, verdict)
         }
+    }
+
+    /// The object of an answer, in whichever coding it goes out; null for what is none.
+    static func object(_ response: HTTPResponse) -> JSON {
+        guard case .bytes(let bytes) = response.body else { return .null }
+        let type = response.contentType.prefix { $0 != ";" }
+        // What cannot be read, of a plugin's or another server's answer, is no object to be shown.
+        if type == "application/json" { return (try? JSON(parsing: bytes)) ?? .null }
+        guard type == KubernetesProtobuf.contentType else { return .null }
+        return (try? bytes.withUnsafeBytes { try KubernetesProtobuf.decode($0) }) ?? .null
     }
 
     private static func shown(_ object: JSON, _ verdict: AuditPolicy.Verdict) -> JSON {
