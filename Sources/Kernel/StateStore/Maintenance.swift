@@ -101,7 +101,7 @@ final class Maintenance: @unchecked Sendable {  // `committer` is set once, befo
     private func forget(_ files: [String]) {
         guard parts.options.encryption != nil, !files.isEmpty else { return }
         do throws(StoreError) {
-            try parts.directory.synchronize()
+            if !planted(.goneFileForgottenEarly) { try parts.directory.synchronize() }
             for file in files { parts.sealer.forget(file) }
         } catch {
             parts.options.log(
