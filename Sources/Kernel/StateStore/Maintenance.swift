@@ -101,7 +101,7 @@ final class Maintenance: @unchecked Sendable {  // `committer` is set once, befo
     private func forget(_ files: [String]) {
         guard parts.options.encryption != nil, !files.isEmpty else { return }
         do throws(StoreError) {
-            if !planted(.goneFileForgottenEarly) { try parts.directory.synchronize() }
+            try parts.directory.synchronize()
             for file in files { parts.sealer.forget(file) }
         } catch {
             parts.options.log(
@@ -109,22 +109,20 @@ final class Maintenance: @unchecked Sendable {  // `committer` is set once, befo
         }
     }
 
-    /// Removes segments, oldest first, so that a crash in between leaves no gap. [committer]
+    /// Removes segments, oldest first and each for good before the next, so that a crash in between leaves no gap. [committer]
     func retire(_ segments: [SegmentLog.Segment]) {
         guard !segments.isEmpty else { return }
         background.submit(
             Job { [self] in
-                var gone: [String] = []
                 for segment in segments {
                     do throws(StoreError) {
                         try preparer.retire(number: segment.number, size: segment.size)
-                        gone.append(LogFormat.segmentName(segment.number))
+                        parts.sealer.forget(LogFormat.segmentName(segment.number))
                     } catch {
                         parts.options.log(HOSTD_LOG_WARNING, "an old log segment stays: \(error.message)", [])
-                        break
+                        return
                     }
                 }
-                forget(gone)
             })
     }
 }

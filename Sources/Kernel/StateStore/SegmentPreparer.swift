@@ -128,13 +128,16 @@ final class SegmentPreparer: PoolJob, @unchecked Sendable {  // All state is beh
         return fileError("write", free < 0 ? path : "\(path) (\(free) bytes free)", ENOSPC)
     }
 
-    /// Takes care of a segment that is no longer needed: keeps its file for the next one, or removes it.
+    /// Takes care of a segment that is no longer needed: keeps its file for the next one, or removes it. Its name is gone for good on
+    /// return.
     func retire(number: UInt64, size: Int) throws(StoreError) {
         let name = LogFormat.segmentName(number)
         let spare = "recycled-\(number).tmp"
         // A file that may hold what is now to be encrypted is not kept.
         guard options.encryption == nil, size == options.segmentSize, monitor.locked({ recycled == nil }) else {
-            return try directory.remove(name)
+            try directory.remove(name)
+            if !planted(.removalNotSynchronized) { try directory.synchronize() }
+            return
         }
         try directory.rename(name, to: spare)
         monitor.locked { recycled = (spare, size) }

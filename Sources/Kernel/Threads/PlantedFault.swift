@@ -52,8 +52,8 @@ package enum PlantedFault: String, CaseIterable, Sendable {
     case batchNotedUnderNewKey = "batch-noted-under-new-key"
     /// A file that was written anew takes the old one's place before its bytes are on disk.
     case rewrittenFileNotSynchronized = "rewritten-file-not-synchronized"
-    /// A file that was removed needs no key any more, before it is sure that it does not come back.
-    case goneFileForgottenEarly = "gone-file-forgotten-early"
+    /// Old segments are removed, and may come back with the power, each by itself.
+    case removalNotSynchronized = "removal-not-synchronized"
     /// A backup shows what is written while it is made.
     case backupReadsLatest = "backup-reads-latest"
     /// The history of a key lacks versions.
