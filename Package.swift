@@ -139,8 +139,10 @@ var targets: [Target] = [
     .target(name: "BenchmarkReport", path: "Benchmarks/Report", swiftSettings: strict),
     .target(
         name: "CEtcdLoad", dependencies: ["CNGHTTP2"], path: "Benchmarks/Store/EtcdLoad", cSettings: strictC),
+    .target(name: "CGroupCommit", path: "Benchmarks/Store/GroupCommit", cSettings: strictC),
     .executableTarget(
-        name: "StoreBenchmark", dependencies: ["Kernel", "PluginAPI", "BenchmarkReport", "CEtcdLoad"],
+        name: "StoreBenchmark",
+        dependencies: ["Kernel", "PluginAPI", "BenchmarkReport", "CEtcdLoad", "CGroupCommit"],
         path: "Benchmarks/Store/Sources", swiftSettings: strict,
         linkerSettings: [.unsafeFlags(["-Xlinker", "-rpath=$ORIGIN/../lib"])]),
     .executableTarget(

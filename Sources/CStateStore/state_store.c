@@ -2,6 +2,7 @@
 #include "state_store.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <linux/futex.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -72,6 +73,27 @@ uint32_t store_crc32c(uint32_t crc, const void *bytes, size_t size) {
     return store_crc32c_portable(crc, bytes, size);
 }
 
+/// The product of two polynomials modulo that of the checksum, all reflected: the highest bit is x^0.
+static uint32_t crc32c_multiply(uint32_t left, uint32_t right) {
+    uint32_t product = 0;
+    for (; left; left <<= 1) {
+        if (left & 0x80000000u)
+            product ^= right;
+        right = right & 1 ? right >> 1 ^ POLYNOMIAL : right >> 1;
+    }
+    return product;
+}
+
+uint32_t store_crc32c_shift(uint32_t crc, uint64_t size) {
+    uint32_t power = 0x80000000u >> 8; // x^8: one byte
+    for (; size; size >>= 1) {
+        if (size & 1)
+            crc = crc32c_multiply(power, crc);
+        power = crc32c_multiply(power, power);
+    }
+    return crc;
+}
+
 void store_futex_wait(uint32_t *word) {
     while (__atomic_load_n(word, __ATOMIC_ACQUIRE) == 0)
         syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, 0, NULL, NULL, 0);
@@ -80,6 +102,19 @@ void store_futex_wait(uint32_t *word) {
 void store_futex_wake(uint32_t *word) {
     // A sleeper that wakes by itself may return and drop the word before the call: the kernel only compares the address.
     __atomic_store_n(word, 1, __ATOMIC_RELEASE);
+    syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+}
+
+void store_futex_wait_shared(uint32_t *word) {
+    uint32_t seen;
+    while ((seen = __atomic_load_n(word, __ATOMIC_ACQUIRE)) == 0)
+        syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, 0, NULL, NULL, 0);
+    if (seen == 1 && __atomic_compare_exchange_n(word, &seen, 2, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+        syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
+}
+
+void store_futex_fire_shared(uint32_t *word, bool isShared) {
+    __atomic_store_n(word, isShared ? 1 : 2, __ATOMIC_RELEASE);
     syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
 }
 

@@ -287,8 +287,13 @@ public final class Scheduler: @unchecked Sendable {  // Only the thread that has
 
     public func sleep(on word: UnsafeRawPointer) { wait(for: .word(word)) }
 
-    public func wake(_ word: UnsafeRawPointer) {
-        wake { $0 == .word(word) }
+    public func wake(_ word: UnsafeRawPointer, all: Bool) {
+        let waiting = threads.indices.filter { threads[$0].wait == .word(word) }
+        if all {
+            for position in waiting { makeReady(position) }
+        } else if !waiting.isEmpty {
+            makeReady(generator.pick(waiting))
+        }
         point()
     }
 

@@ -69,7 +69,7 @@ struct StoreClient: @unchecked Sendable {  // The table is constant; any thread 
                     guard let context else { return }
                     let completion = Unmanaged<Completion>.fromOpaque(context).takeUnretainedValue()
                     completion.response = Self.commit(status, data, size, error)
-                    completion.scheduler.wake(completion.address)
+                    completion.scheduler.wake(completion.address, all: true)
                 }, context, &error)
             return (status, .done(revision: 0))
         }

@@ -1,4 +1,5 @@
 import BenchmarkReport
+import CGroupCommit
 import Glibc
 
 /// What the disk gives to one thread that appends batches of some size to a file and waits for each with fdatasync. The
@@ -20,6 +21,22 @@ struct BareLog {
     }
 
     func end() { close(file) }
+
+    /// Records per second that so many threads get to disk when each hands its record to one thread that appends, waits with
+    /// fdatasync for all that it found, and wakes their writers; and how many shared a batch.
+    func run(writers: Int, record size: Int, seconds: Double) -> (perSecond: Double, inBatch: Double) {
+        var load = group_commit(
+            file: file, file_size: UInt64(Self.size), writers: UInt32(writers), record_size: UInt32(size),
+            nanoseconds: UInt64(seconds * 1e9))
+        var result = group_commit_result()
+        let start = now()
+        let error = group_commit_run(&load, &result)
+        if error != 0 { fail("the bare group commit: \(String(cString: strerror(error)))") }
+        return (
+            Double(result.records) / (Double(now() - start) / 1e9),
+            Double(result.records) / Double(max(1, result.batches))
+        )
+    }
 
     /// Batches per second.
     func run(batch size: Int, seconds: Double) -> Double {

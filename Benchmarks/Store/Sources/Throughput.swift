@@ -18,6 +18,7 @@ func measureThroughput(_ base: String) {
         var againstBare: [Double] = []
         var againstEtcd: [Double] = []
         var theirs: [Double] = []
+        var againstThreads: [Double] = []
         var batch: [Double] = []
         var p99: [Double] = []
         for round in 0..<rounds {
@@ -28,9 +29,13 @@ func measureThroughput(_ base: String) {
             own.append(outcome.perSecond)
             p99.append(outcome.microseconds(0.99) / 1000)
             batch.append(Double(outcome.writesInBatch))
-            let size = outcome.writesInBatch * (recordSize(key: 24, value: valueSize) + 48)
-            let batches = bare.run(batch: size, seconds: seconds)
+            let record = recordSize(key: 24, value: valueSize) + 48
+            let batches = bare.run(batch: outcome.writesInBatch * record, seconds: seconds)
             againstBare.append(outcome.perSecond / (batches * Double(outcome.writesInBatch)))
+            if hasThreads {
+                let group = bare.run(writers: count, record: record, seconds: seconds)
+                againstThreads.append(outcome.perSecond / group.perSecond)
+            }
             guard let etcd else { continue }
             let shape: (UInt32, UInt32) = count == 1 ? (1, 1) : (4, 16)
             let puts = etcd.put(
@@ -45,6 +50,9 @@ func measureThroughput(_ base: String) {
         report("… p99", median(p99), "ms")
         report("… writes in a batch", median(batch), "")
         report("… against append and fdatasync of the same batches", median(againstBare), "x", .atLeast(0.6))
+        if hasThreads {
+            report("… against the same, fed by as many threads that wait for it", median(againstThreads), "x")
+        }
         if etcd != nil {
             report("etcd over gRPC, \(who), puts of 2 KB", median(theirs), "1/s")
             report("… writes against etcd", median(againstEtcd), "x", .atLeast(count == 1 ? 1.5 : 3))

@@ -2,6 +2,7 @@
 #ifndef STATE_STORE_H
 #define STATE_STORE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -21,6 +22,13 @@ store_block *_Nullable store_block_make(uint32_t size);
 /// Gives up one reference; the last one frees the block and, in a loop, the versions that it alone owns. Any thread.
 void store_block_release(void *_Nullable block);
 
+/// Begins to fetch a block's head and the begin of its record.
+static inline void store_prefetch(const void *_Nonnull block) {
+    __builtin_prefetch(block, 1);
+    __builtin_prefetch((const char *)block + 64, 1);
+    __builtin_prefetch((const char *)block + 128);
+}
+
 static inline void store_block_retain(store_block *_Nonnull block) {
     __atomic_fetch_add(&block->references, 1, __ATOMIC_RELAXED);
 }
@@ -29,11 +37,18 @@ static inline void store_block_retain(store_block *_Nonnull block) {
 uint32_t store_crc32c(uint32_t crc, const void *_Nonnull bytes, size_t size);
 /// The same without the SSE4.2 instruction, for machines that lack it and for tests.
 uint32_t store_crc32c_portable(uint32_t crc, const void *_Nonnull bytes, size_t size);
+/// What `crc` contributes to a checksum that is continued over `size` bytes, whatever they are:
+/// store_crc32c(crc, bytes, size) == store_crc32c_shift(crc, size) ^ store_crc32c(0, bytes, size). Logarithmic in `size`.
+uint32_t store_crc32c_shift(uint32_t crc, uint64_t size);
 
 /// Sleeps until `*word` is no longer 0.
 void store_futex_wait(uint32_t *_Nonnull word);
 /// Sets `*word` to 1 and wakes its sleeper. `*word` must not be touched afterwards.
 void store_futex_wake(uint32_t *_Nonnull word);
+/// Sleeps until `*word` is no longer 0. Who finds it at 1 first sets it to 2 and wakes the other sleepers.
+void store_futex_wait_shared(uint32_t *_Nonnull word);
+/// Sets `*word`, to 1 when it has several sleepers, otherwise to 2, and wakes one.
+void store_futex_fire_shared(uint32_t *_Nonnull word, bool isShared);
 
 /// The size of `bytes` without the zeros at their end.
 size_t store_size_without_zeros(const void *_Nonnull bytes, size_t size);

@@ -79,10 +79,10 @@ extension Committer {
 
     /// Gives up history beyond the bounds, a little with each batch. The write lock is held.
     func compact(now: UInt32) {
-        let options = store.options
         guard
             let target = store.tree.compactionTarget(
-                bytes: options.historySize, count: options.historyCount, seconds: options.historySeconds, now: now)
+                bytes: store.options.historySize, count: store.options.historyCount,
+                seconds: store.options.historySeconds, now: now)
         else { return }
         store.tree.compact(to: unpinned(target), limit: 4096)
     }

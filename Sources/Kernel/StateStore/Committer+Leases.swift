@@ -8,7 +8,7 @@ extension Committer {
         for lease in over.prefix(64).reversed() {
             let write = Write(.revoke(lease: lease))
             write.writer = Writer.leaseExpiry.text
-            batch.insert(write, at: 0)
+            batch.addFirst(write)
         }
         if over.count > 64 { store.leases.retry(at: 0) }
     }
@@ -19,16 +19,18 @@ extension Committer {
             return
         }
         guard let mark = mark(write, kind: Record.Kind.leaseRevoke, lease: lease, number: 0) else { return }
-        var records: [Record] = []
+        var records: [(step: Step, held: Held)] = []
         // Of this batch too, whose records the table does not know yet.
-        let keys = Set(held).union(changed.filter { $0.isPut && $0.lease == lease }.map { Array($0.key) })
+        let keys = Set(held).union(changed.map(\.record).filter { $0.isPut && $0.lease == lease }.map { Array($0.key) })
         for key in keys.dropFirst(planted(.leaseKeysStay) ? 1 : 0) {
             key.withUnsafeBytes { key in
-                guard let current = newest(key), current.isPut, current.lease == lease else { return }
+                let held = newest(key, hash: ChangedKeys.hash(key))
+                guard let current = held.newest, current.isPut, current.lease == lease else { return }
                 do throws(StoreError) {
                     let record = try Record.make(kind: Record.Kind.delete, key: key)
-                    write.steps.append(Step(kind: HOSTD_STORE_DELETE, expected: 0, record: record))
-                    records.append(record)
+                    let step = Step(kind: HOSTD_STORE_DELETE, expected: 0, record: record)
+                    write.steps.append(step)
+                    records.append((step, held))
                 } catch {
                     write.outcome.error = error
                 }
@@ -36,8 +38,15 @@ extension Committer {
         }
         let (writer, definition) = records.isEmpty ? (0, nil) : writer(of: write)
         guard write.outcome.error == nil else { return }
-        if !records.isEmpty { stamp(records, writer: writer) }
-        log.add((definition.map { [$0] } ?? []) + records + [mark], revision: nextRevision)
+        log.beginFrame()
+        if let definition { log.add(definition) }
+        if !records.isEmpty { nextRevision += 1 }
+        for (step, held) in records {
+            stamp(step, over: held, writer: writer)
+            log.add(step.record)
+        }
+        log.add(mark)
+        log.endFrame(revision: nextRevision)
         write.outcome.revision = nextRevision
         endedLeases.insert(lease)
     }

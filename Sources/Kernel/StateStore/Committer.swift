@@ -6,13 +6,12 @@ import PluginAPI
 /// writes the batch to the log, waits until it is on disk, and only then lets it be seen: by reads, by watches, and by the
 /// writers. It also ends leases (`Committer+Leases`) and keeps house (`Committer+Housekeeping`).
 final class Committer: @unchecked Sendable {  // The queue is behind `monitor`; the rest is used by the thread alone.
-    private static let batchSize = 4 << 20
-    private static let batchCount = 512
-
     let store: StateStore.Parts
     let log: SegmentLog
     let monitor = Monitor()
-    private var queue = RingBuffer<Write>()
+    private var queue = RingBuffer<Batch>()
+    /// The last of the queue, which callers fill.
+    private var openBatch: Batch?
     private var queuedBytes = 0
     private var isWaiting = false
     var isClosing = false
@@ -25,20 +24,24 @@ final class Committer: @unchecked Sendable {  // The queue is behind `monitor`; 
     var isRewriteDone = false
     private var thread: KernelThread?
 
-    // Of the thread:
-    var batch: [Write] = []
-    private var overlay: [KeyReference: Record] = [:]
-    var changed: [Record] = []
+    // Of the thread. The compiler cannot see that nothing uses them while they are used, and need not check it for each.
+    var batch = Batch()
+    @exclusivity(unchecked) private var changedKeys = ChangedKeys()
+    @exclusivity(unchecked) private(set) var changed: [(record: Record, place: StateTree.Place?)] = []
+    /// What the keys of a transaction's changes hold.
+    @exclusivity(unchecked) private var found: [Held] = []
     /// Leases that this batch revokes.
     var endedLeases: Set<UInt64> = []
     /// Records without a key that this batch added to the log.
     private var marks: [Record] = []
     /// Writers that this batch defines.
     private var newWriters: [UInt32] = []
+    /// The writer of the write before, which mostly is that of the next.
+    private var lastWriter: (text: String, number: UInt32) = ("", 0)
     private var hasTooManyWriters = false
     /// When the batch is written, milliseconds since 1970.
     private var batchTime: UInt64 = 0
-    var nextRevision: UInt64 = 0
+    @exclusivity(unchecked) var nextRevision: UInt64 = 0
     var isSnapshotRunning = false
     /// Not before this time, after a failed one.
     var nextSnapshot: UInt64 = 0
@@ -54,24 +57,40 @@ final class Committer: @unchecked Sendable {  // The queue is behind `monitor`; 
 
     func start() throws(StoreError) {
         planHousekeeping()
-        thread = try KernelThread(name: "hostd-commit") { [unowned self] in run() }
+        thread = try KernelThread(name: "hostd-commit") { [unowned self] in
+            // It mostly sleeps; and when it does not, all writers wait for it.
+            ThreadPriority.raised { run() }
+        }
     }
 
     // MARK: The callers' side
 
-    /// Queues a write. Cheap: one lock, and a wake-up when the committer sleeps. Throws when it is not accepted. [any-thread]
-    func enqueue(_ write: Write) throws(StoreError) {
+    /// Queues a write, and says with which others it will end. Cheap: one lock, and a wake-up when the committer sleeps.
+    /// Throws when it is not accepted. [any-thread]
+    @discardableResult
+    func enqueue(_ write: Write) throws(StoreError) -> Batch {
         monitor.lock()
         if let failure = failure ?? refusal(write) {
             monitor.unlock()
             throw failure
         }
-        queue.append(write)
+        let batch = fillableBatch()
+        batch.add(write)
         queuedBytes += write.size
         let wakes = isWaiting
         isWaiting = false
         monitor.unlock()
         if wakes { monitor.signal() }
+        return batch
+    }
+
+    /// The batch that callers fill. The lock is held.
+    private func fillableBatch() -> Batch {
+        if let openBatch, openBatch.hasRoom { return openBatch }
+        let batch = Batch()
+        queue.append(batch)
+        openBatch = batch
+        return batch
     }
 
     private func refusal(_ write: Write) -> StoreError? {
@@ -103,7 +122,7 @@ final class Committer: @unchecked Sendable {  // The queue is behind `monitor`; 
     private func run() {
         while takeBatch() {
             endLeases()
-            if !batch.isEmpty { commit() }
+            if !batch.writes.isEmpty { commit() }
             keepHouse()
         }
         writeCloseMark()
@@ -130,12 +149,9 @@ final class Committer: @unchecked Sendable {  // The queue is behind `monitor`; 
             if deadline == .max { monitor.wait() } else { monitor.wait(until: deadline) }
             isWaiting = false
         }
-        var size = 0
-        while batch.count < Self.batchCount, size < Self.batchSize, let write = queue.popFirst() {
-            batch.append(write)
-            size += write.size
-            queuedBytes -= write.size
-        }
+        batch = queue.popFirst() ?? Batch()
+        if batch === openBatch && !planted(.takenBatchFilled) { openBatch = nil }
+        queuedBytes -= batch.size
         return true
     }
 
@@ -143,10 +159,13 @@ final class Committer: @unchecked Sendable {  // The queue is behind `monitor`; 
         let started = monotonicNow()
         nextRevision = store.tree.revision
         batchTime = store.options.wallClock()
-        for write in batch { evaluate(write) }
+        for position in batch.writes.indices {
+            batch.prefetch(position + 2)
+            evaluate(batch.writes[position])
+        }
         do throws(SegmentLog.Failure) {
             if failure == nil { try log.commit(time: batchTime) } else { log.discard() }
-            store.numbers?.committed(batch.count, nanoseconds: monotonicNow() - started)
+            store.numbers?.committed(batch.writes.count, nanoseconds: monotonicNow() - started)
             publish()
         } catch {
             fail(error)
@@ -161,7 +180,7 @@ final class Committer: @unchecked Sendable {  // The queue is behind `monitor`; 
         case .transaction: evaluateSteps(write)
         case .grant(let lease, let timeToLive):
             guard let mark = mark(write, kind: Record.Kind.leaseGrant, lease: lease, number: timeToLive) else { return }
-            log.add([mark], revision: nextRevision)
+            log.add(mark, revision: nextRevision)
             write.outcome.revision = lease
         case .revoke(let lease): evaluateRevoke(write, lease)
         case .compact(let revision):
@@ -172,37 +191,51 @@ final class Committer: @unchecked Sendable {  // The queue is behind `monitor`; 
             }
             guard let mark = mark(write, kind: Record.Kind.compact, lease: 0, number: 0) else { return }
             mark.head.pointee.revision = revision
-            log.add([mark], revision: nextRevision)
+            log.add(mark, revision: nextRevision)
         }
     }
 
-    func newest(_ key: UnsafeRawBufferPointer) -> Record? {
-        overlay.isEmpty || planted(.batchIgnoredInPrecondition)
-            ? store.tree.newest(key)
-            : overlay[KeyReference(bytes: key)] ?? store.tree.newest(key)
+    /// What a key holds after the batch so far, and its place when the batch has not changed it.
+    typealias Held = (newest: Record?, place: StateTree.Place?)
+
+    func newest(_ key: UnsafeRawBufferPointer, hash: UInt64) -> Held {
+        if !planted(.batchIgnoredInPrecondition), let record = changedKeys.record(of: key, hash: hash) {
+            return (record, nil)
+        }
+        return store.tree.find(key)
     }
 
     private func evaluateSteps(_ write: Write) {
+        found.removeAll(keepingCapacity: true)
         for (position, step) in write.steps.enumerated() {
-            let found = newest(step.record.key)
-            let current = found?.isPut == true ? found : nil
+            let held = newest(step.record.key, hash: step.hash)
+            let current = held.newest?.isPut == true ? held.newest : nil
             if let error = objection(to: step, current) {
                 write.outcome = Outcome(revision: current?.revision ?? 0, failedStep: UInt32(position), error: error)
                 return
             }
+            if step.kind != HOSTD_STORE_CHECK { found.append(held) }
         }
-        let records = write.steps.compactMap { $0.kind == HOSTD_STORE_CHECK ? nil : $0.record }
-        write.outcome.revision = records.isEmpty ? nextRevision : nextRevision + 1
-        guard !records.isEmpty else { return }
+        write.outcome.revision = found.isEmpty ? nextRevision : nextRevision + 1
+        guard !found.isEmpty else { return }
         let (writer, definition) = writer(of: write)
         guard write.outcome.error == nil else { return }
-        stamp(records, writer: writer)
-        log.add((definition.map { [$0] } ?? []) + records, revision: nextRevision)
+        log.beginFrame()
+        if let definition { log.add(definition) }
+        nextRevision += 1
+        var position = 0
+        for step in write.steps where step.kind != HOSTD_STORE_CHECK {
+            stamp(step, over: found[position], writer: writer)
+            log.add(step.record)
+            position += 1
+        }
+        log.endFrame(revision: nextRevision)
     }
 
     /// The number of who writes, and its definition when the log does not have it yet.
     func writer(of write: Write) -> (number: UInt32, definition: Record?) {
         guard let text = write.writer else { return (0, nil) }
+        if text == lastWriter.text { return (lastWriter.number, nil) }
         let (number, isNew) = store.writers.number(of: text)
         if number == 0, !hasTooManyWriters {
             hasTooManyWriters = true
@@ -211,6 +244,7 @@ final class Committer: @unchecked Sendable {  // The queue is behind `monitor`; 
                 "the store knows \(WriterTable.limit) writers; changes of others are recorded without theirs until a restart",
                 [])
         }
+        lastWriter = (text, number)
         guard isNew else { return (number, nil) }
         newWriters.append(number)
         let bytes = Array(text.utf8)
@@ -245,21 +279,24 @@ final class Committer: @unchecked Sendable {  // The queue is behind `monitor`; 
             "\(step.record.key.text) is at revision \(present), not \(step.expected); read it again", retryable: true)
     }
 
-    /// Gives records their place in history and makes them visible to the rest of the batch.
-    func stamp(_ records: [Record], writer: UInt32) {
-        nextRevision += 1
-        for record in records {
-            let before = newest(record.key)
-            let head = record.head
-            head.pointee.revision = nextRevision
-            head.pointee.create_revision = before?.isPut == true ? before!.head.pointee.create_revision : nextRevision
-            head.pointee.version = before?.isPut == true ? before!.head.pointee.version + 1 : 1
-            if !record.isPut { head.pointee.flags = HOSTD_STORE_RECORD_HAS_PREVIOUS }
-            record.writer = writer
-            record.time = batchTime
-            changed.append(record)
+    /// Gives a record its place in history, at `nextRevision` and after what its key held, and makes it visible to the rest
+    /// of the batch. A transaction changes a key once, so the order of its records does not matter.
+    func stamp(_ step: Step, over held: Held, writer: UInt32) {
+        let record = step.record
+        let head = record.head
+        head.pointee.revision = nextRevision
+        if let before = held.newest, before.isPut {
+            head.pointee.create_revision = before.head.pointee.create_revision
+            head.pointee.version = before.head.pointee.version + 1
+        } else {
+            head.pointee.create_revision = nextRevision
+            head.pointee.version = 1
         }
-        if batch.count > 1 { for record in records { overlay[KeyReference(bytes: record.key)] = record } }
+        if !record.isPut { head.pointee.flags = HOSTD_STORE_RECORD_HAS_PREVIOUS }
+        record.writer = writer
+        record.time = batchTime
+        changed.append((record, held.place))
+        if batch.writes.count > 1 { changedKeys.set(record, hash: step.hash) }
     }
 
     func mark(_ write: Write, kind: UInt32, lease: UInt64, number: UInt64) -> Record? {
@@ -287,16 +324,16 @@ final class Committer: @unchecked Sendable {  // The queue is behind `monitor`; 
         events.reserveCapacity(changed.count)
         let now = UInt32(truncatingIfNeeded: monotonicNow() / 1_000_000_000)
         store.lock.writing {
-            for record in changed {
+            for (record, place) in changed {
                 record.retain()
-                events.append(store.tree.apply(record, now: now))
+                events.append(store.tree.apply(record, now: now, at: place))
             }
             compact(now: now)
         }
         for event in events where event.record.lease != 0 || event.previous?.lease ?? 0 != 0 {
             store.leases.follow(event)
         }
-        for write in batch where write.outcome.error == nil { followAction(write.action) }
+        for write in batch.writes where write.outcome.error == nil { followAction(write.action) }
         if !events.isEmpty {
             store.hub.publish(events, upTo: store.tree.revision)
             if progressDue == .max { progressDue = monotonicNow() + WatchHub.progressNanoseconds }
@@ -321,36 +358,39 @@ final class Committer: @unchecked Sendable {  // The queue is behind `monitor`; 
     /// Nothing of the batch happened.
     private func refuse(_ error: StoreError) {
         for writer in newWriters { store.writers.forget(writer) }
-        for write in batch { write.outcome = Outcome(error: error) }
-        if batch.contains(where: { if case .none = $0.completion { true } else { false } }) {
+        lastWriter = ("", 0)
+        for write in batch.writes { write.outcome = Outcome(error: error) }
+        if batch.writes.contains(where: { if case .none = $0.completion { true } else { false } }) {
             store.leases.retry(at: failure == nil ? monotonicNow() + 1_000_000_000 : .max)
         }
     }
 
     private func complete() {
-        overlay.removeAll(keepingCapacity: true)
+        changedKeys.removeAll()
         endedLeases.removeAll(keepingCapacity: true)
         changed.removeAll(keepingCapacity: true)
         for mark in marks { mark.release() }
         marks.removeAll(keepingCapacity: true)
         newWriters.removeAll(keepingCapacity: true)
-        var calls: [Write] = []
-        for write in batch {
+        var sleepers = 0
+        var calls = 0
+        for write in batch.writes {
             switch write.completion {
-            case .wake(let word): word.fire()
-            case .call: calls.append(write)
+            case .wake: sleepers += 1
+            case .call: calls += 1
             case .none: break
             }
         }
-        batch.removeAll(keepingCapacity: true)
-        if !calls.isEmpty { store.completions.add(calls) }
+        if calls > 0 { store.completions.add(batch.writes) }
+        batch.clear()  // Before their callers wake, and would count references to the same writes at the same time.
+        if sleepers > 0 { batch.end.fire(for: sleepers) }
     }
 
     private func writeCloseMark() {
         guard failure == nil else { return }
         let write = Write(.transaction)
         guard let mark = mark(write, kind: Record.Kind.close, lease: 0, number: 0) else { return }
-        log.add([mark], revision: store.tree.revision)
+        log.add(mark, revision: store.tree.revision)
         do throws(SegmentLog.Failure) {
             try log.commit(time: store.options.wallClock())
         } catch {

@@ -127,10 +127,9 @@ struct FrameHead {
         withUnsafeBytes(of: self) { store_crc32c(salt, $0.baseAddress! + 8, Self.size(version: version) - 8) }
     }
 
-    /// The frame at `offset` of a file of this version, or nil when there is no valid one.
-    static func read(
-        _ file: UnsafeRawBufferPointer, at offset: Int, salt: UInt32, version: UInt32 = LogFormat.version
-    ) -> FrameHead? {
+    /// What stands at `offset` of a file of this version and looks like the head of a frame that fits into the file, its
+    /// checksum unread.
+    static func candidate(_ file: UnsafeRawBufferPointer, at offset: Int, version: UInt32) -> FrameHead? {
         let size = size(version: version)
         guard offset + size <= file.count, let base = file.baseAddress else { return nil }
         let head = FrameHead(base + offset, version: version)
@@ -138,8 +137,16 @@ struct FrameHead {
         else {
             return nil
         }
+        return head
+    }
+
+    /// The frame at `offset` of a file of this version, or nil when there is no valid one.
+    static func read(
+        _ file: UnsafeRawBufferPointer, at offset: Int, salt: UInt32, version: UInt32 = LogFormat.version
+    ) -> FrameHead? {
+        guard let head = candidate(file, at: offset, version: version), let base = file.baseAddress else { return nil }
         let checksum = store_crc32c(
-            head.headChecksum(salt: salt, version: version), base + offset + size, Int(head.size))
+            head.headChecksum(salt: salt, version: version), base + offset + size(version: version), Int(head.size))
         return checksum == head.checksum || planted(.checksumIgnored) ? head : nil
     }
 

@@ -50,6 +50,27 @@ struct OrderedIndex: ~Copyable {
         return (Position(leaf: low - 1, item: first), false)
     }
 
+    /// Whether `position` still is what `lowerBound` gives for a key: whether the key stands there, nil when it is not.
+    /// Any position may be asked for, of whatever state of the map.
+    func finds(_ key: UnsafeRawBufferPointer, at position: Position) -> Bool? {
+        guard position.leaf < leaves.count, position.item <= leaves[position.leaf].count else { return nil }
+        let leaf = leaves[position.leaf]
+        if planted(.placeNotChecked) {
+            return position.item < leaf.count && compareKeys(leaf.items[position.item].key, key) == 0
+        }
+        if position.item > 0 {
+            guard compareKeys(leaf.items[position.item - 1].key, key) < 0 else { return nil }
+        } else if position.leaf > 0 {
+            return nil
+        }
+        if position.item < leaf.count {
+            let order = compareKeys(leaf.items[position.item].key, key)
+            return order < 0 ? nil : order == 0
+        }
+        let isLast = position.leaf + 1 == leaves.count
+        return isLast || compareKeys(leaves[position.leaf + 1].items[0].key, key) > 0 ? false : nil
+    }
+
     /// The record at a place, or at the next one when it stands behind a leaf's end; nil at the end of the map.
     func record(at position: inout Position) -> Record? {
         while position.leaf < leaves.count {

@@ -54,6 +54,12 @@ struct Recovery {
         /// Whether the last frame is the mark of an orderly end.
         var endsInOrder = false
         var size: Int { map.bytes.count }
+
+        /// Whether a valid frame lies at or behind `start` whose batch begins after `offset`.
+        func hasFrame(from start: Int, ofBatchAfter offset: Int) -> Bool {
+            var search = FrameSearch(map.bytes, head: head)
+            return search.finds(from: start, ofBatchAfter: offset)
+        }
     }
 
     /// Runs it. Afterwards the tree shows every acknowledged write.
@@ -258,9 +264,9 @@ struct Recovery {
         _ segments: [SegmentFile], active: Int, end: Int, sequence: UInt64
     ) throws(StoreError) -> SegmentLog.Tail {
         let segment = segments[active]
-        if hasFrame(segment, from: end + 8, ofBatchAfter: end) { throw damage(segment, at: end) }
+        if segment.hasFrame(from: end + 8, ofBatchAfter: end) { throw damage(segment, at: end) }
         for later in segments[(active + 1)...] {
-            if hasFrame(later, from: LogFormat.headSize + 8, ofBatchAfter: LogFormat.headSize) {
+            if later.hasFrame(from: LogFormat.headSize + 8, ofBatchAfter: LogFormat.headSize) {
                 throw damage(later, at: LogFormat.headSize)
             }
         }
@@ -303,23 +309,6 @@ struct Recovery {
             salt: next.salt, offset: LogFormat.headSize, sequence: sequence)
     }
 
-    /// Whether a valid frame lies at or behind `start` whose batch begins after `offset`.
-    private func hasFrame(_ segment: SegmentFile, from start: Int, ofBatchAfter offset: Int) -> Bool {
-        guard let bytes = segment.map.bytes.baseAddress else { return false }
-        var position = start
-        while true {
-            position = store_find_word(bytes, segment.size, position, LogFormat.frameMagic)
-            if position >= segment.size { return false }
-            if let frame = FrameHead.read(
-                segment.map.bytes, at: position, salt: segment.head.salt, version: segment.head.version),
-                position - Int(frame.batchDistance) > offset
-            {
-                return true
-            }
-            position += 8
-        }
-    }
-
     /// The end of what a torn batch left, nil when nothing did. In a recycled segment bytes of its older use follow, which
     /// no checksum of this segment fits: only frames with the next numbers count there.
     private func tornEnd(_ segment: SegmentFile, from end: Int, sequence: UInt64) -> Int? {
@@ -331,6 +320,6 @@ struct Recovery {
         guard rest.count >= FrameHead.size else { return nil }
         let head = rest.loadUnaligned(as: FrameHead.self)
         let isTorn = head.magic == LogFormat.frameMagic && head.sequence == sequence
-        return isTorn || hasFrame(segment, from: end + 8, ofBatchAfter: -1) ? segment.size : nil
+        return isTorn || segment.hasFrame(from: end + 8, ofBatchAfter: -1) ? segment.size : nil
     }
 }

@@ -35,16 +35,19 @@ final class SegmentLog {
         var revision: UInt64
     }
 
-    private var tail: Tail
+    // One thread's; nothing uses them while they are used, which the compiler cannot see and need not check.
+    @exclusivity(unchecked) private var tail: Tail
     private let options: StateStoreOptions
     private let preparer: SegmentPreparer
     private let sealer: RecordSealer
     /// Why the batch cannot be written, when a value could not be encrypted.
     private var sealFailure: StoreError?
-    private var frames: [Frame] = []
-    private var records: [Record] = []
-    private var heads: [FrameHead] = []
-    private var vectors: [iovec] = []
+    @exclusivity(unchecked) private var frames: [Frame] = []
+    /// The one that is being filled.
+    @exclusivity(unchecked) private var frame = Frame(firstRecord: 0, count: 0, size: 0, revision: 0)
+    @exclusivity(unchecked) private var records: [Record] = []
+    @exclusivity(unchecked) private var heads: [FrameHead] = []
+    @exclusivity(unchecked) private var vectors: [iovec] = []
 
     init(tail: Tail, options: StateStoreOptions, preparer: SegmentPreparer, sealer: RecordSealer) {
         self.sealer = sealer
@@ -53,19 +56,32 @@ final class SegmentLog {
         self.preparer = preparer
     }
 
-    /// Adds a frame to the batch. The records stay the caller's and must live until `commit`.
-    func add(_ frame: [Record], revision: UInt64) {
-        let first = records.count
-        var size = 0
+    /// Begins a frame of the batch, to which records are added before it ends.
+    func beginFrame() { frame = Frame(firstRecord: records.count, count: 0, size: 0, revision: 0) }
+
+    /// Adds a record to the frame. It stays the caller's and must live until `commit`.
+    func add(_ record: Record) {
         do throws(StoreError) {
-            for record in frame {
-                records.append(try sealer.seal(record, for: .batch))
-                size += records[records.count - 1].size
-            }
+            let stored = try sealer.seal(record, for: .batch)
+            records.append(stored)
+            frame.count += 1
+            frame.size += stored.size
         } catch {
             sealFailure = error
         }
-        frames.append(Frame(firstRecord: first, count: records.count - first, size: size, revision: revision))
+    }
+
+    /// Ends the frame. `revision`: the store's after it.
+    func endFrame(revision: UInt64) {
+        frame.revision = revision
+        frames.append(frame)
+    }
+
+    /// Adds a frame of one record.
+    func add(_ record: Record, revision: UInt64) {
+        beginFrame()
+        add(record)
+        endFrame(revision: revision)
     }
 
     /// Writes the batch and waits until it is on disk. `time`: milliseconds since 1970.

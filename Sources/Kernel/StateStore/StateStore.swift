@@ -117,11 +117,8 @@ public final class StateStore: @unchecked Sendable {
 
     /// Hands a write to the committer and sleeps until it is on disk or refused. [blocking]
     func perform(_ write: Write) throws(StoreError) -> Outcome {
-        let word = WakeWord()
-        defer { word.free() }
-        write.completion = .wake(word)
-        try committer.enqueue(write)
-        word.wait()
+        write.completion = .wake
+        try committer.enqueue(write).end.wait()
         if let error = write.outcome.error { throw error }
         return write.outcome
     }

@@ -106,10 +106,22 @@ final class StateTree: @unchecked Sendable {  // Behind the store's read-write l
     // MARK: Reading
 
     /// The newest record of a key, which may be a deletion.
-    func newest(_ key: UnsafeRawBufferPointer) -> Record? {
-        guard let partition = partition(of: key) else { return nil }
-        var (position, found) = partition.index.lowerBound(key)
-        return found ? partition.index.record(at: &position) : nil
+    func newest(_ key: UnsafeRawBufferPointer) -> Record? { find(key).newest }
+
+    /// What a key holds, and where it stands or belongs; no place when nothing of its resource was ever written.
+    func find(_ key: UnsafeRawBufferPointer) -> (newest: Record?, place: Place?) {
+        guard let partition = partition(of: key) else { return (nil, nil) }
+        let (position, found) = partition.index.lowerBound(key)
+        var standing = position
+        return (
+            found ? partition.index.record(at: &standing) : nil, Place(partition: partition.number, position: position)
+        )
+    }
+
+    /// Where a key stood or belonged; it may have moved since.
+    struct Place {
+        fileprivate let partition: UInt32
+        fileprivate let position: OrderedIndex.Position
     }
 
     /// What a key held at a revision; nil when it did not exist.
@@ -194,15 +206,30 @@ final class StateTree: @unchecked Sendable {  // Behind the store's read-write l
 
     // MARK: Changing
 
-    /// Makes a committed record the newest of its key. Takes over the caller's reference.
-    func apply(_ record: Record, now: UInt32) -> Event {
-        let partition = makePartition(of: record.key)
+    /// Where a key stands or belongs now; without a search when it still is where it was.
+    private func locate(
+        _ key: UnsafeRawBufferPointer, _ place: Place?
+    ) -> (partition: Partition, position: OrderedIndex.Position, found: Bool) {
+        if let place {
+            let partition = partitions[Int(place.partition)]
+            if let found = partition.index.finds(key, at: place.position) { return (partition, place.position, found) }
+            let (position, found) = partition.index.lowerBound(key)
+            return (partition, position, found)
+        }
+        let partition = makePartition(of: key)
+        let (position, found) = partition.index.lowerBound(key)
+        return (partition, position, found)
+    }
+
+    /// Makes a committed record the newest of its key. Takes over the caller's reference. `place`: what `find` said of its
+    /// key before, which saves a search.
+    func apply(_ record: Record, now: UInt32, at place: Place? = nil) -> Event {
+        let (partition, position, found) = locate(record.key, place)
         record.block.pointee.partition = partition.number
         record.block.pointee.committed_at = now
         revision = record.revision
-        let (position, found) = partition.index.lowerBound(record.key)
-        var position2 = position
-        if found, let before = partition.index.record(at: &position2) {
+        var standing = position
+        if found, let before = partition.index.record(at: &standing) {
             partition.index.replace(at: position, with: record)
             record.previous = before
             if before.isPut { liveBytes -= before.size }

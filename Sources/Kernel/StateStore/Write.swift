@@ -7,6 +7,15 @@ struct Step: Sendable {
     let kind: Int32
     let expected: UInt64
     let record: Record
+    /// `ChangedKeys.hash` of its key, computed by who makes the step, not by the committer.
+    let hash: UInt64
+
+    init(kind: Int32, expected: UInt64, record: Record) {
+        self.kind = kind
+        self.expected = expected
+        self.record = record
+        hash = ChangedKeys.hash(record.key)
+    }
 }
 
 /// How a write ended.
@@ -29,8 +38,8 @@ final class Write: @unchecked Sendable {  // Handed over from thread to thread, 
     }
 
     enum Completion {
-        /// Where the caller sleeps.
-        case wake(WakeWord)
+        /// The caller sleeps on the batch's word.
+        case wake
         /// Runs on the completion thread.
         case call(@Sendable (Outcome) -> Void)
         case none

@@ -152,17 +152,9 @@ public struct StoreVerifier {
 
     /// A valid frame of a later batch behind a broken one is damage; anything else behind the last frame a crash may leave.
     private mutating func checkRest(of file: MappedFile, _ head: FileHead, from end: Int, _ log: inout LogScan) {
-        guard let base = file.bytes.baseAddress else { return }
-        var position = end + 8
-        while true {
-            position = store_find_word(base, file.bytes.count, position, LogFormat.frameMagic)
-            if position >= file.bytes.count { break }
-            if let frame = FrameHead.read(file.bytes, at: position, salt: head.salt, version: head.version),
-                position - Int(frame.batchDistance) > end
-            {
-                return note(file.path, end, "acknowledged writes after it cannot be read")
-            }
-            position += 8
+        var search = FrameSearch(file.bytes, head: head)
+        if search.finds(from: end + 8, ofBatchAfter: end) {
+            return note(file.path, end, "acknowledged writes after it cannot be read")
         }
         let rest = UnsafeRawBufferPointer(rebasing: file.bytes[end...])
         guard head.reserved == 0, let start = rest.baseAddress, store_size_without_zeros(start, rest.count) > 0 else {

@@ -32,6 +32,12 @@ package enum PlantedFault: String, CaseIterable, Sendable {
     case watchWakeUpLost = "watch-wake-up-lost"
     /// A committer that sleeps is not always woken.
     case committerWakeUpLost = "committer-wake-up-lost"
+    /// Callers go on filling a batch that the committer has taken up.
+    case takenBatchFilled = "taken-batch-filled"
+    /// A key is put where it belonged before the batch.
+    case placeNotChecked = "place-not-checked"
+    /// Of those who sleep on one word, only the one that is woken goes on.
+    case wakeUpNotPassedOn = "wake-up-not-passed-on"
     /// A slow watch goes on after what it missed.
     case overflowSkipped = "overflow-skipped"
     /// What a refused batch wrote stays in the log.

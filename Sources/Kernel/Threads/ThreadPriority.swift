@@ -9,7 +9,7 @@ enum ThreadPriority {
     private static let resetOnFork: Int32 = 0x4000_0000
 
     /// Runs `body` ahead of other threads of the machine where hostd may do that (CAP_SYS_NICE), and as ever where it may
-    /// not. Short work only. Threads and processes that `body` starts do not inherit it.
+    /// not. Only for short work, and for what mostly sleeps and has all others wait when it does not. Threads and processes that `body` starts do not inherit it.
     static func raised<Result, Failure: Error>(_ body: () throws(Failure) -> Result) throws(Failure) -> Result {
         let before = getpriority(Self.process, 0)  // 0 is the calling thread, and -1 an answer as any other.
         guard before > raised, setpriority(Self.process, 0, raised) == 0 else { return try body() }

@@ -23,7 +23,7 @@ struct WakeWord: @unchecked Sendable {  // The word is only touched atomically.
     func fire() {
         #if SIMULATION
             word.pointee = 1
-            simulatedThreads.wake(word)
+            simulatedThreads.wake(word, all: true)
         #else
             store_futex_wake(word)
         #endif

@@ -57,6 +57,63 @@ final class OrderedIndexTests: XCTestCase {
         }
     }
 
+    /// A place that was found earlier is believed only while a search would find it again.
+    func testAPlaceHoldsAsLongAsASearchGivesIt() throws {
+        var index = OrderedIndex()
+        var places: [(key: [UInt8], position: OrderedIndex.Position)] = []
+        var held = 0
+        var moved = 0
+        for round in 0..<4000 {
+            let key = Array("p/d/\(Int.random(in: 0..<3000))".utf8)
+            places.append((key, key.withUnsafeBytes { index.lowerBound($0).position }))
+            let changed = try record("p/d/\(Int.random(in: 0..<3000))", kind: Record.Kind.put)
+            let (position, found) = index.lowerBound(changed.key)
+            if round % 3 == 0 && found {
+                index.remove(at: position).release()
+                changed.release()
+            } else if found {
+                var standing = position
+                let before = index.record(at: &standing)
+                index.replace(at: position, with: changed)
+                before?.release()
+            } else {
+                index.insert(changed, at: position)
+            }
+            let (old, place) = places[Int.random(in: max(0, places.count - 20)..<places.count)]
+            old.withUnsafeBytes { old in
+                let (position, found) = index.lowerBound(old)
+                guard let answer = index.finds(old, at: place) else { return moved += 1 }
+                XCTAssertEqual(answer, found)
+                // Behind a leaf's last key and before the next leaf's first is one place in the order.
+                XCTAssertEqual(position, place)
+                held += 1
+            }
+        }
+        XCTAssertGreaterThan(held, 500)
+        XCTAssertGreaterThan(moved, 100)
+    }
+
+    func testKeysOfABatchAreFoundByTheirNewestRecord() throws {
+        // Some have the same hash.
+        func hash(_ number: Int, _ record: Record) -> UInt64 { number % 50 == 0 ? 5 : ChangedKeys.hash(record.key) }
+        var keys = ChangedKeys()
+        for count in [3, 1000, 9000, 3] {
+            var records: [Record] = []
+            defer { for record in records { record.release() } }
+            for number in 0..<count * 2 {  // Each key twice.
+                records.append(try record("p/d/\(number % count)"))
+                keys.set(records[number], hash: hash(number % count, records[number]))
+            }
+            for number in 0..<count {
+                let found = keys.record(of: records[number].key, hash: hash(number, records[number]))
+                XCTAssertEqual(found?.block, records[number + count].block)
+            }
+            Array("p/d/absent".utf8).withUnsafeBytes { XCTAssertNil(keys.record(of: $0, hash: 5)) }
+            keys.removeAll()
+            XCTAssertNil(keys.record(of: records[1].key, hash: hash(1, records[1])))
+        }
+    }
+
     func testCountsOfRangesAddUp() throws {
         var index = OrderedIndex()
         for number in 1000..<3000 {

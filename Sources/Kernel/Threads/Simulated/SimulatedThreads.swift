@@ -18,7 +18,7 @@
         func release(_ lock: UnsafeRawPointer)
 
         func sleep(on word: UnsafeRawPointer)
-        func wake(_ word: UnsafeRawPointer)
+        func wake(_ word: UnsafeRawPointer, all: Bool)
 
         /// Starts a thread; the result names it to `join`.
         func start(name: String, _ body: @escaping @Sendable () -> Void) -> UInt
