@@ -79,12 +79,13 @@ final class Aggregation: Sendable {
         for subscription in watch.subscriptions { subscription.cancel() }
     }
 
-    /// Runs on the pipeline's workers; there are none before `start` and after `stop`.
-    private func onWorker(_ work: @escaping @Sendable (RequestPipeline) -> Void) {
-        guard let pipeline = state.withLock({ $0.isStopped ? nil : $0.pipeline }) else { return }
-        if !pipeline.workers.run({ work(pipeline) }) {
-            host.log.error("too much waits already: a change of an APIService is not followed up")
-        }
+    /// Runs off the store's threads; false when it does not: after `stop`, or when too much waits already.
+    @discardableResult
+    private func onWorker(_ work: @escaping @Sendable (RequestPipeline) -> Void) -> Bool {
+        guard let pipeline = state.withLock({ $0.isStopped ? nil : $0.pipeline }) else { return false }
+        if pipeline.dialling.run({ work(pipeline) }) { return true }
+        host.log.error("too much waits already: a change of an APIService is followed up later")
+        return false
     }
 
     // MARK: - Objects
@@ -117,9 +118,11 @@ final class Aggregation: Sendable {
             return !state.isSynchronizing
         }
         guard isFirst else { return }
-        onWorker { [self] pipeline in
+        let isTaken = onWorker { [self] pipeline in
             while takeTurn() { carryOut(pipeline) }
         }
+        // The next change of an object or definition brings it up again.
+        if !isTaken { state.withLock { $0.isSynchronizing = false } }
     }
 
     private func takeTurn() -> Bool {
@@ -258,10 +261,11 @@ final class Aggregation: Sendable {
             return !watch.isBusy
         }
         guard isFirst else { return }
-        onWorker { [self] pipeline in
+        let isTaken = onWorker { [self] pipeline in
             examine(api, pipeline)
             finished(api)
         }
+        if !isTaken { finished(api) }
     }
 
     private func examine(_ api: AggregatedAPI, _ pipeline: RequestPipeline) {

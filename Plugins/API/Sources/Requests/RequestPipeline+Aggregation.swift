@@ -44,7 +44,7 @@ extension RequestPipeline {
         guard knowledge.isAvailable else {
             throw .unavailable("the API \(api.apiVersion) is not available: \(knowledge.reason)")
         }
-        onWorker(respond) { [self] () throws(APIStatus) in
+        onDiallingWorker(respond) { [self] () throws(APIStatus) in
             guard let details = request.upgrade, !request.isInternal else {
                 return respond(try answer(request, from: api))
             }

@@ -36,7 +36,7 @@ extension RequestPipeline {
                     status: 301, contentType: "", headers: [("Location", request.rawPath + "/" + query)],
                     body: .bytes([])))
         }
-        onWorker(respond) { [self] () throws(APIStatus) in
+        onDiallingWorker(respond) { [self] () throws(APIStatus) in
             let address =
                 switch context.resource.plural {
                 case "pods": try podAddress(name, context)

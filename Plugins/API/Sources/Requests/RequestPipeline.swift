@@ -38,6 +38,8 @@ final class RequestPipeline: Sendable {
     let retries = WorkerPool(limit: 2)
     /// Asks others who somebody is and what they may, so that requests that wait for such servers keep no others waiting.
     let access = WorkerPool(limit: 16)
+    /// Connects to other servers for clients: one that does not answer keeps nobody else waiting.
+    let dialling = WorkerPool(limit: 32)
 
     struct Parts {
         var store: StoreClient
@@ -89,6 +91,7 @@ final class RequestPipeline: Sendable {
         workers.stop()
         retries.stop()
         access.stop()
+        dialling.stop()
     }
 
     /// Answers a request. Does not block but for work that `workers` take over.
@@ -215,6 +218,11 @@ final class RequestPipeline: Sendable {
     /// The same where others are asked who somebody is or what they may.
     func onAccessWorker(_ respond: @escaping Responder, _ work: @escaping @Sendable () throws(APIStatus) -> Void) {
         run(on: access, respond, work)
+    }
+
+    /// The same where other servers are connected to.
+    func onDiallingWorker(_ respond: @escaping Responder, _ work: @escaping @Sendable () throws(APIStatus) -> Void) {
+        run(on: dialling, respond, work)
     }
 
     /// Tries again off the store's threads. `work` must not wait, but for webhooks of the resource.
