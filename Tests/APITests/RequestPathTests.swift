@@ -69,6 +69,18 @@ final class RequestPathTests: XCTestCase {
         }
     }
 
+    /// However a client writes it, a watch is one for those who decide who may watch.
+    func testWatchesAreNamedSo() throws {
+        for (value, verb) in [("true", "watch"), ("True", "watch"), ("1", "watch"), ("", "watch"), ("False", "list")] {
+            let request = try APIRequest(
+                method: .get, target: "/api/v1/pods?watch=\(value)", user: UserInfo(name: "u"), isInternal: false)
+            XCTAssertEqual(RequestInfo(request).verb, verb, value)
+            let resource = try XCTUnwrap(ResourceTable.ofSchema().stored("pods"))
+            let context = RequestContext(request: request, path: RequestPath.ResourcePath(), resource: resource)
+            XCTAssertEqual(context.verb, verb, value)
+        }
+    }
+
     func testResponseForms() throws {
         let table =
             "application/json;as=Table;v=v1;g=meta.k8s.io,application/json;as=Table;v=v1beta1;g=meta.k8s.io,application/json"

@@ -38,7 +38,7 @@ final class ListEstimates: Sendable {
         case "watch":
             // Only one that begins with what there is goes through it.
             let version = request.query["resourceVersion"] ?? ""
-            guard version.isEmpty || version == "0" || request.query["sendInitialEvents"] == "true" else { return 1 }
+            guard version.isEmpty || version == "0" || request.query.flag("sendInitialEvents") else { return 1 }
         default: return 1
         }
         let query = request.query

@@ -101,7 +101,7 @@ struct APIRequest: Sendable {
         switch method {
         case .get:
             // A list or watch of one name counts as such.
-            if path.isWatch || query["watch"].map({ $0 == "true" || $0 == "1" }) == true { return "watch" }
+            if path.isWatch || query.flag("watch") { return "watch" }
             return path.name.isEmpty ? "list" : "get"
         case .post: return "create"
         case .put: return "update"

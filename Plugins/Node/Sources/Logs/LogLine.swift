@@ -58,7 +58,7 @@ struct LogOptions: Sendable, Equatable {
     /// Reads a query; throws what is wrong with it, in a sentence.
     init(query: JSON, now: Timestamp) throws {
         func value(_ name: String) -> String? { query[name][0].stringValue.flatMap { $0.isEmpty ? nil : $0 } }
-        func flag(_ name: String) -> Bool { value(name).map { $0 == "true" || $0 == "1" } ?? false }
+        func flag(_ name: String) -> Bool { query.isFlagSet(name) }
         func number(_ name: String, least: Int) throws -> Int? {
             guard let text = value(name) else { return nil }
             guard let number = Int(text), number >= least else {

@@ -160,7 +160,7 @@ final class PodEndpoints: APIExtensionProvider {
                 code: 400, reason: "BadRequest",
                 message: "container \"\(container.name)\" of pod \"\(pod.name)\" does not run")
         }
-        func flag(_ name: String) -> Bool { ["true", "1"].contains(query[name][0].stringValue ?? "") }
+        func flag(_ name: String) -> Bool { query.isFlagSet(name) }
         let command = query["command"].arrayValue.compactMap(\.stringValue)
         if isExec, command.isEmpty {
             throw EndpointError(

@@ -31,7 +31,7 @@ final class SPDYProcessStreams: SPDYTarget {
     /// The streams that a request's query announces: those that it asks for, one for the end's status, and for a terminal
     /// one for its sizes.
     static func expected(_ query: Query) -> Set<Channel> {
-        func flag(_ name: String) -> Bool { ["true", "1"].contains(query[name] ?? "") }
+        func flag(_ name: String) -> Bool { query.flag(name) }
         var channels: Set<Channel> = [.status]
         if flag("stdin") { channels.insert(.standardInput) }
         if flag("stdout") { channels.insert(.standardOutput) }
