@@ -50,6 +50,17 @@ final class KubernetesProtobufTests: XCTestCase {
             ])
     }
 
+    /// As kubectl's `certificate approve` sends back what it has read.
+    func testManagedFieldsAreAListThoughTheirTypeEndsAsThatOfAMap() throws {
+        let entry = Message().text(1, "kubectl").text(2, "Update").text(3, "v1").message(4, Message().number(1, 100))
+            .text(6, "FieldsV1").message(7, Message().text(1, #"{"f:data":{}}"#)).text(8, "")
+        let object = Message().message(1, metadata.message(17, entry).message(17, Message().text(1, "other")))
+        let managed = try decode(envelope("v1", "ConfigMap", object))["metadata"]["managedFields"]
+        XCTAssertEqual(managed.arrayValue.map { $0["manager"] }, ["kubectl", "other"])
+        XCTAssertEqual(managed[0]["fieldsV1"], ["f:data": [:]])
+        XCTAssertEqual(managed[0]["time"], "1970-01-01T00:01:40Z")
+    }
+
     func testDeploymentWithNumbersPointersAndInlinedMessages() throws {
         let probe = Message().message(
             1,
