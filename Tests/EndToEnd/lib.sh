@@ -102,6 +102,30 @@ stop_hostd() {
 load_image() {
     "$hostd" image load "$build/example-image.tar" >>"$work/hostd.log" 2>&1 || { echo "the example image could not be loaded" >&2; exit 1; }
 }
+# client_python PACKAGE: the Python that has a package: HOSTD_TEST_PYTHON, the one that script/test-clients has made, python3.
+client_python() {
+    local python
+    for python in ${HOSTD_TEST_PYTHON:-"$root/.tools/python/bin/python" python3}; do
+        if "$python" -c "import $1" 2>/dev/null; then
+            command -v "$python"
+            return
+        fi
+    done
+    return 1
+}
+# count_lines NAME COMMAND…: runs a program that prints checks of its own, as lines that begin with ok or FAIL, and counts them.
+count_lines() {
+    local name=$1 status=0 log=$work/lines good bad
+    shift
+    "$@" >"$log" 2>&1 || status=$?
+    cat "$log"
+    good=$(grep -c '^  ok ' "$log") || true
+    bad=$(grep -c '^  FAIL ' "$log") || true
+    passed=$((passed + good))
+    failed=$((failed + bad))
+    if [ "$status" != 0 ] && [ "$bad" = 0 ]; then fail_check "$name" "it ended with $status"; fi
+    if [ "$good" = 0 ] && [ "$bad" = 0 ]; then fail_check "$name" "it checked nothing"; fi
+}
 # Puts a Rust that rustup has installed for this user on PATH; HOME is another one here.
 use_rust() {
     local home

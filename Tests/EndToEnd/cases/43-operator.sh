@@ -1,10 +1,5 @@
-# An operator written with kopf, which brings finalizers, annotations, events and status to custom objects. Needs a Python
-# with kopf: HOSTD_KOPF_PYTHON, or python3.
-python=${HOSTD_KOPF_PYTHON:-python3}
-if ! "$python" -c 'import kopf' 2>/dev/null; then
-    echo "  skipped: $python has no kopf (pip install kopf, or name a Python that has it in HOSTD_KOPF_PYTHON)"
-    return 0
-fi
+# An operator written with kopf, which brings finalizers, annotations, events and status to custom objects.
+python=$(client_python kopf) || { echo "  skipped: no Python with kopf (script/test-clients brings it in)"; return 0; }
 cat >"$work/gadgets.yaml" <<'EOF'
 apiVersion: apiextensions.k8s.io/v1
 kind: CustomResourceDefinition
