@@ -31,6 +31,21 @@ final class FactsTests: XCTestCase {
         return schema
     }
 
+    /// What the facts record: descriptions are the server's own, and a default that is an empty object is left out where it
+    /// would lack what its schema requires.
+    private func comparable(_ schema: JSON) -> JSON {
+        var schema = schema
+        schema.removeValue(forKey: "description")
+        if schema["default"] == [:] { schema.removeValue(forKey: "default") }
+        for key in ["items", "additionalProperties"] where schema[key].objectValue != nil {
+            schema[key] = comparable(schema[key])
+        }
+        if let properties = schema["properties"].objectValue {
+            schema["properties"] = .object(JSONObject(properties.map { ($0.key, comparable($0.value)) }))
+        }
+        return sortedLists(schema)
+    }
+
     func testEveryDefinitionIsAsRecorded() throws {
         let facts = try facts()
         let definitions = try XCTUnwrap(facts["definitions"].objectValue)
@@ -42,7 +57,7 @@ final class FactsTests: XCTestCase {
         for (name, recorded) in definitions {
             let node = try XCTUnwrap(Schema.shared.definition(named: name), name)
             let written = OpenAPISchemaText(version: .two).schema(node)
-            XCTAssertEqual(sortedLists(written).canonicalText(), sortedLists(recorded).canonicalText(), name)
+            XCTAssertEqual(comparable(written).canonicalText(), comparable(recorded).canonicalText(), name)
         }
     }
 
