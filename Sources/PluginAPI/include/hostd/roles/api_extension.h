@@ -17,7 +17,9 @@ typedef struct hostd_api_extension_1 {
     /// "upgrade":"websocket"|"ports"|"none","subprotocols":["v5.channel.k8s.io"]}]}. A `{rest...}` at the end takes all that
     /// is left. With "websocket", clients may come over SPDY/3.1 as well where v4.channel.k8s.io is among the subprotocols:
     /// the extension sees the same packets. With "ports", clients forward connections to ports, over SPDY/3.1 or WebSocket:
-    /// `serve` is first asked without, then, for each connection, with "connection":{"port":8080} in its request.
+    /// `serve` is first asked without, then, for each connection, with "connection":{"port":8080} in its request. An
+    /// "address" beside the port is the one of the pod's addresses to connect to; without it, that is loopback. The front
+    /// connects in this way, without asking first, for requests that it carries on to pods.
     int32_t (*routes)(void *HOSTD_NULLABLE self, hostd_buffer *json, hostd_error *error);
     /// Serves one request. `request` is JSON {"method","path","parameters":{…},"query":{"name":["value"]},"headers":{…},
     /// "user":{"name","groups":[…]},"subprotocol","connection"}; `body` is the request's body. The answer's head is JSON {"status":200,
