@@ -28,7 +28,7 @@ final class FenceTests: XCTestCase {
         XCTAssertEqual(try send("DELETE", "\(maps)/gone").code, 200)
 
         try server.store.update(Self.key, value: Array("{\"metadata\":{}}".utf8))
-        let before = try server.store.status()["revision"]
+        let before = try send("GET", "\(maps)/m").json
         let rows: [(String, String, JSON?)] = [
             ("POST", maps, map("n", "1")), ("PUT", "\(maps)/m", map("m", "4")),
             (merge, "\(maps)/m", ["data": ["a": "4"]]),
@@ -44,10 +44,13 @@ final class FenceTests: XCTestCase {
             XCTAssertEqual(json["reason"], "Forbidden")
             XCTAssertTrue(json["message"].stringValue?.contains("does not lead any more") == true, "\(json)")
         }
-        XCTAssertEqual(try server.store.status()["revision"], before, "nothing was written")
+        for path in ["\(maps)/n", "/api/v1/namespaces/default/services/s"] {
+            XCTAssertEqual(try send("GET", path).code, 404, "\(path) was written")
+        }
         let (code, json) = try send("GET", "\(maps)/m")
         XCTAssertEqual(code, 200, "reads do not look at the fence")
         XCTAssertEqual(json["data"]["a"], "3")
+        XCTAssertEqual(json, before, "nothing was written")
         XCTAssertEqual(try send("POST", maps, map("m", "5")).code, 409, "what would fail anyway says so")
 
         try server.store.remove(Self.key)
