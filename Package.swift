@@ -142,7 +142,7 @@ var targets: [Target] = [
     .target(name: "CGroupCommit", path: "Benchmarks/Store/GroupCommit", cSettings: strictC),
     .executableTarget(
         name: "StoreBenchmark",
-        dependencies: ["Kernel", "PluginAPI", "BenchmarkReport", "CEtcdLoad", "CGroupCommit"],
+        dependencies: ["Kernel", "CAllocator", "PluginAPI", "BenchmarkReport", "CEtcdLoad", "CGroupCommit"],
         path: "Benchmarks/Store/Sources", swiftSettings: strict,
         linkerSettings: [.unsafeFlags(["-Xlinker", "-rpath=$ORIGIN/../lib"])]),
     .executableTarget(
