@@ -1,5 +1,6 @@
 """The Python client of Kubernetes against hostd: typed, dynamic, watches, streams. Prints one line for each check."""
 
+import json
 import sys
 import threading
 import time
@@ -107,8 +108,12 @@ def _():
         for name in dir(api):
             if not name.startswith("list_") or name.endswith("_with_http_info") or "_namespaced_" in name:
                 continue
-            answer = getattr(api, name)()
-            assert answer.kind.endswith("List"), name
+            # The client's model of an event wants eventTime, which events of core/v1 need not have: Kubernetes shows null.
+            if name.startswith("list_event_") and isinstance(api, client.EventsV1Api):
+                kind = json.loads(getattr(api, name)(_preload_content=False).data)["kind"]
+            else:
+                kind = getattr(api, name)().kind
+            assert kind.endswith("List"), name
             count += 1
     assert count > 40, count
 
