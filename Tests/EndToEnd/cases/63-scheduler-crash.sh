@@ -4,12 +4,17 @@ scheduler_process() { pgrep -P "$hostd_pid" -f 'hostd-plugin-process' | head -n 
 has_process() { [ -n "$(scheduler_process)" ]; }
 runs() { is Running kubectl get pod "$1" -o 'jsonpath={.status.phase}'; }
 has_none() { ! has_process; }
-# kills SIGNAL COUNT: waits for a process each time, and sends it the signal.
+activations() { grep -c 'plugin scheduler is active' "$work/hostd.log"; }
+# kills SIGNAL COUNT: waits each time until a process is active, and sends it the signal. One that is killed before has never
+# worked, which counts as a crash of its own.
 kills() {
-    local count pid end=$((SECONDS + 30))
+    local count pid seen known end=$((SECONDS + 30))
+    known=$(($(activations) - 1))
     for ((count = 0; count < $2 && SECONDS < end; )); do
-        pid=$(scheduler_process)
-        if [ -n "$pid" ] && kill "-$1" "$pid" 2>/dev/null; then count=$((count + 1)); fi
+        pid=$(scheduler_process) seen=$(activations)
+        if [ -n "$pid" ] && [ "$seen" -gt "$known" ] && kill "-$1" "$pid" 2>/dev/null; then
+            count=$((count + 1)) known=$seen
+        fi
         read -rt 0.05 <> <(:) || true
     done
     [ "$count" = "$2" ] || { echo "$count of $2 signals in 30 s"; return 1; }
