@@ -29,15 +29,47 @@ final class NodeHealthTests: XCTestCase {
     }
 
     func testTaintsFollowTheCondition() throws {
-        XCTAssertNil(NodeHealth.taints(node(ready: "True"), now: now))
+        XCTAssertNil(NodeTaints.taints(node(ready: "True"), now: now))
         let unknown = try XCTUnwrap(
-            NodeHealth.taints(node(ready: "Unknown", taints: [["key": "own", "effect": "NoSchedule"]]), now: now))
+            NodeTaints.taints(node(ready: "Unknown", taints: [["key": "own", "effect": "NoSchedule"]]), now: now))
         XCTAssertEqual(unknown.map { $0["key"].stringValue }, ["own", NodeHealth.unreachable, NodeHealth.unreachable])
-        XCTAssertNil(NodeHealth.taints(node(ready: "Unknown", taints: .array(unknown)), now: now))
-        let failed = try XCTUnwrap(NodeHealth.taints(node(ready: "False", taints: .array(unknown)), now: now))
+        XCTAssertNil(NodeTaints.taints(node(ready: "Unknown", taints: .array(unknown)), now: now))
+        let failed = try XCTUnwrap(NodeTaints.taints(node(ready: "False", taints: .array(unknown)), now: now))
         XCTAssertEqual(failed.map { $0["key"].stringValue }, ["own", NodeHealth.notReady, NodeHealth.notReady])
-        let back = try XCTUnwrap(NodeHealth.taints(node(ready: "True", taints: .array(failed)), now: now))
+        let back = try XCTUnwrap(NodeTaints.taints(node(ready: "True", taints: .array(failed)), now: now))
         XCTAssertEqual(back.map { $0["key"].stringValue }, ["own"])
+    }
+
+    func testTaintsFollowPressure() throws {
+        var pressed = node(ready: "True")
+        pressed["status"]["conditions"].append(["type": "MemoryPressure", "status": "True"])
+        pressed["status"]["conditions"].append(["type": "DiskPressure", "status": "False"])
+        pressed["spec"]["unschedulable"] = true
+        let taints = try XCTUnwrap(NodeTaints.taints(pressed, now: now))
+        XCTAssertEqual(
+            taints.map { $0["key"].stringValue },
+            ["node.kubernetes.io/memory-pressure", "node.kubernetes.io/unschedulable"])
+        XCTAssertEqual(Set(taints.map { $0["effect"] }), ["NoSchedule"])
+        pressed["spec"]["taints"] = .array(taints)
+        XCTAssertNil(NodeTaints.taints(pressed, now: now))
+        pressed["spec"].removeValue(forKey: "unschedulable")
+        XCTAssertEqual(try XCTUnwrap(NodeTaints.taints(pressed, now: now)).count, 1)
+    }
+
+    func testTaintsWithoutTimeBeginWhenTheyAreSeen() {
+        let times = TaintTimes()
+        let taint: JSON = ["key": "k", "value": "v", "effect": "NoExecute"]
+        let own: JSON = ["key": "o", "effect": "NoExecute", "timeAdded": "2026-01-02T03:04:05Z"]
+        let first = times.dated([taint, own], node: "a", now: now)
+        XCTAssertEqual(first[0]["timeAdded"].timestamp, now)
+        XCTAssertEqual(first[1], own)
+        let later = now.adding(seconds: 30)
+        XCTAssertEqual(times.dated([taint], node: "a", now: later)[0]["timeAdded"].timestamp, now)
+        XCTAssertEqual(times.dated([taint], node: "b", now: later)[0]["timeAdded"].timestamp, later)
+        _ = times.dated([], node: "a", now: later)
+        XCTAssertEqual(
+            times.dated([taint], node: "a", now: later)[0]["timeAdded"].timestamp, later,
+            "a taint that went and came is a new one")
     }
 
     func testEviction() {
@@ -55,6 +87,15 @@ final class NodeHealthTests: XCTestCase {
         for (reason, tolerations, expected) in cases {
             XCTAssertEqual(NodeHealth.eviction(pod(tolerations), taints: [taint], now: now), expected, reason)
         }
+        var late = pod([["key": "k", "operator": "Exists", "tolerationSeconds": 300]])
+        late["status"]["conditions"] = [
+            [
+                "type": "PodScheduled", "status": "True",
+                "lastTransitionTime": .string(Timestamp(seconds: 9_990).formatted(fraction: .none)),
+            ]
+        ]
+        XCTAssertEqual(
+            NodeHealth.eviction(late, taints: [taint], now: now), 290, "it came when the taint was there already")
         XCTAssertNil(NodeHealth.eviction(pod([]), taints: [["key": "k", "effect": "NoSchedule"]], now: now))
     }
 

@@ -62,11 +62,22 @@ final class WorkloadPlanTests: XCTestCase {
         XCTAssertEqual(done.status["conditions"].condition("Complete")["status"], "True")
         XCTAssertEqual(done.status["succeeded"], 1)
         XCTAssertTrue(done.status["completionTime"].exists)
-        let failed = JobPlan(job(["backoffLimit": 0]), pods: [pod("a", phase: "Failed"), pod("b")], now: now)
+        XCTAssertEqual(done.status["conditions"].condition("SuccessCriteriaMet")["reason"], "CompletionsReached")
+        let failing = JobPlan(job(["backoffLimit": 0]), pods: [pod("a", phase: "Failed"), pod("b")], now: now)
+        XCTAssertNil(failing.ended, "a Job ends when its last pod is gone")
+        XCTAssertEqual(failing.status["conditions"].condition("FailureTarget")["reason"], "BackoffLimitExceeded")
+        XCTAssertEqual(failing.delete.map(\.name), ["b"])
+        let leaving = JobPlan(
+            job(["backoffLimit": 0], status: failing.status),
+            pods: [pod("a", phase: "Failed"), pod("b", deleted: true)], now: now)
+        XCTAssertNil(leaving.ended)
+        XCTAssertEqual(leaving.status["terminating"], 1)
+        let failed = JobPlan(
+            job(["backoffLimit": 0], status: failing.status), pods: [pod("a", phase: "Failed")], now: now)
         XCTAssertEqual(failed.ended?.reason, "BackoffLimitExceeded")
-        XCTAssertEqual(failed.delete.map(\.name), ["b"])
+        XCTAssertEqual(failed.status["conditions"].condition("Failed")["status"], "True")
         let late = JobPlan(
-            job(["activeDeadlineSeconds": 10], status: ["startTime": text(99_980)]), pods: [pod("a")], now: now)
+            job(["activeDeadlineSeconds": 10], status: ["startTime": text(99_980)]), pods: [], now: now)
         XCTAssertEqual(late.ended?.reason, "DeadlineExceeded")
     }
 
@@ -90,8 +101,19 @@ final class WorkloadPlanTests: XCTestCase {
             job(["completions": 5, "parallelism": 3, "completionMode": "Indexed"]), pods: pods, now: now)
         XCTAssertEqual(plan.create, [1, 3])
         XCTAssertEqual(plan.status["completedIndexes"], "0")
-        XCTAssertEqual(JobPlan.ranges([1, 3, 4, 5, 7]), "1,3-5,7")
-        XCTAssertEqual(JobPlan.ranges([]), "")
+        XCTAssertEqual(CompletionIndexes([1, 3, 4, 5, 7]).text, "1,3-5,7")
+        XCTAssertEqual(CompletionIndexes().text, "")
+        XCTAssertEqual(CompletionIndexes(parsing: "1,3-5,8-9,x,2-1", below: 9).values, [1, 3, 4, 5, 8])
+        let later = JobPlan(
+            job(
+                ["completions": 2, "parallelism": 2, "completionMode": "Indexed"], status: ["completedIndexes": "0-1"]),
+            pods: [], now: now)
+        XCTAssertEqual(later.ended?.reason, "Completed", "what was completed stays so when its pods are gone")
+        let doubled = JobPlan(
+            job(["completions": 2, "parallelism": 2, "completionMode": "Indexed"]),
+            pods: [indexed("a", 0, "Running"), indexed("b", 0, "Running"), indexed("c", 5, "Running")], now: now)
+        XCTAssertEqual(doubled.delete.map(\.name), ["b", "c"])
+        XCTAssertEqual(doubled.create, [1])
     }
 
     // MARK: StatefulSet
@@ -105,7 +127,7 @@ final class WorkloadPlanTests: XCTestCase {
         _ ordinal: Int, hash: String = "h", ready: Bool = true, deleted: Bool = false, phase: String = "Running"
     ) -> JSON {
         pod(
-            "db-\(ordinal)", phase: phase, ready: ready, labels: .object([ControllerHistory.hashLabel: .string(hash)]),
+            "db-\(ordinal)", phase: phase, ready: ready, labels: .object([ControllerHistory.podLabel: .string(hash)]),
             deleted: deleted)
     }
 
@@ -122,7 +144,18 @@ final class WorkloadPlanTests: XCTestCase {
             ("updates from above", set(2), [member(0, hash: "o"), member(1, hash: "o")], [], ["db-1"]),
             ("waits for the updated one", set(2), [member(0, hash: "o"), member(1, ready: false)], [], []),
             ("goes down", set(2), [member(0, hash: "o"), member(1)], [], ["db-0"]),
-            ("repairs a broken update", set(1), [member(0, hash: "o", ready: false)], [], ["db-0"]),
+            (
+                "repairs a broken update", set(1), [member(0, hash: "o", ready: false, phase: "Pending")], [],
+                ["db-0"]
+            ),
+            ("waits for one that fell ill", set(2), [member(0, hash: "o", ready: false), member(1)], [], []),
+            (
+                "the ill keep the others", set(0),
+                [member(0, ready: false), member(1, ready: false), member(2, ready: false)], [], []
+            ),
+            ("the last one ill goes", set(0), [member(0, ready: false)], [], ["db-0"]),
+            ("the only one ill goes", set(0), [member(0), member(1, ready: false)], [], ["db-1"]),
+            ("starts elsewhere", set(2, extra: ["ordinals": ["start": 5]]), [member(5)], [6], []),
             (
                 "partition", set(2, extra: ["updateStrategy": ["rollingUpdate": ["partition": 1]]]),
                 [member(0, hash: "o"), member(1)], [], []
@@ -130,7 +163,7 @@ final class WorkloadPlanTests: XCTestCase {
             ("on delete", set(1, extra: ["updateStrategy": ["type": "OnDelete"]]), [member(0, hash: "o")], [], []),
         ]
         for (reason, set, pods, creates, deletes) in cases {
-            let plan = StatefulSetPlan(set, pods: pods, hash: "h", now: now)
+            let plan = StatefulSetPlan(set, pods: pods, labels: ["h"], now: now)
             XCTAssertEqual(plan.create, creates, reason)
             XCTAssertEqual(plan.delete.map(\.name), deletes, reason)
         }
@@ -146,7 +179,7 @@ final class WorkloadPlanTests: XCTestCase {
         let template: JSON = [
             "metadata": ["labels": ["app": "db"]], "spec": ["volumes": [["name": "data", "emptyDir": [:]]]],
         ]
-        let pod = StatefulSetPlan.pod(set, ordinal: 2, template: template, hash: "h")
+        let pod = StatefulSetPlan.pod(set, ordinal: 2, template: template, label: "db-h")
         XCTAssertEqual(pod.name, "db-2")
         XCTAssertEqual(pod["spec"]["hostname"], "db-2")
         XCTAssertEqual(pod["spec"]["subdomain"], "db")
@@ -171,7 +204,7 @@ final class WorkloadPlanTests: XCTestCase {
         return object
     }
     private func copy(_ node: String, hash: String = "h", ready: Bool = true) -> JSON {
-        pod("on-\(node)", ready: ready, labels: .object([ControllerHistory.hashLabel: .string(hash)]), node: node)
+        pod("on-\(node)", ready: ready, labels: .object([ControllerHistory.podLabel: .string(hash)]), node: node)
     }
 
     func testDaemonNodes() {
@@ -200,19 +233,19 @@ final class WorkloadPlanTests: XCTestCase {
 
     func testDaemonChanges() {
         let nodes = [node("a"), node("b"), node("c")]
-        let fresh = DaemonPlan.changes(daemon(), nodes: nodes, pods: [copy("a"), copy("gone")], hash: "h", now: now)
+        let fresh = DaemonPlan.changes(daemon(), nodes: nodes, pods: [copy("a"), copy("gone")], labels: ["h"], now: now)
         XCTAssertEqual(fresh.create, ["b", "c"])
         XCTAssertEqual(fresh.delete.map(\.name), ["on-gone"])
         let old = nodes.map { copy($0.name, hash: "o") }
-        XCTAssertEqual(DaemonPlan.changes(daemon(), nodes: nodes, pods: old, hash: "h", now: now).delete.count, 1)
+        XCTAssertEqual(DaemonPlan.changes(daemon(), nodes: nodes, pods: old, labels: ["h"], now: now).delete.count, 1)
         let wide = daemon(extra: ["updateStrategy": ["rollingUpdate": ["maxUnavailable": "67%"]]])
-        XCTAssertEqual(DaemonPlan.changes(wide, nodes: nodes, pods: old, hash: "h", now: now).delete.count, 3)
+        XCTAssertEqual(DaemonPlan.changes(wide, nodes: nodes, pods: old, labels: ["h"], now: now).delete.count, 3)
         let underWay = [copy("a", ready: false), copy("b", hash: "o"), copy("c", hash: "o")]
-        XCTAssertTrue(DaemonPlan.changes(daemon(), nodes: nodes, pods: underWay, hash: "h", now: now).delete.isEmpty)
+        XCTAssertTrue(DaemonPlan.changes(daemon(), nodes: nodes, pods: underWay, labels: ["h"], now: now).delete.isEmpty)
     }
 
     func testDaemonPodIsForItsNode() {
-        let pod = DaemonPlan.pod(daemon(), node: "b", hash: "h")
+        let pod = DaemonPlan.pod(daemon(), node: "b", label: "h")
         XCTAssertEqual(DaemonPlan.node(of: pod), "b")
         XCTAssertEqual(pod["spec"]["tolerations"].arrayValue.count, DaemonPlan.tolerations.count)
     }

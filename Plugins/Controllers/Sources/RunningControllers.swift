@@ -21,7 +21,9 @@ final class RunningControllers: Sendable, LeaderWork {
         let drivers = VolumeDrivers(host)
         var controllers: [any Controller] = [
             try NamespaceController(cluster, observer), try GarbageCollector(cluster, observer),
-            try ReplicaSetController(cluster), try DeploymentController(cluster), try EndpointController(cluster),
+            try ReplicaSetController.replicaSets(cluster),
+            try ReplicaSetController.replicationControllers(cluster), try DeploymentController(cluster),
+            try EndpointController(cluster), try MirrorController(cluster),
             try EphemeralVolumes(cluster), try ClusterServices(cluster), try VolumeController(cluster, drivers),
             try NodeController(cluster),
             try EventExpiry(cluster, observer), try JobController(cluster), try DaemonSetController(cluster),

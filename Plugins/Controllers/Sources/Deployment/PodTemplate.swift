@@ -4,9 +4,11 @@ import Objects
 enum PodTemplate {
     static let hashLabel = "pod-template-hash"
 
-    /// The template without what says nothing: nulls, empty arrays, the hash label, and the time of creation.
+    /// The template without what says nothing: nulls, empty arrays, the hash label, the time of creation, and the mark that a
+    /// revision's template has for strategic merge patches.
     static func normalized(_ template: JSON) -> JSON {
         var copy = template
+        copy.removeValue(forKey: "$patch")
         copy["metadata"]["labels"].removeValue(forKey: hashLabel)
         copy["metadata"].removeValue(forKey: "creationTimestamp")
         for member in ["labels", "annotations"] where copy["metadata"][member].isEmpty {

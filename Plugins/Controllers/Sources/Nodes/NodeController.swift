@@ -14,6 +14,8 @@ final class NodeController: Controller {
     /// not matter, and after a restart every node has its full time.
     private let heartbeats = Mutex<[String: (value: String, seen: Int64)]>([:])
 
+    private let taintTimes = TaintTimes()
+
     init(_ cluster: Cluster) throws {
         self.cluster = cluster
         let box = Unowned<NodeController>()
@@ -54,9 +56,9 @@ final class NodeController: Controller {
             nodes.add(node.name)
             addPods(of: node.name)
         case .updated(let old, let new):
-            let ready = { (node: JSON) in node["status"]["conditions"].condition("Ready")["status"] }
-            if old["spec"]["taints"] != new["spec"]["taints"] { addPods(of: new.name) }
-            if ready(old) != ready(new) || old["spec"]["taints"] != new["spec"]["taints"] { nodes.add(new.name) }
+            let isRetainted = old["spec"]["taints"] != new["spec"]["taints"]
+            if isRetainted { addPods(of: new.name) }
+            if isRetainted || NodeTaints.facts(old) != NodeTaints.facts(new) { nodes.add(new.name) }
         case .synchronized: break
         }
     }
@@ -76,6 +78,7 @@ final class NodeController: Controller {
     private func syncNode(_ name: String) throws -> Requeue {
         guard let node = cluster.nodes.get("", name) else {
             heartbeats.withLock { _ = $0.removeValue(forKey: name) }
+            taintTimes.forget(node: name)
             return .done
         }
         let now = Timestamp.now()
@@ -91,7 +94,7 @@ final class NodeController: Controller {
                 return .done
             }
         }
-        if let taints = NodeHealth.taints(node, now: now) {
+        if let taints = NodeTaints.taints(node, now: now) {
             let patch: JSON = [
                 "metadata": ["resourceVersion": .string(node.resourceVersion)], "spec": ["taints": .array(taints)],
             ]
@@ -126,8 +129,13 @@ final class NodeController: Controller {
             return .done
         }
         if PodState(pod).isTerminating { return .done }
-        guard let left = NodeHealth.eviction(pod, taints: taints, now: .now()) else { return .done }
+        let now = Timestamp.now()
+        let dated = taintTimes.dated(taints, node: name, now: now)
+        guard let left = NodeHealth.eviction(pod, taints: dated, now: now) else { return .done }
         if left > 0 { return .afterSeconds(left) }
+        try cluster.writer.markDisruption(
+            of: pod, reason: "DeletionByTaintManager", message: "Taint manager: deleting due to NoExecute taint",
+            now: now)
         cluster.recorder.record(
             pod.typed(.pods), .normal, reason: "TaintManagerEviction", message: "Marking for deletion Pod \(key)",
             component: "taint-eviction-controller")

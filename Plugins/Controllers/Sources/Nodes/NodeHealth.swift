@@ -1,6 +1,6 @@
 import Objects
 
-/// What the silence of a node says of it, and which taints and conditions follow.
+/// What the silence of a node says of it, which conditions follow, and which pods must leave a node for its taints.
 enum NodeHealth {
     /// Seconds without a heartbeat after which nothing is known of a node.
     static let gracePeriod: Int64 = 40
@@ -48,39 +48,6 @@ enum NodeHealth {
         return conditions
     }
 
-    /// The taints that the node's Ready condition asks for; nil when it has them.
-    static func taints(_ node: JSON, now: Timestamp) -> [JSON]? {
-        let status = node["status"]["conditions"].condition("Ready")["status"].stringValue
-        let key: String? =
-            switch status {
-            case "True": nil
-            case "Unknown": unreachable
-            case "False": notReady
-            default: nil
-            }
-        let present = node["spec"]["taints"].arrayValue
-        func isOurs(_ taint: JSON) -> Bool { [notReady, unreachable].contains(taint["key"].stringValue ?? "") }
-        let ours = present.filter(isOurs)
-        let effects = ["NoSchedule", "NoExecute"]
-        if let key {
-            let has = effects.allSatisfy { effect in
-                ours.contains { $0["key"].stringValue == key && $0["effect"].stringValue == effect }
-            }
-            if has && ours.count == effects.count { return nil }
-        } else if ours.isEmpty {
-            return nil
-        }
-        var taints = present.filter { !isOurs($0) }
-        if let key {
-            for effect in effects {
-                var taint: JSON = ["key": .string(key), "effect": .string(effect)]
-                if effect == "NoExecute" { taint["timeAdded"] = .string(now.formatted(fraction: .none)) }
-                taints.append(taint)
-            }
-        }
-        return taints
-    }
-
     /// In how many seconds a pod must leave a node with these taints; nil = it may stay, 0 = now.
     static func eviction(_ pod: JSON, taints: [JSON], now: Timestamp) -> Int64? {
         var soonest: Int64?
@@ -97,7 +64,9 @@ enum NodeHealth {
         if matching.isEmpty { return 0 }
         let limits = matching.compactMap { $0["tolerationSeconds"].integerValue }
         guard let limit = limits.min() else { return nil }
-        let since = taint["timeAdded"].timestamp ?? now
+        // A pod that came to a node that had the taint already has its full time.
+        let arrived = PodState(pod).condition("PodScheduled")["lastTransitionTime"].timestamp
+        let since = max(taint["timeAdded"].timestamp ?? now, arrived ?? Timestamp(seconds: 0))
         return max(0, since.seconds + limit - now.seconds)
     }
 

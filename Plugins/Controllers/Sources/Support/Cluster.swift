@@ -21,6 +21,7 @@ final class Cluster: Sendable {
     let serviceAccounts: ObjectCache
     let deployments: ObjectCache
     let replicaSets: ObjectCache
+    let replicationControllers: ObjectCache
     let statefulSets: ObjectCache
     let daemonSets: ObjectCache
     let controllerRevisions: ObjectCache
@@ -54,6 +55,7 @@ final class Cluster: Sendable {
         serviceAccounts = ObjectCache(host, .serviceAccounts, selector: ".metadata.name=default")
         deployments = ObjectCache(host, .deployments)
         replicaSets = ObjectCache(host, .replicaSets)
+        replicationControllers = ObjectCache(host, .replicationControllers)
         statefulSets = ObjectCache(host, .statefulSets)
         daemonSets = ObjectCache(host, .daemonSets)
         controllerRevisions = ObjectCache(host, .controllerRevisions)
@@ -90,9 +92,9 @@ final class Cluster: Sendable {
     var caches: [ObjectCache] {
         [
             namespaces, nodes, leases, storageClasses, volumes, volumeClaims, serviceAccounts, rootCertificates,
-            services, endpoints, endpointSlices, controllerRevisions, deployments, replicaSets, statefulSets,
-            daemonSets,
-            jobs, cronJobs, plugins, resourceQuotas, disruptionBudgets, pods,
+            services, endpoints, endpointSlices, controllerRevisions, deployments, replicaSets,
+            replicationControllers, statefulSets, daemonSets, jobs, cronJobs, plugins, resourceQuotas,
+            disruptionBudgets, pods,
         ]
     }
 }

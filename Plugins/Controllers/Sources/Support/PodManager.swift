@@ -21,9 +21,42 @@ final class PodManager: Sendable {
     func isSettled(_ key: String) -> Bool { barrier.isSatisfied(key, cluster.pods) }
     func forget(_ key: String) { barrier.forget(key) }
 
-    /// The pods that `object` controls.
-    func owned(by object: JSON) -> [JSON] {
-        cluster.pods.list(object.namespace).filter { ControllerReference(controlling: $0)?.uid == object.uid }
+    /// Hears of pods, by the keys of the owners that control them or, of pods without an owner, whose selectors match.
+    func onPod(of owners: ObjectCache, _ handler: @escaping @Sendable (_ key: String) -> Void) {
+        cluster.pods.onObject { [owner] pod in
+            if let reference = ControllerReference(controlling: pod) {
+                if reference.kind == owner.kind { handler("\(pod.namespace)/\(reference.name)") }
+                return
+            }
+            // An orphan may be anyone's: ask those whose selector matches.
+            for object in owners.list(pod.namespace) where owner.selects(object, pod.labels) {
+                handler(objectKey(object))
+            }
+        }
+    }
+
+    /// The pods that `object` controls, after it took in orphans that match its selector and let go of those that match no
+    /// longer.
+    /// - Parameter isCandidate: leaves out pods that do not concern the object.
+    func claimed(by object: JSON, _ key: String, where isCandidate: (JSON) -> Bool = { _ in true }) throws -> [JSON] {
+        let reference = ControllerReference(owner, object)
+        var claim = Claim(
+            cluster.pods.list(object.namespace).filter(isCandidate), owner: object,
+            selector: try owner.selector(of: object))
+        for pod in claim.adopt {
+            let adopted = try cluster.writer.patch(.pods, pod, Claim.adoption(of: pod, by: reference))
+            barrier.wrote(adopted, for: key)
+            claim.owned.append(adopted)
+        }
+        for pod in claim.release {
+            do {
+                barrier.wrote(
+                    try cluster.writer.patch(.pods, pod, Claim.releasing(pod, from: reference.uid)), for: key)
+            } catch let error as APIError where error.isNotFound {
+                // The pod is gone, and with it the reference.
+            }
+        }
+        return claim.owned
     }
 
     /// Creates pods in growing batches, and stops at the first batch that fails.

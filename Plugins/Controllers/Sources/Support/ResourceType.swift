@@ -1,3 +1,5 @@
+import Objects
+
 /// A kind of object as the API names it.
 struct ResourceType: Sendable, Hashable {
     /// "v1", "apps/v1".
@@ -15,6 +17,22 @@ struct ResourceType: Sendable, Hashable {
     /// The first part of store keys: "pods", "deployments.apps".
     var storeName: String { group.isEmpty ? plural : "\(plural).\(group)" }
 
+    /// The selector of an object of this kind for its pods; that of a ReplicationController is a plain map of labels.
+    func selector(of object: JSON) throws(LabelSelector.ParseError) -> LabelSelector {
+        let selector = object["spec"]["selector"]
+        return try LabelSelector(object: self == .replicationControllers ? ["matchLabels": selector] : selector)
+    }
+
+    /// Whether an object of this kind selects the labels. A selector that does not parse matches nothing here; its
+    /// controller reports it when it comes to it.
+    func selects(_ object: JSON, _ labels: JSON) -> Bool {
+        do {
+            return try selector(of: object).matches(labels: labels)
+        } catch {
+            return false
+        }
+    }
+
     static let pods = ResourceType(apiVersion: "v1", plural: "pods", kind: "Pod")
     static let nodes = ResourceType(apiVersion: "v1", plural: "nodes", kind: "Node", isNamespaced: false)
     static let namespaces = ResourceType(apiVersion: "v1", plural: "namespaces", kind: "Namespace", isNamespaced: false)
@@ -30,6 +48,8 @@ struct ResourceType: Sendable, Hashable {
     static let storageClasses = ResourceType(
         apiVersion: "storage.k8s.io/v1", plural: "storageclasses", kind: "StorageClass", isNamespaced: false)
     static let deployments = ResourceType(apiVersion: "apps/v1", plural: "deployments", kind: "Deployment")
+    static let replicationControllers = ResourceType(
+        apiVersion: "v1", plural: "replicationcontrollers", kind: "ReplicationController")
     static let replicaSets = ResourceType(apiVersion: "apps/v1", plural: "replicasets", kind: "ReplicaSet")
     static let statefulSets = ResourceType(apiVersion: "apps/v1", plural: "statefulsets", kind: "StatefulSet")
     static let daemonSets = ResourceType(apiVersion: "apps/v1", plural: "daemonsets", kind: "DaemonSet")

@@ -52,6 +52,22 @@ final class Writer: Sendable {
         }
     }
 
+    /// Says in a pod's condition DisruptionTarget why it is about to go; a pod that is gone is no error.
+    func markDisruption(of pod: JSON, reason: String, message: String, now: Timestamp) throws {
+        let condition: JSON = [
+            "type": "DisruptionTarget", "status": "True", "reason": .string(reason), "message": .string(message),
+            "lastTransitionTime": .string(now.formatted(fraction: .none)),
+        ]
+        do {
+            _ = try api.request(
+                "PATCH application/strategic-merge-patch+json",
+                APIPath.object("v1", "pods", pod.namespace, pod.name, "status"),
+                body: ["metadata": ["uid": .string(pod.uid)], "status": ["conditions": .array([condition])]])
+        } catch let error as APIError where error.isNotFound || error.isConflict {
+            // Gone, or another pod of this name by now.
+        }
+    }
+
     /// Several requests at once, so that their writes become durable together. Results are in the order of requests.
     func all(_ requests: [(method: String, path: String, body: JSON)]) -> [Result<JSON, any Error>] {
         if requests.count == 1 {

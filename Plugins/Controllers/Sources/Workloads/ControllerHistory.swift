@@ -4,7 +4,10 @@ import PluginKit
 /// Revisions of the templates of StatefulSets and DaemonSets, kept as ControllerRevisions: what `kubectl rollout history`
 /// and `undo` read.
 struct ControllerHistory: Sendable {
-    static let hashLabel = "controller-revision-hash"
+    /// Ties a pod to its revision: by the revision's name for StatefulSets, by its hash for DaemonSets.
+    static let podLabel = "controller-revision-hash"
+    /// The hash of a StatefulSet's revision.
+    private static let hashLabel = "controller.kubernetes.io/hash"
 
     private let cluster: Cluster
     private let owner: ResourceType
@@ -17,21 +20,21 @@ struct ControllerHistory: Sendable {
     struct Revisions {
         /// Name of the revision of the present template.
         var update: String
-        /// The hash part of that name.
-        var hash: String
+        /// What new pods of the present template are labelled with.
+        var label: String
+        /// What pods of the present template may be labelled with: the revision may have been made anew under another name.
+        var labels: Set<String>
         /// All revisions, older first.
         var all: [JSON]
     }
 
     /// Finds or makes the revision of the present template, and removes revisions beyond the limit.
     func sync(_ object: JSON) throws -> Revisions {
-        let patch: JSON = ["spec": ["template": object["spec"]["template"].with("$patch", "replace")]]
-        let hash = PodTemplate.hash(
-            object["spec"]["template"], collisions: object["status"]["collisionCount"].integerValue)
-        let name = "\(object.name)-\(hash)"
-        var all = owned(by: object)
+        let template = object["spec"]["template"]
+        let hash = PodTemplate.hash(template, collisions: object["status"]["collisionCount"].integerValue)
+        var all = try claimed(by: object)
         let next = (all.last?["revision"].integerValue ?? 0) + 1
-        if let index = all.firstIndex(where: { $0.name == name }) {
+        if let index = all.lastIndex(where: { PodTemplate.areEqual($0["data"]["spec"]["template"], template) }) {
             if index != all.count - 1 {
                 // An old template came back: it is the newest revision now.
                 var revision = all.remove(at: index)
@@ -39,27 +42,58 @@ struct ControllerHistory: Sendable {
                 all.append(try cluster.writer.update(.controllerRevisions, revision.typed(.controllerRevisions)))
             }
         } else {
-            all.append(try create(name, hash, patch, next, for: object))
+            all.append(try create(hash, number: next, for: object))
         }
+        let current = all.last ?? .null
+        try trim(all, keeping: current.name, of: object)
+        let label = label(of: current, object)
+        let isNamed = owner == .statefulSets
+        return Revisions(
+            update: current.name, label: label,
+            labels: isNamed ? [label, self.hash(of: current, object), "\(object.name)-\(hash)", hash] : [label, hash],
+            all: all)
+    }
+
+    /// What pods of a revision are labelled with.
+    func label(of revision: JSON, _ object: JSON) -> String {
+        owner == .statefulSets ? revision.name : hash(of: revision, object)
+    }
+
+    private func hash(of revision: JSON, _ object: JSON) -> String {
+        revision.labels[Self.hashLabel].stringValue ?? revision.labels[Self.podLabel].stringValue
+            ?? String(revision.name.dropFirst(object.name.count + 1))
+    }
+
+    private func trim(_ all: [JSON], keeping name: String, of object: JSON) throws {
         let limit = object["spec"]["revisionHistoryLimit"].integerValue ?? 10
         let inUse = Set([object["status"]["currentRevision"].stringValue, name].compactMap { $0 })
         let old = all.filter { !inUse.contains($0.name) }
         for surplus in old.prefix(max(0, old.count - Int(limit))) {
             try cluster.writer.delete(.controllerRevisions, surplus)
         }
-        return Revisions(update: name, hash: hash, all: all)
     }
 
-    private func owned(by object: JSON) -> [JSON] {
-        cluster.controllerRevisions.list(object.namespace)
-            .filter { ControllerReference(controlling: $0)?.uid == object.uid }
-            .sorted { ($0["revision"].integerValue ?? 0) < ($1["revision"].integerValue ?? 0) }
+    /// The object's revisions, older first, with those that nobody owns and its selector matches.
+    private func claimed(by object: JSON) throws -> [JSON] {
+        let reference = ControllerReference(owner, object)
+        var claim = Claim(
+            cluster.controllerRevisions.list(object.namespace), owner: object,
+            selector: try owner.selector(of: object))
+        for orphan in claim.adopt {
+            claim.owned.append(
+                try cluster.writer.patch(
+                    .controllerRevisions, orphan, Claim.adoption(of: orphan, by: reference)))
+        }
+        return (claim.owned + claim.release).sorted {
+            ($0["revision"].integerValue ?? 0) < ($1["revision"].integerValue ?? 0)
+        }
     }
 
-    private func create(_ name: String, _ hash: String, _ data: JSON, _ number: Int64, for object: JSON) throws -> JSON
-    {
-        var labels: JSON = object["spec"]["template"]["metadata"]["labels"]
-        labels[Self.hashLabel] = .string(hash)
+    private func create(_ hash: String, number: Int64, for object: JSON) throws -> JSON {
+        let name = "\(object.name)-\(hash)"
+        let template = object["spec"]["template"]
+        var labels: JSON = template["metadata"]["labels"]
+        labels[owner == .statefulSets ? Self.hashLabel : Self.podLabel] = .string(hash)
         var metadata: JSON = [
             "name": .string(name), "namespace": .string(object.namespace), "labels": labels,
             "ownerReferences": .array([ControllerReference(owner, object).json]),
@@ -69,7 +103,8 @@ struct ControllerHistory: Sendable {
             return try cluster.writer.create(
                 .controllerRevisions,
                 [
-                    "apiVersion": "apps/v1", "kind": "ControllerRevision", "metadata": metadata, "data": data,
+                    "apiVersion": "apps/v1", "kind": "ControllerRevision", "metadata": metadata,
+                    "data": ["spec": ["template": template.with("$patch", "replace")]],
                     "revision": .integer(number),
                 ])
         } catch let error as APIError where error.isAlreadyExists {

@@ -9,28 +9,31 @@ struct JobPlan {
     var status: JSON = .null
     /// The Job ended now: "Completed" or the reason of its failure, with a message for the event.
     var ended: (reason: String, message: String)?
+    /// It was suspended or resumed now.
+    var turned: (reason: String, message: String)?
     /// Seconds until the Job must be looked at again; nil when nothing waits on time.
     var recheckAfter: Int64?
     /// The Job's time after its end is over.
     var isExpired = false
 
     static let indexAnnotation = "batch.kubernetes.io/job-completion-index"
+    static let failureCountAnnotation = "batch.kubernetes.io/job-index-failure-count"
+    static let manager = "kubernetes.io/job-controller"
 
-    private let job: JSON
-    private let now: Timestamp
-    private let active: [JSON]
-    private let succeeded: [JSON]
-    private let failed: [JSON]
-    private let isIndexed: Bool
+    let job: JSON
+    let now: Timestamp
+    private(set) var pods: JobPods
+    private(set) var completed = CompletionIndexes()
+    private(set) var failedIndexes = CompletionIndexes()
+    let isIndexed: Bool
 
     init(_ job: JSON, pods: [JSON], now: Timestamp) {
         self.job = job
         self.now = now
-        active = pods.filter { !PodState($0).isFinished && !PodState($0).isTerminating }
-        succeeded = pods.filter { PodState($0).phase == "Succeeded" }
-        failed = pods.filter { PodState($0).phase == "Failed" }
+        self.pods = JobPods(job, pods: pods)
         isIndexed = job["spec"]["completionMode"].stringValue == "Indexed"
         status = job["status"]
+        if isIndexed { countIndexes() }
         if let end = JobPlan.end(of: job) {
             expire(after: end)
             return
@@ -47,8 +50,14 @@ struct JobPlan {
         return nil
     }
 
+    /// Whether this controller is the one that runs the Job.
+    static func isManaged(_ job: JSON) -> Bool {
+        let manager = job["spec"]["managedBy"].stringValue ?? ""
+        return manager.isEmpty || manager == Self.manager
+    }
+
     private mutating func expire(after end: Timestamp) {
-        delete = active
+        delete = pods.active + pods.superfluous
         guard let lifetime = job["spec"]["ttlSecondsAfterFinished"].integerValue else { return }
         let left = end.seconds + lifetime - now.seconds
         isExpired = left <= 0
@@ -57,31 +66,37 @@ struct JobPlan {
 
     private var parallelism: Int64 { job["spec"]["parallelism"].integerValue ?? 1 }
     private var completions: Int64? { job["spec"]["completions"].integerValue }
+    private var limitPerIndex: Int64? { job["spec"]["backoffLimitPerIndex"].integerValue }
 
-    private func index(_ pod: JSON) -> Int64? { Int64(pod.annotations[Self.indexAnnotation].stringValue ?? "") }
+    /// What the status says of indexes stays true when their pods are gone.
+    private mutating func countIndexes() {
+        let limit = completions ?? 0
+        completed = CompletionIndexes(parsing: status["completedIndexes"].stringValue ?? "", below: limit)
+        completed.formUnion(pods.succeeded.compactMap(JobPods.index).filter { $0 < limit })
+        pods.keep(indexesBelow: limit, completed: completed)
+        guard let limitPerIndex else { return }
+        failedIndexes = CompletionIndexes(parsing: status["failedIndexes"].stringValue ?? "", below: limit)
+        let exhausted = pods.failuresByIndex.filter { $0.value > limitPerIndex }.map(\.key)
+        let lost = pods.givenUp.union(exhausted).filter { $0 < limit && !completed.contains($0) }
+        failedIndexes.formUnion(lost)
+    }
 
     /// What counts towards completions: pods, or different indexes.
-    private var done: Int64 {
-        isIndexed ? Int64(Set(succeeded.compactMap(index)).count) : Int64(succeeded.count)
+    var done: Int64 {
+        isIndexed
+            ? completed.count : max(Int64(pods.succeeded.count), job["status"]["succeeded"].integerValue ?? 0)
     }
 
-    /// Failures that use the back-off limit up: ended pods, and restarts of those that go on in place.
-    private var failures: Int64 {
-        let restartsInPlace = job["spec"]["template"]["spec"]["restartPolicy"].stringValue == "OnFailure"
-        return Int64(failed.count) + (restartsInPlace ? active.reduce(0) { $0 + PodState($1).restarts } : 0)
-    }
+    var failures: Int64 { max(Int64(pods.failed.count), job["status"]["failed"].integerValue ?? 0) }
 
     private mutating func decide() {
         let isSuspended = job["spec"]["suspend"].boolValue ?? false
-        if let failure = failure(isSuspended) {
-            delete = active
-            finish("Failed", failure.reason, failure.message)
-        } else if isComplete {
-            delete = active
-            finish("Complete", "CompletionsReached", "Reached expected number of succeeded pods")
-            ended = ("Completed", "Job completed")
+        delete = pods.superfluous
+        if let ending = ending(isSuspended) {
+            delete += pods.active
+            end(ending)
         } else if isSuspended {
-            delete = active
+            delete += pods.active
             suspend()
         } else {
             resume()
@@ -90,128 +105,118 @@ struct JobPlan {
         count()
     }
 
+    // MARK: Its end
+
+    struct Ending: Equatable {
+        var isFailure: Bool
+        var reason: String
+        var message: String
+    }
+
+    /// How the Job is to end; nil while it goes on. What was decided once stays decided.
+    private func ending(_ isSuspended: Bool) -> Ending? {
+        for (type, isFailure) in [("FailureTarget", true), ("SuccessCriteriaMet", false)] {
+            let condition = job["status"]["conditions"].condition(type)
+            if condition["status"].stringValue == "True" {
+                return Ending(
+                    isFailure: isFailure, reason: condition["reason"].stringValue ?? "",
+                    message: condition["message"].stringValue ?? "")
+            }
+        }
+        if let (reason, message) = failure(isSuspended) {
+            return Ending(isFailure: true, reason: reason, message: message)
+        }
+        if isIndexed, let rule = SuccessPolicy.match(job, completed: completed) {
+            return Ending(isFailure: false, reason: "SuccessPolicy", message: "Matched rules at index \(rule)")
+        }
+        guard isComplete else { return nil }
+        return Ending(
+            isFailure: false, reason: "CompletionsReached", message: "Reached expected number of succeeded pods")
+    }
+
     private func failure(_ isSuspended: Bool) -> (reason: String, message: String)? {
+        if let message = pods.jobFailure { return ("PodFailurePolicy", message) }
         let limit = job["spec"]["backoffLimit"].integerValue ?? 6
-        if failures > limit { return ("BackoffLimitExceeded", "Job has reached the specified backoff limit") }
-        guard !isSuspended, let deadline = job["spec"]["activeDeadlineSeconds"].integerValue,
+        if failures > limit || restartsExceed(limit) {
+            return ("BackoffLimitExceeded", "Job has reached the specified backoff limit")
+        }
+        if !isSuspended, let deadline = job["spec"]["activeDeadlineSeconds"].integerValue,
             let start = job["status"]["startTime"].timestamp, start.seconds + deadline <= now.seconds
-        else { return nil }
-        return ("DeadlineExceeded", "Job was active longer than specified deadline")
+        {
+            return ("DeadlineExceeded", "Job was active longer than specified deadline")
+        }
+        guard limitPerIndex != nil else { return nil }
+        if let most = job["spec"]["maxFailedIndexes"].integerValue, failedIndexes.count > most {
+            return (
+                "MaxFailedIndexesExceeded", "Job has exceeded the specified maximal number of failed indexes"
+            )
+        }
+        if !failedIndexes.isEmpty, completed.count + failedIndexes.count >= completions ?? 0 {
+            return ("FailedIndexes", "Job has failed indexes")
+        }
+        return nil
+    }
+
+    /// Containers that are restarted in place use the limit up as well.
+    private func restartsExceed(_ limit: Int64) -> Bool {
+        guard job["spec"]["template"]["spec"]["restartPolicy"].stringValue == "OnFailure" else { return false }
+        return limit == 0 ? pods.restarts > 0 : pods.restarts >= limit
     }
 
     private var isComplete: Bool {
         if let completions { return done >= completions }
         // A work queue is done when one pod succeeded and all have ended.
-        return !succeeded.isEmpty && active.isEmpty
+        return done > 0 && pods.active.isEmpty && pods.terminating.isEmpty
     }
 
-    private mutating func finish(_ type: String, _ reason: String, _ message: String) {
-        var conditions = status["conditions"]
-        let time = JSON.string(now.formatted(fraction: .none))
-        conditions.setCondition([
-            "type": .string(type), "status": "True", "reason": .string(reason), "message": .string(message),
-            "lastProbeTime": time, "lastTransitionTime": time,
-        ])
-        status["conditions"] = conditions
-        if type == "Complete" { status["completionTime"] = time }
-        if !status["startTime"].exists { status["startTime"] = time }
-        ended = (reason, message)
-    }
-
-    private mutating func suspend() {
-        status.removeValue(forKey: "startTime")
-        setSuspended("True", "JobSuspended", "Job suspended")
-    }
-
-    private mutating func resume() {
-        if !status["startTime"].exists { status["startTime"] = .string(now.formatted(fraction: .none)) }
-        if status["conditions"].condition("Suspended")["status"].stringValue == "True" {
-            setSuspended("False", "JobResumed", "Job resumed")
-        }
-        if let deadline = job["spec"]["activeDeadlineSeconds"].integerValue, let start = status["startTime"].timestamp {
-            recheckAfter = max(1, start.seconds + deadline - now.seconds)
-        }
-    }
-
-    private mutating func setSuspended(_ value: JSON, _ reason: JSON, _ message: JSON) {
-        var conditions = status["conditions"]
-        if conditions.condition("Suspended")["status"] == value { return }
-        let time = JSON.string(now.formatted(fraction: .none))
-        conditions.setCondition([
-            "type": "Suspended", "status": value, "reason": reason, "message": message, "lastProbeTime": time,
-            "lastTransitionTime": time,
-        ])
-        status["conditions"] = conditions
-    }
+    // MARK: Its pods
 
     /// Creates what is missing, after a pause that doubles with each failure.
     private mutating func fill() {
+        let active = Int64(pods.active.count)
         var wanted = parallelism
-        if let completions { wanted = min(wanted, completions - done) }
-        if completions == nil && !succeeded.isEmpty { wanted = Int64(active.count) }
-        let surplus = Int64(active.count) - wanted
-        if surplus > 0 {
-            delete = PodDeletionOrder.choose(Int(surplus), of: active, related: active, now: now)
+        if let completions { wanted = min(wanted, completions - done - failedIndexes.count) }
+        if completions == nil && done > 0 { wanted = min(active, parallelism) }
+        if active > wanted {
+            delete += PodDeletionOrder.choose(
+                Int(active - max(0, wanted)), of: pods.active, related: pods.active, now: now)
             return
         }
-        guard surplus < 0 else { return }
-        if let wait = backoff {
-            recheckAfter = min(recheckAfter ?? .max, wait)
+        let waitsForEnds = job["spec"]["podReplacementPolicy"].stringValue == "Failed"
+        let missing = wanted - active - (waitsForEnds ? Int64(pods.terminating.count) : 0)
+        guard missing > 0 else { return }
+        if limitPerIndex == nil, let wait = backoff(pods.failed + pods.ignored, pods.succeeded) {
+            recheck(after: wait)
             return
         }
-        if isIndexed {
-            let taken = Set((succeeded + active).compactMap(index))
-            create = (0..<(completions ?? 0)).lazy.filter { !taken.contains($0) }.prefix(Int(-surplus)).map {
-                Optional($0)
+        guard isIndexed else {
+            create = Array(repeating: nil, count: Int(missing))
+            return
+        }
+        fillIndexes(Int(missing), occupied: pods.active + (waitsForEnds ? pods.terminating : []))
+    }
+
+    private mutating func fillIndexes(_ missing: Int, occupied: [JSON]) {
+        let taken = Set(occupied.compactMap(JobPods.index))
+        let failures = Dictionary(grouping: pods.failed + pods.ignored) { JobPods.index($0) ?? -1 }
+        for index in 0..<(completions ?? 0) where create.count < missing {
+            if taken.contains(index) || completed.contains(index) || failedIndexes.contains(index) { continue }
+            if limitPerIndex != nil, let wait = backoff(failures[index] ?? [], []) {
+                recheck(after: wait)
+                continue
             }
-        } else {
-            create = Array(repeating: nil, count: Int(-surplus))
+            create.append(index)
         }
     }
 
-    /// Seconds to wait since the last failure: 10, 20, 40, … up to 600; nil when it is time.
-    private var backoff: Int64? {
-        guard !failed.isEmpty else { return nil }
-        let last = failed.compactMap(JobPlan.endTime).max() ?? now
-        let delay: Int64 = min(600, 10 << min(6, Int64(failed.count) - 1))
-        let left = last.seconds + delay - now.seconds
-        return left > 0 ? left : nil
+    private func backoff(_ failures: [JSON], _ successes: [JSON]) -> Int64? {
+        JobPods.backoff(after: failures, successes: successes, now: now)
     }
 
-    private static func endTime(_ pod: JSON) -> Timestamp? {
-        pod["status"]["containerStatuses"].arrayValue.compactMap { $0["state"]["terminated"]["finishedAt"].timestamp }
-            .max()
-            ?? PodState(pod).condition("Ready")["lastTransitionTime"].timestamp
-            ?? pod["metadata"]["creationTimestamp"].timestamp
-    }
+    private mutating func recheck(after seconds: Int64) { recheckAfter = min(recheckAfter ?? .max, seconds) }
 
-    private mutating func count() {
-        let remaining = active.count - delete.count
-        set("active", remaining)
-        set("succeeded", Int(done))
-        set("failed", failed.count)
-        status["ready"] = .integer(Int64(ended == nil ? active.count { PodState($0).isReady } : 0))
-        status["uncountedTerminatedPods"] = [:]
-        if isIndexed {
-            let text = JobPlan.ranges(Set(succeeded.compactMap(index)).sorted())
-            if !text.isEmpty { status["completedIndexes"] = .string(text) }
-        }
-    }
-
-    private mutating func set(_ member: String, _ count: Int) {
-        if count > 0 { status[member] = .integer(Int64(count)) } else { status.removeValue(forKey: member) }
-    }
-
-    /// Sorted numbers as Kubernetes writes them: "1,3-5".
-    static func ranges(_ numbers: [Int64]) -> String {
-        var parts: [String] = []
-        var index = 0
-        while index < numbers.count {
-            var end = index
-            while end + 1 < numbers.count && numbers[end + 1] == numbers[end] + 1 { end += 1 }
-            parts.append(end == index ? "\(numbers[index])" : "\(numbers[index])-\(numbers[end])")
-            index = end + 1
-        }
-        return parts.joined(separator: ",")
+    /// What a new pod of an index is told of the failures before it; nil where indexes are not limited.
+    func failureCount(_ index: Int64) -> Int64? {
+        limitPerIndex == nil ? nil : pods.failuresByIndex[index] ?? 0
     }
 }

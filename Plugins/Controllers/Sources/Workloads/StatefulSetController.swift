@@ -16,10 +16,12 @@ final class StatefulSetController: Controller {
         queue = try cluster.queue("statefulset") { try box.value?.sync($0) ?? .done }
         box.value = self
         cluster.statefulSets.onObject { [queue] in queue.add(objectKey($0)) }
-        cluster.pods.onObject { [queue] pod in
-            if let owner = ControllerReference(controlling: pod), owner.kind == "StatefulSet" {
-                queue.add("\(pod.namespace)/\(owner.name)")
-            }
+        pods.onPod(of: cluster.statefulSets) { [queue] in queue.add($0) }
+        cluster.controllerRevisions.onEvent { [queue] event in
+            guard case .deleted(let revision) = event, let owner = ControllerReference(controlling: revision),
+                owner.kind == "StatefulSet"
+            else { return }
+            queue.add("\(revision.namespace)/\(owner.name)")
         }
     }
 
@@ -35,8 +37,9 @@ final class StatefulSetController: Controller {
         guard pods.isSettled(key) else { return .after(nanoseconds: 1_000_000_000) }
         let revisions = try history.sync(set)
         let now = Timestamp.now()
-        let owned = pods.owned(by: set)
-        let plan = StatefulSetPlan(set, pods: owned, hash: revisions.hash, now: now)
+        let owned = try pods.claimed(by: set, key) { StatefulSetPlan.ordinal($0, of: set) != nil }
+        let plan = StatefulSetPlan(set, pods: owned, labels: revisions.labels, now: now)
+        try retainClaims(set, owned)
         try pods.delete(plan.delete, of: set, key)
         for ordinal in plan.create { try createClaims(set, ordinal) }
         let failure = pods.create(plan.create.map { pod(set, $0, revisions) }, for: set, key)
@@ -53,10 +56,10 @@ final class StatefulSetController: Controller {
         if isOld, let revision = revisions.all.first(where: { $0.name == current }) {
             var template = revision["data"]["spec"]["template"]
             template.removeValue(forKey: "$patch")
-            let hash = String(current.dropFirst(set.name.count + 1))
-            return StatefulSetPlan.pod(set, ordinal: ordinal, template: template, hash: hash)
+            return StatefulSetPlan.pod(
+                set, ordinal: ordinal, template: template, label: history.label(of: revision, set))
         }
-        return StatefulSetPlan.pod(set, ordinal: ordinal, template: set["spec"]["template"], hash: revisions.hash)
+        return StatefulSetPlan.pod(set, ordinal: ordinal, template: set["spec"]["template"], label: revisions.label)
     }
 
     private func createClaims(_ set: JSON, _ ordinal: Int64) throws {
@@ -69,6 +72,30 @@ final class StatefulSetController: Controller {
                     "create Claim \(claim.name) Pod \(set.name)-\(ordinal) in StatefulSet \(set.name) success")
             } catch let error as APIError where error.isAlreadyExists {
                 // The cache has not seen it yet.
+            }
+        }
+    }
+
+    /// Gives the claims of existing pods the owners with which they are to go, before any of these pods goes.
+    private func retainClaims(_ set: JSON, _ owned: [JSON]) throws {
+        let templates = set["spec"]["volumeClaimTemplates"].arrayValue
+        if templates.isEmpty { return }
+        let retention = ClaimRetention(set)
+        let wanted = StatefulSetPlan.ordinals(set)
+        for pod in owned {
+            guard let ordinal = StatefulSetPlan.ordinal(pod, of: set) else { continue }
+            for template in templates {
+                let name = StatefulSetPlan.claimName(template, set: set, ordinal: ordinal)
+                guard let claim = cluster.volumeClaims.get(set.namespace, name),
+                    let owners = retention.owners(of: claim, pod: pod, isCondemned: !wanted.contains(ordinal))
+                else { continue }
+                try cluster.writer.patch(
+                    .volumeClaims, claim,
+                    [
+                        "metadata": [
+                            "resourceVersion": .string(claim.resourceVersion), "ownerReferences": .array(owners),
+                        ]
+                    ])
             }
         }
     }

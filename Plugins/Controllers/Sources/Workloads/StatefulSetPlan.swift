@@ -14,13 +14,11 @@ struct StatefulSetPlan {
 
     /// - Parameters:
     ///   - pods: the pods that the set owns.
-    ///   - hash: of the present template.
-    init(_ set: JSON, pods: [JSON], hash: String, now: Timestamp) {
-        let spec = set["spec"]
-        let isParallel = spec["podManagementPolicy"].stringValue == "Parallel"
-        let first = spec["ordinals"]["start"].integerValue ?? 0
-        let wanted = first..<(first + (spec["replicas"].integerValue ?? 1))
-        let minimum = spec["minReadySeconds"].integerValue ?? 0
+    ///   - labels: what pods of the present template may be labelled with.
+    init(_ set: JSON, pods: [JSON], labels: Set<String>, now: Timestamp) {
+        let minimum = set["spec"]["minReadySeconds"].integerValue ?? 0
+        let isParallel = set["spec"]["podManagementPolicy"].stringValue == "Parallel"
+        let wanted = Self.ordinals(set)
         var byOrdinal: [Int64: JSON] = [:]
         for pod in pods { if let ordinal = Self.ordinal(pod, of: set) { byOrdinal[ordinal] = pod } }
         func isHealthy(_ pod: JSON) -> Bool {
@@ -39,25 +37,51 @@ struct StatefulSetPlan {
                 if isParallel { continue } else { return }
             }
             if !isParallel && !isHealthy(pod) {
-                // A pod of an old template that never became ready is replaced: it would block its own repair.
-                let state = PodState(pod)
-                if !state.isTerminating && !state.isReady && Self.isOutdated(pod, set, ordinal, hash) { delete = [pod] }
+                // A pod of an old template that cannot start is replaced: it would block its own repair.
+                if Self.isStuck(pod) && Self.isOutdated(pod, set, ordinal, labels) { delete = [pod] }
                 return
             }
         }
-        for (_, pod) in byOrdinal.filter({ !wanted.contains($0.key) }).sorted(by: { $0.key > $1.key }) {
-            if !PodState(pod).isTerminating { delete.append(pod) }
-            if !isParallel { return }
-        }
+        condemn(byOrdinal.filter { !wanted.contains($0.key) }, isParallel: isParallel, isHealthy)
         guard delete.isEmpty, create.isEmpty else { return }
         for ordinal in wanted.reversed() {
             guard let pod = byOrdinal[ordinal] else { return }
-            if Self.isOutdated(pod, set, ordinal, hash) {
+            if Self.isOutdated(pod, set, ordinal, labels) {
                 if !PodState(pod).isTerminating { delete = [pod] }
                 return
             }
             if !isHealthy(pod) { return }
         }
+    }
+
+    /// Deletes pods above the set's size: the highest first and, in order, none that is unwell before the lowest of those is
+    /// well again or gone.
+    private mutating func condemn(_ pods: [Int64: JSON], isParallel: Bool, _ isHealthy: (JSON) -> Bool) {
+        let ascending = pods.sorted { $0.key < $1.key }
+        let lowestUnwell = ascending.first { !isHealthy($0.value) }?.key
+        for (ordinal, pod) in ascending.reversed() {
+            let isGoing = PodState(pod).isTerminating
+            if isParallel {
+                if !isGoing { delete.append(pod) }
+                continue
+            }
+            if !isGoing && (isHealthy(pod) || ordinal == lowestUnwell) { delete.append(pod) }
+            return
+        }
+    }
+
+    /// The numbers of the pods that a set is to have.
+    static func ordinals(_ set: JSON) -> Range<Int64> {
+        let first = set["spec"]["ordinals"]["start"].integerValue ?? 0
+        return first..<(first + (set["spec"]["replicas"].integerValue ?? 1))
+    }
+
+    /// Whether a pod's containers cannot start, or end again and again.
+    private static func isStuck(_ pod: JSON) -> Bool {
+        let state = PodState(pod)
+        if state.isTerminating || state.isReady { return false }
+        return state.phase != "Running"
+            || pod["status"]["containerStatuses"].arrayValue.contains { $0["state"]["waiting"].exists }
     }
 
     private static func recheck(_ pods: [JSON], _ minimum: Int64, _ now: Timestamp) -> Int64? {
@@ -69,16 +93,16 @@ struct StatefulSetPlan {
         }.min()
     }
 
-    private static func isOutdated(_ pod: JSON, _ set: JSON, _ ordinal: Int64, _ hash: String) -> Bool {
+    private static func isOutdated(_ pod: JSON, _ set: JSON, _ ordinal: Int64, _ labels: Set<String>) -> Bool {
         guard set["spec"]["updateStrategy"]["type"].stringValue != "OnDelete", ordinal >= partition(set) else {
             return false
         }
-        return pod.labels[ControllerHistory.hashLabel].stringValue != hash
+        return !labels.contains(pod.labels[ControllerHistory.podLabel].stringValue ?? "")
     }
 
     /// Pods below this ordinal keep their template.
     static func partition(_ set: JSON) -> Int64 {
-        set["spec"]["updateStrategy"]["rollingUpdate"]["partition"].integerValue ?? 0
+        ordinals(set).lowerBound + (set["spec"]["updateStrategy"]["rollingUpdate"]["partition"].integerValue ?? 0)
     }
 
     /// The number in a pod's name; nil for a pod whose name is not the set's.
@@ -92,8 +116,10 @@ struct StatefulSetPlan {
         "\(template.name)-\(set.name)-\(ordinal)"
     }
 
-    /// - Parameter template: of the revision that the pod is made from.
-    static func pod(_ set: JSON, ordinal: Int64, template: JSON, hash: String) -> JSON {
+    /// - Parameters:
+    ///   - template: of the revision that the pod is made from.
+    ///   - label: what tells this revision.
+    static func pod(_ set: JSON, ordinal: Int64, template: JSON, label: String) -> JSON {
         let owner = ControllerReference(.statefulSets, set)
         var pod = ReplicaSetPlan.pod(from: template, owner: owner, namespace: set.namespace)
         let name = "\(set.name)-\(ordinal)"
@@ -101,7 +127,7 @@ struct StatefulSetPlan {
         pod["metadata"]["name"] = .string(name)
         pod["metadata"]["labels"][nameLabel] = .string(name)
         pod["metadata"]["labels"][indexLabel] = .string("\(ordinal)")
-        pod["metadata"]["labels"][ControllerHistory.hashLabel] = .string(hash)
+        pod["metadata"]["labels"][ControllerHistory.podLabel] = .string(label)
         pod["spec"]["hostname"] = .string(name)
         if set["spec"]["serviceName"].exists { pod["spec"]["subdomain"] = set["spec"]["serviceName"] }
         let claims = set["spec"]["volumeClaimTemplates"].arrayValue
@@ -115,7 +141,7 @@ struct StatefulSetPlan {
         return pod
     }
 
-    /// The claims of one ordinal. They outlive their pod, and the set.
+    /// The claims of one ordinal. They outlive their pod and the set, unless `ClaimRetention` says otherwise.
     static func claims(_ set: JSON, ordinal: Int64) -> [JSON] {
         set["spec"]["volumeClaimTemplates"].arrayValue.map { template in
             var labels = set["spec"]["selector"]["matchLabels"]
@@ -134,13 +160,16 @@ struct StatefulSetPlan {
     static func status(_ set: JSON, pods: [JSON], revisions: ControllerHistory.Revisions, now: Timestamp) -> JSON {
         let minimum = set["spec"]["minReadySeconds"].integerValue ?? 0
         let live = pods.filter { !PodState($0).isFinished }
-        let updated = live.filter { $0.labels[ControllerHistory.hashLabel].stringValue == revisions.hash }
+        func isOf(_ labels: Set<String>, _ pod: JSON) -> Bool {
+            labels.contains(pod.labels[ControllerHistory.podLabel].stringValue ?? "")
+        }
+        let updated = live.filter { isOf(revisions.labels, $0) }
         let ready = live.count { PodState($0).isReady && !PodState($0).isTerminating }
         let replicas = set["spec"]["replicas"].integerValue ?? 1
         var current = set["status"]["currentRevision"].stringValue ?? revisions.update
         let isDone = Int64(updated.count) == replicas && live.count == updated.count && Int64(ready) == replicas
-        if isDone && partition(set) == 0 { current = revisions.update }
-        let currentHash = String(current.dropFirst(set.name.count + 1))
+        if isDone { current = revisions.update }
+        let currentLabels: Set = [current, String(current.dropFirst(set.name.count + 1))]
         var status: JSON = [
             "replicas": .integer(Int64(live.count)),
             "availableReplicas": .integer(
@@ -152,7 +181,8 @@ struct StatefulSetPlan {
             "observedGeneration": .integer(set.generation),
             "collisionCount": .integer(set["status"]["collisionCount"].integerValue ?? 0),
         ]
-        let currents = live.count { $0.labels[ControllerHistory.hashLabel].stringValue == currentHash }
+        let currents =
+            current == revisions.update ? updated.count : live.count { isOf(currentLabels, $0) }
         for (member, count) in [
             ("readyReplicas", ready), ("currentReplicas", currents), ("updatedReplicas", updated.count),
         ]
