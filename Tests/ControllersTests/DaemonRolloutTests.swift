@@ -32,8 +32,10 @@ final class DaemonRolloutTests: XCTestCase {
                 "no more than may be", ["a": [pod("a", "o"), pod("a2", "h", ready: false)], "b": [pod("b", "o")]], [],
                 []
             ),
-            ("one that does not serve costs nothing", ["a": [pod("a", "o", ready: false)], "b": [pod("b", "o")]],
-                ["a", "b"], []),
+            (
+                "one that does not serve costs nothing", ["a": [pod("a", "o", ready: false)], "b": [pod("b", "o")]],
+                ["a", "b"], []
+            ),
         ]
         for (reason, byNode, creates, deletes) in cases {
             let rollout = DaemonRollout(set(surge: 1), wanted: ["a", "b"], byNode, labels: ["h"], now: now)

@@ -52,7 +52,10 @@ final class JobPolicyTests: XCTestCase {
             ("another code", policy([exits("Ignore", "In", [43])]), failed, .count),
             ("code that is not listed", policy([exits("Ignore", "NotIn", [43])]), failed, .ignore),
             ("another container", policy([exits("Ignore", "In", [42], container: "side")]), failed, .count),
-            ("success is no failure", policy([exits("Ignore", "NotIn", [43])]), pod("a", "Failed", exitCode: 0), .count),
+            (
+                "success is no failure", policy([exits("Ignore", "NotIn", [43])]), pod("a", "Failed", exitCode: 0),
+                .count
+            ),
             (
                 "the first rule that matches", policy([disruption, exits("FailJob", "In", [42])]), failed,
                 .failJob(message: message)
@@ -101,7 +104,8 @@ final class JobPolicyTests: XCTestCase {
         let ended = JobPlan(job(indexed([:])), pods: twice + others, now: now)
         XCTAssertEqual(ended.ended?.reason, "FailedIndexes")
         XCTAssertEqual(ended.status["completedIndexes"], "1-3")
-        let most = JobPlan(job(indexed(["maxFailedIndexes": 0])), pods: twice + [pod("c", "Running", index: 1)], now: now)
+        let most = JobPlan(
+            job(indexed(["maxFailedIndexes": 0])), pods: twice + [pod("c", "Running", index: 1)], now: now)
         XCTAssertEqual(most.status["conditions"].condition("FailureTarget")["reason"], "MaxFailedIndexesExceeded")
         XCTAssertEqual(most.delete.map(\.name), ["c"])
         let rule: JSON = ["action": "FailIndex", "onExitCodes": ["operator": "In", "values": [42]]]

@@ -233,7 +233,8 @@ final class WorkloadPlanTests: XCTestCase {
 
     func testDaemonChanges() {
         let nodes = [node("a"), node("b"), node("c")]
-        let fresh = DaemonPlan.changes(daemon(), nodes: nodes, pods: [copy("a"), copy("gone")], labels: ["h"], now: now)
+        let fresh = DaemonPlan.changes(
+            daemon(), nodes: nodes, pods: [copy("a"), copy("gone")], labels: ["h"], now: now)
         XCTAssertEqual(fresh.create, ["b", "c"])
         XCTAssertEqual(fresh.delete.map(\.name), ["on-gone"])
         let old = nodes.map { copy($0.name, hash: "o") }
@@ -241,7 +242,8 @@ final class WorkloadPlanTests: XCTestCase {
         let wide = daemon(extra: ["updateStrategy": ["rollingUpdate": ["maxUnavailable": "67%"]]])
         XCTAssertEqual(DaemonPlan.changes(wide, nodes: nodes, pods: old, labels: ["h"], now: now).delete.count, 3)
         let underWay = [copy("a", ready: false), copy("b", hash: "o"), copy("c", hash: "o")]
-        XCTAssertTrue(DaemonPlan.changes(daemon(), nodes: nodes, pods: underWay, labels: ["h"], now: now).delete.isEmpty)
+        XCTAssertTrue(
+            DaemonPlan.changes(daemon(), nodes: nodes, pods: underWay, labels: ["h"], now: now).delete.isEmpty)
     }
 
     func testDaemonPodIsForItsNode() {

@@ -97,9 +97,8 @@ enum DaemonPlan {
                 ($0.creationTimestamp ?? "") < ($1.creationTimestamp ?? "")
             }
             // While a new pod takes over from an old one there are two.
-            for group in surges ? [true, false].map({ new in running.filter { isCurrent($0, labels) == new } }) : [running] {
-                changes.delete += group.dropFirst()
-            }
+            let groups = [true, false].map { isNew in running.filter { isCurrent($0, labels) == isNew } }
+            for group in surges ? groups : [running] { changes.delete += group.dropFirst() }
             if running.isEmpty && (byNode[node] ?? []).isEmpty { changes.create.append(node) }
         }
         let rollout = DaemonRollout(set, wanted: wanted, byNode, labels: labels, now: now)

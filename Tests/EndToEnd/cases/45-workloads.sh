@@ -1,0 +1,145 @@
+# What clients of the workload kinds build upon, request by request: adoption and release, revisions, rules of Jobs.
+work_pod='terminationGracePeriodSeconds: 0, containers: [{name: main, image: hostd.dev/example:latest, imagePullPolicy: IfNotPresent'
+check "workloads of every kind" kubectl apply -f - <<EOF
+apiVersion: v1
+kind: Namespace
+metadata: {name: workloads}
+---
+apiVersion: v1
+kind: ReplicationController
+metadata: {name: classic, namespace: workloads}
+spec:
+  replicas: 2
+  selector: {app: classic}
+  template: {metadata: {labels: {app: classic}}, spec: {$work_pod, command: [sleep, "1000"]}]}}
+---
+apiVersion: apps/v1
+kind: DaemonSet
+metadata: {name: daemon, namespace: workloads, labels: {app: daemon}}
+spec:
+  selector: {matchLabels: {app: daemon}}
+  template: {metadata: {labels: {app: daemon}}, spec: {$work_pod, command: [sleep, "1000"]}]}}
+---
+apiVersion: apps/v1
+kind: StatefulSet
+metadata: {name: members, namespace: workloads}
+spec:
+  replicas: 2
+  serviceName: members
+  selector: {matchLabels: {app: members}}
+  persistentVolumeClaimRetentionPolicy: {whenDeleted: Delete, whenScaled: Delete}
+  template:
+    metadata: {labels: {app: members}}
+    spec: {$work_pod, command: [sh, -c, "touch /tmp/well; sleep 1000"], readinessProbe: {periodSeconds: 1, failureThreshold: 1, exec: {command: [cat, /tmp/well]}}}]}
+  volumeClaimTemplates: [{metadata: {name: data}, spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Mi}}}}]
+---
+apiVersion: batch/v1
+kind: Job
+metadata: {name: indexes, namespace: workloads}
+spec:
+  completions: 3
+  parallelism: 3
+  completionMode: Indexed
+  backoffLimitPerIndex: 0
+  template: {spec: {restartPolicy: Never, $work_pod, command: [sh, -c, 'exit \$((JOB_COMPLETION_INDEX == 1))']}]}}
+---
+apiVersion: batch/v1
+kind: Job
+metadata: {name: leader, namespace: workloads}
+spec:
+  completions: 2
+  parallelism: 2
+  completionMode: Indexed
+  successPolicy: {rules: [{succeededIndexes: "0"}]}
+  template: {spec: {restartPolicy: Never, $work_pod, command: [sh, -c, '[ "\$JOB_COMPLETION_INDEX" = 0 ] || sleep 1000']}]}}
+---
+apiVersion: batch/v1
+kind: Job
+metadata: {name: policy, namespace: workloads}
+spec:
+  podFailurePolicy: {rules: [{action: FailJob, onExitCodes: {operator: In, values: [42]}}]}
+  template: {spec: {restartPolicy: Never, $work_pod, command: [sh, -c, 'exit 42']}]}}
+---
+apiVersion: batch/v1
+kind: Job
+metadata: {name: orphans, namespace: workloads}
+spec:
+  template: {spec: {restartPolicy: Never, $work_pod, command: [sleep, "1000"]}]}}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: by-hand, namespace: workloads}
+spec: {ports: [{port: 80, targetPort: 8080}]}
+---
+apiVersion: v1
+kind: Endpoints
+metadata: {name: by-hand, namespace: workloads}
+subsets: [{addresses: [{ip: 10.9.8.7}], ports: [{port: 8080}]}]
+EOF
+in_work() { kubectl -n workloads "$@"; }
+owners_of() { in_work get "$@" -o 'jsonpath={..metadata.ownerReferences[*].kind}'; }
+
+eventually "a ReplicationController's pods run" 30 is 2 in_work get rc classic -o 'jsonpath={.status.readyReplicas}'
+check "it is scaled" in_work scale rc classic --replicas=3
+eventually "to three" 30 is 3 in_work get rc classic -o 'jsonpath={.status.readyReplicas}'
+classic=$(in_work get pods -l app=classic -o 'jsonpath={.items[0].metadata.name}')
+check "one of its pods gets another label" in_work label pod "$classic" app=free --overwrite
+eventually "and is let go" 20 is "" owners_of pod "$classic"
+eventually "another one takes its place" 30 is 3 in_work get rc classic -o 'jsonpath={.status.readyReplicas}'
+
+check "indexes fail alone" in_work wait --for=condition=Failed job/indexes --timeout=60s
+equal "the Job says which" "1 0,2 FailedIndexes" in_work get job indexes -o "jsonpath={.status.failedIndexes} {.status.completedIndexes} {.status.conditions[?(@.type=='Failed')].reason}"
+check "a successPolicy ends a Job" in_work wait --for=condition=Complete job/leader --timeout=60s
+equal "as it says" "SuccessPolicy SuccessPolicy 1" in_work get job leader -o "jsonpath={.status.conditions[?(@.type=='SuccessCriteriaMet')].reason} {.status.conditions[?(@.type=='Complete')].reason} {.status.succeeded}"
+check "a podFailurePolicy ends a Job" in_work wait --for=condition=Failed job/policy --timeout=60s
+equal "and says why" PodFailurePolicy in_work get job policy -o "jsonpath={.status.conditions[?(@.type=='Failed')].reason}"
+eventually "a Job's pod runs" 30 is 1 in_work get job orphans -o 'jsonpath={.status.ready}'
+orphan=$(in_work get pods -l job-name=orphans -o 'jsonpath={.items[0].metadata.name}')
+check "it loses its owner" in_work patch pod "$orphan" --type=merge -p '{"metadata":{"ownerReferences":null}}'
+eventually "and is taken in again" 20 is Job owners_of pod "$orphan"
+check "it loses its labels" in_work patch pod "$orphan" --type=merge -p '{"metadata":{"labels":null}}'
+eventually "and is let go" 20 is "" owners_of pod "$orphan"
+
+slices() { in_work get endpointslices -l kubernetes.io/service-name=by-hand -o 'jsonpath={.items[*].endpoints[*].addresses[*]}:{.items[*].ports[*].port}'; }
+eventually "Endpoints that are written by hand are mirrored" 20 is 10.9.8.7:8080 slices
+check "they change" in_work patch endpoints by-hand --type=merge -p '{"subsets":[{"addresses":[{"ip":"10.9.8.6"}],"ports":[{"port":8081}]}]}'
+eventually "and so does the slice" 20 is 10.9.8.6:8081 slices
+check "they are deleted" in_work delete endpoints by-hand
+eventually "with the slice" 20 is ":" slices
+
+check "a DaemonSet runs" in_work rollout status daemonset/daemon --timeout=60s
+first_revision=$(in_work get controllerrevisions -l app=daemon -o 'jsonpath={.items[0].metadata.name}')
+daemon_pods=$(in_work get pods -l app=daemon -o 'jsonpath={.items[*].metadata.uid}')
+in_work get controllerrevision "$first_revision" -o json |
+    sed -e "s/\"name\": \"$first_revision\"/\"name\": \"daemon-another\"/" -e 's/^    "revision": 1/    "revision": 2/' \
+        -e 's/\("controller-revision-hash": \)"[^"]*"/\1"another"/' -e '/"resourceVersion"/d' >"$work/revision.json"
+check "its revision is made anew under another name" in_work create -f "$work/revision.json"
+check "the first one is deleted" in_work delete controllerrevision "$first_revision"
+check "a label of the DaemonSet changes" in_work label daemonset daemon changed=yes
+check "its template changes" in_work patch daemonset daemon -p '{"spec":{"template":{"spec":{"terminationGracePeriodSeconds":1}}}}'
+revisions() { in_work get controllerrevisions -l app=daemon -o 'jsonpath={.items[*].revision}' | tr ' ' '\n' | sort | xargs; }
+eventually "and makes the third revision" 20 is "2 3" revisions
+check "it rolls out" in_work rollout status daemonset/daemon --timeout=60s
+check "over a new pod" test "$daemon_pods" != "$(in_work get pods -l app=daemon -o 'jsonpath={.items[*].metadata.uid}')"
+
+check "a StatefulSet runs" in_work rollout status statefulset/members --timeout=60s
+current_revision=$(in_work get sts members -o 'jsonpath={.status.currentRevision}')
+equal "its pods are labelled with its revision" "$current_revision $current_revision" in_work get pods -l app=members -o 'jsonpath={.items[*].metadata.labels.controller-revision-hash}'
+equal "its claims go with it" "StatefulSet StatefulSet" owners_of pvc data-members-0 data-members-1
+check "its pods fall ill" in_work exec members-0 -- rm /tmp/well
+check "both of them" in_work exec members-1 -- rm /tmp/well
+eventually "none is ready" 20 is "" in_work get sts members -o 'jsonpath={.status.readyReplicas}'
+check "it is scaled down" in_work scale sts members --replicas=0
+eventually "which it has seen" 20 is 2 in_work get sts members -o 'jsonpath={.status.observedGeneration}'
+equal "and the ill stay" 2 in_work get sts members -o 'jsonpath={.status.replicas}'
+check "the first recovers" in_work exec members-0 -- touch /tmp/well
+check "and the second" in_work exec members-1 -- touch /tmp/well
+eventually "then they go" 30 is 0 in_work get sts members -o 'jsonpath={.status.replicas}'
+eventually "with their claims" 30 is "" in_work get pvc -o 'jsonpath={.items[*].metadata.name}'
+
+node_name=$(kubectl get nodes -o 'jsonpath={.items[0].metadata.name}')
+check "cordoned" kubectl cordon "$node_name"
+eventually "a cordoned node has a taint" 20 contains node.kubernetes.io/unschedulable kubectl get node "$node_name" -o 'jsonpath={.spec.taints[*].key}'
+check "uncordoned" kubectl uncordon "$node_name"
+eventually "and loses it" 20 is "" kubectl get node "$node_name" -o 'jsonpath={.spec.taints[*].key}'
+check "the namespace goes" kubectl delete namespace workloads --timeout=60s
