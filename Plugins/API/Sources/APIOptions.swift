@@ -10,6 +10,8 @@ extension APIPlugin {
             "description": "Further host names and addresses that the server's certificate is for."},
           "watchBytes": {"type": "integer", "minimum": 1048576, "maximum": 1099511627776, "default": 134217728,
             "description": "Bytes that all watches together may keep for clients that read slowly; those that hold most end."},
+          "signCertificates": {"type": "boolean", "default": true,
+            "description": "Whether CertificateSigningRequests of Kubernetes' own signers are approved (nodes) and signed here."},
           "authentication": \(authenticationSchema),
           "authorization": \(authorizationSchema),
           "audit": \(auditSchema),

@@ -16,6 +16,9 @@ final class APIService: Sendable {
     /// Nil without priority and fairness.
     private let flows: FlowObjectsKeeper?
     private let aggregation: Aggregation
+    private let roleAggregation: RoleAggregation
+    /// Nil where others sign certificates.
+    private let certificates: CertificateKeeper?
 
     private struct State {
         var port: UInt16 = 0
@@ -49,6 +52,8 @@ final class APIService: Sendable {
         if !settings.adminToken.isEmpty {
             staticTokens[settings.adminToken] = UserInfo(name: "kubernetes-admin", groups: ["system:masters"])
         }
+        certificates =
+            settings.signsCertificates ? CertificateKeeper(host: host, authority: credentials.signer) : nil
         let rules = SchemaRules()
         let aggregated = AggregatedAPIs()
         aggregation = Aggregation(host: host, store: store, apis: aggregated, credential: credentials.frontProxy)
@@ -77,21 +82,24 @@ final class APIService: Sendable {
                 aggregated: aggregated, host: host, audit: try settings.audit.map { try AuditLog($0, host) },
                 fairness: fairness, watchBytes: settings.watchBytes))
         flows = fairness.map { FlowObjectsKeeper($0, log: host.log) }
-        let roles = try [
+        let aggregatedRoles = RoleAggregation(host: host)
+        roleAggregation = aggregatedRoles
+        let access = try [
             "clusterroles.rbac.authorization.k8s.io", "roles.rbac.authorization.k8s.io",
             "clusterrolebindings.rbac.authorization.k8s.io", "rolebindings.rbac.authorization.k8s.io",
         ].map { resource in
             try Informer(host, resource: resource, transform: Self.withoutMetadata) { event in
+                let (object, present): (JSON, JSON?)
                 switch event {
-                case .added(let object), .updated(_, let object):
-                    authorizer.update(resource: resource, key: Self.key(resource, object), object: object)
-                case .deleted(let object):
-                    authorizer.update(resource: resource, key: Self.key(resource, object), object: nil)
-                case .synchronized: break
+                case .added(let new), .updated(_, let new): (object, present) = (new, new)
+                case .deleted(let old): (object, present) = (old, nil)
+                case .synchronized: return
                 }
+                authorizer.update(resource: resource, key: Self.key(resource, object), object: present)
+                if resource.hasPrefix("clusterroles.") { aggregatedRoles.update(object.name, present) }
             }
         }
-        informers = try roles + admission.informers(host) + (flows?.informers(host, pipeline) ?? [])
+        informers = try access + admission.informers(host) + (flows?.informers(host, pipeline) ?? [])
         let context = try TLSContext(
             certificate: credentials.server.certificate, key: credentials.server.key,
             clientAuthority: credentials.authority, proxyAuthority: credentials.frontProxyAuthority)
@@ -107,7 +115,12 @@ final class APIService: Sendable {
     /// What authorization does not look at is not kept.
     private static func withoutMetadata(_ object: JSON) -> JSON {
         var object = object
-        object["metadata"] = ["name": object.metadata["name"], "namespace": .string(object.namespace)]
+        var metadata: JSON = ["name": object.metadata["name"], "namespace": .string(object.namespace)]
+        // What a role's rules are gathered by.
+        for key in ["labels", "resourceVersion"] where object.metadata[key].exists {
+            metadata[key] = object.metadata[key]
+        }
+        object["metadata"] = metadata
         return object
     }
 
@@ -120,6 +133,8 @@ final class APIService: Sendable {
         try pipeline.admission.start()
         try pipeline.customResources.start(pipeline)
         try aggregation.start(pipeline)
+        try certificates?.start(pipeline)
+        try roleAggregation.start(pipeline)
         let port: UInt16
         do {
             port = try server.listen(on: settings.listen)
@@ -203,6 +218,8 @@ final class APIService: Sendable {
         pipeline.admission.stop()
         nodes.stop()
         aggregation.stop()
+        certificates?.stop()
+        roleAggregation.stop()
         server.stop()
         pipeline.stop()
         // The last: what the others still did is written.

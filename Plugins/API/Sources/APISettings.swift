@@ -21,6 +21,8 @@ struct APISettings: Sendable {
     var totalSeats: Int?
     /// Bytes that all watches together may keep for their clients.
     var watchBytes: Int
+    /// Whether this server approves and signs CertificateSigningRequests of Kubernetes' own signers.
+    var signsCertificates: Bool
 
     init(_ configuration: PluginConfiguration) throws {
         let settings = configuration.settings
@@ -46,6 +48,7 @@ struct APISettings: Sendable {
         dataDirectory = configuration.dataDirectory
         threads = Int(configuration.options["threads"].integerValue ?? 2)
         watchBytes = Int(configuration.options["watchBytes"].integerValue ?? 128 << 20)
+        signsCertificates = configuration.options["signCertificates"].boolValue ?? true
         adminToken = configuration.options["adminToken"].stringValue ?? ""
         names = configuration.options["names"].arrayValue.compactMap(\.stringValue)
         authentication = try AuthenticationSettings(configuration.options["authentication"])

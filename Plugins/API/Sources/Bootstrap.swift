@@ -1,7 +1,7 @@
 import Objects
 import PluginKit
 
-/// Creates the objects that every cluster has, where they are absent.
+/// Creates the objects that every cluster has, where they are absent, and brings its roles up to date.
 struct Bootstrap {
     let pipeline: RequestPipeline
     let credentials: PKIDirectory.Contents
@@ -32,25 +32,52 @@ struct Bootstrap {
         }
     }
 
+    /// A request on its way, and what it is about.
+    private struct Pending {
+        var place: String
+        var box: ResponseBox
+    }
+
     private func create(_ objects: [(path: String, object: JSON)]) throws {
-        var pending: [(String, ResponseBox)] = []
+        var pending: [Pending] = []
         for (path, object) in objects {
-            let name = object.name
-            guard try !exists(path, name) else { continue }
-            let box = ResponseBox()
-            do {
-                let request = try APIRequest(
-                    method: .post, target: path, body: object.serialized(), user: .host, isInternal: true)
+            let place = "\(path)/\(object.name)"
+            guard let present = try stored(path, object.name) else {
                 // All are on their way together, so that they share one write to disk.
-                pipeline.handle(request) { box.complete($0) }
-            } catch {
-                throw PluginError.internal("\(path)/\(name): \(error.message)")
+                pending.append(try send(.post, path, object, place))
+                continue
             }
-            pending.append(("\(path)/\(name)", box))
+            guard path.hasPrefix("/apis/rbac.") else { continue }
+            switch RoleReconciliation.step(try present.object(), object) {
+            case .nothing: break
+            case .update(var changed):
+                changed["metadata"].removeValue(forKey: "managedFields")
+                pending.append(try send(.put, place, changed, place))
+            case .replace:
+                try finish([try send(.delete, place, [:], place)])
+                pending.append(try send(.post, path, object, place))
+            }
         }
-        for (place, box) in pending {
-            guard let response = box.wait(), response.status < 300 || response.status == 409 else {
-                throw PluginError.internal("cannot create \(place), which every cluster has: \(Self.reason(box))")
+        try finish(pending)
+    }
+
+    private func send(_ method: APIRequest.Method, _ target: String, _ body: JSON, _ place: String) throws -> Pending {
+        let box = ResponseBox()
+        do throws(APIStatus) {
+            let request = try APIRequest(
+                method: method, target: target, body: body.serialized(), user: .host, isInternal: true)
+            pipeline.handle(request) { box.complete($0) }
+        } catch {
+            throw PluginError.internal("\(place): \(error.message)")
+        }
+        return Pending(place: place, box: box)
+    }
+
+    private func finish(_ pending: [Pending]) throws {
+        for request in pending {
+            guard let response = request.box.wait(), response.status < 300 || response.status == 409 else {
+                throw PluginError.internal(
+                    "cannot write \(request.place), which every cluster has: \(Self.reason(request.box))")
             }
         }
     }
@@ -60,10 +87,10 @@ struct Bootstrap {
         do { return try JSON(parsing: bytes)["message"].stringValue ?? "" } catch { return "\(error)" }
     }
 
-    private func exists(_ path: String, _ name: String) throws -> Bool {
+    private func stored(_ path: String, _ name: String) throws -> StoreRecord? {
         guard case .resource(let place) = try RequestPath(parsing: path[...]),
             let resource = pipeline.resources.find(group: place.group, version: place.version, resource: place.resource)
-        else { return false }
-        return try pipeline.store.get(resource.key(place.namespace, name)) != nil
+        else { return nil }
+        return try pipeline.store.get(resource.key(place.namespace, name))
     }
 }

@@ -25,19 +25,26 @@ final class Admission: Sendable {
         podSecurity = PodSecurityAdmission(host: host, store: store)
         priorities = PriorityAdmission(host: host, store: store)
         runtimes = RuntimeClassAdmission(host: host, store: store)
+        let signers = SignerPermissions(authorizer: authorizer)
         // The order of Kubernetes: who changes objects comes before who looks at what became of them.
         plugins = [
             NamespaceLifecycle(),
             limits,
             ServiceAccountAdmission(store: store),
             NodeRestriction(),
+            TaintNodesByCondition(),
             podSecurity,
             priorities,
             DefaultTolerationSeconds(),
             DefaultStorageClass(store: store),
+            StorageObjectInUseProtection(),
             PersistentVolumeClaimResize(store: store),
             runtimes,
+            CertificateApproval(permissions: signers),
+            CertificateSigning(permissions: signers),
+            CertificateSubjectRestriction(),
             DefaultIngressClass(store: store),
+            PodTopologyLabels(store: store),
             RoleEscalation(store: store, authorizer: authorizer),
             ExpressionChecks(),
             FlowChecks(),

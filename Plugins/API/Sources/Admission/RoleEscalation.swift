@@ -15,6 +15,6 @@ struct RoleEscalation: AdmissionPlugin {
         guard request.operation != .delete, request.subresource.isEmpty,
             request.resource.qualified.hasSuffix(".rbac.authorization.k8s.io")
         else { return }
-        try check.check(request.object, request.resource, request.context)
+        try check.check(request.object, from: request.old, request.resource, request.context)
     }
 }

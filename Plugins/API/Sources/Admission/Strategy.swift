@@ -43,6 +43,8 @@ enum Strategy {
         switch scope {
         case .main:
             if resource.hasStatus { keep("status", &object, present) }
+            // What is asked for, and by whom, is settled when it is asked.
+            if resource.qualified == CertificateRequest.resource { keep("spec", &object, present) }
             if resource.qualified == "namespaces" { object["spec"]["finalizers"] = present["spec"]["finalizers"] }
             if resource.qualified == "namespaces", object["spec"]["finalizers"].isNull {
                 object["spec"].removeValue(forKey: "finalizers")

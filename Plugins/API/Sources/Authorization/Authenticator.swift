@@ -1,8 +1,8 @@
 import Glibc
 import Objects
 
-/// Finds out who sends a request: whom a trusted proxy names, a bearer token, or a client certificate of our authority;
-/// otherwise anonymous.
+/// Finds out who sends a request: whom a trusted proxy names, whom a client certificate of our authority or a bearer token
+/// stands for; otherwise anonymous.
 struct Authenticator: Sendable {
     let tokens: BearerTokens
     let authorizer: Authorizer
@@ -10,12 +10,9 @@ struct Authenticator: Sendable {
 
     /// - Parameter mayWait: Whether others may be asked about a token or a permission. [blocking] then, and only then.
     /// - Returns: nil when somebody has to be asked and may not.
-    /// - Throws: 401 when credentials are shown that do not count.
+    /// - Throws: 401 when credentials are shown of which none counts.
     func identify(_ exchange: HTTPExchange, mayWait: Bool) throws(APIStatus) -> Identity? {
-        guard var user = try authenticate(exchange, mayWait) else { return nil }
-        if !user.groups.contains("system:unauthenticated"), !user.groups.contains("system:authenticated") {
-            user.groups.append("system:authenticated")
-        }
+        guard let user = try authenticate(exchange, mayWait) else { return nil }
         guard exchange.head.mayImpersonate else { return Identity(user: user) }
         // What the caller may is asked of the authorizers, too.
         if authorizer.mayWait, !mayWait { return nil }
@@ -24,49 +21,80 @@ struct Authenticator: Sendable {
         return Identity(user: other.user, impersonator: user)
     }
 
+    /// Kubernetes' order: whom a proxy names, whom a certificate stands for, whom a token stands for. The first that counts
+    /// decides; credentials that do not count only matter when nothing else does.
     private func authenticate(_ exchange: HTTPExchange, _ mayWait: Bool) throws(APIStatus) -> UserInfo? {
-        if let certificate = exchange.certificate, certificate.isOfProxy {
-            guard certificate.isTrusted, let user = FrontProxy.user(exchange.head.allHeaders, by: certificate) else {
-                throw .unauthorized
+        var isRefused = false
+        switch certified(exchange) {
+        case .known(let user): return user
+        case .refused: isRefused = true
+        case .unknown: break
+        }
+        switch shownToken(exchange.head) {
+        case .absent: break
+        case .malformed: isRefused = true
+        case .text(let token):
+            switch tokens.verdict(token, now: Int64(time(nil)), mayWait: mayWait) {
+            case .known(var user, _):
+                user.groups = UserInfo.authenticated(user.groups)
+                return user
+            case .mustWait: return nil
+            // Why a token does not count is not for whoever shows it.
+            case .unknown, .refused: isRefused = true
             }
-            return user
         }
-        if let value = exchange.head.header("authorization") {
-            let parts = value.split(separator: " ", maxSplits: 1)
-            if parts.count == 2, parts[0].lowercased() == "bearer" {
-                return try bearer(String(parts[1]), mayWait)
-            }
-        }
-        if let token = Self.subprotocolToken(exchange.head) { return try bearer(token, mayWait) }
-        guard let certificate = exchange.certificate else {
-            guard anonymous.isOpen(exchange.head.target) else { throw .unauthorized }
-            return .anonymous
-        }
-        guard certificate.isTrusted, !certificate.commonName.isEmpty else { throw .unauthorized }
-        return UserInfo(name: certificate.commonName, groups: certificate.organizations)
+        guard !isRefused, anonymous.isOpen(exchange.head.target) else { throw .unauthorized }
+        return .anonymous
     }
 
-    private func bearer(_ token: String, _ mayWait: Bool) throws(APIStatus) -> UserInfo? {
-        switch tokens.verdict(token, now: Int64(time(nil)), mayWait: mayWait) {
-        case .known(let user, _): return user
-        case .mustWait: return nil
-        // Why a token does not count is not for whoever shows it.
-        case .unknown, .refused: throw .unauthorized
-        }
+    private enum Certified {
+        case unknown
+        case known(UserInfo)
+        case refused
     }
 
-    /// Browsers cannot set headers on a WebSocket; they put the token among its subprotocols.
-    private static func subprotocolToken(_ head: HTTPRequestHead) -> String? {
-        guard let list = head.header("sec-websocket-protocol") else { return nil }
-        let prefix = "base64url.bearer.authorization.k8s.io."
-        for part in list.split(separator: ",") {
-            let name = part.drop { $0 == " " }
-            guard name.hasPrefix(prefix), let bytes = Base64.decode(name.dropFirst(prefix.count), .url) else {
-                continue
-            }
-            return String(decoding: bytes, as: UTF8.self)
+    private func certified(_ exchange: HTTPExchange) -> Certified {
+        guard let certificate = exchange.certificate else { return .unknown }
+        guard certificate.isTrusted else { return .refused }
+        guard certificate.isOfProxy else { return certificate.user.map { .known($0) } ?? .unknown }
+        // A proxy's certificate is none of a client's: without a name it stands for nobody.
+        guard var user = FrontProxy.user(exchange.head.allHeaders, by: certificate) else { return .refused }
+        user.groups = UserInfo.authenticated(user.groups)
+        return .known(user)
+    }
+
+    private enum ShownToken {
+        case absent
+        case text(String)
+        case malformed
+    }
+
+    private func shownToken(_ head: HTTPRequestHead) -> ShownToken {
+        if let value = head.header("authorization") {
+            let parts = value.split(separator: " ", maxSplits: 2, omittingEmptySubsequences: false)
+            if parts.count > 1, !parts[1].isEmpty, parts[0].lowercased() == "bearer" { return .text(String(parts[1])) }
         }
-        return nil
+        return Self.subprotocolToken(head)
+    }
+
+    static let subprotocolPrefix = "base64url.bearer.authorization.k8s.io."
+
+    /// Browsers cannot set headers on a WebSocket; they put the token among its subprotocols, beside at least one that the
+    /// server can choose.
+    private static func subprotocolToken(_ head: HTTPRequestHead) -> ShownToken {
+        guard let upgrade = head.header("upgrade"), upgrade.lowercased() == "websocket",
+            HTTPRequestHead.list(head.header("connection") ?? "", contains: "upgrade")
+        else { return .absent }
+        let offered = head.headers("sec-websocket-protocol").flatMap { $0.split(separator: ",") }.map { part in
+            String(part).trimmingWhitespace()
+        }
+        let shown = offered.filter { $0.hasPrefix(subprotocolPrefix) }
+        guard let first = shown.first else { return .absent }
+        guard shown.count == 1, shown.count < offered.count,
+            let bytes = Base64.decode(first.dropFirst(subprotocolPrefix.count), .url),
+            let token = String(validating: bytes, as: UTF8.self)
+        else { return .malformed }
+        return token.isEmpty ? .absent : .text(token)
     }
 }
 

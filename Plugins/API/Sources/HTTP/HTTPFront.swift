@@ -140,8 +140,8 @@ final class HTTPFront: HTTPHandler {
         return APIRequest.Upgrade(
             isWebSocket: name.lowercased() == "websocket" && head.method == "GET", protocol: name,
             key: head.header("sec-websocket-key"), version: head.header("sec-websocket-version"),
-            subprotocols: (head.header("sec-websocket-protocol") ?? "").split(separator: ",").map { part in
-                String(part.drop { $0 == " " })
+            subprotocols: head.headers("sec-websocket-protocol").flatMap { $0.split(separator: ",") }.map { part in
+                String(part).trimmingWhitespace()
             }, headers: head.allHeaders, peer: peer, minorVersion: head.minorVersion,
             carriesBody: exchange.carriesBody, expectsContinue: head.expectsContinue)
     }

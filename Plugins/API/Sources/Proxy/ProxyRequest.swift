@@ -55,7 +55,7 @@ struct ProxyRequest: Sendable {
     /// A token among a WebSocket's subprotocols is for this server alone.
     private static func withoutToken(_ value: String) -> String {
         let parts = value.split(separator: ",").map { $0.drop { $0 == " " } }
-        return parts.filter { !$0.hasPrefix("base64url.bearer.authorization.k8s.io.") }.joined(separator: ", ")
+        return parts.filter { !$0.hasPrefix(Authenticator.subprotocolPrefix) }.joined(separator: ", ")
     }
 
     /// The head on the wire.

@@ -162,6 +162,12 @@ struct UserInfo: Sendable, Hashable {
 
     var isMaster: Bool { groups.contains("system:masters") }
 
+    /// The groups of somebody whose credentials count.
+    static func authenticated(_ groups: [String]) -> [String] {
+        let isNamed = groups.contains("system:authenticated") || groups.contains("system:unauthenticated")
+        return isNamed ? groups : groups + ["system:authenticated"]
+    }
+
     var json: JSON {
         var json: JSONObject = ["username": .string(name)]
         if !uid.isEmpty { json["uid"] = .string(uid) }

@@ -27,7 +27,9 @@ struct SchemaRules: ObjectRules {
 
     func validate(_ object: JSON, _ resource: Resource) -> [APIStatus.Cause] {
         guard let node = schema(of: resource) else { return [] }
-        return table.validate(object, as: node).map(Self.cause)
+        let causes = table.validate(object, as: node).map(Self.cause)
+        return resource.qualified == CertificateRequest.resource
+            ? causes + CertificateRequestChecks.faults(in: object) : causes
     }
 
     func validateUpdate(

@@ -45,7 +45,7 @@ enum StreamNegotiation: Equatable {
             throw .badRequest("Sec-WebSocket-Key must be 16 bytes in base64")
         }
         let known = kind == .ports ? [tunnelProtocol, channelsProtocol] : subprotocols
-        let offered = upgrade.subprotocols.filter { !$0.hasPrefix("base64url.bearer.authorization.k8s.io.") }
+        let offered = upgrade.subprotocols.filter { !$0.hasPrefix(Authenticator.subprotocolPrefix) }
         let chosen = offered.first(where: known.contains)
         guard chosen != nil || known.isEmpty || (offered.isEmpty && kind == .ports) else {
             throw .badRequest(

@@ -19,6 +19,11 @@ enum PEM {
         }
     }
 
+    /// A request for a certificate (PKCS #10).
+    static func signingRequest(_ bytes: [UInt8]) -> OpaquePointer? {
+        withMemory(bytes) { PEM_read_bio_X509_REQ($0, nil, nil, nil) }
+    }
+
     static func privateKey(_ bytes: [UInt8]) -> OpaquePointer? {
         withMemory(bytes) { PEM_read_bio_PrivateKey($0, nil, nil, nil) }
     }

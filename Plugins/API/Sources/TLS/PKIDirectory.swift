@@ -12,6 +12,8 @@ struct PKIDirectory {
 
     struct Contents: Sendable {
         var authority: [UInt8]
+        /// The same with its key: signs the certificates of clients and nodes.
+        var signer: CertificateAuthority
         var server: Credential
         var admin: Credential
         /// Signs the certificates of proxies whose word for who their clients are counts.
@@ -38,7 +40,7 @@ struct PKIDirectory {
             "front-proxy-client", FrontProxy.clientName, [], .client, names: [], from: frontProxyAuthority, &made)
         let tokenKey = try tokenKey(&made)
         return Contents(
-            authority: authority.credential.certificate, server: server, admin: admin,
+            authority: authority.credential.certificate, signer: authority, server: server, admin: admin,
             frontProxyAuthority: frontProxyAuthority.credential.certificate, frontProxy: frontProxy,
             tokenKey: tokenKey, made: made)
     }

@@ -105,46 +105,6 @@ struct Transport {
     }
 }
 
-/// The subject of a client's certificate, as Kubernetes reads it: the common name is the user, organizations are groups.
-struct ClientCertificate: Sendable, Hashable {
-    var commonName: String
-    var organizations: [String]
-    /// Whether it was issued by the authority of this server for client authentication and is within its time.
-    var isTrusted: Bool
-    /// Whether it was issued by the authority of proxies, which say for whom they ask.
-    var isOfProxy = false
-
-    init(certificate: OpaquePointer, isTrusted: Bool, isOfProxy: Bool) {
-        self.isOfProxy = isOfProxy
-        let subject = X509_get_subject_name(certificate)
-        commonName = Self.entries(subject, NID_commonName).last ?? ""
-        organizations = Self.entries(subject, NID_organizationName)
-        self.isTrusted = isTrusted
-    }
-
-    init(commonName: String, organizations: [String], isTrusted: Bool) {
-        self.commonName = commonName
-        self.organizations = organizations
-        self.isTrusted = isTrusted
-    }
-
-    private static func entries(_ name: OpaquePointer?, _ identifier: Int32) -> [String] {
-        var result: [String] = []
-        var position = X509_NAME_get_index_by_NID(name, identifier, -1)
-        while position >= 0 {
-            let data = X509_NAME_ENTRY_get_data(X509_NAME_get_entry(name, position))
-            var text: UnsafeMutablePointer<UInt8>?
-            let length = ASN1_STRING_to_UTF8(&text, data)
-            if length >= 0, let text {
-                result.append(String(decoding: UnsafeBufferPointer(start: text, count: Int(length)), as: UTF8.self))
-                CRYPTO_free(text, "", 0)
-            }
-            position = X509_NAME_get_index_by_NID(name, identifier, position)
-        }
-        return result
-    }
-}
-
 /// The oldest error in OpenSSL's queue of this thread, in its words; empties the queue.
 enum OpenSSLError {
     static func last() -> String {

@@ -109,7 +109,14 @@ final class TokenAuthority: Sendable {
             token.bound.append(("secrets/\(namespace)/\(secretName)", secret["uid"]?.stringValue ?? ""))
         }
         if let node = identity["node"]["name"].stringValue {
+            let uid = identity["node"]["uid"].stringValue ?? ""
             user.extra["authentication.kubernetes.io/node-name"] = [node]
+            if !uid.isEmpty { user.extra["authentication.kubernetes.io/node-uid"] = [uid] }
+            // A pod's token lasts as long as the pod, whatever became of its node.
+            if identity["pod"].isNull { token.bound.append(("nodes//\(node)", uid)) }
+        }
+        if let identifier = claims["jti"].stringValue, !identifier.isEmpty {
+            user.extra[ClientCertificate.credentialKey] = ["JTI=\(identifier)"]
         }
         token.user = user
         return token
