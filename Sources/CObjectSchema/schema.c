@@ -16,6 +16,8 @@ static const uint8_t descriptions[] = {
 };
 static const uint8_t protobuf[] = {
 #embed "protobuf.txt"
+    ,
+#embed "protobuf-more.txt"
 };
 
 struct hostd_embedded_text hostd_schema_text(void) { return TEXT(schema); }

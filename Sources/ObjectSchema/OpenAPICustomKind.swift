@@ -25,24 +25,30 @@ public struct OpenAPICustomKind: Sendable {
         return [(resource.groupVersionKind, name), (list, name + "List")]
     }
 
+    private static let keepsUnknown = "x-kubernetes-preserve-unknown-fields"
     private static let meta = "io.k8s.apimachinery.pkg.apis.meta.v1."
 
     private func text(_ description: String) -> JSON { ["description": .string(description), "type": "string"] }
 
     private var typeMembers: [(String, JSON)] {
         [
-            ("apiVersion", text("The version of the schema of this object, as group/version.")),
+            ("apiVersion", text("APIVersion defines which version of the schema this object follows, as group/version.")),
             ("kind", text("The kind of this object.")),
         ]
     }
 
     func document(_ version: OpenAPISchemaText.Version) -> JSON {
-        var document = version == .two ? Self.version2(schema()) : schema()
+        let schema = schema()
+        if version == .two, schema[Self.keepsUnknown].boolValue == true {
+            // Clients of version 2 would take the members that are named for all that there are.
+            return ["type": "object", "x-kubernetes-group-version-kind": [resource.groupVersionKind.json]]
+        }
+        var document = version == .two ? Self.version2(schema) : schema
         var properties = document["properties"].objectValue ?? [:]
         for (key, value) in typeMembers { properties[key] = value }
         let reference: JSON = ["$ref": .string(version.prefix + Self.meta + "ObjectMeta")]
         properties["metadata"] =
-            version == .two ? reference : ["description": "Standard metadata of objects.", "allOf": [reference]]
+            version == .two ? reference : ["description": "Standard object's metadata.", "allOf": [reference]]
         document["type"] = "object"
         document["properties"] = .object(properties)
         document["x-kubernetes-group-version-kind"] = [resource.groupVersionKind.json]
@@ -62,12 +68,16 @@ public struct OpenAPICustomKind: Sendable {
         ]
     }
 
-    /// What version 2 of OpenAPI can say: no combinations of schemas, and nothing of a value that may be null.
+    /// What version 2 of OpenAPI can say: no combinations of schemas, and nothing of a value that may be null or have members
+    /// that are not named.
     private static func version2(_ schema: JSON) -> JSON {
         guard case .object(var members) = schema else { return schema }
         for key in ["oneOf", "anyOf", "allOf", "not", "x-kubernetes-validations"] { members.removeValue(forKey: key) }
         if members.removeValue(forKey: "nullable")?.boolValue == true {
             for key in ["type", "properties", "items", "additionalProperties"] { members.removeValue(forKey: key) }
+        }
+        if members[keepsUnknown]?.boolValue == true {
+            for key in ["properties", "items"] { members.removeValue(forKey: key) }
         }
         if case .object(var properties)? = members["properties"] {
             properties.updateValues { (_, value: inout JSON) throws(Never) in value = version2(value) }

@@ -80,6 +80,31 @@ final class PastTests: XCTestCase {
         }
     }
 
+    func testAListWhoseStateIsGoneGoesOnAsThingsAreNow() throws {
+        try withServer { server in
+            for name in ["a", "b", "c", "d"] { _ = try write(server, "POST", name, "1") }
+            let first = try server.request("GET", "\(Self.maps)?limit=1").json
+            XCTAssertEqual(try server.request("DELETE", "\(Self.maps)/b").status, 200)
+            let latest = try write(server, "PUT", "c", "2")
+            try server.store.compact(latest)
+            let token = first["metadata"]["continue"].stringValue ?? ""
+            let gone = try server.request("GET", "\(Self.maps)?limit=1&continue=\(token)")
+            XCTAssertEqual(gone.status, 410)
+            XCTAssertEqual(try gone.json["reason"], "Expired")
+            let inconsistent = try XCTUnwrap(try gone.json["metadata"]["continue"].stringValue)
+            let second = try server.request("GET", "\(Self.maps)?limit=1&continue=\(inconsistent)").json
+            XCTAssertEqual(values(second), ["c=2"], "what has changed is shown, what has gone is left out")
+            XCTAssertNotEqual(second["metadata"]["resourceVersion"], first["metadata"]["resourceVersion"])
+            XCTAssertEqual(second["metadata"]["remainingItemCount"], 1)
+            _ = try write(server, "PUT", "d", "3")
+            let next = second["metadata"]["continue"].stringValue ?? ""
+            let third = try server.request("GET", "\(Self.maps)?limit=1&continue=\(next)").json
+            XCTAssertEqual(values(third), ["d=1"], "from there on all pages show one state again")
+            XCTAssertEqual(third["metadata"]["resourceVersion"], second["metadata"]["resourceVersion"])
+            XCTAssertTrue(third["metadata"]["continue"].isNull)
+        }
+    }
+
     func testOneObjectAtARevision() throws {
         try withServer { server in
             let first = try write(server, "POST", "a", "1")

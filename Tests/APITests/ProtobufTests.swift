@@ -94,6 +94,25 @@ final class ProtobufTests: XCTestCase {
         XCTAssertEqual(list["items"].arrayValue.map(\.name), ["a"])
     }
 
+    /// As the typed client for definitions sends them and reads what becomes of them.
+    func testDefinitions() throws {
+        let headers = ["Content-Type": protobuf, "Accept": "\(protobuf),application/json"]
+        let body = try KubernetesProtobuf.encode(CustomDefinitions.widgets())
+        let created = try server.request("POST", CustomDefinitions.path, bytes: body, headers: headers)
+        XCTAssertEqual(created.status, 201)
+        let path = CustomDefinitions.path + "/widgets.example.com"
+        let shown = try decode(try server.request("GET", path, headers: headers).body)
+        XCTAssertEqual(shown, try server.request("GET", path).json)
+        XCTAssertEqual(shown["spec"]["versions"][0]["schema"]["openAPIV3Schema"], CustomDefinitions.schema)
+        XCTAssertTrue(
+            shown["status"]["conditions"].arrayValue.contains { $0["type"] == "Established" && $0["status"] == "True" })
+        XCTAssertEqual(
+            try server.request("POST", CustomDefinitions.widgetsPath, CustomDefinitions.widget("w")).status, 201)
+        let services = "/apis/apiregistration.k8s.io/v1/apiservices/v1.apps"
+        let service = try decode(try server.request("GET", services, headers: headers).body)
+        XCTAssertEqual(service, try server.request("GET", services).json)
+    }
+
     /// The next frame of a watch: its length in four bytes, then a WatchEvent.
     private func event(_ client: TLSClient, _ pending: inout [UInt8]) throws -> (type: String, object: JSON) {
         func take(_ count: Int) throws -> [UInt8] {
@@ -170,7 +189,7 @@ final class ProtobufTests: XCTestCase {
             ),
             (widget, protobuf, 406, protobuf, "a custom resource has no encoding; the refusal has"),
             (widget, "\(protobuf),\(json)", 200, json, "a custom resource in JSON"),
-            (CustomDefinitions.path, "\(protobuf),\(json)", 200, json, "nor have definitions"),
+            (CustomDefinitions.path, "\(protobuf),\(json)", 200, protobuf, "definitions have one"),
             (maps + "/none", "\(json),\(protobuf)", 404, json, "a failure follows the preference too"),
         ]
         for row in rows {

@@ -4,27 +4,29 @@ import XCTest
 @testable import ObjectSchema
 
 final class ProtobufEncodeTests: XCTestCase {
-    /// A value for every field of a message, none of them zero. Recursive messages end at some depth.
-    private func filled(_ message: ProtobufTable.Message, depth: Int = 0) -> JSON {
+    /// A value for every field of a message, none of them zero. A message within one of its own kind is empty.
+    private func filled(_ message: ProtobufTable.Message, within outer: Set<String> = []) -> JSON {
+        let within = outer.union([message.name])
         var object = JSONObject()
         for field in message.ordered {
             if field.isInlined, case .message(let type) = field.kind {
                 guard let inner = ProtobufTable.shared.message(type) else { continue }
-                for (name, value) in filled(inner, depth: depth + 1).objectValue ?? [:] { object[name] = value }
+                for (name, value) in filled(inner, within: within).objectValue ?? [:] { object[name] = value }
             } else if let type = field.entry {
                 guard let entry = ProtobufTable.shared.message(type)?.byNumber[2] else { continue }
-                object[field.name] = ["a": value(entry, depth), "b/c": value(entry, depth)]
+                object[field.name] = ["a": value(entry, within), "b/c": value(entry, within)]
             } else {
-                let one = value(field, depth)
+                let one = value(field, within)
                 object[field.name] = field.isRepeated ? .array([one, one]) : one
             }
         }
         return .object(object)
     }
 
-    private func value(_ field: ProtobufTable.Field, _ depth: Int) -> JSON {
+    private func value(_ field: ProtobufTable.Field, _ within: Set<String>) -> JSON {
         switch field.kind {
         case .integer: 70_000
+        case .double: 0.25
         case .boolean: true
         case .string: "text ü"
         case .bytes: "AQIDBP8="
@@ -39,8 +41,12 @@ final class ProtobufEncodeTests: XCTestCase {
             case "meta.v1.Verbs", "authentication.v1.ExtraValue", "authorization.v1.ExtraValue",
                 "certificates.v1.ExtraValue":
                 ["get", "list"]
+            case "apiextensions.v1.JSON": ["a": [1.5, "b", nil]]
+            case "apiextensions.v1.JSONSchemaPropsOrArray": field.number % 2 == 0 ? [["type": "string"]] : [:]
+            case "apiextensions.v1.JSONSchemaPropsOrBool": field.number % 2 == 0 ? ["type": "string"] : false
+            case "apiextensions.v1.JSONSchemaPropsOrStringArray": ["a", "b"]
             default:
-                depth < 12 ? ProtobufTable.shared.message(type).map { filled($0, depth: depth + 1) } ?? [:] : [:]
+                within.contains(type) ? [:] : ProtobufTable.shared.message(type).map { filled($0, within: within) } ?? [:]
             }
         }
     }
@@ -52,6 +58,8 @@ final class ProtobufEncodeTests: XCTestCase {
         "api.resource.Quantity", "api.resource.QuantityValue", "meta.v1.Time", "meta.v1.MicroTime",
         "util.intstr.IntOrString", "runtime.RawExtension", "meta.v1.FieldsV1", "meta.v1.Verbs", "meta.v1.Duration",
         "authentication.v1.ExtraValue", "authorization.v1.ExtraValue", "certificates.v1.ExtraValue",
+        "apiextensions.v1.JSON", "apiextensions.v1.JSONSchemaPropsOrArray", "apiextensions.v1.JSONSchemaPropsOrBool",
+        "apiextensions.v1.JSONSchemaPropsOrStringArray",
     ]
 
     /// What goes out comes back the same, for every message of the table with every field.
@@ -74,8 +82,7 @@ final class ProtobufEncodeTests: XCTestCase {
 
     /// Every kind of Kubernetes' own groups that clients send in protobuf can go out in it, as can its list.
     func testEveryKindHasAnEncoding() throws {
-        // Their clients speak JSON by default, or they came to Kubernetes after the table's descriptors.
-        let without = Set(["apiextensions.k8s.io", "apiregistration.k8s.io", "resource.k8s.io", "hostd.dev"])
+        let without = Set(["hostd.dev"])
         var count = 0
         for resource in Schema.shared.resources
         where !without.contains(resource.group) && !resource.version.contains("alpha")
@@ -102,18 +109,19 @@ final class ProtobufEncodeTests: XCTestCase {
     func testFieldsWithoutNumbers() throws {
         // Alpha and beta fields that came after the table's descriptors.
         let known: Set<String> = [
-            "core.v1.Container.restartPolicyRules", "core.v1.EnvVarSource.fileKeyRef",
-            "core.v1.EphemeralContainer.restartPolicyRules", "core.v1.NodeStatus.declaredFeatures",
-            "core.v1.PodSpec.hostnameOverride", "core.v1.PodSpec.schedulingGroup",
+            "core.v1.NodeStatus.declaredFeatures", "core.v1.PodSpec.schedulingGroup",
             "core.v1.PodStatus.allocatedResources",
             "core.v1.PodStatus.extendedResourceClaimStatus", "core.v1.PodStatus.nodeAllocatableResourceClaimStatuses",
             "core.v1.PodStatus.resources", "core.v1.ResourceHealth.message", "core.v1.VolumeMountStatus.volumeStatus",
             "core.v1.VolumeProjection.podCertificate", "storage.v1.CSIDriverSpec.preventPodSchedulingIfMissing",
             "storage.v1.CSIDriverSpec.serviceAccountTokenInSecrets", "meta.v1.ListMeta.shardInfo",
+            "resource.v1.Device.nodeAllocatableResourceMappings", "resource.v1.DeviceAttribute.bools",
+            "resource.v1.DeviceAttribute.ints", "resource.v1.DeviceAttribute.strings",
+            "resource.v1.DeviceAttribute.versions",
         ]
         var missing: Set<String> = []
         for name in ProtobufTable.shared.names {
-            let prefix = name.hasPrefix("meta.v1.") ? "io.k8s.apimachinery.pkg.apis." : "io.k8s.api."
+            let prefix = Self.prefixes.first { name.hasPrefix($0.message) }?.definition ?? "io.k8s.api."
             guard let definition = Schema.shared.definition(named: prefix + name),
                 let message = ProtobufTable.shared.message(name)
             else { continue }
@@ -124,6 +132,12 @@ final class ProtobufEncodeTests: XCTestCase {
         }
         XCTAssertEqual(missing.subtracting(known), [])
     }
+
+    private static let prefixes = [
+        (message: "meta.v1.", definition: "io.k8s.apimachinery.pkg.apis."),
+        (message: "apiextensions.v1.", definition: "io.k8s.apiextensions-apiserver.pkg.apis."),
+        (message: "apiregistration.v1.", definition: "io.k8s.kube-aggregator.pkg.apis."),
+    ]
 
     private func names(of message: ProtobufTable.Message) -> Set<String> {
         var names: Set<String> = []
@@ -152,6 +166,49 @@ final class ProtobufEncodeTests: XCTestCase {
         ]
         let bytes = try KubernetesProtobuf.encode(object)
         XCTAssertEqual(try bytes.withUnsafeBytes { try KubernetesProtobuf.decode($0) }, object)
+    }
+
+    /// Zeros that were written are kept where they mean something, and only there.
+    func testSchemasOfDefinitions() throws {
+        let rows: [(schema: JSON, reason: String)] = [
+            (["type": "integer", "minimum": 0, "maximum": 2.5, "multipleOf": -1], "bounds are pointers"),
+            (["type": "string", "minLength": 0, "maxLength": 0], "as are lengths"),
+            (["type": "object", "additionalProperties": false], "no other members"),
+            (["type": "object", "additionalProperties": true], "any other members"),
+            (["type": "object", "additionalProperties": ["type": "string"]], "others of a schema"),
+            (["type": "array", "items": ["type": "string"]], "one schema for all elements"),
+            (["items": [["type": "string"], ["type": "integer"]]], "one schema for each element"),
+            (["default": "", "enum": ["", 0, false, nil, [:], []]], "any value"),
+            (["dependencies": ["a": ["b"], "c": ["type": "object"]]], "names or a schema"),
+            (["properties": ["": ["$ref": "#/x", "$schema": "s"]]], "names that are no words"),
+            (["x-kubernetes-preserve-unknown-fields": false], "a flag that is a pointer"),
+            (["x-kubernetes-validations": [["rule": "true", "optionalOldSelf": false]]], "rules"),
+            ([:], "nothing"),
+        ]
+        for row in rows {
+            let object: JSON = [
+                "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+                "spec": [
+                    "group": "example.com",
+                    "versions": [
+                        ["name": "v1", "served": false, "storage": true, "schema": ["openAPIV3Schema": row.schema]]
+                    ],
+                ],
+            ]
+            let bytes = try KubernetesProtobuf.encode(object)
+            XCTAssertEqual(try bytes.withUnsafeBytes { try KubernetesProtobuf.decode($0) }, object, row.reason)
+        }
+        // As Go writes it: flags and texts that were never set are there.
+        var schema = ProtobufWriter()
+        for number: UInt64 in [1, 2, 4, 5, 6, 7, 15] { schema.string(number, "") }
+        for number: UInt64 in [10, 12, 18, 37, 39, 40] { schema.integer(number, 0) }
+        schema.double(11, 0)
+        var decoded = JSONObject()
+        try schema.bytes.withUnsafeBytes { bytes in
+            let all: Slice<UnsafeRawBufferPointer> = bytes[0..<bytes.count]
+            try KubernetesProtobuf.decode(all, as: "apiextensions.v1.JSONSchemaProps", into: &decoded, depth: 0)
+        }
+        XCTAssertEqual(JSON.object(decoded), ["minimum": 0])
     }
 
     // MARK: - Bytes by hand

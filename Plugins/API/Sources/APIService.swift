@@ -15,6 +15,7 @@ final class APIService: Sendable {
     private let nodes: NodeGraph
     /// Nil without priority and fairness.
     private let flows: FlowObjectsKeeper?
+    private let typeChecks: PolicyTypeChecks
     private let aggregation: Aggregation
     private let roleAggregation: RoleAggregation
     /// Nil where others sign certificates.
@@ -68,6 +69,7 @@ final class APIService: Sendable {
                 totalSeats: seats, estimates: ListEstimates(store: store, resources: resources, log: host.log),
                 host: host)
         }
+        let documents = OpenAPIDocuments(resources: resources, aggregated: aggregated, store: store)
         pipeline = RequestPipeline(
             .init(
                 store: store, resources: resources, rules: rules, authorizer: authorizer, admission: admission,
@@ -78,10 +80,11 @@ final class APIService: Sendable {
                     authority: tokens,
                     others: settings.authentication.authenticators(store, audience: tokens.issuer, host.log)),
                 workers: WorkerPool(limit: 32), health: Health(store: store, log: host.log),
-                openAPI: OpenAPIDocuments(resources: resources, aggregated: aggregated, store: store),
+                openAPI: documents,
                 aggregated: aggregated, host: host, audit: try settings.audit.map { try AuditLog($0, host) },
                 fairness: fairness, watchBytes: settings.watchBytes))
         flows = fairness.map { FlowObjectsKeeper($0, log: host.log) }
+        typeChecks = PolicyTypeChecks(PolicyTypeCheck(resources: resources, documents: documents), log: host.log)
         let aggregatedRoles = RoleAggregation(host: host)
         roleAggregation = aggregatedRoles
         let access = try [
@@ -99,7 +102,9 @@ final class APIService: Sendable {
                 if resource.hasPrefix("clusterroles.") { aggregatedRoles.update(object.name, present) }
             }
         }
-        informers = try access + admission.informers(host) + (flows?.informers(host, pipeline) ?? [])
+        informers =
+            try access + admission.informers(host) + (flows?.informers(host, pipeline) ?? [])
+            + [typeChecks.informer(host, pipeline)]
         let context = try TLSContext(
             certificate: credentials.server.certificate, key: credentials.server.key,
             clientAuthority: credentials.authority, proxyAuthority: credentials.frontProxyAuthority)
@@ -214,6 +219,7 @@ final class APIService: Sendable {
         network?.cancel()
         for informer in informers { informer.stop() }
         flows?.stop()
+        typeChecks.stop()
         pipeline.fairness?.stop()
         pipeline.admission.stop()
         nodes.stop()

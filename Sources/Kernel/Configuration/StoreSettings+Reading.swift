@@ -3,7 +3,7 @@ import Objects
 /// How long the embedded engine keeps the past: whatever bound is reached first counts.
 public struct HistorySettings: Sendable, Equatable {
     /// 0 = no bound in time.
-    public var seconds: UInt32 = 600
+    public var seconds: UInt32 = 480
     public var bytes = 32 << 20
     /// Changes.
     public var count = 100_000

@@ -19,8 +19,8 @@ public struct StateStoreOptions: Sendable {
     public var historySize = 32 << 20
     /// … and at most so many records. Default 100,000.
     public var historyCount = 100_000
-    /// … and not older than so many seconds, 0 = no bound. Default 600.
-    public var historySeconds: UInt32 = 600
+    /// … and not older than so many seconds, 0 = no bound. Default 480.
+    public var historySeconds: UInt32 = 480
     /// Bytes of log below the compacted revision that make a snapshot worth while; more when the state itself is larger, so
     /// that snapshots write no more than the log does. Default 32 MiB.
     public var snapshotThreshold = 32 << 20

@@ -114,6 +114,9 @@ extension KubernetesProtobuf {
         case .integer:
             guard let number = value.integerValue else { throw wrongType(field, "an integer") }
             writer.integer(field.number, UInt64(bitPattern: number))
+        case .double:
+            guard let number = value.doubleValue else { throw wrongType(field, "a number") }
+            writer.double(field.number, number)
         case .boolean:
             guard let flag = value.boolValue else { throw wrongType(field, "true or false") }
             writer.integer(field.number, flag ? 1 : 0)
@@ -128,6 +131,7 @@ extension KubernetesProtobuf {
         case .message(let type):
             try writer.message(field.number) { inner throws(ProtobufError) in
                 if try encodeSpecial(value, type, field, into: &inner) { return }
+                let value = SchemaAlternative(type)?.members(of: value) ?? value
                 guard let message = ProtobufTable.shared.message(type) else {
                     throw ProtobufError(description: "message \(type) is unknown")
                 }

@@ -75,7 +75,7 @@ public enum KubernetesProtobuf {
             var list = object[field.name] ?? .array([])
             list.append(value)
             object[field.name] = list
-        } else if value.exists, !ZeroValues.isDropped(value, field: field.name) {
+        } else if value.exists, field.keepsZero || !ZeroValues.isDropped(value, field: field.name) {
             object[field.name] = value
         }
     }
@@ -103,6 +103,7 @@ public enum KubernetesProtobuf {
     ) throws(ProtobufError) -> JSON {
         switch (field.kind, wire) {
         case (.integer, .number(let number)): return .integer(Int64(bitPattern: number))
+        case (.double, .bytes(let bytes)): return try double(bytes, field)
         case (.boolean, .number(let number)): return .bool(number != 0)
         case (.string, .bytes(let bytes)): return .string(String(decoding: bytes, as: UTF8.self))
         case (.bytes, .bytes(let bytes)): return .string(Base64.encode(Array(bytes)))
@@ -117,6 +118,7 @@ public enum KubernetesProtobuf {
     ) throws(ProtobufError) -> JSON {
         var object = JSONObject()
         try decode(bytes, as: type, into: &object, depth: depth + 1)
+        if let alternative = SchemaAlternative(type) { return try alternative.json(of: object) }
         switch type {
         case "api.resource.Quantity": return object["string"] ?? "0"
         case "meta.v1.Time", "meta.v1.MicroTime":
@@ -137,7 +139,17 @@ public enum KubernetesProtobuf {
         }
     }
 
-    private static func embedded(_ base64: JSON?) throws(ProtobufError) -> JSON {
+    /// A number of eight bytes; whole ones are integers, as JSON writes them.
+    private static func double(
+        _ bytes: Slice<UnsafeRawBufferPointer>, _ field: ProtobufTable.Field
+    ) throws(ProtobufError) -> JSON {
+        guard bytes.count == 8 else { throw ProtobufError(description: "field \(field.name) has the wrong wire type") }
+        let number = Double(bitPattern: bytes.reversed().reduce(0) { $0 << 8 | UInt64($1) })
+        guard number.isFinite else { throw ProtobufError(description: "field \(field.name) must be a finite number") }
+        return Int64(exactly: number).map { .integer($0) } ?? .number(number)
+    }
+
+    static func embedded(_ base64: JSON?) throws(ProtobufError) -> JSON {
         guard let text = base64?.stringValue, let bytes = Base64.decode(text) else { return .null }
         do {
             return try JSON(parsing: bytes)

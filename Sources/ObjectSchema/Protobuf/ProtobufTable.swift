@@ -3,13 +3,15 @@ import Synchronization
 
 /// The field numbers of Kubernetes' messages, read from the embedded text message by message, as they are needed.
 final class ProtobufTable: Sendable {
-    enum Kind: Sendable, Equatable { case integer, boolean, string, bytes, message(String) }
+    enum Kind: Sendable, Equatable { case integer, double, boolean, string, bytes, message(String) }
 
     struct Field: Sendable {
         let number: UInt64
         let name: String
         let isRepeated: Bool
         let isInlined: Bool
+        /// Whether a written zero was set: the field is a pointer in Kubernetes' type, or never left out in JSON.
+        let keepsZero: Bool
         let kind: Kind
 
         /// The message of the entries, when the field is a map. It lies in the message that has the field, and so has a longer
@@ -39,16 +41,16 @@ final class ProtobufTable: Sendable {
 
     private let text = EmbeddedText(hostd_protobuf_text())
     private struct State {
-        /// Offset of the first row of each message.
-        var offsets: [String: Int] = [:]
+        /// Offsets of the first rows of each message, which may be described in parts.
+        var offsets: [String: [Int]] = [:]
         var messages: [String: Message] = [:]
     }
     private let state: Mutex<State>
 
     private init() {
-        var offsets: [String: Int] = [:]
+        var offsets: [String: [Int]] = [:]
         text.forEachLine { offset, line in
-            if line.first == UInt8(ascii: "M") { offsets[line.dropFirst().text] = offset + line.count + 1 }
+            if line.first == UInt8(ascii: "M") { offsets[line.dropFirst().text, default: []].append(offset + line.count + 1) }
         }
         state = Mutex(State(offsets: offsets))
     }
@@ -62,8 +64,8 @@ final class ProtobufTable: Sendable {
     func message(_ name: String) -> Message? {
         state.withLock { state in
             if let known = state.messages[name] { return known }
-            guard let offset = state.offsets[name] else { return nil }
-            let message = Message(name: name, fields: readRows(from: offset))
+            guard let offsets = state.offsets[name] else { return nil }
+            let message = Message(name: name, fields: offsets.flatMap { readRows(from: $0) })
             state.messages[name] = message
             return message
         }
@@ -89,6 +91,7 @@ extension ProtobufTable.Field {
         let kind: ProtobufTable.Kind? =
             switch type.dropFirst().first {
             case "i": .integer
+            case "d": .double
             case "t": .boolean
             case "s": .string
             case "b": .bytes
@@ -97,6 +100,7 @@ extension ProtobufTable.Field {
             }
         guard let kind, let number = UInt64(number) else { return nil }
         self.init(
-            number: number, name: String(name), isRepeated: type.first == "*", isInlined: type.first == "^", kind: kind)
+            number: number, name: String(name), isRepeated: type.first == "*", isInlined: type.first == "^",
+            keepsZero: type.first == "?", kind: kind)
     }
 }

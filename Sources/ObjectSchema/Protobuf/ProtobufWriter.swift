@@ -22,6 +22,14 @@ public struct ProtobufWriter: Sendable {
         varint(value)
     }
 
+    /// A number in its eight bytes, the lowest first.
+    mutating func double(_ number: UInt64, _ value: Double) {
+        tag(number, 1)
+        for shift in stride(from: UInt64(0), to: 64, by: 8) {
+            bytes.append(UInt8(truncatingIfNeeded: value.bitPattern >> shift))
+        }
+    }
+
     /// A message within this one; `write` writes its fields.
     public mutating func message<Failure: Error>(
         _ number: UInt64, _ write: (inout ProtobufWriter) throws(Failure) -> Void

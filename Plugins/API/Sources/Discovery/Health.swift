@@ -24,8 +24,10 @@ final class Health: Sendable {
         guard let kind = parts.first, ["livez", "readyz", "healthz"].contains(kind), parts.count <= 2 else {
             return nil
         }
-        var checks = [("ping", true), ("store", isStoreHealthy)]
-        if kind == "readyz" { checks.append(("bootstrap", isReady)) }
+        let isStoreHealthy = isStoreHealthy
+        // Clients of Kubernetes know the store by the name etcd.
+        var checks = [("ping", true), ("store", isStoreHealthy), ("etcd", isStoreHealthy)]
+        if kind == "readyz" { checks += [("bootstrap", isReady), ("informer-sync", isReady)] }
         if parts.count == 2 {
             guard let check = checks.first(where: { $0.0 == parts[1] }) else { return nil }
             return .text(check.1 ? 200 : 500, check.1 ? "ok" : "internal server error: \(check.0) failed\n")

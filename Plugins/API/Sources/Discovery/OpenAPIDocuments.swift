@@ -8,7 +8,7 @@ import Synchronization
 /// are made each time and not kept; what is kept is what stands for their content.
 /// See https://kubernetes.io/docs/concepts/overview/kubernetes-api/#api-specification.
 final class OpenAPIDocuments: Sendable {
-    private let resources: ResourceTable
+    let resources: ResourceTable
     private let aggregated: AggregatedAPIs
     private let store: StoreClient
     /// Tags of the documents of the server's own kinds, by place: they are part of the program, so they never change.
@@ -24,7 +24,7 @@ final class OpenAPIDocuments: Sendable {
     private static let revalidated = "no-cache, private"
 
     /// One document of version 3: that of a group and version.
-    private struct Place {
+    struct Place {
         var path: String
         var group: String
         var version: String
@@ -84,13 +84,13 @@ final class OpenAPIDocuments: Sendable {
         "/openapi/v3/\(place.path)?hash=\(tag.text)"
     }
 
-    private func document(_ place: Place) -> [UInt8] {
+    func document(_ place: Place) -> [UInt8] {
         let custom = resources.custom.served.filter { $0.group == place.group && $0.version == place.version }
         return OpenAPIDocument.v3(
             group: place.group, version: place.version, serverVersion: version, custom: custom.map(kind))
     }
 
-    private var places: [Place] {
+    var places: [Place] {
         var seen: Set<String> = []
         return resources.all.compactMap { resource in
             let path =

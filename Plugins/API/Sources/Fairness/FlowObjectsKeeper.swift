@@ -161,8 +161,7 @@ final class FlowObjectsKeeper: Sendable {
     private static func dangling(_ name: String, _ schema: JSON, hasLevel: Bool, _ level: String) -> Step? {
         let wanted = hasLevel ? "False" : "True"
         let present = schema["status"]["conditions"].arrayValue.first { $0["type"].stringValue == "Dangling" }
-        // One that never lacked its level has no condition.
-        guard present?["status"].stringValue ?? "False" != wanted else { return nil }
+        guard present?["status"].stringValue != wanted else { return nil }
         let text =
             hasLevel
             ? "This FlowSchema references the PriorityLevelConfiguration object named \"\(level)\" and it exists"

@@ -22,6 +22,8 @@ struct APIStatus: Error, Sendable {
     var uid = ""
     var causes: [Cause] = []
     var retryAfterSeconds = 0
+    /// Where a list whose state is gone can go on as things are now; empty elsewhere.
+    var continuation = ""
 
     init(code: Int, reason: String, message: String) {
         self.code = code
@@ -49,6 +51,7 @@ struct APIStatus: Error, Sendable {
         var status: JSONObject = [
             "kind": "Status", "apiVersion": "v1", "metadata": [:], "status": "Failure", "message": .string(message),
         ]
+        if !continuation.isEmpty { status["metadata"] = ["continue": .string(continuation)] }
         if !reason.isEmpty { status["reason"] = .string(reason) }
         if !details.isEmpty { status["details"] = .object(details) }
         status["code"] = .integer(Int64(code))

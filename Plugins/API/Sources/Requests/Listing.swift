@@ -27,7 +27,7 @@ struct Listing: Sendable {
             guard query["resourceVersion"].map({ $0.isEmpty || $0 == "0" }) ?? true else {
                 throw .badRequest("specifying resource version is not allowed when using continue")
             }
-            revision = token.revision
+            revision = token.revision ?? 0
             after = token.after
             guard after.hasPrefix(prefix) else {
                 throw .badRequest("continue key is not valid: it is for another list")
@@ -40,7 +40,7 @@ struct Listing: Sendable {
             page = try store.list(
                 prefix: prefix, selector: selection.text, revision: revision, limit: UInt64(limit), after: after)
         } catch {
-            throw Self.status(error, context, revision, isContinued: !after.isEmpty, store: store)
+            throw Self.status(error, context, revision, after: after, store: store)
         }
         if revision == 0, let least = try Self.leastRevision(query), least > page.revision {
             throw .tooLargeResourceVersion(least, current: page.revision)
@@ -78,14 +78,18 @@ struct Listing: Sendable {
 
     /// Why a state cannot be shown.
     static func status(
-        _ error: PluginError, _ context: RequestContext, _ revision: UInt64, isContinued: Bool, store: StoreClient
+        _ error: PluginError, _ context: RequestContext, _ revision: UInt64, after: String, store: StoreClient
     ) -> APIStatus {
         if error.code == HOSTD_ERROR_COMPACTED {
-            return isContinued
-                ? .expired(
-                    "The provided continue parameter is too old to display a consistent list result. You must start a "
-                        + "new list without the continue parameter.")
-                : .expired("too old resource version: \(revision); \(error.message)")
+            guard !after.isEmpty else {
+                return .expired("too old resource version: \(revision); \(error.message)")
+            }
+            var status = APIStatus.expired(
+                "The state that this list began with is gone. Begin a new list, or go on with the continue token of this "
+                    + "answer: the rest is then listed as it is now, which does not fit the pages before where objects "
+                    + "have changed meanwhile.")
+            status.continuation = ContinueToken(revision: nil, after: after).text
+            return status
         }
         if error.code == HOSTD_ERROR_INVALID_ARGUMENT, revision > 0,
             let latest = try? store.list(prefix: "nothing.hostd.dev/").revision,
@@ -195,25 +199,26 @@ struct Listing: Sendable {
 
 /// Where a limited list goes on: the state that its first page showed and the last key given.
 struct ContinueToken: Equatable {
-    var revision: UInt64
+    /// Nil to go on in the latest state.
+    var revision: UInt64?
     var after: String
 
-    init(revision: UInt64, after: String) {
+    init(revision: UInt64?, after: String) {
         self.revision = revision
         self.after = after
     }
 
     init(parsing text: String) throws(APIStatus) {
         guard text.utf8.count <= 4096, let bytes = Base64.decode(text, .url), let json = try? JSON(parsing: bytes),
-            json["v"].stringValue == "hostd/v1", let revision = json["rv"].integerValue, revision > 0,
+            json["v"].stringValue == "hostd/v1", let revision = json["rv"].integerValue, revision > 0 || revision == -1,
             let after = json["after"].stringValue
         else { throw .badRequest("continue key is not valid") }
-        self.revision = UInt64(revision)
+        self.revision = UInt64(exactly: revision)
         self.after = after
     }
 
     var text: String {
-        let json: JSON = ["v": "hostd/v1", "rv": .integer(Int64(revision)), "after": .string(after)]
+        let json: JSON = ["v": "hostd/v1", "rv": .integer(revision.map { Int64($0) } ?? -1), "after": .string(after)]
         return Base64.encode(json.serialized(), .url)
     }
 }

@@ -22,7 +22,7 @@ extension RequestPipeline {
         do {
             record = try store.get(context.key, revision: revision)
         } catch {
-            if revision > 0 { throw Listing.status(error, context, revision, isContinued: false, store: store) }
+            if revision > 0 { throw Listing.status(error, context, revision, after: "", store: store) }
             throw APIStatus(error, context.resource, context.path.name)
         }
         guard let record else { throw .notFound(context.resource, context.path.name) }

@@ -111,15 +111,18 @@ final class NamespaceController: Controller {
         return .done
     }
 
-    /// Asks for the deletion of everything in a namespace and counts what is left.
+    /// Asks for the deletion of everything in a namespace and counts what is left. Pods go first: what guards or serves them
+    /// (network policies, configuration, service accounts) stays until the last of them is gone.
     private func deleteContents(of namespace: String) -> NamespaceContents {
         var contents = NamespaceContents()
-        for type in discover(&contents) {
+        let types = discover(&contents)
+        for type in types.filter(\.isPods) + types.filter({ !$0.isPods }) {
             do {
                 try delete(type, in: namespace, &contents)
             } catch let failure {
                 contents.failures.append("\(type.storeName): \(failure)")
             }
+            if type.isPods, !contents.remaining.isEmpty || !contents.failures.isEmpty { break }
         }
         return contents
     }
@@ -170,4 +173,8 @@ final class NamespaceController: Controller {
         }
         return types
     }
+}
+
+extension ResourceType {
+    fileprivate var isPods: Bool { storeName == "pods" }
 }

@@ -6,15 +6,17 @@ import Objects
 enum PolicyDeclarations {
     /// - Parameters:
     ///   - variables: Those that a policy has declared so far, in order.
+    ///   - object: What is known of the objects; nothing when writes are judged, as they may be of any kind.
     static func environment(
-        hasParams: Bool = false, isMutation: Bool = false, variables: [(name: String, type: CELType)] = []
+        hasParams: Bool = false, isMutation: Bool = false, variables: [(name: String, type: CELType)] = [],
+        object: CELSchema = .dyn, params: CELSchema = .dyn
     ) -> CELEnvironment {
         var declared: [CELEnvironment.Variable] = [
-            .init("object", CELSchema.dyn), .init("oldObject", CELSchema.dyn), .init("request", request),
+            .init("object", object), .init("oldObject", object), .init("request", request),
             .init("namespaceObject", namespace), .init("authorizer", .authorizer),
             .init("authorizer.requestResource", .resourceCheck),
         ]
-        if hasParams { declared.append(.init("params", CELSchema.dyn)) }
+        if hasParams { declared.append(.init("params", params)) }
         let fields = variables.map {
             ($0.name, CELObjectType.Field(jsonName: $0.name, schema: CELSchema(.value($0.type))))
         }
