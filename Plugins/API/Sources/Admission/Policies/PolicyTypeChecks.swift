@@ -21,12 +21,14 @@ final class PolicyTypeChecks: Sendable {
 
     /// What keeps the policies in view; started by whoever runs the server.
     func informer(_ host: Host, _ pipeline: RequestPipeline) throws(PluginError) -> Informer {
-        try Informer(host, resource: PolicyIndex.Kind.validating.rawValue) { [self] event in
-            switch event {
-            case .added(let policy), .updated(_, let policy): take(policy, pipeline)
-            case .deleted, .synchronized: break
-            }
-        }
+        try Informer(
+            host, resource: PolicyIndex.Kind.validating.rawValue,
+            handler: { [self] event in
+                switch event {
+                case .added(let policy), .updated(_, let policy): take(policy, pipeline)
+                case .deleted, .synchronized: break
+                }
+            })
     }
 
     func stop() { state.withLock { $0.isStopped = true } }
