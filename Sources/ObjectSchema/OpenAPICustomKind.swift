@@ -32,7 +32,10 @@ public struct OpenAPICustomKind: Sendable {
 
     private var typeMembers: [(String, JSON)] {
         [
-            ("apiVersion", text("APIVersion defines which version of the schema this object follows, as group/version.")),
+            (
+                "apiVersion",
+                text("APIVersion defines which version of the schema this object follows, as group/version.")
+            ),
             ("kind", text("The kind of this object.")),
         ]
     }

@@ -41,83 +41,90 @@ final class PolicyTypeCheckTests: XCTestCase {
     func testWhatIsWarnedOf() throws {
         _ = try server.request("POST", CustomDefinitions.path, CustomDefinitions.widgets())
         let deployments = rule("apps", "v1", "deployments")
-        let rows: [(name: String, spec: JSON, rules: [JSON], warnings: [(field: String, text: String)], reason: String)] = [
-            ("right", ["validations": [["expression": "object.spec.replicas > 1"]]], [deployments], [], "as it should be"),
-            (
-                "confused",
-                [
-                    "validations": [
-                        [
-                            "expression": "object.spec.replicas > '1'",
-                            "messageExpression": "'wants replicas > 1, got ' + object.spec.replicas",
+        let rows:
+            [(name: String, spec: JSON, rules: [JSON], warnings: [(field: String, text: String)], reason: String)] = [
+                (
+                    "right", ["validations": [["expression": "object.spec.replicas > 1"]]], [deployments], [],
+                    "as it should be"
+                ),
+                (
+                    "confused",
+                    [
+                        "validations": [
+                            [
+                                "expression": "object.spec.replicas > '1'",
+                                "messageExpression": "'wants replicas > 1, got ' + object.spec.replicas",
+                            ]
                         ]
-                    ]
-                ], [deployments],
-                [
-                    (
-                        "spec.validations[0].expression",
-                        "apps/v1, Kind=Deployment: ERROR: <input>:1:22: found no matching overload for '_>_' applied to '(int, string)'"
-                    ),
-                    (
-                        "spec.validations[0].messageExpression",
-                        "found no matching overload for '_+_' applied to '(string, int)'"
-                    ),
-                ], "an integer is no string"
-            ),
-            (
-                "typo",
-                ["validations": [["expression": "true"], ["expression": "has(object.spec.replica)"]]], [deployments],
-                [("spec.validations[1].expression", "undefined field 'replica'")], "a field that there is not"
-            ),
-            (
-                "two",
-                ["validations": [["expression": "object.spec.template.spec.hostNetwork != object.data.k"]]],
-                [deployments, rule("", "v1", "configmaps")],
-                [("spec.validations[0].expression", "v1, Kind=ConfigMap: ERROR")], "each kind has its own line"
-            ),
-            (
-                "variables",
-                [
-                    "variables": [["name": "images", "expression": "object.spec.template.spec.containers.map(c, c.image)"]],
-                    "validations": [["expression": "variables.images.all(i, i > 1)"]],
-                ], [deployments],
-                [("spec.validations[0].expression", "'_>_' applied to '(string, int)'")], "variables have types too"
-            ),
-            (
-                "quantities",
-                [
-                    "validations": [
-                        [
-                            "expression":
-                                "object.spec.template.spec.containers.all(c, !has(c.resources.limits) || c.resources.limits.cpu != '1')"
+                    ], [deployments],
+                    [
+                        (
+                            "spec.validations[0].expression",
+                            "apps/v1, Kind=Deployment: ERROR: <input>:1:22: found no matching overload for '_>_' applied to '(int, string)'"
+                        ),
+                        (
+                            "spec.validations[0].messageExpression",
+                            "found no matching overload for '_+_' applied to '(string, int)'"
+                        ),
+                    ], "an integer is no string"
+                ),
+                (
+                    "typo",
+                    ["validations": [["expression": "true"], ["expression": "has(object.spec.replica)"]]],
+                    [deployments],
+                    [("spec.validations[1].expression", "undefined field 'replica'")], "a field that there is not"
+                ),
+                (
+                    "two",
+                    ["validations": [["expression": "object.spec.template.spec.hostNetwork != object.data.k"]]],
+                    [deployments, rule("", "v1", "configmaps")],
+                    [("spec.validations[0].expression", "v1, Kind=ConfigMap: ERROR")], "each kind has its own line"
+                ),
+                (
+                    "variables",
+                    [
+                        "variables": [
+                            ["name": "images", "expression": "object.spec.template.spec.containers.map(c, c.image)"]
+                        ],
+                        "validations": [["expression": "variables.images.all(i, i > 1)"]],
+                    ], [deployments],
+                    [("spec.validations[0].expression", "'_>_' applied to '(string, int)'")], "variables have types too"
+                ),
+                (
+                    "quantities",
+                    [
+                        "validations": [
+                            [
+                                "expression":
+                                    "object.spec.template.spec.containers.all(c, !has(c.resources.limits) || c.resources.limits.cpu != '1')"
+                            ]
                         ]
-                    ]
-                ], [deployments], [], "a quantity may be a number"
-            ),
-            (
-                "custom", ["validations": [["expression": "object.spec.size > '1'"]]],
-                [rule("example.com", "v1", "widgets")],
-                [("spec.validations[0].expression", "example.com/v1, Kind=Widget: ERROR")], "a custom resource"
-            ),
-            (
-                "params",
-                [
-                    "paramKind": ["apiVersion": "v1", "kind": "ConfigMap"],
-                    "validations": [["expression": "object.spec.replicas < params.data.most"]],
-                ], [deployments],
-                [("spec.validations[0].expression", "'_<_' applied to '(int, string)'")], "parameters have a type"
-            ),
-            (
-                "anything", ["validations": [["expression": "object.spec.replicas > '1'"]]],
-                [rule("*", "v1", "deployments"), rule("apps", "*", "deployments"), rule("apps", "v1", "*")], [],
-                "no kind is named"
-            ),
-            (
-                "absent", ["validations": [["expression": "object.spec.replicas > '1'"]]],
-                [rule("example.com", "v1", "nothings"), rule("apps", "v1", "deployments/scale")], [],
-                "what there is not, and parts of objects"
-            ),
-        ]
+                    ], [deployments], [], "a quantity may be a number"
+                ),
+                (
+                    "custom", ["validations": [["expression": "object.spec.size > '1'"]]],
+                    [rule("example.com", "v1", "widgets")],
+                    [("spec.validations[0].expression", "example.com/v1, Kind=Widget: ERROR")], "a custom resource"
+                ),
+                (
+                    "params",
+                    [
+                        "paramKind": ["apiVersion": "v1", "kind": "ConfigMap"],
+                        "validations": [["expression": "object.spec.replicas < params.data.most"]],
+                    ], [deployments],
+                    [("spec.validations[0].expression", "'_<_' applied to '(int, string)'")], "parameters have a type"
+                ),
+                (
+                    "anything", ["validations": [["expression": "object.spec.replicas > '1'"]]],
+                    [rule("*", "v1", "deployments"), rule("apps", "*", "deployments"), rule("apps", "v1", "*")], [],
+                    "no kind is named"
+                ),
+                (
+                    "absent", ["validations": [["expression": "object.spec.replicas > '1'"]]],
+                    [rule("example.com", "v1", "nothings"), rule("apps", "v1", "deployments/scale")], [],
+                    "what there is not, and parts of objects"
+                ),
+            ]
         for row in rows {
             let warnings = try status(row.name, row.spec, rules: row.rules)["expressionWarnings"].arrayValue
             XCTAssertEqual(warnings.map { $0["fieldRef"].stringValue }, row.warnings.map(\.field), row.reason)

@@ -46,7 +46,8 @@ final class ProtobufEncodeTests: XCTestCase {
             case "apiextensions.v1.JSONSchemaPropsOrBool": field.number % 2 == 0 ? ["type": "string"] : false
             case "apiextensions.v1.JSONSchemaPropsOrStringArray": ["a", "b"]
             default:
-                within.contains(type) ? [:] : ProtobufTable.shared.message(type).map { filled($0, within: within) } ?? [:]
+                within.contains(type)
+                    ? [:] : ProtobufTable.shared.message(type).map { filled($0, within: within) } ?? [:]
             }
         }
     }

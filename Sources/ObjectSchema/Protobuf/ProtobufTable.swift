@@ -50,7 +50,9 @@ final class ProtobufTable: Sendable {
     private init() {
         var offsets: [String: [Int]] = [:]
         text.forEachLine { offset, line in
-            if line.first == UInt8(ascii: "M") { offsets[line.dropFirst().text, default: []].append(offset + line.count + 1) }
+            if line.first == UInt8(ascii: "M") {
+                offsets[line.dropFirst().text, default: []].append(offset + line.count + 1)
+            }
         }
         state = Mutex(State(offsets: offsets))
     }

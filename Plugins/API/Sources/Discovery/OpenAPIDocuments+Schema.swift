@@ -11,9 +11,11 @@ extension OpenAPIDocuments {
         let kind: JSON = [
             "group": .string(resource.group), "version": .string(resource.version), "kind": .string(resource.kind),
         ]
-        guard let own = schemas.objectValue?.first(where: { _, schema in
-            schema["x-kubernetes-group-version-kind"].arrayValue.contains(kind)
-        }) else { return nil }
+        guard
+            let own = schemas.objectValue?.first(where: { _, schema in
+                schema["x-kubernetes-group-version-kind"].arrayValue.contains(kind)
+            })
+        else { return nil }
         return WholeSchema(schemas: schemas).schema(own.value, within: [own.key])
     }
 }

@@ -59,7 +59,8 @@ struct PolicyTypeCheck {
         let resource = resources.all.first {
             $0.apiVersion == kind["apiVersion"].stringValue && $0.kind == kind["kind"].stringValue
         }
-        return resource.flatMap { documents.schema(of: $0) }.flatMap { CELSchema(openAPI: $0, typeName: "params") } ?? .dyn
+        return resource.flatMap { documents.schema(of: $0) }.flatMap { CELSchema(openAPI: $0, typeName: "params") }
+            ?? .dyn
     }
 
     /// A policy's expressions with the objects of one kind.
