@@ -68,6 +68,97 @@ final class ImpersonationTests: XCTestCase {
         XCTAssertThrowsError(try Self.of([(name: "impersonate-group", value: "g")]), "a group of nobody")
     }
 
+    func testWaysThatAreConstrained() throws {
+        let group = "authentication.k8s.io"
+        let agent = UserInfo(
+            name: "system:serviceaccount:kube-system:agent", groups: ["system:serviceaccounts"],
+            extra: ["authentication.kubernetes.io/node-name": ["n"]])
+        let ann = UserInfo(name: "ann")
+        let rows: [([(String, String)], UserInfo, [String], [String], String)] = [
+            (
+                [("impersonate-user", "bob")], ann, ["impersonate:user-info users bob"], ["system:authenticated"],
+                "a user"
+            ),
+            (
+                [("impersonate-user", "bob"), ("impersonate-group", "g"), ("impersonate-extra-k", "v")], ann,
+                [
+                    "impersonate:user-info users bob", "impersonate:user-info groups g",
+                    "impersonate:user-info userextras/k v",
+                ], ["g", "system:authenticated"], "with all that is said of them"
+            ),
+            (
+                [("impersonate-user", "system:serviceaccount:a:b")], ann,
+                ["impersonate:serviceaccount serviceaccounts b"],
+                ["system:serviceaccounts", "system:serviceaccounts:a", "system:authenticated"], "an account"
+            ),
+            (
+                [("impersonate-user", "system:serviceaccount:a:b"), ("impersonate-group", "g")], ann, [], [],
+                "an account with other groups: only altogether"
+            ),
+            (
+                [("impersonate-user", "system:node:n")], ann, ["impersonate:arbitrary-node nodes n"],
+                ["system:nodes", "system:authenticated"], "a node"
+            ),
+            (
+                [("impersonate-user", "system:node:n")], agent,
+                ["impersonate:associated-node nodes *", "impersonate:arbitrary-node nodes n"],
+                ["system:nodes", "system:authenticated"], "the node that the caller runs on"
+            ),
+            (
+                [("impersonate-user", "system:node:m")], agent, ["impersonate:arbitrary-node nodes m"],
+                ["system:nodes", "system:authenticated"], "another one"
+            ),
+        ]
+        for (headers, caller, parts, groups, reason) in rows {
+            let wanted = try XCTUnwrap(try Self.of(headers.map { (name: $0.0, value: $0.1) }), reason)
+            let ways = ConstrainedImpersonation.all(wanted, caller)
+            XCTAssertEqual(
+                ways.flatMap(\.parts).map {
+                    "\($0.verb) \($0.resource)\($0.subresource.isEmpty ? "" : "/" + $0.subresource) \($0.name)"
+                }, parts, reason)
+            XCTAssertTrue(ways.flatMap(\.parts).allSatisfy { $0.group == group }, reason)
+            XCTAssertTrue(ways.allSatisfy { $0.user.groups == groups }, reason)
+        }
+    }
+
+    func testAConstrainedCallerDoesNoMore() throws {
+        let authorizer = Authorizer()
+        func allow(_ rules: JSON) {
+            authorizer.update(
+                resource: "clusterroles.rbac.authorization.k8s.io", key: "clusterroles.rbac.authorization.k8s.io//r",
+                object: ["metadata": ["name": "r"], "rules": rules])
+        }
+        authorizer.update(
+            resource: "clusterrolebindings.rbac.authorization.k8s.io",
+            key: "clusterrolebindings.rbac.authorization.k8s.io//r",
+            object: [
+                "metadata": ["name": "r"], "roleRef": ["kind": "ClusterRole", "name": "r"],
+                "subjects": [["kind": "User", "name": "ann"]],
+            ])
+        let ann = UserInfo(name: "ann")
+        let bob = try XCTUnwrap(try Self.of([(name: "impersonate-user", value: "bob")]))
+        let list = Authorizer.Attributes(verb: "list", resource: "pods", namespace: "default")
+        let identity: JSON = [
+            "apiGroups": ["authentication.k8s.io"], "resources": ["users"], "resourceNames": ["bob"],
+            "verbs": ["impersonate:user-info"],
+        ]
+        let action: JSON = ["apiGroups": [""], "resources": ["pods"], "verbs": ["impersonate-on:user-info:list"]]
+        allow([identity, action])
+        let found = try bob.check(ann, authorizer, action: list)
+        XCTAssertEqual(found.user.name, "bob")
+        XCTAssertEqual(found.impersonator, ann)
+        XCTAssertEqual(found.constraint, "impersonate:user-info")
+        var delete = list
+        delete.verb = "delete"
+        XCTAssertThrowsError(try bob.check(ann, authorizer, action: delete), "another verb")
+        allow([identity])
+        XCTAssertThrowsError(try bob.check(ann, authorizer, action: list), "no action at all")
+        allow([action])
+        XCTAssertThrowsError(try bob.check(ann, authorizer, action: list), "nobody to be")
+        allow([["apiGroups": [""], "resources": ["users"], "verbs": ["impersonate"]]])
+        XCTAssertEqual(try bob.check(ann, authorizer, action: delete).constraint, "", "whoever may be bob altogether")
+    }
+
     func testWhoMayImpersonateAccountsGetsNoGroups() throws {
         let server = try TestServer()
         defer { XCTAssertNoThrow(try server.stop()) }

@@ -95,6 +95,18 @@ extension APIPlugin {
             "maximumBackups": {"type": "integer", "minimum": 0, "maximum": 10000,
               "description": "Files put aside that are kept (default 10; 0: all)."},
             "maximumAgeDays": {"type": "integer", "minimum": 0, "maximum": 36500,
-              "description": "How long they are kept (default 0: without end)."}}}
+              "description": "How long they are kept (default 0: without end)."},
+            "webhook": {"type": "object", "required": ["configFile"], "properties": {
+              "configFile": {"type": "string", "minLength": 1, "description": "A kubeconfig with the server that events are sent to."},
+              "bufferSize": {"type": "integer", "minimum": 1, "maximum": 1000000,
+                "description": "Events that may wait (default 10000)."},
+              "batchMaximumSize": {"type": "integer", "minimum": 1, "maximum": 100000,
+                "description": "Most events that are sent at once (default 400)."},
+              "batchMaximumWait": {"type": "string", "description": "How long an event waits for others (default 30s)."},
+              "throttleRate": {"type": "integer", "minimum": 1, "maximum": 100000,
+                "description": "Most batches a second (default 10)."},
+              "throttleBurst": {"type": "integer", "minimum": 1, "maximum": 100000,
+                "description": "And how many at once (default 15)."},
+              "initialBackoff": {"type": "string", "description": "How long is waited after a failure (default 10s)."}}}}}
         """
 }

@@ -131,7 +131,7 @@ final class APIService: Sendable {
 
     /// Prepares what every cluster has, then listens and tells so.
     func start() throws {
-        try pipeline.audit?.writer.start()
+        try pipeline.audit?.start()
         try Bootstrap(pipeline: pipeline, credentials: credentials).run()
         for informer in informers { try informer.start() }
         flows?.filled(pipeline)
@@ -229,6 +229,6 @@ final class APIService: Sendable {
         server.stop()
         pipeline.stop()
         // The last: what the others still did is written.
-        pipeline.audit?.writer.stop()
+        pipeline.audit?.stop()
     }
 }

@@ -11,6 +11,9 @@ final class Admission: Sendable {
     private let priorities: PriorityAdmission
     private let runtimes: RuntimeClassAdmission
     private let plugins: [any AdmissionPlugin]
+    /// Those that look at connections, too.
+    private let connecting: [any AdmissionPlugin]
+    private let webhookPool = WorkerPool(limit: 64)
     private let policies = [PolicyIndex(.mutating), PolicyIndex(.validating)]
     private let webhooks = [WebhookIndex(.mutating), WebhookIndex(.validating)]
 
@@ -26,6 +29,10 @@ final class Admission: Sendable {
         priorities = PriorityAdmission(host: host, store: store)
         runtimes = RuntimeClassAdmission(host: host, store: store)
         let signers = SignerPermissions(authorizer: authorizer)
+        let mutatingWebhooks = MutatingWebhooks(index: webhooks[0], tools: tools, rules: rules)
+        let validatingPolicies = ValidatingPolicies(index: policies[1], tools: tools)
+        let validatingWebhooks = ValidatingWebhooks(index: webhooks[1], tools: tools, pool: webhookPool)
+        connecting = [mutatingWebhooks, validatingPolicies, validatingWebhooks]
         // The order of Kubernetes: who changes objects comes before who looks at what became of them.
         plugins = [
             NamespaceLifecycle(),
@@ -49,9 +56,9 @@ final class Admission: Sendable {
             ExpressionChecks(),
             FlowChecks(),
             MutatingPolicies(index: policies[0], tools: tools, rules: rules),
-            MutatingWebhooks(index: webhooks[0], tools: tools, rules: rules),
-            ValidatingPolicies(index: policies[1], tools: tools),
-            ValidatingWebhooks(index: webhooks[1], tools: tools),
+            mutatingWebhooks,
+            validatingPolicies,
+            validatingWebhooks,
             // The last: what is refused is not charged.
             quotas,
         ]
@@ -83,6 +90,7 @@ final class Admission: Sendable {
         podSecurity.policies.stop()
         priorities.classes.stop()
         runtimes.classes.stop()
+        webhookPool.stop()
     }
 
     /// Changes what is to be written, or refuses it.
@@ -96,8 +104,17 @@ final class Admission: Sendable {
         case .create: request.steps += try services.allocate(&request.object, request.resource)
         case .update where request.subresource.isEmpty:
             request.steps += try services.reallocate(&request.object, request.old, request.resource)
-        case .update, .delete: break
+        case .update, .delete, .connect: break
         }
+    }
+
+    /// Whether anybody may have something to say of connections.
+    var looksAtConnections: Bool { webhooks.contains { !$0.webhooks.isEmpty } || !policies[1].entries.isEmpty }
+
+    /// Asks whether a client may be connected. [blocking]
+    func connect(_ request: inout AdmissionRequest) throws(APIStatus) {
+        for plugin in connecting { try plugin.admit(&request) }
+        for plugin in connecting { try plugin.validate(&request) }
     }
 
     /// Looks at what is about to be written, or deleted, and refuses it or warns of it.

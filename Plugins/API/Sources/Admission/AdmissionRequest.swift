@@ -7,6 +7,8 @@ struct AdmissionRequest: Sendable {
         case create = "CREATE"
         case update = "UPDATE"
         case delete = "DELETE"
+        /// A client is connected to what a subresource reaches; nothing is written.
+        case connect = "CONNECT"
     }
 
     let operation: Operation
@@ -18,7 +20,7 @@ struct AdmissionRequest: Sendable {
     let context: RequestContext
     /// What is there before the write; null for a creation.
     let old: JSON
-    /// What will be there; null for a deletion.
+    /// What will be there; null for a deletion. Of a connection its options.
     var object: JSON
     /// What is written in the same transaction.
     var steps: [AllocationStep] = []
@@ -39,8 +41,20 @@ struct AdmissionRequest: Sendable {
         self.object = object
     }
 
-    var name: String { operation == .delete ? old.name : object.name }
-    var namespace: String { operation == .delete ? old.namespace : object.namespace }
+    var name: String {
+        switch operation {
+        case .create, .update: object.name
+        case .delete: old.name
+        case .connect: context.path.name
+        }
+    }
+    var namespace: String {
+        switch operation {
+        case .create, .update: object.namespace
+        case .delete: old.namespace
+        case .connect: context.path.namespace
+        }
+    }
     var user: UserInfo { context.request.user }
 
     /// Whether it is such a write of an object itself, not of a subresource.

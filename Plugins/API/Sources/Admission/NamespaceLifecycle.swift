@@ -13,7 +13,7 @@ struct NamespaceLifecycle: AdmissionPlugin {
             request.object["metadata"]["labels"]["kubernetes.io/metadata.name"] = .string(request.name)
             request.steps.append(.put(Self.defaultServiceAccount(of: request.object)))
         case .update: request.object["metadata"]["labels"]["kubernetes.io/metadata.name"] = .string(request.name)
-        case .delete: break
+        case .delete, .connect: break
         }
     }
 

@@ -32,7 +32,7 @@ struct PodTopologyLabels: AdmissionPlugin {
         switch request.operation {
         case .create: return request.subresource.isEmpty
         case .update: return request.subresource == "binding"
-        case .delete: return false
+        case .delete, .connect: return false
         }
     }
 }

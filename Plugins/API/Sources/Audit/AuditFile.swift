@@ -4,12 +4,12 @@ import PluginKit
 
 /// The file of the audit log: lines at its end, put aside when it is large. Confined to its writer's thread.
 struct AuditFile {
-    private let settings: AuditSettings
+    private let settings: AuditFileSettings
     private var descriptor: Int32 = -1
     private var size = 0
 
     /// Opens the file, which is made where it is missing.
-    init(_ settings: AuditSettings) throws(PluginError) {
+    init(_ settings: AuditFileSettings) throws(PluginError) {
         self.settings = settings
         try open()
     }

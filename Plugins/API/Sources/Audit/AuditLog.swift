@@ -5,12 +5,22 @@ import PluginKit
 /// See https://kubernetes.io/docs/tasks/debug/debug-cluster/audit/.
 final class AuditLog: Sendable {
     private let policy: AuditPolicy
-    let writer: AuditWriter
+    private let sinks: [any AuditSink]
+    private let events: Metrics.Series?
 
     init(_ settings: AuditSettings, _ host: Host) throws(PluginError) {
         policy = settings.policy
-        writer = try AuditWriter(settings, host)
+        events = try host.metrics().define(.counter, "apiserver_audit_event_total")
+        var sinks: [any AuditSink] = []
+        if let file = settings.file { sinks.append(try AuditWriter(file, host)) }
+        if let webhook = settings.webhook { sinks.append(try AuditWebhook(webhook, host)) }
+        self.sinks = sinks
     }
+
+    func start() throws(PluginError) { for sink in sinks { try sink.start() } }
+
+    /// What has been taken in goes where it is to go, as far as that is possible. Idempotent. [blocking]
+    func stop() { for sink in sinks { sink.stop() } }
 
     /// Begins the record of a request whose user is known; nil when no rule wants it.
     func begin(_ request: APIRequest, _ source: AuditSource) -> AuditRecord? {
@@ -50,7 +60,11 @@ final class AuditLog: Sendable {
         record.write(.responseStarted, response)
     }
 
-    func write(_ event: JSONObject) { writer.append(JSON.object(event).serialized() + [0x0A]) }
+    func write(_ event: JSONObject) {
+        events?.record(1)
+        let bytes = JSON.object(event).serialized()
+        for sink in sinks { sink.append(bytes) }
+    }
 
     private func base(
         _ request: APIRequest, _ info: RequestInfo, _ source: AuditSource, _ level: AuditPolicy.Level, body: JSON
@@ -61,6 +75,9 @@ final class AuditLog: Sendable {
             "verb": .string(info.verb), "user": (request.impersonator ?? request.user).json,
         ]
         if request.impersonator != nil { event["impersonatedUser"] = request.user.json }
+        if !request.impersonationConstraint.isEmpty {
+            event["authenticationMetadata"] = ["impersonationConstraint": .string(request.impersonationConstraint)]
+        }
         event["sourceIPs"] = .array(source.addresses.map { .string($0) })
         if let agent = request.userAgent { event["userAgent"] = .string(agent) }
         if info.isResource { event["objectRef"] = Self.reference(info, body) }

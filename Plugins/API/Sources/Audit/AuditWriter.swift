@@ -2,10 +2,10 @@ import Objects
 import PluginKit
 
 /// Writes the audit log by a thread of its own, out of a bounded queue.
-final class AuditWriter: @unchecked Sendable {
+final class AuditWriter: AuditSink, @unchecked Sendable {
     // SAFETY (@unchecked Sendable): what changes is guarded by `monitor`, but `file`, which is the thread's, and `thread`,
     // which is set by `start` and read by `stop`, one after the other.
-    private let settings: AuditSettings
+    private let settings: AuditFileSettings
     private let log: Log
     private let monitor = Monitor()
     private var queue: [[UInt8]] = []
@@ -18,15 +18,13 @@ final class AuditWriter: @unchecked Sendable {
     private var isFailing = false
     private var file: AuditFile
     private var thread: PluginThread?
-    private let events: Metrics.Series?
     private let errors: Metrics.Series?
 
-    init(_ settings: AuditSettings, _ host: Host) throws(PluginError) {
+    init(_ settings: AuditFileSettings, _ host: Host) throws(PluginError) {
         self.settings = settings
         log = host.log
         file = try AuditFile(settings)
         let metrics = try host.metrics()
-        events = try metrics.define(.counter, "apiserver_audit_event_total")
         errors = try metrics.define(.counter, "apiserver_audit_error_total", labels: "plugin=\"log\"")
     }
 
@@ -37,9 +35,9 @@ final class AuditWriter: @unchecked Sendable {
     /// Events that found no room, or could not be written.
     var droppedCount: UInt64 { monitor.locked { dropped } }
 
-    /// Takes in a line. In mode blocking it returns when the line is written, or cannot be. [any-thread]
-    func append(_ line: [UInt8]) {
-        events?.record(1)
+    /// In mode blocking it returns when the event is written, or cannot be.
+    func append(_ event: [UInt8]) {
+        let line = event + [0x0A]
         monitor.lock()
         defer { monitor.unlock() }
         if settings.mode == .batch {
@@ -69,7 +67,7 @@ final class AuditWriter: @unchecked Sendable {
         if queue.count == 1 { monitor.broadcast() }
     }
 
-    /// Writes what waits, and ends the thread. Idempotent. [blocking]
+    /// Writes what waits, and ends the thread.
     func stop() {
         monitor.locked { isStopping = true }
         monitor.broadcast()

@@ -7,6 +7,13 @@ struct Authenticator: Sendable {
     let tokens: BearerTokens
     let authorizer: Authorizer
     var anonymous = AnonymousAccess.standard
+    private let recent = RecentTokens()
+
+    init(tokens: BearerTokens, authorizer: Authorizer, anonymous: AnonymousAccess = .standard) {
+        self.tokens = tokens
+        self.authorizer = authorizer
+        self.anonymous = anonymous
+    }
 
     /// - Parameter mayWait: Whether others may be asked about a token or a permission. [blocking] then, and only then.
     /// - Returns: nil when somebody has to be asked and may not.
@@ -17,8 +24,18 @@ struct Authenticator: Sendable {
         // What the caller may is asked of the authorizers, too.
         if authorizer.mayWait, !mayWait { return nil }
         guard let other = try Impersonation(exchange.head.allHeaders) else { return Identity(user: user) }
-        try other.check(user, authorizer)
-        return Identity(user: other.user, impersonator: user)
+        return try other.check(user, authorizer, action: try Self.action(exchange.head))
+    }
+
+    /// What a request is, for those who ask whether it may be made in another's name.
+    private static func action(_ head: HTTPRequestHead) throws(APIStatus) -> Authorizer.Attributes {
+        let request = try APIRequest(
+            method: .init(head.method, contentType: nil), target: head.target, user: .anonymous, isInternal: false)
+        let info = RequestInfo(request)
+        guard info.isResource else { return .init(verb: info.verb, path: info.path) }
+        return .init(
+            verb: info.verb, group: info.group, version: info.version, resource: info.resource,
+            subresource: info.subresource, namespace: info.namespace, name: info.name)
     }
 
     /// Kubernetes' order: whom a proxy names, whom a certificate stands for, whom a token stands for. The first that counts
@@ -30,12 +47,15 @@ struct Authenticator: Sendable {
         case .refused: isRefused = true
         case .unknown: break
         }
+        let now = Int64(time(nil))
+        if let token = recentToken(exchange.head), let user = tokens.authority.user(of: token, now: now) { return user }
         switch shownToken(exchange.head) {
         case .absent: break
         case .malformed: isRefused = true
         case .text(let token):
-            switch tokens.verdict(token, now: Int64(time(nil)), mayWait: mayWait) {
+            switch tokens.verdict(token, now: now, mayWait: mayWait) {
             case .known(var user, _):
+                remember(token, exchange.head)
                 user.groups = UserInfo.authenticated(user.groups)
                 return user
             case .mustWait: return nil
@@ -61,6 +81,17 @@ struct Authenticator: Sendable {
         guard var user = FrontProxy.user(exchange.head.allHeaders, by: certificate) else { return .refused }
         user.groups = UserInfo.authenticated(user.groups)
         return .known(user)
+    }
+
+    private func recentToken(_ head: HTTPRequestHead) -> TokenAuthority.Verified? {
+        guard let field = head.field("authorization") else { return nil }
+        return head.bytes.withUnsafeBytes { recent.find(UnsafeRawBufferPointer(rebasing: $0[field.value])) }
+    }
+
+    /// Keeps a token that the Authorization header shows, if it is one of this server's.
+    private func remember(_ token: String, _ head: HTTPRequestHead) {
+        guard let field = head.field("authorization"), let verified = tokens.authority.known(token) else { return }
+        head.bytes.withUnsafeBytes { recent.keep(verified, UnsafeRawBufferPointer(rebasing: $0[field.value])) }
     }
 
     private enum ShownToken {
@@ -103,4 +134,6 @@ struct Identity: Sendable {
     var user: UserInfo
     /// Who has asked to act as the user; nil for the user's own requests.
     var impersonator: UserInfo?
+    /// The permission by which they may, where it is one of `ConstrainedImpersonation`; empty elsewhere.
+    var constraint = ""
 }

@@ -77,6 +77,9 @@ final class Authorizer: Sendable {
     private struct Subject: Hashable {
         var name: String
         var groups: [String]
+
+        // Names tell users apart, and most have the same groups.
+        func hash(into hasher: inout Hasher) { hasher.combine(name) }
     }
 
     /// Rules, and the namespace that they hold in; empty for everywhere.

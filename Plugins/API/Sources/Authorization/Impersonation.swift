@@ -44,7 +44,7 @@ struct Impersonation: Sendable, Equatable {
     }
 
     /// The service account that the name is of.
-    private var account: (namespace: String, name: String)? {
+    var account: (namespace: String, name: String)? {
         let parts = name.split(separator: ":", omittingEmptySubsequences: false)
         guard parts.count == 4, name.hasPrefix("system:serviceaccount:"), !parts[2].isEmpty, !parts[3].isEmpty else {
             return nil
@@ -88,8 +88,23 @@ struct Impersonation: Sendable, Equatable {
         return user
     }
 
+    /// Whom the caller acts as: constrained to what they may do in that name, or, where they may be the user altogether,
+    /// without a constraint.
+    /// - Parameter action: What the request is.
     /// - Throws: 403 for the first part that the caller may not be.
-    func check(_ caller: UserInfo, _ authorizer: Authorizer) throws(APIStatus) {
+    func check(
+        _ caller: UserInfo, _ authorizer: Authorizer, action: Authorizer.Attributes
+    ) throws(APIStatus) -> Identity {
+        for constraint in ConstrainedImpersonation.all(self, caller) {
+            var wanted = action
+            wanted.verb = "impersonate-on:\(constraint.mode):\(action.verb)"
+            guard constraint.parts.allSatisfy({ authorizer.allows(caller, $0) }), authorizer.allows(caller, wanted)
+            else {
+                continue
+            }
+            return Identity(
+                user: constraint.user, impersonator: caller, constraint: "impersonate:\(constraint.mode)")
+        }
         for part in wanted where !authorizer.allows(caller, part) {
             let place = part.namespace.isEmpty ? "at the cluster scope" : "in the namespace \"\(part.namespace)\""
             let what = part.subresource.isEmpty ? part.resource : "\(part.resource)/\(part.subresource)"
@@ -100,6 +115,7 @@ struct Impersonation: Sendable, Equatable {
                     "\(qualified) \"\(part.name)\" is forbidden: User \"\(caller.name)\" cannot impersonate resource "
                     + "\"\(what)\" in API group \"\(part.group)\" \(place)")
         }
+        return Identity(user: user, impersonator: caller)
     }
 }
 

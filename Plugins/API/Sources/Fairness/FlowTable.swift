@@ -20,6 +20,9 @@ final class FlowTable: Sendable {
     private struct Subject: Hashable, Sendable {
         var name: String
         var groups: [String]
+
+        // Names tell users apart, and most have the same groups.
+        func hash(into hasher: inout Hasher) { hasher.combine(name) }
     }
 
     private struct Candidate: Sendable {

@@ -46,6 +46,7 @@ final class HTTPFront: HTTPHandler {
             var request = try request(exchange, identity.user, peer: peer)
             if request.upgrade != nil { request.upgrade?.report = StatusReport(report) }
             request.impersonator = identity.impersonator
+            request.impersonationConstraint = identity.constraint
             guard let source, let record = pipeline.audit?.begin(request, source) else {
                 run(request, exchange, respond)
                 return true

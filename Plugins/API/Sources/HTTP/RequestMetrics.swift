@@ -6,8 +6,12 @@ final class RequestMetrics: Sendable {
     private let metrics: Metrics?
     private let log: Log
     private let hasWarned = Atomic<Bool>(false)
-    private let counters = Mutex<[Int: Metrics.Series]>([:])
-    private let durations = Mutex<[String: Metrics.Series]>([:])
+    private struct Series: Sendable {
+        var counter: Metrics.Series?
+        var duration: Metrics.Series?
+    }
+    /// By verb and status.
+    private let series = Mutex<[Int: Series]>([:])
 
     /// Without the host's metrics nothing is counted.
     init(_ host: Host) {
@@ -23,25 +27,22 @@ final class RequestMetrics: Sendable {
     /// - Parameter nanoseconds: From the request's arrival to its answer, or to the head of a stream.
     func record(verb: String, status: Int, nanoseconds: UInt64) {
         guard let metrics else { return }
-        let counter = counters.withLock { series -> Metrics.Series? in
-            let key = Self.verbs.firstIndex(of: verb).map { $0 * 1000 + status } ?? -status
-            if series[key] == nil {
-                series[key] = define(
-                    metrics, .counter, "apiserver_request_total",
-                    labels: "verb=\"\(key < 0 ? "OTHER" : verb)\",code=\"\(status)\"")
-            }
-            return series[key]
+        let index = Self.verbs.firstIndex(of: verb) ?? Self.verbs.count
+        let found = series.withLock { series -> Series in
+            let key = index * 1000 + status
+            if let known = series[key] { return known }
+            let name = index < Self.verbs.count ? verb : "OTHER"
+            let new = Series(
+                counter: define(
+                    metrics, .counter, "apiserver_request_total", labels: "verb=\"\(name)\",code=\"\(status)\""),
+                // The host has one series of a name and labels.
+                duration: define(
+                    metrics, .histogram, "apiserver_request_duration_seconds", labels: "verb=\"\(name)\""))
+            series[key] = new
+            return new
         }
-        let duration = durations.withLock { series -> Metrics.Series? in
-            let key = Self.verbs.contains(verb) ? verb : "OTHER"
-            if series[key] == nil {
-                series[key] = define(
-                    metrics, .histogram, "apiserver_request_duration_seconds", labels: "verb=\"\(key)\"")
-            }
-            return series[key]
-        }
-        counter?.record(1)
-        duration?.record(Double(nanoseconds) / 1e9)
+        found.counter?.record(1)
+        found.duration?.record(Double(nanoseconds) / 1e9)
     }
 
     /// A series that cannot be defined is told of once: requests go on without it.

@@ -49,6 +49,8 @@ struct APIRequest: Sendable {
     var fence: WriteFence?
     /// Who asks, where `user` is whom they act as.
     var impersonator: UserInfo?
+    /// The permission by which they do, where that is constrained to what is done.
+    var impersonationConstraint = ""
     /// What the audit log keeps of the request; nil when it keeps nothing.
     var audit: AuditRecord?
 
@@ -77,11 +79,11 @@ struct APIRequest: Sendable {
         user: UserInfo, isInternal: Bool
     ) throws(APIStatus) {
         self.method = method
-        let mark = target.firstIndex(of: "?")
+        let mark = target.utf8.firstIndex(of: UInt8(ascii: "?"))
         let path = target[..<(mark ?? target.endIndex)]
         rawPath = String(path)
         self.path = try RequestPath(parsing: path)
-        rawQuery = mark.map { target[target.index(after: $0)...] } ?? ""
+        rawQuery = mark.map { target[target.utf8.index(after: $0)...] } ?? ""
         query = try Query(parsing: rawQuery)
         self.accept = accept
         self.contentType = contentType

@@ -7,9 +7,9 @@ struct Query: Sendable {
     /// - Throws: 400 when a percent escape is broken or the decoded bytes are not UTF-8.
     init(parsing text: Substring) throws(APIStatus) {
         guard !text.isEmpty else { return }
-        for part in text.split(separator: "&") {
-            let equals = part.firstIndex(of: "=") ?? part.endIndex
-            let value = equals == part.endIndex ? part[part.endIndex...] : part[part.index(after: equals)...]
+        for part in text.utf8.split(separator: UInt8(ascii: "&")).map({ Substring($0) }) {
+            let equals = part.utf8.firstIndex(of: UInt8(ascii: "=")) ?? part.endIndex
+            let value = equals == part.endIndex ? part[part.endIndex...] : part[part.utf8.index(after: equals)...]
             pairs.append(
                 (
                     try PercentEncoding.decode(part[..<equals], plusIsSpace: true),

@@ -21,7 +21,8 @@ enum RequestPath: Sendable, Equatable {
     /// Reads a path without its query.
     /// See https://kubernetes.io/docs/reference/using-api/api-concepts/#resource-uris.
     init(parsing path: Substring) throws(APIStatus) {
-        var parts = path.split(separator: "/")
+        // By bytes: a slash is one, whatever follows it.
+        var parts = path.utf8.split(separator: UInt8(ascii: "/")).map { Substring($0) }
         var resource = ResourcePath()
         if parts.count >= 3, parts[0] == "api" {
             resource.version = String(parts[1])

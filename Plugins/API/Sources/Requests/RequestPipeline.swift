@@ -137,6 +137,15 @@ final class RequestPipeline: Sendable {
 
     /// Runs an authorized request here, or where it may wait.
     private func proceed(_ context: RequestContext, _ respond: @escaping Responder) throws(APIStatus) {
+        guard mustAsk(aboutConnection: context) else { return try go(on: context, respond) }
+        onWorker(respond) { [self] () throws(APIStatus) in
+            let warnings = try admitConnection(context)
+            let answer: Responder = { respond($0.warning(warnings)) }
+            try go(on: context, warnings.isEmpty ? respond : answer)
+        }
+    }
+
+    private func go(on context: RequestContext, _ respond: @escaping Responder) throws(APIStatus) {
         let (request, resource) = (context.request, context.resource)
         if isProxied(request.path) { return try proxy(context, respond) }
         // Admission asks webhooks, and the authorizers what a user may.

@@ -9,21 +9,38 @@ final class TokenAuthority: Sendable {
     private static let cacheLimit = 4096
 
     /// A token whose signature holds; whether what it is bound to still exists is looked at each time.
-    private struct Verified {
+    final class Verified: Sendable {
         /// Whom it stands for; nil when its claims contradict each other.
-        var user: UserInfo?
-        var audiences: [String]
-        /// Keys in the store, and the uids that must be there.
-        var bound: [(key: String, uid: String)]
-        var expiry: Int64
+        let user: UserInfo?
+        let audiences: [String]
+        let bound: [Bound]
+        let expiry: Int64
+
+        init(user: UserInfo?, audiences: [String], bound: [Bound], expiry: Int64) {
+            self.user = user
+            self.audiences = audiences
+            self.bound = bound
+            self.expiry = expiry
+        }
+    }
+
+    /// What a token is bound to: a key in the store, and the uid that must be there.
+    final class Bound: Sendable {
+        let key: String
+        let uid: String
+        /// The revision at which it was last found there.
+        let seen = Atomic<UInt64>(0)
+
+        init(_ key: String, _ uid: String) {
+            self.key = key
+            self.uid = uid
+        }
     }
 
     let issuer: String
     private let signingKey: SigningKey
     private let store: StoreClient
     private let cache = Mutex<[String: Verified]>([:])
-    /// By key, the uid of what is stored there at a revision.
-    private let seen = Mutex<[String: (revision: UInt64, uid: String)]>([:])
     private let staticTokens: [String: UserInfo]
 
     init(
@@ -76,11 +93,24 @@ final class TokenAuthority: Sendable {
 
     /// Who a bearer token stands for, and which of the audiences it is for; nil when it does not count (any more).
     func identify(_ token: String, audiences: [String], now: Int64) -> (user: UserInfo, audiences: [String])? {
-        if let user = staticTokens[token] { return audiences.contains(issuer) ? (user, [issuer]) : nil }
+        if !staticTokens.isEmpty, let user = staticTokens[token] {
+            return audiences.contains(issuer) ? (user, [issuer]) : nil
+        }
         guard let token = verified(token, now: now), let user = token.user else { return nil }
         let matching = audiences.filter(token.audiences.contains)
-        guard !matching.isEmpty, token.bound.allSatisfy({ exists($0.key, uid: $0.uid) }) else { return nil }
+        guard !matching.isEmpty, token.bound.allSatisfy(exists) else { return nil }
         return (user, matching)
+    }
+
+    /// A token that has been found to be of this authority's making; nil for one that was not asked about lately.
+    func known(_ token: String) -> Verified? { cache.withLock { $0[token] } }
+
+    /// Whom a token stands for at the API itself; nil when it does not count (any more).
+    func user(of token: Verified, now: Int64) -> UserInfo? {
+        guard token.expiry > now, let user = token.user, token.audiences.contains(issuer),
+            token.bound.allSatisfy(exists)
+        else { return nil }
+        return user
     }
 
     /// What the claims of a token say.
@@ -90,52 +120,45 @@ final class TokenAuthority: Sendable {
         let account = identity["serviceaccount"]
         let name = account["name"].stringValue ?? ""
         let uid = account["uid"].stringValue ?? ""
-        var token = Verified(
-            audiences: claims["aud"].arrayValue.compactMap(\.stringValue),
-            bound: [("serviceaccounts/\(namespace)/\(name)", uid)], expiry: expiry)
-        guard claims["sub"].stringValue == "system:serviceaccount:\(namespace):\(name)" else { return token }
+        var bound = [Bound("serviceaccounts/\(namespace)/\(name)", uid)]
         var user = UserInfo(
             name: "system:serviceaccount:\(namespace):\(name)", uid: uid,
             groups: ["system:serviceaccounts", "system:serviceaccounts:\(namespace)", "system:authenticated"])
-        if let pod = identity["pod"].objectValue {
-            let podName = pod["name"]?.stringValue ?? ""
-            let podUID = pod["uid"]?.stringValue ?? ""
-            token.bound.append(("pods/\(namespace)/\(podName)", podUID))
-            user.extra["authentication.kubernetes.io/pod-name"] = [podName]
-            user.extra["authentication.kubernetes.io/pod-uid"] = [podUID]
+        func member(_ kind: String) -> (name: String, uid: String)? {
+            guard let object = identity[kind].objectValue else { return nil }
+            return (object["name"]?.stringValue ?? "", object["uid"]?.stringValue ?? "")
         }
-        if let secret = identity["secret"].objectValue {
-            let secretName = secret["name"]?.stringValue ?? ""
-            token.bound.append(("secrets/\(namespace)/\(secretName)", secret["uid"]?.stringValue ?? ""))
+        let pod = member("pod")
+        if let pod {
+            bound.append(Bound("pods/\(namespace)/\(pod.name)", pod.uid))
+            user.extra["authentication.kubernetes.io/pod-name"] = [pod.name]
+            user.extra["authentication.kubernetes.io/pod-uid"] = [pod.uid]
         }
-        if let node = identity["node"]["name"].stringValue {
-            let uid = identity["node"]["uid"].stringValue ?? ""
-            user.extra["authentication.kubernetes.io/node-name"] = [node]
-            if !uid.isEmpty { user.extra["authentication.kubernetes.io/node-uid"] = [uid] }
+        if let secret = member("secret") { bound.append(Bound("secrets/\(namespace)/\(secret.name)", secret.uid)) }
+        if let node = member("node") {
+            user.extra["authentication.kubernetes.io/node-name"] = [node.name]
+            if !node.uid.isEmpty { user.extra["authentication.kubernetes.io/node-uid"] = [node.uid] }
             // A pod's token lasts as long as the pod, whatever became of its node.
-            if identity["pod"].isNull { token.bound.append(("nodes//\(node)", uid)) }
+            if pod == nil { bound.append(Bound("nodes//\(node.name)", node.uid)) }
         }
         if let identifier = claims["jti"].stringValue, !identifier.isEmpty {
             user.extra[ClientCertificate.credentialKey] = ["JTI=\(identifier)"]
         }
-        token.user = user
-        return token
+        return Verified(
+            user: claims["sub"].stringValue == user.name ? user : nil,
+            audiences: claims["aud"].arrayValue.compactMap(\.stringValue), bound: bound, expiry: expiry)
     }
 
     /// Whether the object that a token is bound to is still that one. Its uid stands in the stored bytes as it is here; they
     /// are looked through once for each version of the object.
-    private func exists(_ key: String, uid: String) -> Bool {
-        guard !uid.isEmpty, let record = try? store.get(key) else { return false }
-        let revision = record.revision
-        if let known = seen.withLock({ $0[key] }), known.revision == revision, known.uid == uid { return true }
+    private func exists(_ bound: Bound) -> Bool {
+        guard !bound.uid.isEmpty, let record = try? store.get(bound.key) else { return false }
+        if bound.seen.load(ordering: .relaxed) == record.revision { return true }
         let isThere = record.withValue {
-            StoredObject.metadata($0).map { Array($0).contains(text: "\"uid\":\"\(uid)\"") } ?? false
+            StoredObject.metadata($0).map { Array($0).contains(text: "\"uid\":\"\(bound.uid)\"") } ?? false
         }
         guard isThere else { return false }
-        seen.withLock { seen in
-            if seen.count >= Self.cacheLimit { seen.removeAll() }
-            seen[key] = (revision, uid)
-        }
+        bound.seen.store(record.revision, ordering: .relaxed)
         return true
     }
 

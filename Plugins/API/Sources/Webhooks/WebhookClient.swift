@@ -20,6 +20,19 @@ struct WebhookClient: Sendable {
         return try call("POST", target, fields, bytes, deadline)
     }
 
+    /// Sends JSON and asks for no answer but its status: 2xx.
+    /// - Parameter credential: Shown to a server that asks for a certificate.
+    func send(
+        _ body: [UInt8], to target: WebhookTarget, deadline: UInt64, bearerToken: String?, credential: Credential?
+    ) throws(UpstreamError) {
+        var fields = "Content-Type: application/json\r\nContent-Length: \(body.count)\r\n"
+        if let bearerToken { fields += "Authorization: Bearer \(bearerToken)\r\n" }
+        let answer = try exchange("POST", target, fields, body, deadline, credential)
+        guard !(200..<300).contains(answer.status) else { return }
+        throw UpstreamError(
+            "Post \"\(target.url)\": the server answered with status \(answer.status)", status: answer.status)
+    }
+
     /// The same without a body.
     func get(_ target: WebhookTarget, deadline: UInt64) throws(UpstreamError) -> JSON {
         try call("GET", target, "", [], deadline)
@@ -28,10 +41,24 @@ struct WebhookClient: Sendable {
     private func call(
         _ method: String, _ target: WebhookTarget, _ fields: String, _ body: [UInt8], _ deadline: UInt64
     ) throws(UpstreamError) -> JSON {
+        let answer = try exchange(method, target, fields, body, deadline, nil)
+        let place = "\(method == "GET" ? "Get" : "Post") \"\(target.url)\""
+        guard answer.status == 200 || answer.status == 201 else {
+            throw UpstreamError("\(place): the server answered with status \(answer.status)")
+        }
+        do { return try JSON(parsing: answer.body) } catch {
+            throw UpstreamError("\(place): the answer is no JSON: \(error)")
+        }
+    }
+
+    private func exchange(
+        _ method: String, _ target: WebhookTarget, _ fields: String, _ body: [UInt8], _ deadline: UInt64,
+        _ credential: Credential?
+    ) throws(UpstreamError) -> (status: Int, body: [UInt8]) {
         do throws(UpstreamError) {
             let address = try target.address(store)
             let context = try TLSClientContext(
-                trust: target.authorities.isEmpty ? .system : .authorities(target.authorities))
+                trust: target.authorities.isEmpty ? .system : .authorities(target.authorities), credential: credential)
             let session = try TLSClientSession(context, serverName: target.serverName)
             let call = try UpstreamCall(
                 try UpstreamDialer.connect(to: address.host, address.port, deadline: deadline), session,
@@ -39,12 +66,7 @@ struct WebhookClient: Sendable {
             var head = "\(method) \(target.path) HTTP/1.1\r\nHost: \(target.serverName)\r\nUser-Agent: hostd\r\n"
             head += "Accept: application/json\r\nConnection: close\r\n\(fields)"
             let answer = try call.answer(to: method, head: head, body: body, limit: Self.limit)
-            guard answer.head.status == 200 || answer.head.status == 201 else {
-                throw UpstreamError("the server answered with status \(answer.head.status)")
-            }
-            do { return try JSON(parsing: answer.body) } catch {
-                throw UpstreamError("the answer is no JSON: \(error)")
-            }
+            return (answer.head.status, answer.body)
         } catch {
             throw UpstreamError("\(method == "GET" ? "Get" : "Post") \"\(target.url)\": \(error)")
         }

@@ -120,6 +120,8 @@ struct MatchResources: Sendable {
 
     private func matchesLabels(_ request: AdmissionRequest) -> Bool {
         if objectSelector.isEmpty { return true }
+        // What can have no labels is not selected by them.
+        if request.operation == .connect { return false }
         return [request.object, request.old].contains { $0.exists && objectSelector.matches(labels: $0.labels) }
     }
 

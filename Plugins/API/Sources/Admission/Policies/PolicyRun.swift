@@ -66,7 +66,7 @@ struct PolicyRun {
             namespace: request.resource.isNamespaced ? request.namespace : "", name: request.name)
         let review = try ReviewRequest.json(request, as: matched, uid: "")
         var activation: CELActivation = [
-            "object": CELValue(natural: ReviewRequest.object(request.object, as: matched)),
+            "object": CELValue(natural: ReviewRequest.object(of: request, as: matched)),
             "oldObject": CELValue(natural: ReviewRequest.object(request.old, as: matched)),
             "authorizer": .authorizer(answers), "authorizer.requestResource": .resourceCheck(answers, question),
         ]

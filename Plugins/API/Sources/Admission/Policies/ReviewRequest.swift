@@ -12,7 +12,8 @@ enum ReviewRequest {
             "uid": .string(uid), "kind": kind(matched, request.subresource), "resource": resource(matched),
             "requestKind": kind(requested, request.subresource), "requestResource": resource(requested),
             "operation": .string(request.operation.rawValue), "userInfo": request.user.json,
-            "dryRun": .bool(try request.context.request.isDryRun), "options": options(request),
+            "dryRun": .bool(try request.context.request.isDryRun),
+            "options": request.operation == .connect ? .null : options(request),
         ]
         if !request.subresource.isEmpty {
             json["subResource"] = .string(request.subresource)
@@ -43,7 +44,7 @@ enum ReviewRequest {
         let query = request.context.query
         let kind =
             switch (request.operation, request.context.request.method) {
-            case (.delete, _): "DeleteOptions"
+            case (.delete, _), (.connect, _): "DeleteOptions"
             case (_, .patch): "PatchOptions"
             case (.create, _): "CreateOptions"
             case (.update, _): "UpdateOptions"
@@ -56,6 +57,11 @@ enum ReviewRequest {
             }
         }
         return options
+    }
+
+    /// The object of the write, or the options of a connection, in the version as which it matched.
+    static func object(of request: AdmissionRequest, as matched: Resource) -> JSON {
+        request.operation == .connect ? request.object : object(request.object, as: matched)
     }
 
     /// An object of the write in the version as which it matched; null when there is none.

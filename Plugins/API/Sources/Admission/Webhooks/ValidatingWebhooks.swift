@@ -6,16 +6,24 @@ struct ValidatingWebhooks: AdmissionPlugin {
     let name = "ValidatingAdmissionWebhook"
     let index: WebhookIndex
     let tools: PolicyTools
+    /// Asks the webhooks of a write at the same time.
+    let pool: WorkerPool
 
     func validate(_ request: inout AdmissionRequest) throws(APIStatus) {
         let webhooks = index.webhooks
         guard !webhooks.isEmpty, PolicyRun.concerns(request) else { return }
         let namespaces = NamespaceLabels(store: tools.store)
+        var calls: [WebhookCall] = []
         for (index, webhook) in webhooks.enumerated() {
             guard var call = try WebhookCall(webhook, request, tools, namespaces) else { continue }
             call.index = index
-            _ = try call.response(&request, isMutating: false)
+            calls.append(call)
         }
+        let asked = request
+        let outcomes = Concurrently.map(calls, on: pool) { $0.outcome(asked, isMutating: false) }
+        for outcome in outcomes { request.warnings += outcome.warnings }
+        // Of several that refuse, the client is told of the first in their order.
+        if let failure = outcomes.compactMap(\.failure).first { throw failure }
     }
 }
 
@@ -47,10 +55,13 @@ struct MutatingWebhooks: AdmissionPlugin {
 
     private func apply(_ call: WebhookCall, _ request: inout AdmissionRequest) throws(APIStatus) {
         let before = request.object
-        guard let response = try call.response(&request, isMutating: true) else { return }
+        let outcome = call.outcome(request, isMutating: true)
+        request.warnings += outcome.warnings
+        if let failure = outcome.failure { throw failure }
+        guard let response = outcome.response else { return }
         defer { note(call, isMutated: request.object != before, response, request) }
         guard let text = response["patch"].stringValue, !text.isEmpty else { return }
-        guard request.operation != .delete else {
+        guard request.operation != .delete, request.operation != .connect else {
             throw .internalError(
                 "admission webhook \"\(call.webhook.name)\" attempted to modify the object, which is not supported for this operation"
             )

@@ -4,11 +4,19 @@ import Objects
 import PluginKit
 
 /// One webhook at one write: whether it is to be asked, and what it answers. [blocking]
-struct WebhookCall {
+struct WebhookCall: Sendable {
+    /// What came of asking.
+    struct Outcome: Sendable {
+        /// The webhook's `response`; nil when it did not answer and may be passed over.
+        var response: JSON?
+        var warnings: [String] = []
+        /// Its refusal, or that it did not answer.
+        var failure: APIStatus?
+    }
+
     let tools: PolicyTools
     let webhook: AdmissionWebhook
     let matched: Resource
-    let namespaces: NamespaceLabels
     /// Which round of asking it is, and which webhook of it: for the audit log.
     var round = 0
     var index = 0
@@ -30,14 +38,15 @@ struct WebhookCall {
         self.tools = tools
         self.webhook = webhook
         self.matched = matched
-        self.namespaces = namespaces
-        guard try conditionsHold(request) else { return nil }
+        guard try conditionsHold(request, namespaces) else { return nil }
         if try request.context.request.isDryRun, !webhook.allowsDryRun {
             throw .badRequest("admission webhook \"\(webhook.name)\" does not support dry run")
         }
     }
 
-    private func conditionsHold(_ request: AdmissionRequest) throws(APIStatus) -> Bool {
+    private func conditionsHold(
+        _ request: AdmissionRequest, _ namespaces: NamespaceLabels
+    ) throws(APIStatus) -> Bool {
         if webhook.conditions.isEmpty { return true }
         let activation = try PolicyRun.activation(
             request, as: matched, tools, namespaces, readsNamespace: webhook.readsNamespace)
@@ -56,12 +65,20 @@ struct WebhookCall {
         throw request.forbidden("webhook \"\(webhook.name)\": \(failure)")
     }
 
-    /// What the webhook answers: its `response`; nil when it did not and may be passed over.
-    /// - Throws: its refusal, or that it did not answer.
-    func response(_ request: inout AdmissionRequest, isMutating: Bool) throws(APIStatus) -> JSON? {
+    /// Asks the webhook. Of several that are asked about one write, each may be by a thread of its own.
+    func outcome(_ request: AdmissionRequest, isMutating: Bool) -> Outcome {
+        do throws(APIStatus) {
+            return try answer(request, isMutating: isMutating)
+        } catch {
+            return Outcome(failure: error)
+        }
+    }
+
+    /// - Throws: that it did not answer.
+    private func answer(_ request: AdmissionRequest, isMutating: Bool) throws(APIStatus) -> Outcome {
         let uid = makeUID()
         var review = try ReviewRequest.json(request, as: matched, uid: uid)
-        review["object"] = ReviewRequest.object(request.object, as: matched)
+        review["object"] = ReviewRequest.object(of: request, as: matched)
         review["oldObject"] = ReviewRequest.object(request.old, as: matched)
         let response: JSON
         do throws(UpstreamError) {
@@ -71,18 +88,19 @@ struct WebhookCall {
                 let kind = isMutating ? "mutating" : "validating"
                 request.context.request.audit?.annotate(
                     "failed-open.\(kind).webhook.admission.k8s.io/round_\(round)_index_\(index)", webhook.name)
-                return nil
+                return Outcome()
             }
             throw .internalError("failed calling webhook \"\(webhook.name)\": \(error)")
         }
+        var outcome = Outcome(response: response)
         for warning in response["warnings"].arrayValue.compactMap(\.stringValue) {
-            request.warnings.append(String(warning.unicodeScalars.prefix(256).map(Character.init)))
+            outcome.warnings.append(String(warning.unicodeScalars.prefix(256).map(Character.init)))
         }
         for (key, value) in response["auditAnnotations"].objectValue ?? [:] {
             request.context.request.audit?.annotate("\(webhook.name)/\(key)", value.stringValue ?? "")
         }
-        guard response["allowed"].boolValue == true else { throw refusal(response["status"]) }
-        return response
+        if response["allowed"].boolValue != true { outcome.failure = refusal(response["status"]) }
+        return outcome
     }
 
     private func ask(_ review: JSON, _ uid: String) throws(UpstreamError) -> JSON {
