@@ -28,7 +28,7 @@ final class RunningControllers: Sendable, LeaderWork {
             try NodeController(cluster),
             try EventExpiry(cluster, observer), try JobController(cluster), try DaemonSetController(cluster),
             try StatefulSetController(cluster), try CronJobController(cluster), try QuotaController(cluster, observer),
-            try DisruptionController(cluster),
+            try DisruptionController(cluster), try AutoscalerController(cluster),
         ]
         if host.interface(HOSTD_SCHEDULER_1) != nil {
             controllers.append(try SchedulingController(cluster, scheduler: SchedulerClient(host), drivers))

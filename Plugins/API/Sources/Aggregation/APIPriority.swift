@@ -19,7 +19,7 @@ struct APIPriority: Sendable, Equatable {
         "networking.k8s.io": 17200, "policy": 17100, "rbac.authorization.k8s.io": 17000, "storage.k8s.io": 16800,
         "admissionregistration.k8s.io": 16700, "apiextensions.k8s.io": 16700, "scheduling.k8s.io": 16600,
         "coordination.k8s.io": 16500, "node.k8s.io": 16300, "discovery.k8s.io": 16200, "resource.k8s.io": 16200,
-        "flowcontrol.apiserver.k8s.io": 16100,
+        "flowcontrol.apiserver.k8s.io": 16100, UsageObjects.group: 100,
     ]
 
     /// Of a version of one of the server's own groups.
@@ -27,6 +27,7 @@ struct APIPriority: Sendable, Equatable {
         self.group = Self.groups[group] ?? Self.other
         switch (group, version) {
         case ("", _): self.version = 1
+        case (UsageObjects.group, _): self.version = 100
         case ("autoscaling", "v2"): self.version = 30
         case ("flowcontrol.apiserver.k8s.io", "v1"): self.version = 21
         case (_, let version) where version.contains("alpha"): self.version = 1

@@ -30,6 +30,9 @@ enum LocalAPIServices {
         return result
     }
 
+    /// Groups that somebody may have another server answer for, as one who installs a server of metrics does.
+    private static let replaceable: Set = ["v1beta1.\(UsageObjects.group)"]
+
     enum Step: Equatable {
         case create(JSON)
         /// The specification and label that an object is to have again.
@@ -48,6 +51,7 @@ enum LocalAPIServices {
                 steps.append(.delete(object.name))
                 continue
             }
+            if replaceable.contains(object.name) && object["spec"]["service"].exists { continue }
             let members = mine["spec"].objectValue ?? [:]
             let isSame =
                 members.allSatisfy { object["spec"][$0.key] == $0.value } && !object["spec"]["service"].exists

@@ -134,7 +134,7 @@ final class Discovery: Sendable {
             ]
             if !resource.shortNames.isEmpty { entry["shortNames"] = strings(resource.shortNames) }
             if !resource.categories.isEmpty { entry["categories"] = strings(resource.categories) }
-            if !resource.isVirtual { entry["storageVersionHash"] = .string(Self.hash(resource)) }
+            if !resource.isVirtual, !resource.isMeasured { entry["storageVersionHash"] = .string(Self.hash(resource)) }
             entries.append(.object(entry))
             for subresource in resource.subresources {
                 var entry: JSONObject = [

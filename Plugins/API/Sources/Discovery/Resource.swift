@@ -35,6 +35,8 @@ final class Resource: Sendable {
     let hasGeneration: Bool
     /// A resource of requests that are answered and not stored, such as reviews.
     let isVirtual: Bool
+    /// A resource of what is measured when it is asked for.
+    var isMeasured: Bool { group == UsageObjects.group }
     /// What a custom resource's definition says of this version; nil for the server's own resources.
     let custom: CustomVersion?
 

@@ -33,6 +33,7 @@ final class RequestPipeline: Sendable {
     /// What other servers answer for.
     let aggregated: AggregatedAPIs
     let unchangedApplies = UnchangedApplies()
+    let usage: UsageMeter
     /// Runs what never waits, such as another attempt of a write that met a conflict; apart from `workers`, whose threads
     /// may all be waiting for such attempts.
     let retries = WorkerPool(limit: 2)
@@ -80,6 +81,7 @@ final class RequestPipeline: Sendable {
         fairness = parts.fairness
         watchBudget = WatchMetrics.budget(limit: parts.watchBytes, parts.host)
         aggregated = parts.aggregated
+        usage = UsageMeter(parts.extensions)
         dialer = UpstreamDialer(extensions: parts.extensions, workers: parts.workers)
         customResources = CustomResources(
             registry: parts.resources.custom, table: parts.resources, store: parts.store, log: parts.host.log)
@@ -183,6 +185,7 @@ final class RequestPipeline: Sendable {
         if !path.subresource.isEmpty { return try handleSubresource(context, respond) }
         guard resource.isNamespaced || path.namespace.isEmpty else { throw .unknownPath }
         if resource.isVirtual { return try handleReview(context, respond) }
+        if resource.isMeasured { return try measured(context, respond) }
         switch (request.method, path.name.isEmpty) {
         case (.get, let isCollection):
             let asksWatch = request.query.flag("watch")

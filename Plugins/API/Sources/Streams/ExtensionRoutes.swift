@@ -123,6 +123,32 @@ final class ExtensionRoutes: Sendable {
         return ForwardDialer(route: route, description: description, workers: workers)
     }
 
+    /// What the plugins that serve nodes answer at a path of a node, such as "stats/summary": one document of each. A plugin
+    /// that does not answer is left out, unless none does. [blocking]
+    func nodeDocuments(_ path: String) throws(APIStatus) -> [JSON] {
+        let full = "/api/v1/nodes/local/proxy/\(path)"
+        let parts = full.split(separator: "/")
+        let found = routes.withLock { $0 }.compactMap { route in
+            route.upgrade == .none ? route.match(parts).map { (route, $0) } : nil
+        }
+        var documents: [JSON] = []
+        var failure: APIStatus?
+        for (route, parameters) in found {
+            let description: JSON = [
+                "method": "GET", "path": .string(full), "query": [:], "headers": [:],
+                "parameters": .object(JSONObject(parameters.map { ($0.0, .string($0.1)) })),
+                "user": ["name": .string(UserInfo.host.name), "groups": []],
+            ]
+            do throws(APIStatus) {
+                documents.append(try route.document(description))
+            } catch {
+                failure = error
+            }
+        }
+        if documents.isEmpty, let failure { throw failure }
+        return documents
+    }
+
     private static func describe(
         _ request: APIRequest, _ method: String, _ parameters: [(String, String)], _ subprotocol: String?
     ) -> JSON {
@@ -217,6 +243,21 @@ extension ExtensionRoutes.Route {
         } catch {
             close(pair[0])
             throw APIStatus(extension: PluginError(error))
+        }
+    }
+
+    /// The answer to a request whose body is one JSON document.
+    func document(_ description: JSON) throws(APIStatus) -> JSON {
+        let (head, descriptor) = try open(description, body: [])
+        close(descriptor)
+        guard head["stream"].boolValue != true, head["status"].integerValue ?? 200 == 200 else {
+            throw .unavailable("plugin \(plugin) did not answer \(description["path"].stringValue ?? "") with a document")
+        }
+        do {
+            return try JSON(parsing: Array((head["body"].stringValue ?? "").utf8))
+        } catch {
+            throw .internalError(
+                "plugin \(plugin) answered \(description["path"].stringValue ?? "") with what is not JSON: \(error)")
         }
     }
 

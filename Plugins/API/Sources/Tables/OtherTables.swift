@@ -72,6 +72,15 @@ enum OtherTables {
                 [.string(object.name), .string(object.creationTimestamp ?? "<unknown>")]
             }
         case "plugins.hostd.dev": plugins
+        case "nodes.metrics.k8s.io", "pods.metrics.k8s.io":
+            TableLayout("Name cpu memory Window") { object, _ in
+                let all = object["containers"].arrayValue.map { $0["usage"] } + [object["usage"]].filter(\.exists)
+                func sum(_ resource: String) -> JSON {
+                    // What the server itself has written can be read.
+                    .string("\(all.reduce(Quantity.zero) { $0 + ((try? Quantity($1[resource])) ?? .zero) })")
+                }
+                return [.string(object.name), sum("cpu"), sum("memory"), Cell.text(object["window"])]
+            }
         default: nil
         }
     }

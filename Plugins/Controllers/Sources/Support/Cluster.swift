@@ -34,6 +34,7 @@ final class Cluster: Sendable {
     let plugins: ObjectCache
     let resourceQuotas: ObjectCache
     let disruptionBudgets: ObjectCache
+    let autoscalers: ObjectCache
 
     private let queues = Mutex<[ControllerQueue]>([])
 
@@ -68,6 +69,7 @@ final class Cluster: Sendable {
         plugins = ObjectCache(host, .plugins)
         resourceQuotas = ObjectCache(host, .resourceQuotas)
         disruptionBudgets = ObjectCache(host, .disruptionBudgets)
+        autoscalers = ObjectCache(host, .autoscalers)
     }
 
     /// A work queue of one controller, drained with all others.
@@ -94,7 +96,7 @@ final class Cluster: Sendable {
             namespaces, nodes, leases, storageClasses, volumes, volumeClaims, serviceAccounts, rootCertificates,
             services, endpoints, endpointSlices, controllerRevisions, deployments, replicaSets,
             replicationControllers, statefulSets, daemonSets, jobs, cronJobs, plugins, resourceQuotas,
-            disruptionBudgets, pods,
+            disruptionBudgets, autoscalers, pods,
         ]
     }
 }

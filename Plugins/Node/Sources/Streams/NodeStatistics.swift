@@ -50,9 +50,16 @@ final class NodeStatistics: Sendable {
         let pods = worker.allPods.map { podSummary($0, byID) }
         let memory = HostFacts.meminfo(try Files.text("/proc/meminfo"))
         let available = memory["MemAvailable"] ?? 0
+        let processor = HostProcessor(try Files.text("/proc/stat"))
+        let time = Timestamp.now()
         return [
             "node": [
                 "nodeName": .string(worker.services.facts().nodeName),
+                "startTime": .string(Timestamp(seconds: processor.bootSeconds).formatted(fraction: .none)),
+                "cpu": [
+                    "time": .string(time.formatted(fraction: .nano)),
+                    "usageCoreNanoSeconds": .integer(processor.usedNanoseconds),
+                ],
                 "memory": [
                     "time": .string(WallClock.timestamp()), "availableBytes": .integer(available),
                     "workingSetBytes": .integer((memory["MemTotal"] ?? 0) - available),
@@ -81,5 +88,28 @@ final class NodeStatistics: Sendable {
             "podRef": ["name": .string(pod.name), "namespace": .string(pod.namespace), "uid": .string(pod.uid)],
             "containers": .array(entries),
         ]
+    }
+}
+
+/// How long the machine's processors have worked, from /proc/stat (proc_stat(5)).
+struct HostProcessor: Equatable {
+    /// Time in user and kernel mode since the start, of all cores; idle time, waiting for disks and stolen time do not count.
+    var usedNanoseconds: Int64 = 0
+    /// When the machine was started, in seconds since 1970.
+    var bootSeconds: Int64 = 0
+
+    init(_ text: String) {
+        // USER_HZ is 100 on every architecture that this runs on.
+        let tick: Int64 = 10_000_000
+        for line in text.split(separator: "\n") {
+            let fields = line.split(separator: " ")
+            if fields.first == "cpu" {
+                let ticks = fields.dropFirst().map { Int64($0) ?? 0 }
+                // user, nice, system, idle, iowait, irq, softirq, …
+                for index in [0, 1, 2, 5, 6] where index < ticks.count { usedNanoseconds += ticks[index] * tick }
+            } else if fields.first == "btime", fields.count > 1 {
+                bootSeconds = Int64(fields[1]) ?? 0
+            }
+        }
     }
 }

@@ -17,6 +17,10 @@ extension BootstrapPolicy {
                 ]),
             role("system:aggregate-to-edit", labels: ["aggregate-to-edit"], editRules),
             role("system:aggregate-to-view", labels: ["aggregate-to-view"], viewRules),
+            role(
+                "system:aggregated-metrics-reader",
+                labels: ["aggregate-to-admin", "aggregate-to-edit", "aggregate-to-view"],
+                [allow(read, UsageObjects.group, "nodes pods")]),
         ]
         // What they gather at first; those that gather from others come after these.
         for name in ["view", "edit", "admin"] {
