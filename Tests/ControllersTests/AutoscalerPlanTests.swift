@@ -79,21 +79,25 @@ final class AutoscalerPlanTests: XCTestCase {
             ),
             (
                 "a tenth at a time",
-                ["scaleDown": [
-                    "stabilizationWindowSeconds": 0,
-                    "policies": [["type": "Percent", "value": 10, "periodSeconds": 60]],
-                ]], 20, 1, 18
+                [
+                    "scaleDown": [
+                        "stabilizationWindowSeconds": 0,
+                        "policies": [["type": "Percent", "value": 10, "periodSeconds": 60]],
+                    ]
+                ], 20, 1, 18
             ),
             ("not down", ["scaleDown": ["stabilizationWindowSeconds": 0, "selectPolicy": "Disabled"]], 5, 1, 5),
             (
                 "the slower one",
-                ["scaleUp": [
-                    "selectPolicy": "Min",
-                    "policies": [
-                        ["type": "Pods", "value": 5, "periodSeconds": 60],
-                        ["type": "Percent", "value": 50, "periodSeconds": 60],
-                    ],
-                ]], 4, 20, 6
+                [
+                    "scaleUp": [
+                        "selectPolicy": "Min",
+                        "policies": [
+                            ["type": "Pods", "value": 5, "periodSeconds": 60],
+                            ["type": "Percent", "value": 50, "periodSeconds": 60],
+                        ],
+                    ]
+                ], 4, 20, 6
             ),
             ("held down", ["scaleDown": ["stabilizationWindowSeconds": 0]], 5, 1, 1),
         ]

@@ -251,7 +251,8 @@ extension ExtensionRoutes.Route {
         let (head, descriptor) = try open(description, body: [])
         close(descriptor)
         guard head["stream"].boolValue != true, head["status"].integerValue ?? 200 == 200 else {
-            throw .unavailable("plugin \(plugin) did not answer \(description["path"].stringValue ?? "") with a document")
+            throw .unavailable(
+                "plugin \(plugin) did not answer \(description["path"].stringValue ?? "") with a document")
         }
         do {
             return try JSON(parsing: Array((head["body"].stringValue ?? "").utf8))

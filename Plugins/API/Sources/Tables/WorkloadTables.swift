@@ -129,8 +129,9 @@ enum WorkloadTables {
         var targets: [String] = []
         let current = object["status"]["currentMetrics"].arrayValue
         for (index, metric) in object["spec"]["metrics"].arrayValue.enumerated() {
-            let resource = metric["resource"]
-            let now = index < current.count ? current[index]["resource"]["current"] : .null
+            let source = metric["containerResource"].exists ? "containerResource" : "resource"
+            let resource = metric[source]
+            let now = index < current.count ? current[index][source]["current"] : .null
             let name = resource["name"].stringValue ?? ""
             if let wanted = resource["target"]["averageUtilization"].integerValue {
                 let actual = now["averageUtilization"].integerValue.map { "\($0)%" } ?? "<unknown>"

@@ -20,7 +20,8 @@ struct MetricEvaluation {
         case "Resource": return resource(metric["resource"], type, container: nil)
         case "ContainerResource":
             return resource(
-                metric["containerResource"], type, container: metric["containerResource"]["container"].stringValue ?? "")
+                metric["containerResource"], type, container: metric["containerResource"]["container"].stringValue ?? ""
+            )
         case "Pods", "Object", "External":
             let api = type == "External" ? "external.metrics.k8s.io" : "custom.metrics.k8s.io"
             let reason = ["Pods": "FailedGetPodsMetric", "Object": "FailedGetObjectMetric"][type]

@@ -34,13 +34,17 @@ struct PodUsage {
     func samples(of resource: String, container: String?) -> [String: ReplicaCalculator.Sample] {
         var samples: [String: ReplicaCalculator.Sample] = [:]
         for item in items {
-            let measured = item["containers"].arrayValue.filter { container == nil || $0["name"].stringValue == container }
+            let measured = item["containers"].arrayValue.filter {
+                container == nil || $0["name"].stringValue == container
+            }
             let values = measured.compactMap { entry -> Int64? in
                 let value = entry["usage"][resource]
                 // Whoever measures may write what it wants; what cannot be read was not measured.
                 return value.exists ? (try? Quantity(value))?.milliValue : nil
             }
-            guard !values.isEmpty, values.count == measured.count, let time = item["timestamp"].timestamp else { continue }
+            guard !values.isEmpty, values.count == measured.count, let time = item["timestamp"].timestamp else {
+                continue
+            }
             let window = item["window"].stringValue.flatMap { try? GoDuration(parsing: $0) }
             samples[item.name] = ReplicaCalculator.Sample(
                 value: values.reduce(0, +), time: time, window: Int64((window?.seconds ?? 60).rounded(.up)))

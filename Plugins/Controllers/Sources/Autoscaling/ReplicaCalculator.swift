@@ -158,7 +158,9 @@ struct ReplicaCalculator {
     private func requested() throws(Failure) -> [String: Int64] {
         var requests: [String: Int64] = [:]
         for pod in pods {
-            let sidecars = pod["spec"]["initContainers"].arrayValue.filter { $0["restartPolicy"].stringValue == "Always" }
+            let sidecars = pod["spec"]["initContainers"].arrayValue.filter {
+                $0["restartPolicy"].stringValue == "Always"
+            }
             var sum: Int64 = 0
             for one in pod["spec"]["containers"].arrayValue + sidecars {
                 let name = one["name"].stringValue ?? ""
