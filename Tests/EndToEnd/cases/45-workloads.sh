@@ -76,6 +76,7 @@ kind: Endpoints
 metadata: {name: by-hand, namespace: workloads}
 subsets: [{addresses: [{ip: 10.9.8.7}], ports: [{port: 8080}]}]
 EOF
+refuse_quietly() { ! "$@" >/dev/null 2>&1; }
 in_work() { kubectl -n workloads "$@"; }
 owners_of() { in_work get "$@" -o 'jsonpath={..metadata.ownerReferences[*].kind}'; }
 
@@ -142,4 +143,30 @@ check "cordoned" kubectl cordon "$node_name"
 eventually "a cordoned node has a taint" 20 contains node.kubernetes.io/unschedulable kubectl get node "$node_name" -o 'jsonpath={.spec.taints[*].key}'
 check "uncordoned" kubectl uncordon "$node_name"
 eventually "and loses it" 20 is "" kubectl get node "$node_name" -o 'jsonpath={.spec.taints[*].key}'
+node_cpu=$(kubectl get node "$node_name" -o "jsonpath={.status.allocatable.cpu}")
+case $node_cpu in *m) ;; *) node_cpu=$((node_cpu * 1000))m ;; esac
+much=$((${node_cpu%m} * 6 / 10))m
+check "a pod that needs much, and a class of pods that matter more" kubectl apply -f - <<EOF
+apiVersion: scheduling.k8s.io/v1
+kind: PriorityClass
+metadata: {name: matters-more}
+value: 1000
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: low, namespace: workloads}
+spec: {$work_pod, command: [sleep, "1000"], resources: {requests: {cpu: $much}}}]}
+EOF
+check "it runs" in_work wait --for=condition=Ready pod/low --timeout=30s
+check "one that matters more comes" kubectl apply -f - <<EOF
+apiVersion: v1
+kind: Pod
+metadata: {name: high, namespace: workloads}
+spec: {priorityClassName: matters-more, $work_pod, command: [sleep, "1000"], resources: {requests: {cpu: $much}}}]}
+EOF
+check "and takes its place" in_work wait --for=condition=Ready pod/high --timeout=30s
+check "the first is gone" refuse_quietly in_work get pod low
+equal "for the other" "$node_name" in_work get pod high -o "jsonpath={.status.nominatedNodeName}"
+eventually "which is told" 20 contains "Preempted by pod" in_work get events --field-selector involvedObject.name=low
+check "the class goes" kubectl delete priorityclass matters-more
 check "the namespace goes" kubectl delete namespace workloads --timeout=60s

@@ -50,7 +50,13 @@ extension SchedulingController {
             case .place(let node): place(pod, on: node, unbound: unbound, item, &state)
             case .refuse(let nodes, let refusals):
                 let helping = refusals.reduce(ClusterChanges.node) { $0.union(.helping($1.reason)) }
-                refuse(pod, item, SchedulingMessage.text(nodes: nodes, refusals: refusals), helping, &state)
+                let message = SchedulingMessage.text(nodes: nodes, refusals: refusals)
+                if helping.contains(.podGone), try preempt(pod, constrained, unbound: unbound, item, &state) {
+                    record(pod, .warning, "FailedScheduling", message)
+                    explain(pod, .unschedulable(message))
+                } else {
+                    refuse(pod, item, message, helping, &state)
+                }
             }
         } catch let failure {
             let error = PluginError(failure)
@@ -109,7 +115,7 @@ extension SchedulingController {
         return true
     }
 
-    private func place(
+    func place(
         _ pod: JSON, on node: String, unbound: [String], _ item: SchedulingQueue.Item, _ state: inout State
     ) {
         state.queue.remove(uid: pod.uid)

@@ -22,6 +22,8 @@ final class SchedulingController: Controller {
         /// Another provider took over, or the role has none at the moment.
         case providerChanged
         case bindingFailed(JSON, SchedulingQueue.Item, message: String)
+        /// A pod that was to make room does not go.
+        case preemptionFailed(JSON, message: String)
     }
 
     private struct Mailbox {
@@ -42,8 +44,12 @@ final class SchedulingController: Controller {
     struct State {
         var queue = SchedulingQueue()
         var scheduler: CountedScheduler
-        /// Uids of the pods that show their node.
-        var bound: Set<String> = []
+        /// The pods that show their node.
+        var bound = PlacedPods()
+        /// By the uids of the pods that wait for others to end.
+        var preemptions: [String: Preemption] = [:]
+        /// Uids of the pods that are to end for others: the scheduler counts them no more.
+        var victims: Set<String> = []
         var assumed: [String: Assumed] = [:]
         var outage = SchedulerOutage()
         /// The scheduler was not there: no pod is tried for a moment.
@@ -176,6 +182,10 @@ final class SchedulingController: Controller {
         case .podGone(let pod): try podGone(pod, &state)
         case .storage: try storageChanged(&state)
         case .bindingFailed(let pod, let item, let message): try bindingFailed(pod, item, message, &state)
+        case .preemptionFailed(let pod, let message):
+            guard let preemption = state.preemptions[pod.uid] else { return }
+            try abandonPreemption(by: pod.uid, &state)
+            try bindingFailed(pod, preemption.item, message, &state)
         }
     }
 
@@ -184,12 +194,12 @@ final class SchedulingController: Controller {
         let began = monotonicNanoseconds()
         do {
             let (nodes, pods) = (cluster.nodes.list(), cluster.pods.list())
-            let assumed = state.assumed
+            let (assumed, victims) = (state.assumed, state.victims)
             try state.scheduler.feed { scheduler in
                 for node in nodes { try tell(node: node, &scheduler) }
                 for pod in pods {
                     let facts = PodState(pod)
-                    if facts.nodeName.isEmpty || facts.isFinished { continue }
+                    if facts.nodeName.isEmpty || facts.isFinished || victims.contains(pod.uid) { continue }
                     try tell(pod: pod, on: facts.nodeName, &scheduler)
                 }
                 for pod in assumed.values { try tell(pod: pod.pod, on: pod.node, &scheduler) }
@@ -223,7 +233,7 @@ final class SchedulingController: Controller {
         }
     }
 
-    private func tell(pod: JSON, on node: String, _ scheduler: inout CountedScheduler) throws {
+    func tell(pod: JSON, on node: String, _ scheduler: inout CountedScheduler) throws {
         do {
             let input = try SchedulerInput.pod(pod)
             try pod.serialized().withUnsafeBytes { object in
@@ -247,9 +257,11 @@ final class SchedulingController: Controller {
         guard facts.nodeName.isEmpty else {
             state.queue.remove(uid: pod.uid)
             state.assumed[pod.uid] = nil
-            state.bound.insert(pod.uid)
+            state.bound.insert(pod.uid, priority: PreemptionPlan.priority(of: pod))
             state.queue.wake(.podPlaced)
-            if state.scheduler.isFed { try tell(pod: pod, on: facts.nodeName, &state.scheduler) }
+            if state.scheduler.isFed && !state.victims.contains(pod.uid) {
+                try tell(pod: pod, on: facts.nodeName, &state.scheduler)
+            }
             return
         }
         let isOurs = (pod["spec"]["schedulerName"].stringValue ?? Self.schedulerName) == Self.schedulerName
@@ -264,13 +276,15 @@ final class SchedulingController: Controller {
 
     private func podGone(_ pod: JSON, _ state: inout State) throws {
         state.queue.remove(uid: pod.uid)
+        try abandonPreemption(by: pod.uid, &state)
         try free(pod.uid, &state)
+        victimEnded(pod.uid, &state)
     }
 
     /// Takes a pod off its node, for the scheduler too.
     private func free(_ uid: String, _ state: inout State) throws {
         let wasAssumed = state.assumed.removeValue(forKey: uid) != nil
-        guard state.bound.remove(uid) != nil || wasAssumed else { return }
+        guard state.bound.remove(uid) || wasAssumed else { return }
         state.queue.wake(.podGone)
         if state.scheduler.isFed { try state.scheduler.tell { try $0.podRemove(uid) } }
     }

@@ -1,0 +1,134 @@
+import Objects
+import PluginKit
+
+/// Room for pods that matter more: pods of lower priority are asked to end, and when they have, the pod takes their place.
+///
+/// The scheduler is told right away that they are gone and decides for the pod, so that nobody else is given what they free;
+/// the pod is bound when the last of them has ended.
+extension SchedulingController {
+    struct Preemption {
+        var pod: JSON
+        var node: String
+        var item: SchedulingQueue.Item
+        /// Claims that are bound once the pod has its node.
+        var unbound: [String]
+        /// Uids of the pods that have not ended yet.
+        var victims: Set<String>
+    }
+
+    /// How many nodes the scheduler is asked about for one pod.
+    private static let attempts = 10
+
+    /// Makes room for a pod that no node can take as it is; false when none can be made.
+    /// - Parameter constrained: the pod with the affinity of its volumes.
+    func preempt(
+        _ pod: JSON, _ constrained: JSON, unbound: [String], _ item: SchedulingQueue.Item, _ state: inout State
+    ) throws -> Bool {
+        guard PreemptionPlan.mayPreempt(pod), state.bound.hasAny(below: item.priority) else { return false }
+        let plan = try PreemptionPlan(
+            for: pod, nodes: cluster.nodes.list(), placed: placedPods(state), budgets: cluster.disruptionBudgets.list())
+        for candidate in plan.candidates.prefix(Self.attempts)
+        where try takes(candidate, pod, constrained, &state) {
+            begin(candidate, pod, unbound: unbound, item, &state)
+            return true
+        }
+        return false
+    }
+
+    /// Without pods that are about to go for another: what they free is taken already.
+    private func placedPods(_ state: State) -> [String: [JSON]] {
+        var placed: [String: [JSON]] = [:]
+        for pod in cluster.pods.list() {
+            let facts = PodState(pod)
+            if facts.nodeName.isEmpty || facts.isFinished || state.victims.contains(pod.uid) { continue }
+            placed[facts.nodeName, default: []].append(pod)
+        }
+        for assumed in state.assumed.values where !state.bound.contains(assumed.pod.uid) {
+            placed[assumed.node, default: []].append(assumed.pod)
+        }
+        return placed
+    }
+
+    /// Asks the scheduler whether the pod fits without the victims; when it does, it counts there from now on.
+    private func takes(
+        _ candidate: PreemptionPlan.Candidate, _ pod: JSON, _ constrained: JSON, _ state: inout State
+    ) throws -> Bool {
+        for victim in candidate.victims { try state.scheduler.tell { try $0.podRemove(victim.uid) } }
+        let here: JSON = ["key": "metadata.name", "operator": "In", "values": .array([.string(candidate.node)])]
+        let decision = try state.scheduler.schedule(
+            try SchedulerInput.pod(pod), uid: pod.uid,
+            object: PodVolumes.constrain(constrained, to: [[["matchFields": .array([here])]]]))
+        if case .place(candidate.node)? = decision { return true }
+        for victim in candidate.victims { try tell(pod: victim, on: candidate.node, &state.scheduler) }
+        return false
+    }
+
+    private func begin(
+        _ candidate: PreemptionPlan.Candidate, _ pod: JSON, unbound: [String], _ item: SchedulingQueue.Item,
+        _ state: inout State
+    ) {
+        let victims = Set(candidate.victims.map(\.uid))
+        state.queue.remove(uid: pod.uid)
+        state.assumed[pod.uid] = Assumed(pod: pod, node: candidate.node, item: item, awaitedClaims: nil)
+        state.victims.formUnion(victims)
+        state.preemptions[pod.uid] = Preemption(
+            pod: pod, node: candidate.node, item: item, unbound: unbound, victims: victims)
+        cluster.writer.send(
+            "PATCH application/merge-patch+json", APIPath.object("v1", "pods", pod.namespace, pod.name, "status"),
+            body: ["status": ["nominatedNodeName": .string(candidate.node)]]
+        ) { [weak self] result in
+            if case .failure(let error) = result {
+                self?.cluster.host.log.info("a pod's nomination could not be written: \(error)")
+            }
+        }
+        for victim in candidate.victims { end(victim, for: pod, on: candidate.node) }
+    }
+
+    /// Says why a pod is about to go, and deletes it.
+    private func end(_ victim: JSON, for pod: JSON, on node: String) {
+        record(
+            victim, .normal, "Preempted", "Preempted by pod \(pod.uid) on node \(node)")
+        let condition: JSON = [
+            "type": "DisruptionTarget", "status": "True", "reason": "PreemptionByScheduler",
+            "message": "default-scheduler: preempting to accommodate a higher priority pod",
+            "lastTransitionTime": .string(Timestamp.now().formatted(fraction: .none)),
+        ]
+        cluster.writer.send(
+            "PATCH application/strategic-merge-patch+json",
+            APIPath.object("v1", "pods", victim.namespace, victim.name, "status"),
+            body: ["metadata": ["uid": .string(victim.uid)], "status": ["conditions": .array([condition])]]
+        ) { [weak self] _ in
+            // Whether it could be said or not, the pod goes.
+            self?.cluster.writer.send(
+                "DELETE", APIPath.object("v1", "pods", victim.namespace, victim.name), body: DeleteOptions.of(victim)
+            ) { [weak self] result in
+                guard case .failure(let error) = result else { return }
+                if let error = error as? APIError, error.isNotFound || error.isConflict { return }
+                self?.post(.preemptionFailed(pod, message: "preempting pod \(objectKey(victim)) failed: \(error)"))
+            }
+        }
+    }
+
+    /// A pod has ended, or is gone: whoever waits for it alone has its place now.
+    func victimEnded(_ uid: String, _ state: inout State) {
+        guard state.victims.remove(uid) != nil else { return }
+        for (waiting, var preemption) in state.preemptions where preemption.victims.remove(uid) != nil {
+            guard preemption.victims.isEmpty else {
+                state.preemptions[waiting] = preemption
+                continue
+            }
+            state.preemptions[waiting] = nil
+            place(preemption.pod, on: preemption.node, unbound: preemption.unbound, preemption.item, &state)
+        }
+    }
+
+    /// The pod that others go for is gone or given up: those that are still there count again.
+    func abandonPreemption(by uid: String, _ state: inout State) throws {
+        guard let preemption = state.preemptions.removeValue(forKey: uid) else { return }
+        state.victims.subtract(preemption.victims)
+        guard state.scheduler.isFed else { return }
+        for pod in cluster.pods.list() where preemption.victims.contains(pod.uid) && !PodState(pod).isFinished {
+            try tell(pod: pod, on: preemption.node, &state.scheduler)
+        }
+    }
+}

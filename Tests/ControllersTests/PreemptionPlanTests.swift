@@ -1,0 +1,124 @@
+import Objects
+import XCTest
+
+@testable import Controllers
+
+final class PreemptionPlanTests: XCTestCase {
+    private func node(_ name: String, cpu: JSON = "4", taints: JSON = []) -> JSON {
+        [
+            "metadata": ["name": .string(name), "labels": ["name": .string(name)]], "spec": ["taints": taints],
+            "status": ["allocatable": ["cpu": cpu, "memory": "1Gi", "pods": "10", "example.com/thing": "2"]],
+        ]
+    }
+    private func pod(
+        _ name: String, priority: Int64, cpu: JSON = "1", port: Int64? = nil, started: String = "2026-01-01T00:00:00Z",
+        resource: JSON = .null
+    ) -> JSON {
+        var container: JSON = ["name": "main", "resources": ["requests": ["cpu": cpu]]]
+        if let port { container["ports"] = [["hostPort": .integer(port), "containerPort": 80]] }
+        if resource.exists { container["resources"]["requests"]["example.com/thing"] = resource }
+        return [
+            "metadata": [
+                "name": .string(name), "uid": .string(name), "namespace": "default", "labels": ["app": .string(name)],
+            ],
+            "spec": ["priority": .integer(priority), "containers": .array([container])],
+            "status": ["startTime": .string(started)],
+        ]
+    }
+
+    private func victims(
+        _ pod: JSON, _ nodes: [JSON], _ placed: [String: [JSON]], budgets: [JSON] = []
+    ) throws -> [String] {
+        let plan = try PreemptionPlan(for: pod, nodes: nodes, placed: placed, budgets: budgets)
+        return plan.candidates.map { "\($0.node):\($0.victims.map(\.name).joined(separator: ","))" }
+    }
+
+    func testVictims() throws {
+        let tainted: JSON = [["key": "k", "effect": "NoSchedule"]]
+        var selective = pod("new", priority: 10, cpu: "4")
+        selective["spec"]["nodeSelector"] = ["name": "b"]
+        let cases: [(String, JSON, [JSON], [String: [JSON]], [String])] = [
+            ("none is lower", pod("new", priority: 1, cpu: "4"), [node("a")], ["a": [pod("x", priority: 1)]], []),
+            (
+                "as few as needed", pod("new", priority: 10, cpu: "2"), [node("a")],
+                ["a": [pod("x", priority: 1, cpu: "2"), pod("y", priority: 2, cpu: "2")]], ["a:x"]
+            ),
+            (
+                "all that is needed", pod("new", priority: 10, cpu: "4"), [node("a")],
+                ["a": [pod("x", priority: 1, cpu: "2"), pod("y", priority: 2, cpu: "2")]], ["a:y,x"]
+            ),
+            (
+                "too large for the node", pod("new", priority: 10, cpu: "5"), [node("a")],
+                ["a": [pod("x", priority: 1)]], []
+            ),
+            (
+                "what matters more stays", pod("new", priority: 10, cpu: "3"), [node("a")],
+                ["a": [pod("x", priority: 1, cpu: "2"), pod("y", priority: 20, cpu: "2")]], []
+            ),
+            (
+                "the node whose victims matter less", pod("new", priority: 10, cpu: "4"), [node("a"), node("b")],
+                ["a": [pod("x", priority: 5)], "b": [pod("y", priority: 2)]], ["b:y", "a:x"]
+            ),
+            (
+                "the younger one goes", pod("new", priority: 10, cpu: "2"), [node("a")],
+                [
+                    "a": [
+                        pod("young", priority: 1, cpu: "2", started: "2026-01-02T00:00:00Z"),
+                        pod("old", priority: 1, cpu: "2"),
+                    ]
+                ], ["a:young"]
+            ),
+            (
+                "not on a node that repels it", pod("new", priority: 10, cpu: "4"), [node("a", taints: tainted)],
+                ["a": [pod("x", priority: 1)]], []
+            ),
+            (
+                "only where it is selected", selective, [node("a"), node("b")],
+                ["a": [pod("x", priority: 1)], "b": [pod("y", priority: 2)]], ["b:y"]
+            ),
+            (
+                "a port", pod("new", priority: 10, port: 80), [node("a")],
+                ["a": [pod("x", priority: 1, port: 80), pod("y", priority: 1, port: 81)]], ["a:x"]
+            ),
+            (
+                "what devices there are", pod("new", priority: 10, resource: "1"), [node("a")],
+                ["a": [pod("x", priority: 1, resource: "2"), pod("y", priority: 1)]], ["a:x"]
+            ),
+        ]
+        for (reason, pod, nodes, placed, expected) in cases {
+            XCTAssertEqual(try victims(pod, nodes, placed), expected, reason)
+        }
+    }
+
+    func testBudgetsAreHeededWhereThatIsPossible() throws {
+        let budget: JSON = [
+            "metadata": ["namespace": "default"], "spec": ["selector": ["matchLabels": ["app": "x"]]],
+            "status": ["disruptionsAllowed": 0],
+        ]
+        let placed = ["a": [pod("x", priority: 1, cpu: "4")], "b": [pod("y", priority: 2, cpu: "4")]]
+        XCTAssertEqual(
+            try victims(pod("new", priority: 10, cpu: "4"), [node("a"), node("b")], placed, budgets: [budget]),
+            ["b:y", "a:x"])
+        let both = ["a": [pod("x", priority: 1, cpu: "2"), pod("y", priority: 1, cpu: "2")]]
+        XCTAssertEqual(
+            try victims(pod("new", priority: 10, cpu: "2"), [node("a")], both, budgets: [budget]), ["a:y"])
+    }
+
+    func testPolicy() {
+        XCTAssertTrue(PreemptionPlan.mayPreempt(pod("p", priority: 1)))
+        XCTAssertFalse(PreemptionPlan.mayPreempt(["spec": ["preemptionPolicy": "Never"]]))
+    }
+
+    func testPlacedPodsKnowTheirPriorities() {
+        var placed = PlacedPods()
+        placed.insert("a", priority: 5)
+        placed.insert("b", priority: 7)
+        XCTAssertFalse(placed.hasAny(below: 5))
+        XCTAssertTrue(placed.hasAny(below: 6))
+        placed.insert("a", priority: 8)
+        XCTAssertFalse(placed.hasAny(below: 7))
+        XCTAssertTrue(placed.remove("b"))
+        XCTAssertFalse(placed.remove("b"))
+        XCTAssertFalse(placed.contains("b"))
+    }
+}
