@@ -143,6 +143,32 @@ check "cordoned" kubectl cordon "$node_name"
 eventually "a cordoned node has a taint" 20 contains node.kubernetes.io/unschedulable kubectl get node "$node_name" -o 'jsonpath={.spec.taints[*].key}'
 check "uncordoned" kubectl uncordon "$node_name"
 eventually "and loses it" 20 is "" kubectl get node "$node_name" -o 'jsonpath={.spec.taints[*].key}'
+check "a pod that has a port of the host, and a member that wants it" kubectl apply -f - <<EOF
+apiVersion: v1
+kind: Pod
+metadata: {name: holder, namespace: workloads}
+spec: {nodeName: $node_name, $work_pod, command: [sleep, "1000"], ports: [{hostPort: 21017, containerPort: 80}]}]}
+---
+apiVersion: apps/v1
+kind: StatefulSet
+metadata: {name: wanting, namespace: workloads}
+spec:
+  serviceName: wanting
+  selector: {matchLabels: {app: wanting}}
+  template: {metadata: {labels: {app: wanting}}, spec: {nodeName: $node_name, $work_pod, command: [sleep, "1000"], ports: [{hostPort: 21017, containerPort: 80}]}]}}
+EOF
+eventually "the node refuses it" 20 contains "Predicate NodePorts failed" in_work get events --field-selector involvedObject.name=wanting-0
+check "the holder goes" in_work delete pod holder
+check "the member comes" in_work rollout status statefulset/wanting --timeout=60s
+check "and goes" in_work delete statefulset wanting
+check "a resource that nobody hands out" kubectl patch node "$node_name" --subresource=status --type=merge -p '{"status":{"capacity":{"example.com/thing":"2"},"allocatable":{"example.com/thing":"2"}}}'
+check "a pod that wants one" kubectl apply -f - <<EOF
+apiVersion: v1
+kind: Pod
+metadata: {name: counted, namespace: workloads}
+spec: {$work_pod, command: [sleep, "1000"], resources: {limits: {example.com/thing: "1"}}}]}
+EOF
+check "is counted, and runs" in_work wait --for=condition=Ready pod/counted --timeout=30s
 node_cpu=$(kubectl get node "$node_name" -o "jsonpath={.status.allocatable.cpu}")
 case $node_cpu in *m) ;; *) node_cpu=$((node_cpu * 1000))m ;; esac
 much=$((${node_cpu%m} * 6 / 10))m

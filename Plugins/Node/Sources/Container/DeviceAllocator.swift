@@ -11,7 +11,12 @@ final class DeviceAllocator: Sendable {
         /// Healthy and all devices, by resource name.
         var resources: [String: (healthy: Int64, all: Int64)]
     }
-    private let offers = Mutex<[String: Offer]>([:])
+    private struct Offers {
+        var byPlugin: [String: Offer] = [:]
+        /// Resources that a plugin offers or has offered.
+        var known: Set<String> = []
+    }
+    private let offers = Mutex(Offers())
 
     /// Records what a provider offers now; `list` is list_devices' object.
     func update(plugin: String, provider: any DeviceProvider, list: JSON) {
@@ -22,16 +27,19 @@ final class DeviceAllocator: Sendable {
             let healthy = devices.filter { $0["healthy"].boolValue ?? true }.count
             resources[name] = (Int64(healthy), Int64(devices.count))
         }
-        offers.withLock { $0[plugin] = Offer(provider: provider, resources: resources) }
+        offers.withLock { offers in
+            offers.byPlugin[plugin] = Offer(provider: provider, resources: resources)
+            offers.known.formUnion(resources.keys)
+        }
     }
 
-    func remove(plugin: String) { offers.withLock { _ = $0.removeValue(forKey: plugin) } }
+    func remove(plugin: String) { offers.withLock { _ = $0.byPlugin.removeValue(forKey: plugin) } }
 
     /// Numbers for the node's status: (capacity, allocatable) by resource name.
     var resources: [String: (all: Int64, healthy: Int64)] {
         offers.withLock { offers in
             var result: [String: (all: Int64, healthy: Int64)] = [:]
-            for offer in offers.values {
+            for offer in offers.byPlugin.values {
                 for (name, count) in offer.resources {
                     let known = result[name] ?? (0, 0)
                     result[name] = (known.all + count.all, known.healthy + count.healthy)
@@ -45,7 +53,14 @@ final class DeviceAllocator: Sendable {
     func allocate(_ container: PodContainer, pod: Pod) throws -> [JSON] {
         var edits: [JSON] = []
         for (resource, count) in ResourceTranslation.extendedResources(container) {
-            let provider = offers.withLock { $0.values.first { $0.resources[resource] != nil }?.provider }
+            let (provider, isKnown) = offers.withLock { offers in
+                (
+                    offers.byPlugin.values.first { $0.resources[resource] != nil }?.provider,
+                    offers.known.contains(resource)
+                )
+            }
+            // What somebody else wrote into the node's status is counted by the scheduler, and there is nothing to hand out.
+            if provider == nil && !isKnown { continue }
             guard let provider else {
                 throw ContainerConfigurationError(
                     reason: "CreateContainerError", message: "no active plugin provides \(resource)")
@@ -70,7 +85,7 @@ final class DeviceAllocator: Sendable {
     }
 
     func release(podUID: String) throws {
-        for provider in offers.withLock({ $0.values.map(\.provider) }) {
+        for provider in offers.withLock({ $0.byPlugin.values.map(\.provider) }) {
             _ = try provider.release(["podUID": .string(podUID)], deadline: WallClock.deadline(seconds: 30))
         }
     }

@@ -101,7 +101,7 @@ final class PodEntry: Sendable {
                 retryAt: memory.retryAt, stopping: memory.stopping, killing: memory.killing,
                 sandboxRetryAt: memory.sandboxRetryAt,
                 isOrphan: memory.isOrphan, startedAt: memory.startedAt, now: now, attemptFloor: memory.attemptFloor,
-                isReleased: memory.isReleased)
+                isReleased: memory.isReleased, isRefused: memory.failure != nil)
         }
     }
 }

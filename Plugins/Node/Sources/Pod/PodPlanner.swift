@@ -14,7 +14,7 @@ enum PodPlanner {
             return terminate(
                 snapshot, reason: .deadlineExceeded, graceSeconds: pod.terminationGraceSeconds, finalize: false)
         }
-        if pod.isTerminal || isFinished(snapshot) {
+        if pod.isTerminal || snapshot.isRefused || isFinished(snapshot) {
             return terminate(snapshot, reason: .podFinished, graceSeconds: pod.terminationGraceSeconds, finalize: false)
         }
         var plan = run(snapshot)

@@ -67,6 +67,8 @@ struct PodSnapshot: Sendable {
     var attemptFloor: [String: Int64]
     /// Volumes and devices were given back already.
     var isReleased: Bool
+    /// The node does not take the pod.
+    var isRefused = false
 
     /// The newest sandbox.
     var sandbox: ObservedSandbox? {

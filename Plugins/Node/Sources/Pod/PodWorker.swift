@@ -77,7 +77,21 @@ final class PodWorker: Sendable {
             return (made, true)
         }
         guard let entry else { return }
+        if isNew, record.sandboxes.isEmpty { refuseIfNeeded(entry) }
         if isNew || entry.update({ $0.take(pod) }) { enqueue(pod.uid, 0) }
+    }
+
+    /// A pod that nobody has started yet, and that was bound without asking the scheduler, may be one too many.
+    private func refuseIfNeeded(_ entry: PodEntry) {
+        let pod = entry.pod
+        guard pod.deletionTimestamp == nil, !pod.isTerminal, !pod.status["startTime"].exists else { return }
+        let others = entries.withLock { Array($0.values) }.filter { other in
+            other.uid != entry.uid
+                && other.read { !$0.isReleased && !$0.isOrphan && $0.failure == nil && !$0.pod.isTerminal }
+        }
+        guard let refusal = PodRefusal.judge(pod, among: others.map(\.pod)) else { return }
+        entry.update { $0.failure = refusal }
+        services.events.warning(pod, refusal.reason, refusal.message)
     }
 
     func podRemoved(_ object: JSON) {
