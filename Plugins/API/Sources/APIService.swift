@@ -18,6 +18,8 @@ final class APIService: Sendable {
     private let typeChecks: PolicyTypeChecks
     private let aggregation: Aggregation
     private let roleAggregation: RoleAggregation
+    private let bootstrapTokens: BootstrapTokenKeeper
+    private let accountTokens: AccountTokenKeeper
     /// Nil where others sign certificates.
     private let certificates: CertificateKeeper?
 
@@ -55,6 +57,8 @@ final class APIService: Sendable {
         }
         certificates =
             settings.signsCertificates ? CertificateKeeper(host: host, authority: credentials.signer) : nil
+        bootstrapTokens = BootstrapTokenKeeper(host: host)
+        accountTokens = AccountTokenKeeper(host: host, authority: credentials.authority)
         let rules = SchemaRules()
         let aggregated = AggregatedAPIs()
         aggregation = Aggregation(host: host, store: store, apis: aggregated, credential: credentials.frontProxy)
@@ -140,6 +144,8 @@ final class APIService: Sendable {
         try aggregation.start(pipeline)
         try certificates?.start(pipeline)
         try roleAggregation.start(pipeline)
+        try bootstrapTokens.start(pipeline)
+        try accountTokens.start(pipeline)
         let port: UInt16
         do {
             port = try server.listen(on: settings.listen)
@@ -226,6 +232,8 @@ final class APIService: Sendable {
         aggregation.stop()
         certificates?.stop()
         roleAggregation.stop()
+        bootstrapTokens.stop()
+        accountTokens.stop()
         server.stop()
         pipeline.stop()
         // The last: what the others still did is written.

@@ -62,16 +62,8 @@ final class RoleAggregation: Sendable {
         let rules = Self.rules(of: role, among: roles.values)
         guard role["rules"].arrayValue != rules else { return }
         let patch: JSON = ["metadata": ["resourceVersion": .string(role.resourceVersion)], "rules": .array(rules)]
-        let response = ResponseBox.wait { (respond) throws(APIStatus) in
-            var request = try APIRequest(
-                method: .patch("application/merge-patch+json"),
-                target: "/apis/rbac.authorization.k8s.io/v1/clusterroles/\(name)", body: patch.serialized(),
-                user: .host, isInternal: true)
-            request.userAgent = "clusterrole-aggregation-controller"
-            pipeline.handle(request, respond: respond)
-        }
-        // Somebody else was first: the change comes by the watch, and is looked at then.
-        guard response.status >= 300, response.status != 409, response.status != 404 else { return }
-        throw .internal("the rules of ClusterRole \(name) cannot be written: status \(response.status)")
+        try pipeline.perform(
+            .patch("application/merge-patch+json"), "/apis/rbac.authorization.k8s.io/v1/clusterroles/\(name)", patch,
+            by: "clusterrole-aggregation-controller")
     }
 }

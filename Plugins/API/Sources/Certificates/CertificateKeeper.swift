@@ -102,19 +102,19 @@ final class CertificateKeeper: Sendable {
         case .nothing: break
         case .approve(let message):
             let changed = Self.adding("Approved", reason: "AutoApproved", message, to: object, now)
-            try write(changed, "approval", by: "csrapproving", pipeline)
+            try pipeline.replace(changed, "\(Self.path)/\(name)/approval", by: "csrapproving")
         case .fail(let message):
             let changed = Self.adding("Failed", reason: "SignerValidationFailure", message, to: object, now)
-            try write(changed, "status", by: "csrsigning", pipeline)
+            try pipeline.replace(changed, "\(Self.path)/\(name)/status", by: "csrsigning")
         case .sign(let request, _):
             let usages = object["spec"]["usages"].arrayValue.compactMap(\.stringValue)
             let lifetime = CertificateSigner.lifetime(object["spec"]["expirationSeconds"].integerValue)
             let certificate = try authority.sign(request, usages: usages, lifetime: lifetime)
             var changed = object
             changed["status"]["certificate"] = .string(Base64.encode(certificate))
-            try write(changed, "status", by: "csrsigning", pipeline)
+            try pipeline.replace(changed, "\(Self.path)/\(name)/status", by: "csrsigning")
         case .delete:
-            try delete(object, pipeline)
+            try pipeline.remove(object, "\(Self.path)/\(name)", by: "csrcleaner")
             return .done
         }
         guard let end = CertificateRequestAge.end(object) else { return .done }
@@ -131,37 +131,5 @@ final class CertificateKeeper: Sendable {
             "lastUpdateTime": time, "lastTransitionTime": time,
         ])
         return changed
-    }
-
-    private func write(
-        _ object: JSON, _ subresource: String, by writer: String, _ pipeline: RequestPipeline
-    ) throws(PluginError) {
-        var body = object
-        // Who owns which field the server knows.
-        body["metadata"].removeValue(forKey: "managedFields")
-        try send(.put, "\(object.name)/\(subresource)", body, by: writer, pipeline)
-    }
-
-    private func delete(_ object: JSON, _ pipeline: RequestPipeline) throws(PluginError) {
-        let options: JSON = [
-            "apiVersion": "v1", "kind": "DeleteOptions",
-            "preconditions": ["uid": .string(object.uid), "resourceVersion": .string(object.resourceVersion)],
-        ]
-        try send(.delete, object.name, options, by: "csrcleaner", pipeline)
-    }
-
-    /// - Throws: what keeps the request from being written, and is tried again after a back-off.
-    private func send(
-        _ method: APIRequest.Method, _ place: String, _ body: JSON, by writer: String, _ pipeline: RequestPipeline
-    ) throws(PluginError) {
-        let response = ResponseBox.wait { (respond) throws(APIStatus) in
-            var request = try APIRequest(
-                method: method, target: "\(Self.path)/\(place)", body: body.serialized(), user: .host, isInternal: true)
-            request.userAgent = writer
-            pipeline.handle(request, respond: respond)
-        }
-        // Somebody else was first: the change comes by the watch, and is looked at then.
-        guard response.status >= 300, response.status != 409, response.status != 404 else { return }
-        throw .internal("\(writer) cannot write \(place): status \(response.status)")
     }
 }

@@ -14,6 +14,8 @@ extension RequestPipeline {
     private func answerReview(_ context: RequestContext, _ respond: @escaping Responder) throws(APIStatus) {
         var review = try Self.parseBody(context.request)
         try Self.checkKind(&review, context.resource)
+        let causes = AccessReviewChecks.faults(in: review, context.resource.plural)
+        guard causes.isEmpty else { throw .invalid(context.resource, "", causes) }
         switch context.resource.plural {
         case "selfsubjectreviews":
             review["status"] = ["userInfo": context.request.user.json]
@@ -26,11 +28,6 @@ extension RequestPipeline {
                 groups: spec["groups"].arrayValue.compactMap(\.stringValue))
             for (key, values) in spec["extra"].objectValue ?? [:] {
                 user.extra[key] = values.arrayValue.compactMap(\.stringValue)
-            }
-            guard !user.name.isEmpty || !user.groups.isEmpty else {
-                throw .invalid(
-                    context.resource, "",
-                    [.invalid("spec.user", spec["user"], "at least one of user or group must be specified")])
             }
             review["status"] = decision(user, spec)
         case "selfsubjectrulesreviews":

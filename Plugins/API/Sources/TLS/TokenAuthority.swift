@@ -24,16 +24,39 @@ final class TokenAuthority: Sendable {
         }
     }
 
-    /// What a token is bound to: a key in the store, and the uid that must be there.
+    /// What a token is bound to: a key in the store, and what must stand there.
     final class Bound: Sendable {
+        enum Mark: Sendable {
+            /// The object's uid.
+            case uid(String)
+            /// The token itself, which a secret holds, in base 64.
+            case token(String)
+        }
+
         let key: String
-        let uid: String
+        let mark: Mark
         /// The revision at which it was last found there.
         let seen = Atomic<UInt64>(0)
 
         init(_ key: String, _ uid: String) {
             self.key = key
-            self.uid = uid
+            mark = .uid(uid)
+        }
+
+        /// A secret that holds a token.
+        init(secret key: String, holds token: String) {
+            self.key = key
+            mark = .token(Base64.encode(Array(token.utf8)))
+        }
+
+        /// Whether it stands in the bytes of a stored object.
+        func isIn(_ value: UnsafeRawBufferPointer) -> Bool {
+            switch mark {
+            case .uid(let uid):
+                !uid.isEmpty
+                    && StoredObject.metadata(value).map { Array($0).contains(text: "\"uid\":\"\(uid)\"") } ?? false
+            case .token(let token): Array(value).contains(text: "\"token\":\"\(token)\"")
+            }
         }
     }
 
@@ -79,9 +102,31 @@ final class TokenAuthority: Sendable {
             "iss": .string(issuer), "jti": .string(makeUID()), "kubernetes.io": .object(identity), "nbf": .integer(now),
             "sub": .string("system:serviceaccount:\(subject.namespace):\(subject.name)"),
         ]
+        return try sign(claims)
+    }
+
+    private func sign(_ claims: JSON) throws(HTTPServerError) -> String {
         let header: JSON = ["alg": "ES256", "kid": .string(signingKey.identifier), "typ": "JWT"]
         let text = Base64.encode(header.serialized(), .url) + "." + Base64.encode(claims.serialized(), .url)
         return text + "." + Base64.encode(try signingKey.sign(Array(text.utf8)), .url)
+    }
+
+    /// Who has issued the tokens that lie in secrets, in their own words.
+    private static let secretIssuer = "kubernetes/serviceaccount"
+    private static let secretClaim = "kubernetes.io/serviceaccount/"
+
+    /// A token without an end, which counts as long as its secret holds it.
+    func issueForSecret(
+        namespace: String, secret: String, account: String, uid: String
+    ) throws(HTTPServerError) -> String {
+        let claims: JSON = [
+            "iss": .string(Self.secretIssuer), .init(Self.secretClaim + "namespace"): .string(namespace),
+            .init(Self.secretClaim + "secret.name"): .string(secret),
+            .init(Self.secretClaim + "service-account.name"): .string(account),
+            .init(Self.secretClaim + "service-account.uid"): .string(uid),
+            "sub": .string("system:serviceaccount:\(namespace):\(account)"),
+        ]
+        return try sign(claims)
     }
 
     // MARK: - Checking
@@ -111,6 +156,21 @@ final class TokenAuthority: Sendable {
             token.bound.allSatisfy(exists)
         else { return nil }
         return user
+    }
+
+    /// What the claims of a token that lies in a secret say.
+    private static func read(ofSecret claims: JSON, _ token: String, issuer: String) -> Verified {
+        func claim(_ name: String) -> String { claims[secretClaim + name].stringValue ?? "" }
+        let (namespace, name, uid) = (claim("namespace"), claim("service-account.name"), claim("service-account.uid"))
+        let user = UserInfo(
+            name: "system:serviceaccount:\(namespace):\(name)", uid: uid,
+            groups: ["system:serviceaccounts", "system:serviceaccounts:\(namespace)", "system:authenticated"])
+        return Verified(
+            user: claims["sub"].stringValue == user.name ? user : nil, audiences: [issuer],
+            bound: [
+                Bound("serviceaccounts/\(namespace)/\(name)", uid),
+                Bound(secret: "secrets/\(namespace)/\(claim("secret.name"))", holds: token),
+            ], expiry: .max)
     }
 
     /// What the claims of a token say.
@@ -149,15 +209,12 @@ final class TokenAuthority: Sendable {
             audiences: claims["aud"].arrayValue.compactMap(\.stringValue), bound: bound, expiry: expiry)
     }
 
-    /// Whether the object that a token is bound to is still that one. Its uid stands in the stored bytes as it is here; they
-    /// are looked through once for each version of the object.
+    /// Whether the object that a token is bound to is still that one. What must stand in its stored bytes is written there as it
+    /// is here; they are looked through once for each version of the object.
     private func exists(_ bound: Bound) -> Bool {
-        guard !bound.uid.isEmpty, let record = try? store.get(bound.key) else { return false }
+        guard let record = try? store.get(bound.key) else { return false }
         if bound.seen.load(ordering: .relaxed) == record.revision { return true }
-        let isThere = record.withValue {
-            StoredObject.metadata($0).map { Array($0).contains(text: "\"uid\":\"\(bound.uid)\"") } ?? false
-        }
-        guard isThere else { return false }
+        guard record.withValue({ bound.isIn($0) }) else { return false }
         bound.seen.store(record.revision, ordering: .relaxed)
         return true
     }
@@ -170,10 +227,15 @@ final class TokenAuthority: Sendable {
             let signature = Base64.decode(parts[2], .url),
             signingKey.verify(signature, of: Array((parts[0] + "." + parts[1]).utf8))
         else { return nil }
-        guard claims["iss"].stringValue == issuer, let expiry = claims["exp"].integerValue, expiry > now,
-            claims["nbf"].integerValue.map({ $0 <= now + 60 }) ?? true
-        else { return nil }
-        let verified = Self.read(claims, expiry: expiry)
+        let verified: Verified
+        if claims["iss"].stringValue == Self.secretIssuer {
+            verified = Self.read(ofSecret: claims, token, issuer: issuer)
+        } else {
+            guard claims["iss"].stringValue == issuer, let expiry = claims["exp"].integerValue, expiry > now,
+                claims["nbf"].integerValue.map({ $0 <= now + 60 }) ?? true
+            else { return nil }
+            verified = Self.read(claims, expiry: expiry)
+        }
         cache.withLock { cache in
             if cache.count >= Self.cacheLimit { cache = cache.filter { $0.value.expiry > now } }
             if cache.count >= Self.cacheLimit { cache.removeAll() }
