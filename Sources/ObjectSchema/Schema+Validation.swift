@@ -23,6 +23,12 @@ extension Schema {
         return errors
     }
 
+    /// What is wrong with an update's metadata alone, where the rest is not the client's.
+    public func metadataErrors(from old: JSON, to new: JSON, as node: SchemaNode) -> [FieldError] {
+        guard new["metadata"] != old["metadata"] else { return [] }
+        return MetadataValidation.updateErrors(from: old, to: new) + MetadataValidation.errors(in: new, node)
+    }
+
     private func validate(_ object: JSON, before: JSON?, asCustom node: SchemaNode) -> [FieldError] {
         var pass = StructuralValidation()
         pass.validate(object, node, before: before)

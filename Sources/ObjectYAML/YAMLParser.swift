@@ -23,6 +23,10 @@ public struct YAMLParser: ~Copyable {
     private let parser: UnsafeMutablePointer<yaml_parser_t>
     private var anchors: [String: (value: JSON, count: Int)] = [:]
     private var count = 0
+    /// The line in which the last event begins.
+    private var eventLine = 0
+    /// What is said of keys that were there before; nil where that is an error.
+    private var duplicates: [String]?
 
     private init(_ bytes: UnsafeBufferPointer<UInt8>) throws(YAMLError) {
         parser = .allocate(capacity: 1)
@@ -52,6 +56,23 @@ public struct YAMLParser: ~Copyable {
         return try outcome.get()
     }
 
+    /// The same for a document in which keys may be repeated, as Kubernetes lets them: the last value counts.
+    /// - Parameter duplicates: Gets a text for each repeated key, `line 7: key "a" already set in map`, as clients know it.
+    public static func parse(_ text: [UInt8], duplicates: inout [String]) throws(YAMLError) -> JSON {
+        let outcome: Result<(JSON, [String]), YAMLError> = text.withUnsafeBufferPointer { bytes in
+            do throws(YAMLError) {
+                var parser = try YAMLParser(bytes)
+                parser.duplicates = []
+                return .success((try parser.document(), parser.duplicates ?? []))
+            } catch {
+                return .failure(error)
+            }
+        }
+        let (value, found) = try outcome.get()
+        duplicates += found
+        return value
+    }
+
     // MARK: - Events
 
     /// One event of libyaml, copied out.
@@ -66,13 +87,14 @@ public struct YAMLParser: ~Copyable {
 
     private func failure(_ message: String) -> YAMLError { YAMLError(line: line, message: message) }
 
-    private func next() throws(YAMLError) -> Event {
+    private mutating func next() throws(YAMLError) -> Event {
         var event = yaml_event_t()
         guard yaml_parser_parse(parser, &event) == 1 else {
             let problem = parser.pointee.problem.map { String(cString: $0) } ?? "not YAML"
             throw YAMLError(line: Int(parser.pointee.problem_mark.line) + 1, message: problem)
         }
         defer { yaml_event_delete(&event) }
+        eventLine = Int(event.start_mark.line) + 1
         func text(_ pointer: UnsafeMutablePointer<UInt8>?) -> String? { pointer.map { String(cString: $0) } }
         switch event.type {
         case YAML_STREAM_START_EVENT: return .streamStart
@@ -164,12 +186,18 @@ public struct YAMLParser: ~Copyable {
             let event = try next()
             if case .end = event { break }
             guard case .scalar(let key, let isPlain, _, _) = event else { throw failure("a key must be a scalar") }
+            let keyLine = eventLine
             let content = try value(try next(), depth: depth + 1)
             if isPlain, key == "<<" {
                 merged += try Self.merged(content) { failure($0) }
                 continue
             }
-            guard !result.contains(key) else { throw failure("the key \"\(key)\" is there twice") }
+            if result.contains(key) {
+                guard duplicates != nil else {
+                    throw YAMLError(line: keyLine, message: "the key \"\(key)\" is there twice")
+                }
+                duplicates?.append("line \(keyLine): key \"\(key)\" already set in map")
+            }
             result[key] = content
         }
         for object in merged { for (key, value) in object where !result.contains(key) { result[key] = value } }

@@ -21,6 +21,22 @@ extension JSON {
         self = try text.withUTF8 { JSON.parse(UnsafeRawBufferPointer($0)) }.get()
     }
 
+    /// Parses a text in which keys may be repeated, as Kubernetes lets them: the last value counts.
+    /// - Parameter duplicates: Gets the places of repeated keys, such as "spec.containers[0].image", in the text's order.
+    public init(parsing bytes: [UInt8], duplicates: inout [String]) throws(JSONParseError) {
+        let outcome = bytes.withUnsafeBytes { bytes in
+            Result { () throws(JSONParseError) in
+                var parser = JSONParser(bytes)
+                defer { parser.release() }
+                parser.duplicates = []
+                return (try parser.parse(), parser.duplicates ?? [])
+            }
+        }
+        let (value, found) = try outcome.get()
+        duplicates += found
+        self = value
+    }
+
     private static func parse(_ bytes: UnsafeRawBufferPointer) -> Result<JSON, JSONParseError> {
         Result { () throws(JSONParseError) in try JSON(parsing: bytes) }
     }
@@ -45,6 +61,8 @@ struct JSONParser {
     private var stackCapacity: Int
     private let frames: UnsafeMutablePointer<Frame>
     private var depth = 0
+    /// Places of keys that were there before; nil where that is an error.
+    fileprivate var duplicates: [String]?
 
     private static let nothing: StaticString = ""
 
@@ -158,7 +176,11 @@ struct JSONParser {
         members.reserveCapacity(count)
         for index in start..<stackCount { members.append((stack + index).move()) }
         stackCount = start
-        guard let object = JSONObject(unique: members) else { throw failure("duplicate key in this object") }
+        guard let object = JSONObject(unique: members) else {
+            guard duplicates != nil else { throw failure("duplicate key in this object") }
+            cursor += 1
+            return .object(withoutDuplicates(members))
+        }
         cursor += 1
         return .object(object)
     }
@@ -200,7 +222,10 @@ struct JSONParser {
         let bit: UInt64 = 1 << UInt64(truncatingIfNeeded: mark & 63)
         if frames[top].keyFilter & bit != 0, stackCount - frames[top].start <= JSONObject.indexThreshold {
             for position in frames[top].start..<stackCount where stack[position].key.hasSameBytes(as: key) {
-                throw failure("duplicate key \"\(key)\"", at: start)
+                guard duplicates != nil else { throw failure("duplicate key \"\(key)\"", at: start) }
+                duplicates?.append(place(of: key, levels: depth))
+                removeMember(at: position)
+                break
             }
         }
         frames[top].keyFilter |= bit
@@ -210,6 +235,37 @@ struct JSONParser {
         }
         cursor += 1
         push(key, .null)
+    }
+
+    /// The place of a member of the innermost of so many open containers.
+    private func place(of key: String, levels: Int) -> String {
+        var place = ""
+        for level in 0..<max(levels - 1, 0) {
+            let next = frames[level + 1].start
+            if frames[level].isObject {
+                place += (place.isEmpty ? "" : ".") + stack[next - 1].key
+            } else {
+                place += "[\(next - frames[level].start)]"
+            }
+        }
+        return (place.isEmpty ? "" : place + ".") + key
+    }
+
+    /// Takes a finished member out of the innermost object.
+    private mutating func removeMember(at position: Int) {
+        (stack + position).deinitialize(count: 1)
+        (stack + position).moveInitialize(from: stack + position + 1, count: stackCount - position - 1)
+        stackCount -= 1
+    }
+
+    /// The members of an object that has just closed, with the last value of each key.
+    private mutating func withoutDuplicates(_ members: ContiguousArray<JSONObject.Member>) -> JSONObject {
+        var object = JSONObject(minimumCapacity: members.count)
+        for member in members {
+            if object.contains(member.key) { duplicates?.append(place(of: member.key, levels: depth + 1)) }
+            object[member.key] = member.value
+        }
+        return object
     }
 
     private mutating func parseWord(_ word: StaticString, _ value: JSON) throws(JSONParseError) -> JSON {

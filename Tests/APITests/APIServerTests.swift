@@ -138,6 +138,44 @@ final class APIServerTests: XCTestCase {
             try server.request("POST", maps, map("a").with("data", ["k": 1])).status, 400, "a value of a wrong type")
     }
 
+    /// The words that clients of Kubernetes look for.
+    func testRepeatedKeys() throws {
+        let twice = #"{"metadata":{"name":"twice"},"x":1,"data":{"k":"a","k":"b"}}"#
+        let path = maps + "?dryRun=All"
+        let lenient = try server.request("POST", path + "&fieldValidation=Ignore", bytes: Array(twice.utf8))
+        XCTAssertEqual(lenient.status, 201, lenient.text)
+        XCTAssertEqual(try lenient.json["data"], ["k": "b"], "the last value counts")
+        XCTAssertNil(lenient.headers["warning"])
+        let strict = try server.request("POST", path + "&fieldValidation=Strict", bytes: Array(twice.utf8))
+        XCTAssertEqual(strict.status, 400)
+        XCTAssertTrue(
+            strict.text.contains(#"strict decoding error: unknown field \"x\", duplicate field \"data.k\""#),
+            strict.text)
+        let yaml = "\nmetadata:\n  name: twice\ndata:\n  k: a\n  k: b\n"
+        let headers = ["Content-Type": "application/yaml"]
+        let warned = try server.request("POST", path, bytes: Array(yaml.utf8), headers: headers)
+        XCTAssertEqual(warned.status, 201, warned.text)
+        XCTAssertEqual(warned.headers["warning"], #"299 - "line 6: key \"k\" already set in map""#)
+        let applied = "apiVersion: v1\nkind: ConfigMap\n" + yaml
+        let target = maps + "/twice?fieldManager=m&dryRun=All"
+        let type = ["Content-Type": "application/apply-patch+yaml"]
+        for (query, status) in [("", 201), ("&fieldValidation=Ignore", 201), ("&fieldValidation=Strict", 400)] {
+            let answer = try server.request("PATCH", target + query, bytes: Array(applied.utf8), headers: type)
+            XCTAssertEqual(answer.status, status, answer.text)
+            let told = query.isEmpty ? answer.headers["warning"] ?? "" : status == 400 ? answer.text : ""
+            XCTAssertEqual(told.contains(#"line 8: key \"k\" already set in map"#), !query.hasSuffix("Ignore"), told)
+        }
+    }
+
+    func testAnswersAreNoTables() throws {
+        let review: JSON = ["spec": ["nonResourceAttributes": ["path": "/", "verb": "get"]]]
+        let path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+        let table = "application/json;as=Table;v=v1;g=meta.k8s.io"
+        XCTAssertEqual(try server.request("POST", path, review, headers: ["Accept": table]).status, 406)
+        XCTAssertEqual(
+            try server.request("POST", path, review, headers: ["Accept": table + ",application/json"]).status, 201)
+    }
+
     func testListsPagesAndSelectors() throws {
         for number in 0..<5 {
             _ = try server.request("POST", maps, map("m\(number)", labels: ["n": .string("\(number)")]))

@@ -28,7 +28,7 @@ final class BadInputTests: XCTestCase {
             (Array("{\"kind\":".utf8), "application/json", 400, "truncated"), ([], "application/json", 400, "empty"),
             (Array("[]".utf8), "application/json", 400, "no object"),
             (Array("{\"a\":\(deep)".utf8), "application/json", 400, "nested too deeply"),
-            (Array("{\"a\":1,\"a\":2}".utf8), "application/json", 400, "a duplicate key"),
+            (Array("{\"a\":1,\"a\":2}".utf8), "application/json", 422, "a key twice, and no name"),
             ([0x7B, 0x22, 0xFF, 0xFE, 0x22, 0x3A, 0x31, 0x7D], "application/json", 400, "no UTF-8"),
             (Array("{}".utf8), "application/cbor", 415, "another encoding"),
             (Array("a: [1".utf8), "application/yaml", 400, "broken YAML"),

@@ -35,6 +35,35 @@ final class StrategyTests: XCTestCase {
         XCTAssertEqual(status.generation, 3)
     }
 
+    func testMetadataByTheStatus() throws {
+        let present: JSON = [
+            "metadata": [
+                "name": "a", "uid": "u", "labels": ["x": "1"], "annotations": ["k": "1"],
+                "ownerReferences": [["uid": "o"]],
+            ], "status": [:],
+        ]
+        let wanted: JSON = [
+            "metadata": ["name": "a", "uid": "other", "labels": ["x": "2"], "annotations": ["k": "2"]],
+            "status": ["a": 1],
+        ]
+        let rows: [(resource: String, labels: JSON, annotations: JSON, owners: Int, reason: String)] = [
+            ("namespaces", "2", "2", 0, "as with most kinds"), ("jobs.batch", "2", "2", 0, "as with most kinds"),
+            (CertificateRequest.resource, "2", "2", 0, "as with most kinds"), ("pods", "2", "2", 1, "owners stay"),
+            ("deployments.apps", "1", "2", 0, "labels stay"),
+            ("flowschemas.flowcontrol.apiserver.k8s.io", "1", "1", 1, "all stays"),
+            ("customresourcedefinitions.apiextensions.k8s.io", "1", "1", 1, "all stays"),
+        ]
+        for row in rows {
+            var object = wanted
+            Strategy.merge(&object, present, try resource(row.resource), .status)
+            XCTAssertEqual(object.labels["x"], row.labels, "\(row.resource): \(row.reason)")
+            XCTAssertEqual(object.annotations["k"], row.annotations, "\(row.resource): \(row.reason)")
+            XCTAssertEqual(object.metadata["ownerReferences"].count, row.owners, "\(row.resource): \(row.reason)")
+            XCTAssertEqual(object.uid, "u", "what is the server's is never the client's")
+            XCTAssertEqual(object["status"], ["a": 1])
+        }
+    }
+
     func testNewObjects() throws {
         var pod: JSON = [
             "metadata": ["name": "a"], "spec": ["containers": [["name": "c"]]], "status": ["phase": "Running"],

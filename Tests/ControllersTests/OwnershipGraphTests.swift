@@ -53,6 +53,20 @@ final class OwnershipGraphTests: XCTestCase {
         XCTAssertEqual(graph.action(for: "pod"), .none)
     }
 
+    func testACircleIsNoReasonToWait() {
+        func waiting(_ name: String, _ owner: String, _ more: [String] = []) -> ObjectHead {
+            head(name, owners: [owner], deleted: true, finalizers: [ObjectHead.foreground] + more)
+        }
+        var graph = graph([waiting("a", "c"), waiting("b", "a"), head("c", owners: ["b"])])
+        XCTAssertEqual(graph.action(for: "a"), .none, "the circle is not on its way out as a whole yet")
+        XCTAssertEqual(graph.action(for: "c"), .delete(head("c", owners: ["b"]), propagation: "Foreground"))
+        let last = waiting("c", "b")
+        XCTAssertTrue(graph.put(last).contains("c"), "looked at when the last of it begins to wait")
+        XCTAssertEqual(graph.action(for: "c"), .unfinalize(last, finalizer: ObjectHead.foreground, rest: []))
+        _ = graph.put(head("pod", owners: ["b"]))
+        XCTAssertEqual(graph.action(for: "b"), .none, "what is not of the circle is waited for")
+    }
+
     func testForegroundDeletionGoesDownThenUp() {
         var graph = graph([head("d"), head("rs", owners: ["d"]), head("pod", owners: ["rs"])])
         let deleted = head("d", deleted: true, finalizers: [ObjectHead.foreground])

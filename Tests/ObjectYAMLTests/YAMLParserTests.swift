@@ -42,6 +42,24 @@ final class YAMLParserTests: XCTestCase {
         XCTAssertThrowsError(try YAMLParser.parse([0x61, 0x3A, 0x20, 0xFF]), "ill-formed UTF-8")
     }
 
+    func testRepeatedKeysWhereTheyMayBe() throws {
+        let rows: [(text: String, value: JSON, duplicates: [String])] = [
+            ("a: 1", ["a": 1], []),
+            ("\nx: 0\ns:\n  a: 1\n  a: 2\n", ["x": 0, "s": ["a": 2]], ["line 5: key \"a\" already set in map"]),
+            (
+                "a: 1\na:\n  b: 1\n  b: 2\n", ["a": ["b": 2]],
+                ["line 4: key \"b\" already set in map", "line 2: key \"a\" already set in map"]
+            ),
+        ]
+        for row in rows {
+            var duplicates: [String] = []
+            XCTAssertEqual(try YAMLParser.parse(Array(row.text.utf8), duplicates: &duplicates), row.value, row.text)
+            XCTAssertEqual(duplicates, row.duplicates, row.text)
+        }
+        var duplicates: [String] = []
+        XCTAssertThrowsError(try YAMLParser.parse(Array("a: [1".utf8), duplicates: &duplicates))
+    }
+
     func testHostileDocumentsAreBounded() {
         var bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n"
         for level in 1...9 {

@@ -62,6 +62,32 @@ final class JSONParserTests: XCTestCase {
         }
     }
 
+    func testRepeatedKeysWhereTheyMayBe() throws {
+        let many = (0..<100).map { "\"k\($0)\":\($0)" }.joined(separator: ",")
+        let rows: [(text: String, written: String?, duplicates: [String])] = [
+            ("{\"a\":1,\"b\":2}", "{\"a\":1,\"b\":2}", []), ("{\"a\":1,\"a\":2}", "{\"a\":2}", ["a"]),
+            ("{\"a\":{\"x\":1},\"b\":0,\"a\":[]}", "{\"b\":0,\"a\":[]}", ["a"]),
+            (
+                "{\"s\":{\"c\":[{\"i\":0},{\"i\":{\"j\":1,\"j\":2},\"i\":3}]}}",
+                "{\"s\":{\"c\":[{\"i\":0},{\"i\":3}]}}",
+                ["s.c[1].i.j", "s.c[1].i"]
+            ),
+            ("[[{\"a\":1,\"\\u0061\":2}]]", "[[{\"a\":2}]]", ["[0][0].a"]),
+            ("{\"o\":{\(many),\"k7\":-1}}", nil, ["o.k7"]),
+        ]
+        for row in rows {
+            var duplicates: [String] = []
+            let value = try JSON(parsing: Array(row.text.utf8), duplicates: &duplicates)
+            if let written = row.written { XCTAssertEqual(value.serializedString(), written, row.text) }
+            XCTAssertEqual(duplicates, row.duplicates, row.text)
+        }
+        var duplicates: [String] = []
+        let large = try JSON(parsing: Array("{\(many),\"k7\":-1}".utf8), duplicates: &duplicates)
+        XCTAssertEqual(large["k7"], -1, "the last value counts")
+        XCTAssertEqual(large.count, 100)
+        XCTAssertThrowsError(try JSON(parsing: Array("{\"a\":1,\"a\":}".utf8), duplicates: &duplicates))
+    }
+
     func testSaysLineAndColumn() {
         XCTAssertThrowsError(try JSON(parsing: "{\n  \"a\": 1,\n  \"b\": x\n}")) { error in
             XCTAssertEqual("\(error)", "line 3, column 8: unexpected character, expected a value")

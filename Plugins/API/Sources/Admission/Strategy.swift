@@ -53,12 +53,7 @@ enum Strategy {
             var merged = present
             merged["status"] = object["status"]
             if merged["status"].isNull { merged.removeValue(forKey: "status") }
-            if resource.qualified == "pods" || resource.qualified == "nodes" {
-                for key in ["labels", "annotations"] {
-                    merged["metadata"][key] = object.metadata[key]
-                    if merged.metadata[key].isNull { merged["metadata"].removeValue(forKey: key) }
-                }
-            }
+            mergeMetadata(&merged, object, StatusMetadata.kept(resource))
             object = merged
         case .finalize:
             var merged = present
@@ -77,7 +72,10 @@ enum Strategy {
                 container["resources"] = wanted[index]["resources"]
             }
             object = merged
-        case .approval: object = CertificateRequest.approved(present, as: object, now: .now())
+        case .approval:
+            var merged = CertificateRequest.approved(present, as: object, now: .now())
+            mergeMetadata(&merged, object, [])
+            object = merged
         case .whole: break
         }
         for key in serverMetadata {
@@ -88,6 +86,17 @@ enum Strategy {
             }
         }
         if resource.qualified == "secrets" { mergeStringData(&object) }
+    }
+
+    /// Takes over the parts of the metadata that clients write, but for those that are kept.
+    private static func mergeMetadata(_ merged: inout JSON, _ object: JSON, _ kept: Set<String>) {
+        for key in StatusMetadata.writable where !kept.contains(key) {
+            if object.metadata[key].exists {
+                merged["metadata"][key] = object.metadata[key]
+            } else {
+                merged["metadata"].removeValue(forKey: key)
+            }
+        }
     }
 
     private static func keep(_ key: String, _ object: inout JSON, _ present: JSON) {

@@ -161,7 +161,13 @@ final class OpenAPIDocuments: Sendable {
                     $0["name"].stringValue == resource.version
                 })
             else { return [:] }
-            return entry["schema"]["openAPIV3Schema"]
+            var schema = entry["schema"]["openAPIV3Schema"]
+            let fields = entry["selectableFields"].arrayValue.compactMap { $0["jsonPath"].stringValue }
+            if !fields.isEmpty {
+                schema["x-kubernetes-selectable-fields"] = .array(
+                    fields.map { ["fieldPath": JSON($0.drop { $0 == "." })] })
+            }
+            return schema
         }
     }
 }

@@ -8,6 +8,8 @@ struct Apply: Sendable {
     var manager: String
     /// Whether fields of others are taken over.
     var force: Bool
+    /// Texts for Warning headers.
+    var warnings: [String] = []
 
     static let mediaType = "application/apply-patch+yaml"
 
@@ -28,7 +30,8 @@ struct Apply: Sendable {
                     field: "fieldManager")
             ])
         }
-        config = try RequestPipeline.parseText(context.request.body)
+        var repeated = RepeatedKeys()
+        config = try RequestPipeline.parseText(context.request.body, &repeated)
         guard config.objectValue != nil else { throw .badRequest("the body of an apply must be an object") }
         guard config.metadata["managedFields"].isNull else {
             throw .badRequest("metadata.managedFields must be nil")
@@ -36,6 +39,18 @@ struct Apply: Sendable {
         if context.path.subresource != "scale" { try Self.check(&config, context) }
         self.manager = manager
         force = context.query.flag("force")
+        warnings = try Self.judge(repeated, context)
+    }
+
+    /// Refuses keys that are there more than once, or warns of them, as the query says.
+    private static func judge(_ repeated: RepeatedKeys, _ context: RequestContext) throws(APIStatus) -> [String] {
+        guard !repeated.isEmpty else { return [] }
+        let text = "error converting YAML to JSON: \(repeated.text)"
+        switch context.query["fieldValidation"] ?? "Warn" {
+        case "Strict": throw .badRequest("error strict decoding YAML: \(text)")
+        case "Ignore": return []
+        default: return [text]
+        }
     }
 
     private static func check(_ config: inout JSON, _ context: RequestContext) throws(APIStatus) {
@@ -78,7 +93,8 @@ extension RequestPipeline {
             return try run(
                 Update(
                     change: { (present) throws(APIStatus) in present }, applied: apply, unchanged: request,
-                    scope: scope, namesRevision: !apply.config.resourceVersion.isEmpty), context, respond)
+                    scope: scope, warnings: apply.warnings, namesRevision: !apply.config.resourceVersion.isEmpty),
+                context, respond)
         }
         guard context.resource.has("create") else { throw .methodNotAllowed }
         guard apply.config.uid.isEmpty else {
@@ -92,6 +108,7 @@ extension RequestPipeline {
         let outcome = try FieldOwnership(self, context, .main).apply(apply, to: nil, .null)
         var decoded = try checkFields(outcome.object, context)
         decoded.applied = outcome.managed
+        decoded.warnings += apply.warnings
         let form = try context.form
         try create(decoded, context, form, isDryRun: context.request.isDryRun, respond)
     }

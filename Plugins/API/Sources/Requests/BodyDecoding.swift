@@ -3,6 +3,19 @@ import ObjectSchema
 import ObjectYAML
 import Objects
 
+/// Keys that a body has more than once in an object.
+struct RepeatedKeys: Sendable {
+    /// The places in JSON: "spec.replicas".
+    var fields: [String] = []
+    /// What is said of those in YAML, each with its line.
+    var lines: [String] = []
+
+    var isEmpty: Bool { fields.isEmpty && lines.isEmpty }
+
+    /// Those in YAML as clients know them from Kubernetes.
+    var text: String { "yaml: unmarshal errors:\n" + lines.map { "  \($0)" }.joined(separator: "\n") }
+}
+
 /// A request's body as an object of the resource that it was sent to.
 struct DecodedBody: Sendable {
     var object: JSON
@@ -17,15 +30,21 @@ extension RequestPipeline {
 
     /// Parses a body in JSON, in YAML, or in the protobuf encoding that clients of built-in types use.
     static func parseBody(_ request: APIRequest) throws(APIStatus) -> JSON {
+        var repeated = RepeatedKeys()
+        return try parseBody(request, &repeated)
+    }
+
+    /// The same; the last value of a key counts.
+    static func parseBody(_ request: APIRequest, _ repeated: inout RepeatedKeys) throws(APIStatus) -> JSON {
         if let type = request.contentType, !type.isEmpty {
             let essence = type.split(separator: ";").first.map(String.init)?.lowercased() ?? ""
             if essence == KubernetesProtobuf.contentType { return try parseProtobuf(request.body) }
-            if essence == "application/yaml" { return try parseText(request.body) }
+            if essence == "application/yaml" { return try parseText(request.body, &repeated) }
             guard essence == "application/json" || essence == "*/*" || essence.hasSuffix("+json") else {
                 throw .unsupportedMediaType(bodyTypes)
             }
         }
-        return try parse(request.body)
+        return try parse(request.body, &repeated)
     }
 
     static func parseProtobuf(_ body: [UInt8]) throws(APIStatus) -> JSON {
@@ -37,7 +56,7 @@ extension RequestPipeline {
     }
 
     /// Parses a body that may be JSON or YAML.
-    static func parseText(_ body: [UInt8]) throws(APIStatus) -> JSON {
+    static func parseText(_ body: [UInt8], _ repeated: inout RepeatedKeys) throws(APIStatus) -> JSON {
         // JSON is nearly YAML, and read a hundred times as fast.
         if body.first(where: { $0 > 0x20 }) == UInt8(ascii: "{") {
             do { return try JSON(parsing: body) } catch {
@@ -45,15 +64,20 @@ extension RequestPipeline {
             }
         }
         do {
-            return try YAMLParser.parse(body)
+            return try YAMLParser.parse(body, duplicates: &repeated.lines)
         } catch {
             throw .badRequest("the body of the request is not valid YAML: \(error)")
         }
     }
 
     static func parse(_ body: [UInt8]) throws(APIStatus) -> JSON {
+        var repeated = RepeatedKeys()
+        return try parse(body, &repeated)
+    }
+
+    static func parse(_ body: [UInt8], _ repeated: inout RepeatedKeys) throws(APIStatus) -> JSON {
         do {
-            return try JSON(parsing: body)
+            return try JSON(parsing: body, duplicates: &repeated.fields)
         } catch {
             throw .badRequest("the body of the request is not valid JSON: \(error)")
         }
@@ -61,10 +85,11 @@ extension RequestPipeline {
 
     /// The object in the body, checked against the path: kind, version, namespace, name.
     func decodeObject(_ context: RequestContext) throws(APIStatus) -> DecodedBody {
-        var object = try Self.parseBody(context.request)
+        var repeated = RepeatedKeys()
+        var object = try Self.parseBody(context.request, &repeated)
         guard object.objectValue != nil else { throw .badRequest("the body of the request must be a JSON object") }
         try Self.checkKind(&object, context.resource)
-        return try checkFields(object, context)
+        return try checkFields(object, context, repeated)
     }
 
     /// Fills in what an object's type must be, refuses another.
@@ -85,23 +110,28 @@ extension RequestPipeline {
         }
     }
 
-    /// Unknown fields are dropped, refused or warned of, as the query's fieldValidation says; nulls are dropped, as
-    /// typed decoding does.
-    func checkFields(_ object: JSON, _ context: RequestContext) throws(APIStatus) -> DecodedBody {
+    /// Unknown fields are dropped, they and repeated ones refused or warned of, as the query's fieldValidation says; nulls are
+    /// dropped, as typed decoding does.
+    func checkFields(
+        _ object: JSON, _ context: RequestContext, _ repeated: RepeatedKeys = RepeatedKeys()
+    ) throws(APIStatus) -> DecodedBody {
         var decoded = DecodedBody(object: object)
         guard decoded.object.metadata.objectValue != nil || decoded.object.metadata.isNull else {
             throw .badRequest("metadata must be an object")
         }
         let unknown = try rules.prune(&decoded.object, context.resource)
-        guard !unknown.isEmpty else { return decoded }
+        guard !unknown.isEmpty || !repeated.isEmpty else { return decoded }
+        let fields =
+            unknown.map { "unknown field \"\($0)\"" } + repeated.fields.map { "duplicate field \"\($0)\"" }
         switch context.query["fieldValidation"] ?? "Warn" {
         case "Ignore": break
         case "Strict":
-            let list = unknown.map { "unknown field \"\($0)\"" }.joined(separator: ", ")
+            let lines = repeated.lines.isEmpty ? [] : [repeated.text]
+            let list = (lines + fields).joined(separator: ", ")
             throw .badRequest(
                 "\(context.resource.kind) in version \"\(context.resource.version)\" cannot be handled as a "
                     + "\(context.resource.kind): strict decoding error: \(list)")
-        case "Warn", "": decoded.warnings = unknown.prefix(20).map { "unknown field \"\($0)\"" }
+        case "Warn", "": decoded.warnings = Array((repeated.lines + fields).prefix(20))
         case let other:
             throw .badRequest("fieldValidation must be Ignore, Warn or Strict, not \"\(other)\"")
         }

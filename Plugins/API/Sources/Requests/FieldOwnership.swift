@@ -42,7 +42,7 @@ struct FieldOwnership {
     private static func reset(_ scope: Strategy.Scope, _ resource: Resource) -> FieldSet {
         switch scope {
         case .main: resource.hasStatus ? FieldSet([[.field("status")]]) : FieldSet()
-        case .status: FieldSet([[.field("spec")]])
+        case .status: FieldSet([[.field("spec")]] + StatusMetadata.fields(resource))
         case .finalize, .ephemeralContainers, .resize, .approval, .whole: FieldSet()
         }
     }

@@ -5,6 +5,7 @@ import Objects
 extension RequestPipeline {
     func handleReview(_ context: RequestContext, _ respond: @escaping Responder) throws(APIStatus) {
         guard context.request.method == .post, context.path.name.isEmpty else { throw .methodNotAllowed }
+        _ = try context.form
         if context.resource.qualified == "bindings" { return try bindByCollection(context, respond) }
         // Other servers may have to be asked about tokens and permissions.
         // Also the graph of nodes may have to be filled first.

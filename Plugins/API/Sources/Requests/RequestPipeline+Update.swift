@@ -112,7 +112,12 @@ extension RequestPipeline {
             // The schema of a custom resource says nothing of how lists merge in such a patch.
             throw .unsupportedMediaType(Self.customPatchTypes)
         case "application/json-patch+json", "application/merge-patch+json", "application/strategic-merge-patch+json":
-            body = try Self.parse(context.request.body)
+            var repeated = RepeatedKeys()
+            body = try Self.parse(context.request.body, &repeated)
+            if !repeated.isEmpty, context.query["fieldValidation"] == "Strict" {
+                let list = repeated.fields.map { "duplicate field \"\($0)\"" }.joined(separator: ", ")
+                throw .badRequest("strict decoding error: \(list)")
+            }
         default: throw .unsupportedMediaType(resource.custom == nil ? Self.patchTypes : Self.customPatchTypes)
         }
         @Sendable func refused(_ error: any Error) -> APIStatus {

@@ -16,15 +16,18 @@ enum ResponseForm: Sendable, Hashable {
     case aggregatedDiscovery(version: String)
 
     /// Chooses the first of the client's types, in its order of preference, that this server has.
-    /// - Parameter protobuf: Whether what is asked for has a protobuf encoding.
+    /// - Parameters:
+    ///   - protobuf: Whether what is asked for has a protobuf encoding.
+    ///   - isWhole: Whether it has no other form than its own: an answer, such as a review, is no row of a table.
     /// - Throws: 406 when there is none.
     static func choose(
-        _ accept: String?, protobuf: @autoclosure () -> Bool = false
+        _ accept: String?, protobuf: @autoclosure () -> Bool = false, isWhole: Bool = false
     ) throws(APIStatus) -> ResponseForm {
         guard let accept, !accept.isEmpty, accept != "*/*", accept != "application/json" else { return .object }
         let protobuf = protobuf()
         for range in MediaRange.parse(accept) {
-            if let form = form(range, protobuf) { return form }
+            guard let form = form(range, protobuf) else { continue }
+            if !isWhole || form == .object || form == .protobuf { return form }
         }
         throw .notAcceptable(
             "application/json" + (protobuf ? ", \(KubernetesProtobuf.contentType)" : ""))
@@ -72,7 +75,8 @@ extension RequestContext {
             try ResponseForm.choose(
                 request.accept,
                 protobuf: resource.custom == nil
-                    && KubernetesProtobuf.knows(apiVersion: resource.apiVersion, kind: resource.kind))
+                    && KubernetesProtobuf.knows(apiVersion: resource.apiVersion, kind: resource.kind),
+                isWhole: resource.isVirtual)
         }
     }
 }

@@ -37,15 +37,16 @@ struct SchemaRules: ObjectRules {
     ) -> [APIStatus.Cause] {
         guard let node = schema(of: resource) else { return [] }
         if resource.custom != nil { return table.validateUpdate(from: before, to: object, as: node).map(Self.cause) }
+        let metadata = { self.table.metadataErrors(from: before, to: object, as: node).map(Self.cause) }
         switch scope {
         case .main: return table.validateUpdate(from: before, to: object, as: node).map(Self.cause)
         case .whole, .ephemeralContainers, .resize: return table.validate(object, as: node).map(Self.cause)
         // The types are checked, and the rest of the object is as it was.
-        case .approval: return CertificateRequest.faults(in: object, from: before, isApproval: true)
+        case .approval: return metadata() + CertificateRequest.faults(in: object, from: before, isApproval: true)
         case .status where resource.qualified == CertificateRequest.resource:
-            return CertificateRequest.faults(in: object, from: before, isApproval: false)
+            return metadata() + CertificateRequest.faults(in: object, from: before, isApproval: false)
         case .status, .finalize:
-            return resource.isDefinition ? table.storedVersionErrors(in: object).map(Self.cause) : []
+            return metadata() + (resource.isDefinition ? table.storedVersionErrors(in: object).map(Self.cause) : [])
         }
     }
 

@@ -75,11 +75,29 @@ struct OwnershipGraph {
         return found.namespace.isEmpty || found.namespace == head.namespace
     }
 
-    /// The dependents that hold up a foreground deletion of `uid`.
+    /// Whether dependents hold up a foreground deletion of `uid`. Those do not that wait for it themselves, in a circle: all of
+    /// them are on their way out, and one has to be the first.
     private func blocking(_ uid: String) -> Bool {
         (dependents[uid] ?? []).contains { dependent in
-            heads[dependent]?.owners.contains { $0.uid == uid && $0.blocksDeletion } ?? false
+            guard heads[dependent]?.owners.contains(where: { $0.uid == uid && $0.blocksDeletion }) == true else {
+                return false
+            }
+            return !waits(dependent, for: uid)
         }
+    }
+
+    /// Whether the end of an object waits for that of another, over any number of dependents that wait too.
+    /// Complexity: O(objects in foreground deletion below it).
+    private func waits(_ uid: String, for other: String) -> Bool {
+        var seen: Set<String> = []
+        var next = [uid]
+        while let uid = next.popLast() {
+            guard heads[uid]?.waitsForDependents == true, seen.insert(uid).inserted else { continue }
+            let below = dependents[uid] ?? []
+            if below.contains(other) { return true }
+            next += below
+        }
+        return false
     }
 
     /// What to do about an object now.
