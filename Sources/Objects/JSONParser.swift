@@ -223,7 +223,8 @@ struct JSONParser {
         if frames[top].keyFilter & bit != 0, stackCount - frames[top].start <= JSONObject.indexThreshold {
             for position in frames[top].start..<stackCount where stack[position].key.hasSameBytes(as: key) {
                 guard duplicates != nil else { throw failure("duplicate key \"\(key)\"", at: start) }
-                duplicates?.append(place(of: key, levels: depth))
+                let place = place(of: key, levels: depth)
+                duplicates?.append(place)
                 removeMember(at: position)
                 break
             }
@@ -262,7 +263,10 @@ struct JSONParser {
     private mutating func withoutDuplicates(_ members: ContiguousArray<JSONObject.Member>) -> JSONObject {
         var object = JSONObject(minimumCapacity: members.count)
         for member in members {
-            if object.contains(member.key) { duplicates?.append(place(of: member.key, levels: depth + 1)) }
+            if object.contains(member.key) {
+                let place = place(of: member.key, levels: depth + 1)
+                duplicates?.append(place)
+            }
             object[member.key] = member.value
         }
         return object
