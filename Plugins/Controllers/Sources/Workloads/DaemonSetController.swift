@@ -6,6 +6,7 @@ final class DaemonSetController: Controller {
     private let cluster: Cluster
     private let pods: PodManager
     private let history: ControllerHistory
+    private let backoff = FailedPodBackoff()
     private let queue: ControllerQueue
 
     init(_ cluster: Cluster) throws {
@@ -44,17 +45,20 @@ final class DaemonSetController: Controller {
         let owned = try pods.claimed(by: set, key)
         let nodes = cluster.nodes.list().sorted { $0.name < $1.name }
         let changes = DaemonPlan.changes(set, nodes: nodes, pods: owned, labels: revisions.labels, now: now)
-        for pod in changes.failed {
+        let (due, after) = backoff.due(changes.failed, now: now) { "\(set.uid)/\(DaemonPlan.node(of: $0))" }
+        let waiting = Set(changes.failed.map(\.uid)).subtracting(due.map(\.uid))
+        for pod in due {
             pods.record(
                 set, .warning, "FailedDaemonPod",
                 "Found failed daemon pod \(objectKey(pod)) on node \(DaemonPlan.node(of: pod)), will try to kill it")
         }
-        try pods.delete(changes.delete, of: set, key)
+        try pods.delete(changes.delete.filter { !waiting.contains($0.uid) }, of: set, key)
         let failure = pods.create(
             changes.create.map { DaemonPlan.pod(set, node: $0, label: revisions.label) }, for: set, key)
         let status = DaemonPlan.status(set, nodes: nodes, pods: owned, labels: revisions.labels, now: now)
         try cluster.writer.updateStatus(.daemonSets, set, status: status)
         if let failure { throw failure }
-        return .afterSeconds(DaemonPlan.recheck(set, pods: owned, now: now))
+        let ready = DaemonPlan.recheck(set, pods: owned, now: now)
+        return .afterSeconds([ready, after].compactMap { $0 }.min())
     }
 }

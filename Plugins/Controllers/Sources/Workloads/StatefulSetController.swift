@@ -6,6 +6,7 @@ final class StatefulSetController: Controller {
     private let cluster: Cluster
     private let pods: PodManager
     private let history: ControllerHistory
+    private let backoff = FailedPodBackoff()
     private let queue: ControllerQueue
 
     init(_ cluster: Cluster) throws {
@@ -40,13 +41,15 @@ final class StatefulSetController: Controller {
         let owned = try pods.claimed(by: set, key) { StatefulSetPlan.ordinal($0, of: set) != nil }
         let plan = StatefulSetPlan(set, pods: owned, labels: revisions.labels, now: now)
         try retainClaims(set, owned)
-        try pods.delete(plan.delete, of: set, key)
+        let failed = plan.delete.filter { PodState($0).phase == "Failed" }
+        let (due, after) = backoff.due(failed, now: now) { "\(set.uid)/\($0.name)" }
+        try pods.delete(plan.delete.filter { PodState($0).phase != "Failed" } + due, of: set, key)
         for ordinal in plan.create { try createClaims(set, ordinal) }
         let failure = pods.create(plan.create.map { pod(set, $0, revisions) }, for: set, key)
         let status = StatefulSetPlan.status(set, pods: owned, revisions: revisions, now: now)
         try cluster.writer.updateStatus(.statefulSets, set, status: status)
         if let failure { throw failure }
-        return .afterSeconds(plan.recheckAfter)
+        return .afterSeconds([plan.recheckAfter, after].compactMap { $0 }.min())
     }
 
     /// Below the partition a pod is made from the revision that the set ran before.
