@@ -29,6 +29,7 @@ final class ServiceAllocator: Sendable {
     func reallocate(_ service: inout JSON, _ present: JSON, _ resource: Resource) throws(APIStatus) -> [AllocationStep]
     {
         let type = service["spec"]["type"].stringValue ?? "ClusterIP"
+        Self.dropFieldsOfFormerType(&service, present, type)
         if type != "ExternalName", present["spec"]["type"].stringValue != "ExternalName" {
             for key in ["clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"]
             where service["spec"][key].isNull && present["spec"][key].exists {
@@ -48,6 +49,29 @@ final class ServiceAllocator: Sendable {
         return steps.filter { step in
             if case .release = step.action { return true }
             return !before.contains(step.key)
+        }
+    }
+
+    /// What a type brings along goes with it when a client changes the type and leaves that as it was.
+    private static func dropFieldsOfFormerType(_ service: inout JSON, _ present: JSON, _ type: String) {
+        let former = present["spec"]["type"].stringValue ?? "ClusterIP"
+        func drop(_ keys: String...) {
+            guard keys.allSatisfy({ service["spec"][$0] == present["spec"][$0] }) else { return }
+            for key in keys { service["spec"].removeValue(forKey: key) }
+        }
+        if type == "ExternalName", former != type {
+            drop("clusterIP", "clusterIPs")
+            drop("ipFamilies")
+            drop("ipFamilyPolicy")
+        }
+        let reachable: Set = ["NodePort", "LoadBalancer"]
+        if reachable.contains(former), !reachable.contains(type), service["spec"]["externalIPs"].isEmpty {
+            drop("externalTrafficPolicy")
+        }
+        if former == "LoadBalancer", type != former {
+            drop("allocateLoadBalancerNodePorts")
+            drop("loadBalancerClass")
+            drop("healthCheckNodePort")
         }
     }
 
