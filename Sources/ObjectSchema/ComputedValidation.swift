@@ -16,6 +16,7 @@ enum ComputedValidation {
         case .serviceSpec: ServiceValidation.service(object, place, &errors)
         case .configMap: DataValidation.configMap(object, &errors)
         case .secret: DataValidation.secret(object, &errors)
+        case .event: EventValidation.check(object, &errors)
         case .deploymentSpec: WorkloadValidation.deployment(object, place, &errors)
         case .replicaSetSpec: WorkloadValidation.template(object, place, "ReplicaSet", &errors)
         case .statefulSetSpec: WorkloadValidation.template(object, place, "StatefulSet", &errors)

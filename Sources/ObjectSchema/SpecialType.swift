@@ -3,7 +3,7 @@ enum SpecialType: Sendable {
     case podSpec, container, probe, lifecycleHandler, environmentVariable, volume, toleration, resourceRequirements
     case volumeResourceRequirements, serviceSpec, configMap, secret, namespace, replicationController, limitRangeItem
     case deploymentSpec, replicaSetSpec, statefulSetSpec, daemonSetSpec, jobSpec, customResourceDefinition
-    case apiService
+    case apiService, event
 
     /// Nil for a type without.
     init?(typeName: String) {
@@ -28,6 +28,7 @@ enum SpecialType: Sendable {
         case "core.v1.ServiceSpec": self = .serviceSpec
         case "core.v1.ConfigMap": self = .configMap
         case "core.v1.Secret": self = .secret
+        case "core.v1.Event": self = .event
         case "core.v1.Namespace": self = .namespace
         case "core.v1.ReplicationController": self = .replicationController
         case "core.v1.LimitRangeItem": self = .limitRangeItem

@@ -345,6 +345,43 @@ final class ValidationTests: XCTestCase {
         for row in rows { XCTAssertEqual(try errors(row.object, "{}"), row.errors, "\(row.object.kind)") }
     }
 
+    func testEvents() throws {
+        let older: JSON = [
+            "apiVersion": "v1", "kind": "Event", "metadata": ["name": "e", "namespace": "d"],
+            "involvedObject": ["kind": "Pod", "name": "p", "namespace": "d"],
+        ]
+        let elsewhere = "involvedObject.namespace: Invalid value: \"other\": does not match event.namespace"
+        let nowhere = "involvedObject.namespace: Invalid value: \"\": does not match event.namespace"
+        try check(
+            older,
+            [
+                ("{}", []), (#"{"involvedObject":{"namespace":"other"}}"#, [elsewhere]),
+                (#"{"involvedObject":{"namespace":null}}"#, [nowhere]),
+                (#"{"metadata":{"namespace":"default"},"involvedObject":{"namespace":null}}"#, []),
+                (#"{"metadata":{"namespace":"kube-system"},"involvedObject":{"namespace":null}}"#, [nowhere]),
+            ])
+        var newer = older
+        newer["eventTime"] = "2026-01-02T03:04:05.000006Z"
+        newer["reportingComponent"] = "a.b/c"
+        for (field, text) in [("reportingInstance", "i"), ("action", "Do"), ("reason", "Because")] {
+            newer[field] = .string(text)
+        }
+        let long = String(repeating: "x", count: 1025)
+        try check(
+            newer,
+            [
+                ("{}", []), (#"{"involvedObject":{"namespace":"other"}}"#, []),
+                (#"{"metadata":{"namespace":"kube-system"},"involvedObject":{"namespace":null}}"#, []),
+                (#"{"action":""}"#, ["action: Required value"]), (#"{"reason":null}"#, ["reason: Required value"]),
+                (#"{"reportingComponent":""}"#, ["reportingController: Required value"]),
+                (#"{"reportingInstance":""}"#, ["reportingInstance: Required value"]),
+                (
+                    "{\"message\":\"\(long)\"}",
+                    ["message: Invalid value: \"\": can have at most 1024 characters"]
+                ),
+            ])
+    }
+
     func testUpdates() throws {
         let rows: [(base: JSON, patch: String, errors: [String])] = [
             (Self.pod, #"{"spec":{"containers":[{"name":"c","image":"i:2"}]}}"#, []),
