@@ -11,8 +11,10 @@ struct RunPlan {
     var character = SimulatedDisk.Character()
     var diskFills = false
     var slowSinks = false
-    /// Values of pods lie encrypted on disk.
+    /// Values of pods lie encrypted on disk, …
     var isEncrypted = false
+    /// … from this epoch on.
+    var encryptsFrom = 1
     /// … and somebody changes the keys.
     var rotatesKeys = false
     /// All values have one size, so that a frame can stand exactly where another one ended.
@@ -30,6 +32,7 @@ struct RunPlan {
         options.historySeconds = 0
         options.recordsPerStep = generator.pick([1, 2, 1024])
         options.snapshotThreshold = generator.pick([1, 64 << 10, 32 << 20])
+        options.writesPerRound = generator.pick([1, 1, 2, 16])
         options.historyCount = generator.pick([64, 200, 100_000])
         options.watchQueueSize = generator.pick([200, 2000, 1 << 20])
         slowSinks = generator.oneIn(2)
@@ -44,10 +47,22 @@ struct RunPlan {
         if generator.oneIn(3) { makeUniform(&generator) }
         isEncrypted = generator.oneIn(4)
         rotatesKeys = isEncrypted && !generator.oneIn(4)
+        if isEncrypted, generator.oneIn(3) { encryptLater(&generator) }
     }
 }
 
 extension RunPlan {
+    /// Plain values at first, and so much log that its segments have had an older use by then.
+    fileprivate mutating func encryptLater(_ generator: inout Generator) {
+        epochs = generator.number(in: 3...6)
+        encryptsFrom = generator.number(in: 2...epochs - 1)
+        rotatesKeys = true
+        clients = generator.number(in: 4...6)
+        operations = generator.number(in: 40...80)
+        options.snapshotThreshold = 1
+        options.historyCount = 64
+    }
+
     /// Many short lives with batches of frames of one size: what is left of a batch fits behind a later one.
     fileprivate mutating func makeUniform(_ generator: inout Generator) {
         isUniform = true

@@ -44,11 +44,13 @@ extension StoreRun {
     /// No value of an encrypted resource stands on the disk as it is.
     func lookForPlainValues() {
         var tags: Set<UInt64> = []
-        for operation in history.operations.suffix(60) {
+        for operation in history.operations.suffix(plan.encryptsFrom == 1 ? 60 : .max) {
             guard case .write(let steps) = operation.request else { continue }
             for step in steps where step.isPut && step.key.hasPrefix("pods/") { tags.insert(step.tag) }
         }
-        for path in disk.paths {
+        // A copy that was made before values were encrypted has plain ones.
+        let places = plan.encryptsFrom == 1 ? "/" : directory + "/"
+        for path in disk.paths where path.hasPrefix(places) {
             guard let contents = disk.contents(path), let tag = Self.plainValue(of: tags, in: contents) else {
                 continue
             }

@@ -41,6 +41,7 @@ extension StoreRun {
             let status = try JSON(parsing: Array(store.status().utf8))
             let needed = status["neededKeys"].arrayValue.compactMap(\.stringValue)
             keyFile.keep(needed)
+            if status["filesWithPlainValues"].arrayValue.isEmpty { isPlainGone = true }
             scheduler.note("files need the keys \(needed), kept are \(keyFile.names)", 83)
         } catch {
             problems.append("the store's status is no JSON: \(error)")

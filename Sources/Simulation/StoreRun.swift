@@ -6,6 +6,8 @@ final class StoreRun: @unchecked Sendable {  // Only the thread that has the tur
     let scheduler: Scheduler
     private var generator: Generator
     private(set) var plan: RunPlan
+    /// A store that once had plain values said that no file has any.
+    var isPlainGone = false
     let disk: SimulatedDisk
     /// Names that the clients use, in each of three places.
     var keys: Int { plan.keys }
@@ -13,7 +15,7 @@ final class StoreRun: @unchecked Sendable {  // Only the thread that has the tur
     var problems: [String] = []
     /// When values are encrypted.
     let keyFile: KeyFile?
-    private let directory = "/var/store"
+    let directory = "/var/store"
 
     /// Leases that clients were granted and believe in; also in later lives of the store.
     var leases: [UInt64] = []
@@ -38,7 +40,6 @@ final class StoreRun: @unchecked Sendable {  // Only the thread that has the tur
         _ = disk.makeDirectory("/var")
         _ = disk.synchronizeDirectory("/")
         keyFile = plan.isEncrypted ? KeyFile(&generator) : nil
-        plan.options.encryption = keyFile?.settings
         history.historyCount = plan.options.historyCount
         history.diskFails = plan.character.synchronizeFails + plan.character.writeFails > 0
         plan.options.files = SimulatedFiles(disk: disk, scheduler: scheduler).operations
@@ -58,6 +59,7 @@ final class StoreRun: @unchecked Sendable {  // Only the thread that has the tur
     func run() {
         for epoch in 1...plan.epochs {
             let isLast = epoch == plan.epochs
+            if epoch >= plan.encryptsFrom { plan.options.encryption = keyFile?.settings }
             let ends = isLast ? 2 : generator.below(6)
             scheduler.lastPoint = scheduler.points + 3_000_000
             scheduler.crashPoint =
@@ -69,7 +71,8 @@ final class StoreRun: @unchecked Sendable {  // Only the thread that has the tur
                 disk.usedByOthers = 0
             }
             live(isLast: isLast, closes: ends != 3)
-            if plan.isEncrypted { lookForPlainValues() }
+            let hidesValues = plan.isEncrypted && (plan.encryptsFrom == 1 || isPlainGone)
+            if hidesValues { lookForPlainValues() }
             if !problems.isEmpty { return }
             if ends == 1 || ends == 3 || ends == 5 {
                 scheduler.note("the power goes", 77)
@@ -78,6 +81,8 @@ final class StoreRun: @unchecked Sendable {  // Only the thread that has the tur
                 scheduler.note("the process ends", 78)
                 disk.processEnds()
             }
+            if hidesValues { lookForPlainValues() }
+            if !problems.isEmpty { return }
             if let closed, !history.diskFails, !plan.diskFills { probeDamage(after: closed) }
         }
         history.isFinished = true
@@ -123,7 +128,7 @@ final class StoreRun: @unchecked Sendable {  // Only the thread that has the tur
             let luck = generator.split()
             threads.append(scheduler.start(name: "filler") { [self] in fillDisk(luck) })
         }
-        if plan.rotatesKeys {
+        if plan.rotatesKeys, plan.options.encryption != nil {
             let luck = generator.split()
             threads.append(scheduler.start(name: "operator") { [self] in changeKeys(luck) })
         }

@@ -58,6 +58,7 @@ enum CrashStore {
         options.historySize = 4 << 20
         options.reservedSpace = 256 << 10
         options.watchQueueSize = 128 << 10
+        options.writesPerRound = 2  // Eight writers: often some are checked while others are on their way to the disk.
         options.log = log
         return options
     }

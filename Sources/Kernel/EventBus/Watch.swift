@@ -161,7 +161,8 @@ final class Watch: PoolJob, @unchecked Sendable {
         guard queue.isEmpty else { return true }
         delivered = max(delivered, routed)
         tellProgress()
-        return queue.isEmpty
+        // While the sink heard of it, events may have come, and so many that the watch is to read on from the history.
+        return isLive && queue.isEmpty
     }
 
     /// Whether the next queued event belongs to the last transaction taken.

@@ -1,8 +1,11 @@
 import CStateStore
 
-/// The writes that share one fdatasync. Callers fill it, behind the committer's monitor, until the committer takes it up;
-/// from then on it is the committer's.
+/// The writes that the committer takes up together. Callers fill it, behind the committer's monitor, until it does so; from
+/// then on it is the committer's.
 final class Batch: @unchecked Sendable {  // See above; `end` is for any thread.
+    /// Stands where there is none.
+    static let none = Batch()
+
     private static let countLimit = 512
     private static let sizeLimit = 4 << 20
 

@@ -6,7 +6,7 @@ extension Committer {
     /// Called by the snapshot's thread: the log up to this revision is no longer needed; nil after a failure.
     func snapshotEnded(at revision: UInt64?) {
         monitor.locked {
-            snapshotDone = revision ?? 0
+            snapshotEnd = SnapshotEnd(revision: revision)
             monitor.signal()
         }
     }
@@ -14,7 +14,7 @@ extension Committer {
     /// Asks for stale files to be written anew; `completion` hears how that ended. [any-thread]
     func requestRewrite(_ completion: @escaping @Sendable (StoreError?) -> Void) {
         let isRefused = monitor.locked {
-            if isClosing { return true }
+            if isEnding { return true }
             rewriteRequests.append(completion)
             monitor.signal()
             return false
@@ -44,25 +44,58 @@ extension Committer {
             store.lock.writing { compact(now: UInt32(truncatingIfNeeded: now / 1_000_000_000)) }
             planHousekeeping()
         }
-        if let done = monitor.locked({ () -> UInt64? in
-            defer { snapshotDone = nil }; return snapshotDone
-        }) {
+        let ended = monitor.locked { () -> SnapshotEnd? in
+            defer { snapshotEnd = nil }
+            return snapshotEnd
+        }
+        if let ended {
             isSnapshotRunning = false
-            if done == 0 { nextSnapshot = now + 10_000_000_000 }
-            store.maintenance.retire(log.removeSegments(upTo: done, before: firstSegmentAfterSnapshot))
-        }
-        rewriteFiles()
-        let floor = store.tree.compactedRevision
-        if !isSnapshotRunning, now >= nextSnapshot,
-            log.removableBytes(upTo: floor) >= max(store.options.snapshotThreshold, store.tree.liveBytes)
-        {
-            isSnapshotRunning = true
-            firstSegmentAfterSnapshot = log.activeNumber
-            if planted(.logTruncatedEarly) {
-                store.maintenance.retire(log.removeSegments(upTo: floor, before: log.activeNumber))
+            if let revision = ended.revision {
+                store.maintenance.retire(log.removeSegments(upTo: revision, before: firstSegmentAfterSnapshot))
+            } else {
+                nextSnapshot = now + 10_000_000_000
             }
-            store.maintenance.snapshot(at: floor)
         }
+        beginWhatNeedsRest(now)
+    }
+
+    /// Begins to write files anew, or a snapshot, when that is due and nothing else works on them. Both go by segments that are
+    /// complete, and by leases as they are after these; so they wait until no round is under way, and no other is taken up
+    /// before.
+    private func beginWhatNeedsRest(_ now: UInt64) {
+        let isRewriteWanted = monitor.locked { () -> Bool in
+            if isRewriteDone {
+                isRewriteDone = false
+                isSnapshotRunning = false
+            }
+            return !isSnapshotRunning && !rewriteRequests.isEmpty
+        }
+        let floor = store.tree.compactedRevision
+        let isSnapshotWanted =
+            !isSnapshotRunning && now >= nextSnapshot
+            && log.removableBytes(upTo: floor) >= max(store.options.snapshotThreshold, store.tree.liveBytes)
+        needsRest = isRewriteWanted || isSnapshotWanted
+        guard needsRest, rounds.isEmpty || planted(.roundsUnderWay) else { return }
+        needsRest = false
+        if isRewriteWanted { rewriteFiles() } else { beginSnapshot(at: floor) }
+    }
+
+    private func beginSnapshot(at revision: UInt64) {
+        isSnapshotRunning = true
+        firstSegmentAfterSnapshot = log.activeNumber
+        if planted(.logTruncatedEarly) {
+            store.maintenance.retire(log.removeSegments(upTo: revision, before: log.activeNumber))
+        }
+        store.maintenance.snapshot(at: revision)
+    }
+
+    private func rewriteFiles() {
+        monitor.locked {
+            rewriteWaiters = rewriteRequests
+            rewriteRequests = []
+        }
+        isSnapshotRunning = true
+        do throws(StoreError) { store.maintenance.rewrite(try log.seal()) } catch { rewriteEnded(error) }
     }
 
     /// When the oldest history will be too old; not sooner than in ten seconds.
@@ -90,22 +123,5 @@ extension Committer {
     /// How far of `target` nobody reads at any more.
     func unpinned(_ target: UInt64) -> UInt64 {
         planted(.compactsPastPin) ? target : min(target, store.pins.lowest)
-    }
-
-    /// Begins to write files anew when that is asked for and nothing else works on them.
-    func rewriteFiles() {
-        let isWanted = monitor.locked { () -> Bool in
-            if isRewriteDone {
-                isRewriteDone = false
-                isSnapshotRunning = false
-            }
-            guard !isSnapshotRunning, !rewriteRequests.isEmpty else { return false }
-            rewriteWaiters = rewriteRequests
-            rewriteRequests = []
-            return true
-        }
-        guard isWanted else { return }
-        isSnapshotRunning = true
-        do throws(StoreError) { store.maintenance.rewrite(try log.seal()) } catch { rewriteEnded(error) }
     }
 }

@@ -2,8 +2,8 @@ import PluginAPI
 
 /// The end of leases, and of the keys under them.
 extension Committer {
-    /// Puts the end of those leases whose time is over before what waits.
-    func endLeases() {
+    /// Puts the end of those leases whose time is over before the other writes.
+    func endLeases(in batch: Batch) {
         let over = store.leases.expired(monotonicNow())
         for lease in over.prefix(64).reversed() {
             let write = Write(.revoke(lease: lease))
@@ -20,8 +20,13 @@ extension Committer {
         }
         guard let mark = mark(write, kind: Record.Kind.leaseRevoke, lease: lease, number: 0) else { return }
         var records: [(step: Step, held: Held)] = []
-        // Of this batch too, whose records the table does not know yet.
-        let keys = Set(held).union(changed.map(\.record).filter { $0.isPut && $0.lease == lease }.map { Array($0.key) })
+        var keys = Set(held)
+        // Of this round and those before too, whose records the table does not know yet.
+        for round in planted(.leasedKeysUnseen) ? [round] : rounds + [round] {
+            for (record, _) in round.changed where record.isPut && record.lease == lease {
+                keys.insert(Array(record.key))
+            }
+        }
         for key in keys.dropFirst(planted(.leaseKeysStay) ? 1 : 0) {
             key.withUnsafeBytes { key in
                 let held = newest(key, hash: ChangedKeys.hash(key))
@@ -48,11 +53,14 @@ extension Committer {
         log.add(mark)
         log.endFrame(revision: nextRevision)
         write.outcome.revision = nextRevision
-        endedLeases.insert(lease)
+        round.endedLeases.insert(lease)
     }
 
-    /// Whether a lease exists after what this batch did so far.
-    func isAlive(_ lease: UInt64) -> Bool { store.leases.contains(lease) && !endedLeases.contains(lease) }
+    /// Whether a lease exists after the rounds so far.
+    func isAlive(_ lease: UInt64) -> Bool {
+        guard store.leases.contains(lease), !round.endedLeases.contains(lease) else { return false }
+        return planted(.endedLeaseUnseen) || !rounds.contains { $0.endedLeases.contains(lease) }
+    }
 
     func followAction(_ action: Write.Action) {
         switch action {

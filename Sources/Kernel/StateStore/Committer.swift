@@ -1,10 +1,10 @@
 import CStateStore
-import Glibc
 import PluginAPI
 
-/// The one thread that writes. It takes what waits as a batch, checks each write against the state and the batch so far,
-/// writes the batch to the log, waits until it is on disk, and only then lets it be seen: by reads, by watches, and by the
-/// writers. It also ends leases (`Committer+Leases`) and keeps house (`Committer+Housekeeping`).
+/// The one thread that decides about writes. It takes up what waits as a round, checks each write against the state and the
+/// rounds before (`Committer+Checking`), and has it brought to disk: by the `BatchWriter`, so that it can go on meanwhile, or by
+/// itself when few writes wait. What is on disk it lets be seen: by reads, by watches, and by the writers
+/// (`Committer+Publishing`). It also ends leases (`Committer+Leases`) and keeps house (`Committer+Housekeeping`).
 final class Committer: @unchecked Sendable {  // The queue is behind `monitor`; the rest is used by the thread alone.
     let store: StateStore.Parts
     let log: SegmentLog
@@ -13,11 +13,18 @@ final class Committer: @unchecked Sendable {  // The queue is behind `monitor`; 
     /// The last of the queue, which callers fill.
     private var openBatch: Batch?
     private var queuedBytes = 0
+    /// The thread sleeps, until so many writes of the open batch wait.
     private var isWaiting = false
-    var isClosing = false
+    private var wakingCount = 1
+    private var isClosing = false
     /// Why no write is accepted any more.
-    private var failure: StoreError?
-    var snapshotDone: UInt64?
+    var failure: StoreError?
+    /// The last log batch that is on disk, and the one that is not because it failed.
+    private var finished: UInt64 = 0
+    private var failed: (batch: LogBatch, failure: SegmentLog.Failure)?
+    /// How the last snapshot ended: which revision it shows, nil when there is none.
+    var snapshotEnd: SnapshotEnd?
+    struct SnapshotEnd { var revision: UInt64? }
     /// Who waits for the files to be written anew, and who for those that are being written.
     var rewriteRequests: [@Sendable (StoreError?) -> Void] = []
     var rewriteWaiters: [@Sendable (StoreError?) -> Void] = []
@@ -25,23 +32,27 @@ final class Committer: @unchecked Sendable {  // The queue is behind `monitor`; 
     private var thread: KernelThread?
 
     // Of the thread. The compiler cannot see that nothing uses them while they are used, and need not check it for each.
-    var batch = Batch()
-    @exclusivity(unchecked) private var changedKeys = ChangedKeys()
-    @exclusivity(unchecked) private(set) var changed: [(record: Record, place: StateTree.Place?)] = []
+    let disk = BatchWriter()
+    /// What was taken up and cannot be seen yet, oldest first.
+    @exclusivity(unchecked) var rounds: [Round] = []
+    /// The one that is being checked, which comes after them.
+    @exclusivity(unchecked) var round = Round()
+    private var spareRounds: [Round] = []
+    /// The log batches of the rounds.
+    var logBatches = RingBuffer<LogBatch>()
+    /// The newest of them, while it may be waiting for the disk.
+    var lastBatch: LogBatch?
     /// What the keys of a transaction's changes hold.
-    @exclusivity(unchecked) private var found: [Held] = []
-    /// Leases that this batch revokes.
-    var endedLeases: Set<UInt64> = []
-    /// Records without a key that this batch added to the log.
-    private var marks: [Record] = []
-    /// Writers that this batch defines.
-    private var newWriters: [UInt32] = []
+    @exclusivity(unchecked) var found: [Held] = []
     /// The writer of the write before, which mostly is that of the next.
-    private var lastWriter: (text: String, number: UInt32) = ("", 0)
-    private var hasTooManyWriters = false
-    /// When the batch is written, milliseconds since 1970.
-    private var batchTime: UInt64 = 0
+    var lastWriter: (text: String, number: UInt32) = ("", 0)
+    var hasTooManyWriters = false
+    /// When the round is taken up, milliseconds since 1970.
+    var roundTime: UInt64 = 0
+    /// The store's revision after the rounds so far.
     @exclusivity(unchecked) var nextRevision: UInt64 = 0
+    /// Something is due that begins only when no round is under way.
+    var needsRest = false
     var isSnapshotRunning = false
     /// Not before this time, after a failed one.
     var nextSnapshot: UInt64 = 0
@@ -56,10 +67,17 @@ final class Committer: @unchecked Sendable {  // The queue is behind `monitor`; 
     }
 
     func start() throws(StoreError) {
+        nextRevision = store.tree.revision
         planHousekeeping()
-        thread = try KernelThread(name: "hostd-commit") { [unowned self] in
-            // It mostly sleeps; and when it does not, all writers wait for it.
-            ThreadPriority.raised { run() }
+        try disk.start { [unowned self] in noteEnd(of: $0, $1) }
+        do throws(StoreError) {
+            thread = try KernelThread(name: "hostd-commit") { [unowned self] in
+                // It mostly sleeps; and when it does not, all writers wait for it.
+                ThreadPriority.raised { run() }
+            }
+        } catch {
+            disk.end()
+            throw error
         }
     }
 
@@ -77,8 +95,8 @@ final class Committer: @unchecked Sendable {  // The queue is behind `monitor`; 
         let batch = fillableBatch()
         batch.add(write)
         queuedBytes += write.size
-        let wakes = isWaiting
-        isWaiting = false
+        let wakes = isWaiting && (batch.writes.count >= wakingCount || queue.count > 1)
+        if wakes { isWaiting = false }
         monitor.unlock()
         if wakes { monitor.signal() }
         return batch
@@ -106,7 +124,10 @@ final class Committer: @unchecked Sendable {  // The queue is behind `monitor`; 
     /// Why the store does not accept writes, nil when it does.
     var refusesWritesBecause: StoreError? { monitor.locked { failure } }
 
-    /// Writes what waits, then the mark of an orderly end, and ends the thread.
+    /// Whether the store is being closed. The lock is held.
+    var isEnding: Bool { isClosing }
+
+    /// Writes what waits, then the mark of an orderly end, and ends the threads.
     func close() {
         let thread: KernelThread? = monitor.locked {
             isClosing = true
@@ -117,14 +138,42 @@ final class Committer: @unchecked Sendable {  // The queue is behind `monitor`; 
         thread?.join()
     }
 
+    /// [disk or committer] A log batch is on disk, or failed.
+    private func noteEnd(of batch: LogBatch, _ failure: SegmentLog.Failure?) {
+        monitor.lock()
+        if let failure { failed = (batch, failure) } else { finished = batch.serial }
+        let wakes = isWaiting && !(planted(.diskWakeUpLost) && !queue.isEmpty)
+        if wakes { isWaiting = false }
+        monitor.unlock()
+        if wakes { monitor.signal() }
+    }
+
     // MARK: The thread
 
+    private enum Step {
+        case takeUp(Batch)
+        /// What waits for log batches up to this one.
+        case publish(UInt64)
+        case giveUp(LogBatch, SegmentLog.Failure)
+        case keepHouse
+        case end
+    }
+
     private func run() {
-        while takeBatch() {
-            endLeases()
-            if !batch.writes.isEmpty { commit() }
+        while true {
+            switch nextStep() {
+            case .takeUp(let batch): takeUp(batch)
+            case .publish(let serial): publish(upTo: serial)
+            case .giveUp(let batch, let failure): giveUp(batch, failure)
+            case .keepHouse: break
+            case .end: return end()
+            }
             keepHouse()
         }
+    }
+
+    private func end() {
+        disk.end()
         writeCloseMark()
         let left = monitor.locked {
             defer { rewriteRequests = [] }
@@ -135,267 +184,148 @@ final class Committer: @unchecked Sendable {  // The queue is behind `monitor`; 
         }
     }
 
-    /// Waits for writes or for the next time of something. False at the end.
-    private func takeBatch() -> Bool {
+    /// Waits for something to do.
+    private func nextStep() -> Step {
         monitor.lock()
         defer { monitor.unlock() }
-        while queue.isEmpty && snapshotDone == nil && !isRewriteDone
-            && (rewriteRequests.isEmpty || isSnapshotRunning)
-        {
-            if isClosing { return false }
-            let deadline = min(store.leases.nextDeadline, nextHousekeeping, progressDue)
-            if deadline <= monotonicNow() { break }
+        while true {
+            if let step = stepOfRounds() ?? (rounds.isEmpty ? stepOfRest() : nil) { return step }
+            // While rounds are under way the end of one wakes, so nothing else needs to.
+            let deadline = rounds.isEmpty ? min(store.leases.nextDeadline, nextHousekeeping, progressDue) : .max
+            if deadline <= monotonicNow() { return .takeUp(Batch()) }
             isWaiting = !planted(.committerWakeUpLost) || deadline == .max
+            wakingCount = rounds.isEmpty ? 1 : store.options.writesPerRound
             if deadline == .max { monitor.wait() } else { monitor.wait(until: deadline) }
             isWaiting = false
         }
-        batch = queue.popFirst() ?? Batch()
-        if batch === openBatch && !planted(.takenBatchFilled) { openBatch = nil }
-        queuedBytes -= batch.size
-        return true
     }
 
-    private func commit() {
-        let started = monotonicNow()
-        nextRevision = store.tree.revision
-        batchTime = store.options.wallClock()
+    /// What is to be done for the writes, in the order in which the disk is best kept at work. The lock is held.
+    private func stepOfRounds() -> Step? {
+        let reached = planted(.publishedBeforeDurable) ? finished + 1 : finished
+        if let failed, rounds.first.map({ $0.serial >= failed.batch.serial }) ?? true {
+            return .giveUp(failed.batch, failed.failure)
+        }
+        let isFilled = !queue.isEmpty && (queue.count > 1 || queue[0].writes.count >= store.options.writesPerRound)
+        let isTaken = isFilled && !needsRest && failed == nil
+        // The disk has nothing to do: it comes before those whose writes it has done.
+        if isTaken, log.serial == finished, logBatches.count <= 2 { return .takeUp(takeBatch()) }
+        if let first = rounds.first, first.serial <= reached { return .publish(reached) }
+        if isTaken, log.serial <= finished + 1 || lastBatch?.hasRoom == true { return .takeUp(takeBatch()) }
+        return nil
+    }
+
+    /// What is to be done while no round is under way. The lock is held.
+    private func stepOfRest() -> Step? {
+        if !queue.isEmpty { return .takeUp(takeBatch()) }
+        if snapshotEnd != nil || isRewriteDone || !rewriteRequests.isEmpty && !isSnapshotRunning { return .keepHouse }
+        return isClosing ? .end : nil
+    }
+
+    /// The batch that has waited longest. The lock is held.
+    private func takeBatch() -> Batch {
+        let batch = queue.popFirst() ?? Batch()
+        if batch === openBatch && !planted(.takenBatchFilled) { openBatch = nil }
+        queuedBytes -= batch.size
+        return batch
+    }
+
+    // MARK: A round
+
+    private func takeUp(_ batch: Batch) {
+        endLeases(in: batch)
+        if batch.writes.isEmpty { return }
+        let taken = monotonicNow()
+        let isAlone = rounds.isEmpty && batch.writes.count < store.options.writesPerRound
+        round = spareRounds.popLast() ?? Round()
+        round.begin(batch, after: nextRevision)
+        if let failure { return refuse(round, failure) }
+        roundTime = store.options.wallClock()
         for position in batch.writes.indices {
             batch.prefetch(position + 2)
             evaluate(batch.writes[position])
         }
-        do throws(SegmentLog.Failure) {
-            if failure == nil { try log.commit(time: batchTime) } else { log.discard() }
-            store.numbers?.committed(batch.writes.count, nanoseconds: monotonicNow() - started)
-            publish()
-        } catch {
-            fail(error)
-        }
-        complete()
-    }
-
-    // MARK: Checking
-
-    private func evaluate(_ write: Write) {
-        switch write.action {
-        case .transaction: evaluateSteps(write)
-        case .grant(let lease, let timeToLive):
-            guard let mark = mark(write, kind: Record.Kind.leaseGrant, lease: lease, number: timeToLive) else { return }
-            log.add(mark, revision: nextRevision)
-            write.outcome.revision = lease
-        case .revoke(let lease): evaluateRevoke(write, lease)
-        case .compact(let revision):
-            guard revision <= store.tree.revision else {
-                write.outcome.error = .invalid(
-                    "revision \(revision) is not reached yet; the store is at \(store.tree.revision)")
-                return
-            }
-            guard let mark = mark(write, kind: Record.Kind.compact, lease: 0, number: 0) else { return }
-            mark.head.pointee.revision = revision
-            log.add(mark, revision: nextRevision)
-        }
-    }
-
-    /// What a key holds after the batch so far, and its place when the batch has not changed it.
-    typealias Held = (newest: Record?, place: StateTree.Place?)
-
-    func newest(_ key: UnsafeRawBufferPointer, hash: UInt64) -> Held {
-        if !planted(.batchIgnoredInPrecondition), let record = changedKeys.record(of: key, hash: hash) {
-            return (record, nil)
-        }
-        return store.tree.find(key)
-    }
-
-    private func evaluateSteps(_ write: Write) {
-        found.removeAll(keepingCapacity: true)
-        for (position, step) in write.steps.enumerated() {
-            let held = newest(step.record.key, hash: step.hash)
-            let current = held.newest?.isPut == true ? held.newest : nil
-            if let error = objection(to: step, current) {
-                write.outcome = Outcome(revision: current?.revision ?? 0, failedStep: UInt32(position), error: error)
-                return
-            }
-            if step.kind != HOSTD_STORE_CHECK { found.append(held) }
-        }
-        write.outcome.revision = found.isEmpty ? nextRevision : nextRevision + 1
-        guard !found.isEmpty else { return }
-        let (writer, definition) = writer(of: write)
-        guard write.outcome.error == nil else { return }
-        log.beginFrame()
-        if let definition { log.add(definition) }
-        nextRevision += 1
-        var position = 0
-        for step in write.steps where step.kind != HOSTD_STORE_CHECK {
-            stamp(step, over: found[position], writer: writer)
-            log.add(step.record)
-            position += 1
-        }
-        log.endFrame(revision: nextRevision)
-    }
-
-    /// The number of who writes, and its definition when the log does not have it yet.
-    func writer(of write: Write) -> (number: UInt32, definition: Record?) {
-        guard let text = write.writer else { return (0, nil) }
-        if text == lastWriter.text { return (lastWriter.number, nil) }
-        let (number, isNew) = store.writers.number(of: text)
-        if number == 0, !hasTooManyWriters {
-            hasTooManyWriters = true
-            store.options.log(
-                HOSTD_LOG_WARNING,
-                "the store knows \(WriterTable.limit) writers; changes of others are recorded without theirs until a restart",
-                [])
-        }
-        lastWriter = (text, number)
-        guard isNew else { return (number, nil) }
-        newWriters.append(number)
-        let bytes = Array(text.utf8)
-        return (
-            number, bytes.withUnsafeBytes { mark(write, kind: Record.Kind.writer, lease: UInt64(number), value: $0) }
-        )
-    }
-
-    /// What speaks against a step, given what its key holds.
-    private func objection(to step: Step, _ current: Record?) -> StoreError? {
-        let name = { step.record.key.text }
-        switch step.kind {
-        case HOSTD_STORE_CREATE:
-            if current != nil { return StoreError(HOSTD_ERROR_ALREADY_EXISTS, "\(name()) exists") }
-        case HOSTD_STORE_UPDATE, HOSTD_STORE_DELETE:
-            guard let current else { return StoreError(HOSTD_ERROR_NOT_FOUND, "\(name()) does not exist") }
-            if step.expected != 0 && step.expected != current.revision { return conflict(step, current.revision) }
-        case HOSTD_STORE_CHECK:
-            if step.expected != current?.revision ?? 0 { return conflict(step, current?.revision ?? 0) }
-        default: break
-        }
-        if step.record.isPut && step.record.lease != 0 && !isAlive(step.record.lease) {
-            return StoreError(
-                HOSTD_ERROR_NOT_FOUND, "lease \(step.record.lease) of \(name()) does not exist or is over")
-        }
-        return nil
-    }
-
-    private func conflict(_ step: Step, _ present: UInt64) -> StoreError {
-        StoreError(
-            HOSTD_ERROR_CONFLICT,
-            "\(step.record.key.text) is at revision \(present), not \(step.expected); read it again", retryable: true)
-    }
-
-    /// Gives a record its place in history, at `nextRevision` and after what its key held, and makes it visible to the rest
-    /// of the batch. A transaction changes a key once, so the order of its records does not matter.
-    func stamp(_ step: Step, over held: Held, writer: UInt32) {
-        let record = step.record
-        let head = record.head
-        head.pointee.revision = nextRevision
-        if let before = held.newest, before.isPut {
-            head.pointee.create_revision = before.head.pointee.create_revision
-            head.pointee.version = before.head.pointee.version + 1
-        } else {
-            head.pointee.create_revision = nextRevision
-            head.pointee.version = 1
-        }
-        if !record.isPut { head.pointee.flags = HOSTD_STORE_RECORD_HAS_PREVIOUS }
-        record.writer = writer
-        record.time = batchTime
-        changed.append((record, held.place))
-        if batch.writes.count > 1 { changedKeys.set(record, hash: step.hash) }
-    }
-
-    func mark(_ write: Write, kind: UInt32, lease: UInt64, number: UInt64) -> Record? {
-        withUnsafeBytes(of: number.littleEndian) { mark(write, kind: kind, lease: lease, value: $0) }
-    }
-
-    private func mark(_ write: Write, kind: UInt32, lease: UInt64, value: UnsafeRawBufferPointer) -> Record? {
         do throws(StoreError) {
-            let mark = try Record.make(
-                kind: kind, key: UnsafeRawBufferPointer(start: nil, count: 0), value: value, lease: lease)
-            marks.append(mark)
-            return mark
+            let hasRoom = try log.makeRoom { disk.drain() }
+            rounds.append(round)
+            if hasRoom && log.hasFrames { bringToDisk(round, isAlone: isAlone, taken: taken) } else { log.discard() }
+            round.serial = log.serial
         } catch {
-            write.outcome.error = error
-            return nil
+            log.discard()
+            nextRevision = round.revisionBefore
+            refuse(round, error)
         }
     }
 
-    // MARK: After the disk
-
-    /// The batch is on disk: lets it be seen.
-    private func publish() {
-        if let failure { return refuse(failure) }
-        var events: [Event] = []
-        events.reserveCapacity(changed.count)
-        let now = UInt32(truncatingIfNeeded: monotonicNow() / 1_000_000_000)
-        store.lock.writing {
-            for (record, place) in changed {
-                record.retain()
-                events.append(store.tree.apply(record, now: now, at: place))
-            }
-            compact(now: now)
-        }
-        for event in events where event.record.lease != 0 || event.previous?.lease ?? 0 != 0 {
-            store.leases.follow(event)
-        }
-        for write in batch.writes where write.outcome.error == nil { followAction(write.action) }
-        if !events.isEmpty {
-            store.hub.publish(events, upTo: store.tree.revision)
-            if progressDue == .max { progressDue = monotonicNow() + WatchHub.progressNanoseconds }
-        }
-        if nextHousekeeping == .max { planHousekeeping() }
+    /// Gives the round its place in the log and hands it to the disk. Alone it waits for the disk itself: that saves two changes of
+    /// threads where nothing could be done meanwhile.
+    private func bringToDisk(_ round: Round, isAlone: Bool, taken: UInt64) {
+        let open = isAlone || lastBatch?.hasRoom != true ? nil : disk.takeBack()
+        let batch = log.place(in: open, time: roundTime, taken: taken)
+        batch.writes += round.batch.writes.count
+        if open == nil { logBatches.append(batch) }
+        if isAlone { return noteEnd(of: batch, batch.bringToDisk()) }
+        lastBatch = batch
+        disk.submit(batch)
     }
 
-    private func fail(_ error: SegmentLog.Failure) {
-        switch error {
-        case .refused(let error): refuse(error)
-        case .fatal(let error):
-            let stopped = StoreError(
-                HOSTD_ERROR_UNAVAILABLE,
-                "the store accepts no writes: \(error.message); what was acknowledged is safe, restart hostd after the repair"
-            )
-            monitor.locked { failure = stopped }
-            store.options.log(HOSTD_LOG_ERROR, stopped.message, [("directory", store.directory.path)])
-            refuse(stopped)
-        }
+    /// A round is over: keeps it for another.
+    func keep(_ round: Round) {
+        round.end()
+        if spareRounds.count < 8 { spareRounds.append(round) }
     }
 
-    /// Nothing of the batch happened.
-    private func refuse(_ error: StoreError) {
-        for writer in newWriters { store.writers.forget(writer) }
-        lastWriter = ("", 0)
-        for write in batch.writes { write.outcome = Outcome(error: error) }
-        if batch.writes.contains(where: { if case .none = $0.completion { true } else { false } }) {
-            store.leases.retry(at: failure == nil ? monotonicNow() + 1_000_000_000 : .max)
+    /// A log batch failed, and with it every round that was checked on top of it: nothing of them happened. Those before are
+    /// published.
+    private func giveUp(_ batch: LogBatch, _ failure: SegmentLog.Failure) {
+        disk.abandon()
+        lastBatch = nil
+        while logBatches.popFirst() != nil {}
+        let error: StoreError
+        switch log.takeBack(batch, because: failure) {
+        case .refused(let refusal): error = refusal
+        case .fatal(let cause): error = stop(cause)
         }
+        monitor.locked {
+            failed = nil
+            finished = log.serial
+        }
+        let isSpared = { [serial = batch.serial] (round: Round) in
+            planted(.laterRoundsAcknowledged) && round.serial > serial
+        }
+        let given = rounds.filter { !isSpared($0) }
+        rounds.removeAll { !isSpared($0) }
+        if !planted(.refusedRevisionsKept) { nextRevision = given.first?.revisionBefore ?? nextRevision }
+        for round in given { refuse(round, error) }
     }
 
-    private func complete() {
-        changedKeys.removeAll()
-        endedLeases.removeAll(keepingCapacity: true)
-        changed.removeAll(keepingCapacity: true)
-        for mark in marks { mark.release() }
-        marks.removeAll(keepingCapacity: true)
-        newWriters.removeAll(keepingCapacity: true)
-        var sleepers = 0
-        var calls = 0
-        for write in batch.writes {
-            switch write.completion {
-            case .wake: sleepers += 1
-            case .call: calls += 1
-            case .none: break
-            }
-        }
-        if calls > 0 { store.completions.add(batch.writes) }
-        batch.clear()  // Before their callers wake, and would count references to the same writes at the same time.
-        if sleepers > 0 { batch.end.fire(for: sleepers) }
+    private func stop(_ cause: StoreError) -> StoreError {
+        let stopped = StoreError(
+            HOSTD_ERROR_UNAVAILABLE,
+            "the store accepts no writes: \(cause.message); what was acknowledged is safe, restart hostd after the repair"
+        )
+        monitor.locked { failure = stopped }
+        store.options.log(HOSTD_LOG_ERROR, stopped.message, [("directory", store.directory.path)])
+        return stopped
     }
 
     private func writeCloseMark() {
         guard failure == nil else { return }
+        round.begin(Batch.none, after: store.tree.revision)
         let write = Write(.transaction)
         guard let mark = mark(write, kind: Record.Kind.close, lease: 0, number: 0) else { return }
         log.add(mark, revision: store.tree.revision)
-        do throws(SegmentLog.Failure) {
-            try log.commit(time: store.options.wallClock())
+        defer { round.end() }
+        do throws(StoreError) {
+            guard try log.makeRoom({ true }) else { return }
+            let time = store.options.wallClock()
+            guard let failure = log.place(in: nil, time: time, taken: 0).bringToDisk() else { return }
+            switch failure {
+            case .refused(let error), .fatal(let error): throw error
+            }
         } catch {
-            store.options.log(HOSTD_LOG_WARNING, "the log could not be closed in order: \(error)", [])
+            log.discard()
+            store.options.log(HOSTD_LOG_WARNING, "the log could not be closed in order: \(error.message)", [])
         }
-        complete()
     }
 }

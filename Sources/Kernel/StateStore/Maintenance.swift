@@ -73,8 +73,8 @@ final class Maintenance: @unchecked Sendable {  // `committer` is set once, befo
         let name = LogFormat.snapshotName(revision)
         let temporary = name + ".tmp"
         do throws(StoreError) {
-            let free = try directory.freeSpace()
             let needed = parts.lock.reading { parts.tree.liveBytes } * 5 / 4 + parts.options.reservedSpace
+            let free = try preparer.freeSpace(atLeast: needed)
             guard free >= needed else {
                 throw fileError("snapshot", "\(directory.path) (\(free) bytes free, \(needed) needed)", ENOSPC)
             }
@@ -114,9 +114,11 @@ final class Maintenance: @unchecked Sendable {  // `committer` is set once, befo
         guard !segments.isEmpty else { return }
         background.submit(
             Job { [self] in
+                // The log grows by as much before there is a snapshot again, so keeping them takes no space that it would not.
+                let limit = max(parts.options.snapshotThreshold, parts.lock.reading { parts.tree.liveBytes })
                 for segment in segments {
                     do throws(StoreError) {
-                        try preparer.retire(number: segment.number, size: segment.size)
+                        try preparer.retire(number: segment.number, size: segment.size, limit: limit)
                         parts.sealer.forget(LogFormat.segmentName(segment.number))
                     } catch {
                         parts.options.log(HOSTD_LOG_WARNING, "an old log segment stays: \(error.message)", [])

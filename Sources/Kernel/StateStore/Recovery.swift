@@ -270,6 +270,9 @@ struct Recovery {
                 throw damage(later, at: LogFormat.headSize)
             }
         }
+        for sealed in segments[..<active] where sealed.head.reserved != 0 {
+            sealer.noteOlderUse(of: LogFormat.segmentName(sealed.number))
+        }
         let file = try settle(segment, end: end, sequence: sequence)
         for later in segments[(active + 1)...] { try directory.remove(LogFormat.segmentName(later.number)) }
         if active + 1 < segments.count { try directory.synchronize() }
@@ -294,7 +297,9 @@ struct Recovery {
             try file.write(
                 UnsafeRawBufferPointer(rebasing: segment.map.bytes[segment.lastBatch..<end]), at: segment.lastBatch)
         }
-        if !segment.endsInOrder || torn != nil { try file.erase(from: end, to: segment.size) }
+        // What a segment had in an older use may be plain values of what is now to be encrypted.
+        let hasOlderUse = segment.head.reserved != 0 && options.encryption != nil
+        if !segment.endsInOrder || torn != nil || hasOlderUse { try file.erase(from: end, to: segment.size) }
         try file.synchronize()
         return file
     }

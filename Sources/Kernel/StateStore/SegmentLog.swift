@@ -1,8 +1,7 @@
-import CStateStore
-import Glibc
 import PluginAPI
 
-/// The write-ahead log: a row of segments, the last one being written. Used by the committer alone.
+/// The write-ahead log: a row of segments, the last one being written. It gives the committer's frames their places; `LogBatch`
+/// brings them to disk. All batches that are under way lie in the active segment. Used by the committer alone.
 final class SegmentLog {
     struct Segment {
         let number: UInt64
@@ -40,14 +39,13 @@ final class SegmentLog {
     private let options: StateStoreOptions
     private let preparer: SegmentPreparer
     private let sealer: RecordSealer
-    /// Why the batch cannot be written, when a value could not be encrypted.
+    private var lastSerial: UInt64 = 0
+    /// Why what was added cannot be written, when a value could not be encrypted.
     private var sealFailure: StoreError?
     @exclusivity(unchecked) private var frames: [Frame] = []
     /// The one that is being filled.
     @exclusivity(unchecked) private var frame = Frame(firstRecord: 0, count: 0, size: 0, revision: 0)
     @exclusivity(unchecked) private var records: [Record] = []
-    @exclusivity(unchecked) private var heads: [FrameHead] = []
-    @exclusivity(unchecked) private var vectors: [iovec] = []
 
     init(tail: Tail, options: StateStoreOptions, preparer: SegmentPreparer, sealer: RecordSealer) {
         self.sealer = sealer
@@ -56,10 +54,12 @@ final class SegmentLog {
         self.preparer = preparer
     }
 
-    /// Begins a frame of the batch, to which records are added before it ends.
+    // MARK: Adding frames
+
+    /// Begins a frame, to which records are added before it ends.
     func beginFrame() { frame = Frame(firstRecord: records.count, count: 0, size: 0, revision: 0) }
 
-    /// Adds a record to the frame. It stays the caller's and must live until `commit`.
+    /// Adds a record to the frame.
     func add(_ record: Record) {
         do throws(StoreError) {
             let stored = try sealer.seal(record, for: .batch)
@@ -84,37 +84,10 @@ final class SegmentLog {
         endFrame(revision: revision)
     }
 
-    /// Writes the batch and waits until it is on disk. `time`: milliseconds since 1970.
-    func commit(time: UInt64) throws(Failure) {
-        defer { discard() }
-        guard let last = frames.last else { return }
-        if let sealFailure { throw .refused(sealFailure) }
-        let size = frames.reduce(0) { $0 + $1.size + FrameHead.size }
-        if tail.offset + size > tail.active.size {
-            do throws(StoreError) { try rotate(for: size) } catch { throw .refused(error) }
-        }
-        layOut(time: time)
-        // Before a byte of it can be on disk: after a write that failed nobody knows.
-        sealer.noteBatch(in: LogFormat.segmentName(tail.active.number))
-        do throws(StoreError) {
-            try tail.file.write(&vectors, at: tail.offset)
-        } catch {
-            try undo(size, because: error)
-        }
-        do throws(StoreError) {
-            if !planted(.acknowledgesBeforeSync) { try tail.file.synchronize() }
-        } catch {
-            throw .fatal(error)
-        }
-        tail.offset += size
-        tail.sequence += UInt64(frames.count)
-        tail.active.lastRevision = last.revision
-        if tail.offset > tail.active.size / 2 {
-            preparer.request(number: tail.active.number + 1, size: options.segmentSize)
-        }
-    }
+    /// Whether frames were added that have no place yet.
+    var hasFrames: Bool { !frames.isEmpty }
 
-    /// Forgets the frames that were added.
+    /// Forgets the frames that were added and have no place yet.
     func discard() {
         frames.removeAll(keepingCapacity: true)
         for record in records { record.release() }
@@ -123,48 +96,75 @@ final class SegmentLog {
         records.removeAll(keepingCapacity: true)
     }
 
-    /// Fills the heads and the list of memory to write.
-    private func layOut(time: UInt64) {
-        heads.removeAll(keepingCapacity: true)
-        vectors.removeAll(keepingCapacity: true)
-        var distance = 0
-        for (position, frame) in frames.enumerated() {
-            var head = FrameHead(
-                size: UInt32(frame.size), count: UInt32(frame.count), sequence: tail.sequence + UInt64(position),
-                revision: frame.revision, batchDistance: UInt32(distance), time: time)
-            var checksum = head.headChecksum(salt: tail.salt)
-            for record in records[frame.firstRecord..<frame.firstRecord + frame.count] {
-                checksum = store_crc32c(checksum, record.bytes, record.size)
-            }
-            head.checksum = checksum
-            heads.append(head)
-            distance += frame.size + FrameHead.size
-        }
-        heads.withUnsafeMutableBytes { bytes in
-            for (position, frame) in frames.enumerated() {
-                vectors.append(iovec(iov_base: bytes.baseAddress! + position * FrameHead.size, iov_len: FrameHead.size))
-                for record in records[frame.firstRecord..<frame.firstRecord + frame.count] {
-                    vectors.append(iovec(iov_base: record.bytes, iov_len: record.size))
-                }
-            }
-        }
+    // MARK: Giving them a place
+
+    /// Makes sure that the active segment has room for the frames that were added, by beginning another one if need be; that
+    /// only happens when `settle`, which waits until no batch is under way, says that none failed. False when one did.
+    func makeRoom(_ settle: () -> Bool) throws(StoreError) -> Bool {
+        if let sealFailure { throw sealFailure }
+        let size = frames.reduce(0) { $0 + $1.size + FrameHead.size }
+        guard tail.offset + size > tail.active.size else { return true }
+        guard settle() else { return false }
+        try rotate(for: size)
+        return true
     }
 
-    /// After a failed write: makes sure that no part of the batch is found by a later recovery.
-    private func undo(_ size: Int, because error: StoreError) throws(Failure) -> Never {
-        guard error.code == HOSTD_ERROR_NO_SPACE else { throw .fatal(error) }
+    /// Adds the frames to `open`, which ends where the log does, or to a batch of its own. There is room.
+    func place(in open: LogBatch?, time: UInt64, taken: UInt64) -> LogBatch {
+        let batch = open ?? makeBatch(taken: taken)
+        let before = batch.size
+        for frame in frames {
+            batch.add(
+                records[frame.firstRecord..<frame.firstRecord + frame.count], size: frame.size,
+                revision: frame.revision, time: time)
+        }
+        // Before a byte of it can be on disk: after a write that failed nobody knows.
+        sealer.noteBatch(in: LogFormat.segmentName(tail.active.number))
+        tail.offset += batch.size - before
+        tail.sequence += UInt64(frames.count)
+        tail.active.lastRevision = frames.last?.revision ?? tail.active.lastRevision
+        frames.removeAll(keepingCapacity: true)
+        records.removeAll(keepingCapacity: true)  // Their references are the batch's now.
+        if tail.offset > tail.active.size / 2 {
+            preparer.request(number: tail.active.number + 1, size: options.segmentSize)
+        }
+        return batch
+    }
+
+    private func makeBatch(taken: UInt64) -> LogBatch {
+        lastSerial += 1
+        return LogBatch(
+            serial: lastSerial, file: tail.file, salt: tail.salt, start: tail.offset, firstSequence: tail.sequence,
+            revisionBefore: tail.active.lastRevision, taken: taken)
+    }
+
+    /// The serial of the batch that was made last.
+    var serial: UInt64 { lastSerial }
+
+    // MARK: When a batch fails
+
+    /// The log ends where this batch began: it failed, and nothing after it was written. Makes sure, when the disk was full, that no
+    /// part of it is found by a later recovery. Returns what to tell its writers.
+    func takeBack(_ batch: LogBatch, because failure: Failure) -> Failure {
+        let end = min(batch.start + batch.size, tail.active.size)
+        if !planted(.abandonedTailKept) {
+            tail.offset = batch.start
+            tail.sequence = batch.firstSequence
+            tail.active.lastRevision = batch.revisionBefore
+        }
+        guard case .refused = failure else { return failure }
         do throws(StoreError) {
-            if !planted(.refusedBatchStays) {
-                try tail.file.erase(from: tail.offset, to: min(tail.offset + size, tail.active.size))
-            }
-            try tail.file.synchronize()
+            if !planted(.refusedBatchStays) { try batch.file.erase(from: batch.start, to: end) }
+            try batch.file.synchronize()
         } catch {
-            throw .fatal(error)
+            return .fatal(error)
         }
-        throw .refused(preparer.spaceError(writing: tail.file.path))
+        return .refused(preparer.spaceError(writing: batch.file.path))
     }
 
-    /// Ends the active segment, whatever room it has. The sealed ones. An empty one stays: between others it would look as if
+    // MARK: Segments
+
+    /// Ends the active segment, whatever room it has, when no batch is under way. The sealed ones. An empty one stays: between others it would look as if
     /// its frames were lost.
     func seal() throws(StoreError) -> [Segment] {
         if tail.offset > LogFormat.headSize { try rotate(for: 0) }

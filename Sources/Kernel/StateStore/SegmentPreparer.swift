@@ -23,8 +23,9 @@ final class SegmentPreparer: PoolJob, @unchecked Sendable {  // All state is beh
     private let background: WorkerPool
     private let monitor = Monitor()
     private var state = State.idle
-    /// A file of an older segment to be used again, and its size.
-    private var recycled: (name: String, size: Int)?
+    /// Files of older segments that wait to be used again, and their sizes: writing zeros to as many new ones would take the
+    /// disk from the commits.
+    private var spares: [(name: String, size: Int)] = []
 
     init(directory: StoreDirectory, options: StateStoreOptions, background: WorkerPool) {
         self.directory = directory
@@ -94,9 +95,7 @@ final class SegmentPreparer: PoolJob, @unchecked Sendable {  // All state is beh
 
     private func reuse(_ name: String, size: Int) throws(StoreError) -> StoreFile? {
         let old: String? = monitor.locked {
-            guard let recycled, recycled.size == size else { return nil }
-            self.recycled = nil
-            return recycled.name
+            spares.firstIndex { $0.size == size }.map { spares.remove(at: $0).name }
         }
         guard let old else { return nil }
         try directory.rename(old, to: name)
@@ -104,10 +103,10 @@ final class SegmentPreparer: PoolJob, @unchecked Sendable {  // All state is beh
     }
 
     private func create(_ name: String, size: Int) throws(StoreError) -> StoreFile {
-        let free = try directory.freeSpace()
-        guard free >= size + options.reservedSpace else {
-            throw fileError(
-                "prepare", "\(directory.path) (\(free) bytes free, \(size + options.reservedSpace) needed)", ENOSPC)
+        let needed = size + options.reservedSpace
+        let free = try freeSpace(atLeast: needed)
+        guard free >= needed else {
+            throw fileError("prepare", "\(directory.path) (\(free) bytes free, \(needed) needed)", ENOSPC)
         }
         let file = try directory.open(name, flags: O_RDWR | O_CREAT | O_TRUNC)
         let result = directory.files.allocate(file.descriptor, size)
@@ -128,18 +127,32 @@ final class SegmentPreparer: PoolJob, @unchecked Sendable {  // All state is beh
         return fileError("write", free < 0 ? path : "\(path) (\(free) bytes free)", ENOSPC)
     }
 
-    /// Takes care of a segment that is no longer needed: keeps its file for the next one, or removes it. Its name is gone for good on
-    /// return.
-    func retire(number: UInt64, size: Int) throws(StoreError) {
+    /// Takes care of a segment that is no longer needed: keeps its file for a later one, when it is the only one kept or all of
+    /// them have no more than `limit` bytes, or removes it. Its name is gone for good on return.
+    func retire(number: UInt64, size: Int, limit: Int) throws(StoreError) {
         let name = LogFormat.segmentName(number)
         let spare = "recycled-\(number).tmp"
+        let kept = monitor.locked { spares.reduce(0) { $0 + $1.size } }
         // A file that may hold what is now to be encrypted is not kept.
-        guard options.encryption == nil, size == options.segmentSize, monitor.locked({ recycled == nil }) else {
+        guard options.encryption == nil, size == options.segmentSize, kept == 0 || kept + size <= limit
+        else {
             try directory.remove(name)
             if !planted(.removalNotSynchronized) { try directory.synchronize() }
             return
         }
         try directory.rename(name, to: spare)
-        monitor.locked { recycled = (spare, size) }
+        monitor.locked { spares.append((spare, size)) }
+    }
+
+    /// Bytes that are free. When they are fewer than `needed`, files that wait to be used again are given up for them.
+    func freeSpace(atLeast needed: Int) throws(StoreError) -> Int {
+        let free = try directory.freeSpace()
+        guard free < needed else { return free }
+        let given = monitor.locked {
+            defer { spares = [] }
+            return spares
+        }
+        for spare in given { try directory.remove(spare.name) }
+        return try given.isEmpty ? free : directory.freeSpace()
     }
 }

@@ -38,6 +38,9 @@ public struct StateStoreOptions: Sendable {
     public var log: KernelLog = { _, _, _ in }
     /// Records that a list takes, of four times as many keys, in one hold of the read lock; snapshots take a quarter.
     package var recordsPerStep = 1024
+    /// So many writes are worth a change of threads: fewer that wait together are written by the committer itself, and it does not
+    /// take up fewer while the disk works.
+    package var writesPerRound = 16
     /// Nanoseconds that a watch's sink may take while others wait for a thread, before they get another one.
     package var sinkPatience: UInt64 = 2_000_000_000
     /// The system calls under the store; tests inject faults here.

@@ -34,6 +34,26 @@ package enum PlantedFault: String, CaseIterable, Sendable {
     case committerWakeUpLost = "committer-wake-up-lost"
     /// Callers go on filling a batch that the committer has taken up.
     case takenBatchFilled = "taken-batch-filled"
+    /// A round is shown when it was handed to the disk.
+    case publishedBeforeDurable = "published-before-durable"
+    /// Checks do not see the rounds that are on their way to the disk.
+    case roundBeforeIgnored = "round-before-ignored"
+    /// … nor the leases that they end.
+    case endedLeaseUnseen = "ended-lease-unseen"
+    /// … nor the keys that they put under a lease.
+    case leasedKeysUnseen = "leased-keys-unseen"
+    /// A failed batch takes down its own round, not those that were checked on top of it.
+    case laterRoundsAcknowledged = "later-rounds-acknowledged"
+    /// Revisions of what was refused are not given again.
+    case refusedRevisionsKept = "refused-revisions-kept"
+    /// The log goes on behind the place of what was refused.
+    case abandonedTailKept = "abandoned-tail-kept"
+    /// What waits behind a batch that failed is written.
+    case diskGoesOnAfterFailure = "disk-goes-on-after-failure"
+    /// The committer is not told that the disk is done while writes wait.
+    case diskWakeUpLost = "disk-wake-up-lost"
+    /// Files are written anew, and snapshots begun, while rounds are on their way to the disk.
+    case roundsUnderWay = "rounds-under-way"
     /// A key is put where it belonged before the batch.
     case placeNotChecked = "place-not-checked"
     /// Of those who sleep on one word, only the one that is woken goes on.

@@ -43,6 +43,12 @@ struct RingBuffer<Element>: ~Copyable {
         return element
     }
 
+    mutating func popLast() -> Element? {
+        guard count > 0 else { return nil }
+        count -= 1
+        return (storage + slot(count)).move()
+    }
+
     private mutating func resize(to newCapacity: Int) {
         let new = UnsafeMutablePointer<Element>.allocate(capacity: newCapacity)
         for position in 0..<count { (new + position).initialize(to: (storage + slot(position)).move()) }

@@ -207,6 +207,10 @@ final class RecordSealer: @unchecked Sendable {  // All state is behind `lock`.
 
     private func note(_ key: String, in file: String) { lock.locked { _ = use[file, default: []].insert(key) } }
 
+    /// A segment has, behind its frames, what it had in an older use, which may be plain values: files are used again while nothing
+    /// is encrypted.
+    func noteOlderUse(of file: String) { if !resources.isEmpty { note("", in: file) } }
+
     /// The batch that was sealed is about to be written to this file.
     func noteBatch(in file: String) {
         if resources.isEmpty { return }
