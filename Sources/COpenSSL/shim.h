@@ -25,9 +25,6 @@ static inline void hostd_openssl_set_lean_mode(SSL_CTX *context) {
                                   SSL_MODE_RELEASE_BUFFERS);
 }
 
-/// Reads a whole record, or several, in one system call.
-static inline void hostd_openssl_read_ahead(SSL_CTX *context) { SSL_CTX_set_read_ahead(context, 1); }
-
 static inline int hostd_openssl_require_tls12(SSL_CTX *context) {
     return SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
 }
@@ -83,6 +80,38 @@ static inline int hostd_openssl_gcm_open(const unsigned char *key, const unsigne
                EVP_DecryptFinal_ex(context, output + length, &length) == 1;
     EVP_CIPHER_CTX_free(context);
     return done;
+}
+
+/// HMAC of any digest; the result is its size in `output`, which has room for 64 bytes, or 0.
+static inline unsigned int hostd_openssl_hmac(const EVP_MD *digest, const unsigned char *key, int key_size,
+                                              const unsigned char *data, size_t size, unsigned char *output) {
+    unsigned int length = 64;
+    return HMAC(digest, key, key_size, data, size, output, &length) != NULL ? length : 0;
+}
+
+/// Encrypts `size` bytes and one byte `last` behind them, and puts the tag of 16 bytes behind that: an AEAD with a nonce of
+/// 12 bytes. `context` was made with the cipher; `key` is NULL when it has the key already. 1 on success.
+static inline int hostd_openssl_aead_seal(EVP_CIPHER_CTX *context, const unsigned char *key, const unsigned char *nonce,
+                                          const unsigned char *known, int known_size, const unsigned char *plain,
+                                          int size, unsigned char last, unsigned char *output) {
+    int done = 0, more = 0, rest = 0;
+    return EVP_EncryptInit_ex(context, NULL, NULL, key, nonce) == 1 &&
+           EVP_EncryptUpdate(context, NULL, &done, known, known_size) == 1 &&
+           (size == 0 || EVP_EncryptUpdate(context, output, &done, plain, size) == 1) &&
+           EVP_EncryptUpdate(context, output + size, &more, &last, 1) == 1 &&
+           EVP_EncryptFinal_ex(context, output + size + 1, &rest) == 1 &&
+           EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_GET_TAG, 16, output + size + 1) == 1;
+}
+
+/// The way back, in place; the tag lies behind the `size` bytes. 1 when it is right; otherwise the bytes mean nothing.
+static inline int hostd_openssl_aead_open(EVP_CIPHER_CTX *context, const unsigned char *key, const unsigned char *nonce,
+                                          const unsigned char *known, int known_size, unsigned char *bytes, int size) {
+    int done = 0, rest = 0;
+    return EVP_DecryptInit_ex(context, NULL, NULL, key, nonce) == 1 &&
+           EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_SET_TAG, 16, bytes + size) == 1 &&
+           EVP_DecryptUpdate(context, NULL, &done, known, known_size) == 1 &&
+           EVP_DecryptUpdate(context, bytes, &done, bytes, size) == 1 &&
+           EVP_DecryptFinal_ex(context, bytes + size, &rest) == 1;
 }
 
 /// A public RSA key of its modulus and exponent, both big-endian; owned by the caller, NULL when it is none.

@@ -237,6 +237,56 @@ final class ProxyTests: XCTestCase {
         XCTAssertEqual(try server.request("POST", "\(pod):80/proxy").status, 200)
     }
 
+    /// Pages of a pod lead back to it, however they come; what is no page does not change.
+    func testLinksOfPagesLeadBackThroughTheFront() throws {
+        let page = #"<html><body><a href="/next?a=b">on</a><img src=/i.png></body></html>"#
+        let wanted =
+            #"<html><body><a href="PREFIX/next?a=b">on</a><img src=PREFIX/i.png></body></html>"#
+        let rows: [(head: String, isChanged: Bool, reason: String)] = [
+            ("Content-Type: text/html; charset=utf-8\r\nContent-Length: \(page.utf8.count)\r\n", true, "counted"),
+            ("Content-Type: Text/HTML\r\nConnection: close\r\n", true, "to the end of the connection"),
+            ("Content-Type: text/plain\r\nContent-Length: \(page.utf8.count)\r\n", false, "no page"),
+            ("Content-Length: \(page.utf8.count)\r\n", false, "of no type"),
+            (
+                "Content-Type: text/html\r\nContent-Encoding: br\r\nContent-Length: \(page.utf8.count)\r\n", false,
+                "compressed"
+            ),
+        ]
+        let client = try server.connect()
+        defer { client.close() }
+        for (index, row) in rows.enumerated() {
+            let port = Int64(300 + index)
+            pods.serve(
+                port,
+                .served { connection in
+                    let asked = connection.head().filter { $0.hasPrefix("Accept-Encoding") }
+                    connection.send("HTTP/1.1 200 OK\r\n\(row.head)X-Asked: \(asked.joined())\r\n\r\n")
+                    for byte in page.utf8 { connection.send([byte]) }
+                })
+            let prefix = "\(pod):\(port)/proxy"
+            let answer = try client.request(
+                "GET", prefix + "/", headers: ["Accept": "text/html,*/*;q=0.5", "Accept-Encoding": "gzip, br"])
+            XCTAssertEqual(answer.status, 200, row.reason)
+            XCTAssertEqual(
+                answer.text, row.isChanged ? wanted.replacing("PREFIX", with: prefix) : page, row.reason)
+            XCTAssertEqual(answer.headers["x-asked"], "", "pages are asked for as they are")
+        }
+        pods.serve(
+            400,
+            .served { connection in
+                let asked = connection.head().filter { $0.hasPrefix("Accept-Encoding") }
+                connection.send("HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nX-Asked: \(asked.joined())\r\n")
+                connection.send("Content-Length: 9\r\n\r\n")
+            })
+        client.send(
+            "HEAD \(pod):400/proxy/ HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer \(TestServer.token)\r\n"
+                + "Accept-Encoding: gzip\r\n\r\n")
+        let head = try client.response(headOnly: true)
+        XCTAssertEqual(head.headers["content-length"], "9")
+        XCTAssertEqual(head.headers["x-asked"], "Accept-Encoding: gzip", "what is no page may be compressed")
+        XCTAssertEqual(try client.request("GET", "/livez").text, "ok")
+    }
+
     // MARK: - Streams
 
     /// Bodies larger than the front takes for itself, counted and in chunks, both ways.

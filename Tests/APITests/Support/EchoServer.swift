@@ -15,6 +15,7 @@ final class EchoServer: HTTPHandler {
 
     private let directory: String
     private let server = Mutex<HTTPServer?>(nil)
+    let contents: PKIDirectory.Contents
     private let state = Mutex(State())
     let port: UInt16
 
@@ -22,14 +23,14 @@ final class EchoServer: HTTPHandler {
         var template = Array("/tmp/hostd-echo-XXXXXX".utf8CString)
         guard mkdtemp(&template) != nil else { throw PluginError.internal("mkdtemp: \(errno)") }
         directory = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
-        let contents = try PKIDirectory(path: directory + "/pki").prepare(names: ["IP:127.0.0.1"])
+        contents = try PKIDirectory(path: directory + "/pki").prepare(names: ["IP:127.0.0.1"])
         let context = try TLSContext(
             certificate: contents.server.certificate, key: contents.server.key, clientAuthority: contents.authority)
-        let box = HandlerBox()
-        let server = try HTTPServer(threads: 1, context: context, handler: box)
+        let relay = HandlerRelay()
+        let server = try HTTPServer(threads: 1, context: context, handler: relay)
         port = try server.listen(on: SocketAddress(host: "127.0.0.1", port: 0))
         self.server.withLock { $0 = server }
-        box.handler.withLock { $0 = self }
+        relay.handler.withLock { $0 = self }
     }
 
     /// Stops the server, once.
@@ -53,6 +54,8 @@ final class EchoServer: HTTPHandler {
             stream.onClose { [self] in state.withLock { _ = $0.closed.insert(target) } }
             state.withLock { $0.streams[target] = stream }
             exchange.respond(HTTPResponse(status: 200, body: .stream(stream)))
+        } else if target == "/who" {
+            exchange.respond(.text(200, exchange.certificate?.commonName ?? ""))
         } else if target == "/wait" {
             state.withLock { $0.waiting.append(exchange) }
         } else {
@@ -70,19 +73,4 @@ final class EchoServer: HTTPHandler {
     func isClosed(_ target: String) -> Bool { state.withLock { $0.closed.contains(target) } }
 
     var waiting: [HTTPExchange] { state.withLock { $0.waiting } }
-
-    /// Hands requests on to a handler that is made after its server.
-    private final class HandlerBox: HTTPHandler {
-        let handler = Mutex<EchoServer?>(nil)
-
-        func handle(_ exchange: HTTPExchange) {
-            if let handler = handler.withLock({ $0 }) {
-                handler.handle(exchange)
-            } else {
-                exchange.respond(.text(503, ""))
-            }
-        }
-
-        func refusal(_ error: HTTPParseError) -> HTTPResponse { .text(error.status, error.message) }
-    }
 }

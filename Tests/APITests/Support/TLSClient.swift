@@ -18,25 +18,18 @@ final class TLSClient {
 
     private let descriptor: Int32
     private let context: OpaquePointer?
-    private let session: OpaquePointer?
+    let session: OpaquePointer?
     private var received: [UInt8] = []
 
     /// - Parameters:
     ///   - certificate: Certificate and key in PEM to show to the server.
     ///   - protocols: Names to offer by ALPN.
-    init(port: UInt16, certificate: [UInt8]? = nil, key: [UInt8]? = nil, protocols: [String] = []) throws {
-        let descriptor = socket(AF_INET, 1, 0)
-        var address = sockaddr_in()
-        address.sin_family = sa_family_t(AF_INET)
-        address.sin_port = port.bigEndian
-        inet_pton(AF_INET, "127.0.0.1", &address.sin_addr)
-        let connected = withUnsafePointer(to: &address) { pointer in
-            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                Glibc.connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
-            }
-        }
-        var limit = timeval(tv_sec: 20, tv_usec: 0)
-        setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
+    ///   - prepare: Sets what else the session is to have before it connects.
+    init(
+        port: UInt16, certificate: [UInt8]? = nil, key: [UInt8]? = nil, protocols: [String] = [],
+        prepare: (OpaquePointer?) -> Void = { _ in }
+    ) throws {
+        let descriptor = try Self.connect(port: port)
         let context = SSL_CTX_new(TLS_client_method())
         let session = SSL_new(context)
         self.descriptor = descriptor
@@ -48,10 +41,32 @@ final class TLSClient {
         }
         let offered = protocols.flatMap { [UInt8($0.utf8.count)] + Array($0.utf8) }
         if !offered.isEmpty { SSL_set_alpn_protos(session, offered, UInt32(offered.count)) }
+        prepare(session)
         SSL_set_fd(session, descriptor)
-        guard connected == 0, SSL_connect(session) == 1 else {
+        guard SSL_connect(session) == 1 else {
             throw Failure(message: "cannot connect to port \(port)")
         }
+    }
+
+    /// A blocking socket to a port of loopback, on which nothing is waited for longer than twenty seconds.
+    static func connect(port: UInt16) throws -> Int32 {
+        let descriptor = socket(AF_INET, 1, 0)
+        var address = sockaddr_in()
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_port = port.bigEndian
+        inet_pton(AF_INET, "127.0.0.1", &address.sin_addr)
+        let connected = withUnsafePointer(to: &address) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                Glibc.connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
+            }
+        }
+        guard connected == 0 else {
+            Glibc.close(descriptor)
+            throw Failure(message: "cannot connect to port \(port)")
+        }
+        var limit = timeval(tv_sec: 20, tv_usec: 0)
+        setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
+        return descriptor
     }
 
     private static func withMemory<R>(_ bytes: [UInt8], _ body: (OpaquePointer?) -> R) {

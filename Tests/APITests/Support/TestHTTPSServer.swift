@@ -1,7 +1,6 @@
 import Glibc
 import Objects
 import PluginKit
-import Synchronization
 
 @testable import API
 
@@ -52,19 +51,4 @@ final class TestHTTPSServer: HTTPHandler {
     func handle(_ exchange: HTTPExchange) { answer(exchange) }
 
     func refusal(_ error: HTTPParseError) -> HTTPResponse { .text(error.status, error.message) }
-
-    /// Hands requests on to a handler that is made after its server.
-    private final class HandlerRelay: HTTPHandler {
-        let handler = Mutex<TestHTTPSServer?>(nil)
-
-        func handle(_ exchange: HTTPExchange) {
-            if let handler = handler.withLock({ $0 }) {
-                handler.handle(exchange)
-            } else {
-                exchange.respond(.text(503, ""))
-            }
-        }
-
-        func refusal(_ error: HTTPParseError) -> HTTPResponse { .text(error.status, error.message) }
-    }
 }

@@ -50,8 +50,10 @@ final class EventLoop: @unchecked Sendable {
     private var afterwards: [() -> Void] = []
     /// CLOCK_MONOTONIC at the last wake-up, in nanoseconds.
     private(set) var now: UInt64 = 0
-    /// Where connections of this loop receive TLS records; one buffer for all.
-    let scratch = UnsafeMutableRawBufferPointer.allocate(byteCount: 32 * 1024, alignment: 16)
+    /// Where connections of this loop receive; one buffer for all.
+    let scratch = UnsafeMutableRawBufferPointer.allocate(byteCount: 40 * 1024, alignment: 16)
+    /// What they open and seal TLS records with.
+    let records = RecordSpace()
     /// Where packets of extensions are received.
     let packetScratch = UnsafeMutableRawBufferPointer.allocate(byteCount: PacketPump.packetLimit, alignment: 16)
     private var dateSecond: Int = 0

@@ -48,7 +48,7 @@ final class HTTPConnection: EventHandler, HTTPExchangeOwner, UpgradeHost, @unche
     private var bodyReader: HTTPBodyReader?
     var messages = WebSocketParser()
     /// Whether the stream at hand has been left waiting for the client to read on.
-    private var streamWaits = false
+    var streamWaits = false
     private(set) var certificate: ClientCertificate?
     private var isReadable = true
     private var isWritable = true
@@ -60,7 +60,7 @@ final class HTTPConnection: EventHandler, HTTPExchangeOwner, UpgradeHost, @unche
     var keepsAlive = true
     private var hasSaidGoodbye = false
     /// Who wants to know when the body at hand has ended.
-    private var onBodyEnd: (@Sendable () -> Void)?
+    var onBodyEnd: (@Sendable () -> Void)?
     /// When the connection is given up, and when the write in progress is.
     private var deadline = UInt64.max
     private var writeDeadline = UInt64.max
@@ -177,15 +177,15 @@ final class HTTPConnection: EventHandler, HTTPExchangeOwner, UpgradeHost, @unche
     }
 
     private func handshake() -> Bool {
-        switch transport.handshake() {
-        case .count:
-            certificate = transport.clientCertificate()
-            if transport.speaksHTTP2 { return beginHTTP2() }
+        switch transport.handshake(through: loop.scratch, loop.records) {
+        case .done(let peer):
+            certificate = peer.certificate
+            if peer.speaksHTTP2 { return beginHTTP2() }
             phase = .head
             setDeadline(Self.idleTimeout)
             return true
-        case .wantsRead, .wantsWrite: return false
-        case .end, .failed:
+        case .waits: return false
+        case .failed:
             end()
             return false
         }
@@ -322,162 +322,12 @@ final class HTTPConnection: EventHandler, HTTPExchangeOwner, UpgradeHost, @unche
 
     var hasEnded: Bool { sawEnd }
 
-    // MARK: - Responses
-
-    var peerAddress: String? { SocketAddress.peer(of: descriptor) }
-
-    /// Takes the response to the request at hand.
-    func complete(_ exchange: HTTPExchange, _ response: HTTPResponse) {
-        guard case .responding(let current) = phase, current === exchange else {
-            response.discard()
-            return
-        }
-        onBodyEnd = response.onEnd
-        if case .upgrade = response.body {
-        } else if takeBodyReader() != nil {
-            // Behind a body that nobody reads no next request can be found.
-            keepsAlive = false
-        }
-        switch response.body {
-        case .bytes:
-            let keepAlive = keepsAlive && !response.closes && !sawEnd
-            send(response, keepAlive: keepAlive, isHead: exchange.head.isHead)
-            if keepAlive {
-                phase = .head
-                setDeadline(Self.idleTimeout)
-            } else {
-                startClosing()
-            }
-        case .stream(let stream):
-            beginChunked(response)
-            phase = .streaming(stream)
-            setDeadline(response.timeLimit)
-            stream.attach { [weak self, loop] in loop.post { [weak self] in self?.takeFromStream() } }
-            takeFromStream()
-        case .packets(let source):
-            beginChunked(response)
-            beginPump(source) { .packets($0) }
-        case .webSocket(let source, let headers):
-            writeSwitch(headers)
-            beginPump(source) { .webSocket($0) }
-        case .upgrade(let upgrade): begin(upgrade)
-        }
-        advance()
-    }
-
-    /// The response at hand, which was written by what the connection was handed to, is whole.
-    /// - Parameter isReusable: whether the request has been read to its end and the response's end can be seen.
-    func finishExchange(isReusable: Bool) {
-        tellBodyEnd()
-        if keepsAlive, isReusable, !sawEnd {
-            phase = .head
-            setDeadline(Self.idleTimeout)
-        } else {
-            startClosing()
-        }
-    }
-
-    func send(_ response: HTTPResponse, keepAlive: Bool, isHead: Bool = false) {
-        guard case .bytes(let body) = response.body else { return }
-        let date = loop.date()
-        let isSmall = body.count <= 16 * 1024 && !isHead
-        output.append { bytes in
-            if isSmall { bytes.reserveCapacity(bytes.count + body.count + 320) }
-            response.writeHead(into: &bytes, length: body.count, date: date, keepAlive: keepAlive)
-            if isSmall { bytes.append(contentsOf: body) }
-        }
-        if !isSmall, !isHead { output.append(body) }
-    }
-
-    private func beginChunked(_ response: HTTPResponse) {
-        let date = loop.date()
-        output.append { response.writeHead(into: &$0, length: nil, date: date, keepAlive: true) }
-    }
-
-    private func beginPump(_ source: Int32, _ phase: (PacketPump) -> Phase) {
-        do {
-            let pump = try PacketPump(descriptor: source, connection: self, loop: loop)
-            self.phase = phase(pump)
-        } catch {
-            startClosing()
-        }
-    }
-
-    func appendChunk(_ bytes: UnsafeRawBufferPointer) {
-        guard !bytes.isEmpty else { return }
-        output.append { output in
-            output.append(contentsOf: String(bytes.count, radix: 16).utf8)
-            output.append(0x0D)
-            output.append(0x0A)
-            output.append(contentsOf: bytes)
-            output.append(0x0D)
-            output.append(0x0A)
-        }
-    }
-
-    private func appendChunk(_ segments: [[UInt8]]) {
-        let size = segments.reduce(0) { $0 + $1.count }
-        guard size > 0 else { return }
-        output.append { output in
-            output.append(contentsOf: String(size, radix: 16).utf8)
-            output.append(0x0D)
-            output.append(0x0A)
-            for segment in segments { output.append(contentsOf: segment) }
-            output.append(0x0D)
-            output.append(0x0A)
-        }
-    }
-
-    /// Sends the last chunk and goes on to the next request, or ends.
-    func finishChunked() {
-        output.append(Array("0\r\n\r\n".utf8))
-        tellBodyEnd()
-        if keepsAlive {
-            phase = .head
-            setDeadline(Self.idleTimeout)
-        } else {
-            startClosing()
-        }
-    }
-
-    private func tellBodyEnd() {
-        let tell = onBodyEnd
-        onBodyEnd = nil
-        tell?()
-    }
-
-    private func takeFromStream() {
-        guard case .streaming(let stream) = phase else { return }
-        if stream.isAborted { return end() }
-        while case .streaming(let current) = phase, current === stream {
-            // What waits already is sent first; the stream's own bound holds meanwhile.
-            streamWaits = output.count >= Self.streamHighWater
-            guard !streamWaits else { return }
-            switch stream.take(upTo: Self.streamHighWater) {
-            case .aborted: return end()
-            case .bytes(let segments, let more, let isFinished):
-                appendChunk(segments)
-                if isFinished {
-                    finishChunked()
-                    stream.close()
-                }
-                advance()
-                guard more else { return }
-            }
-        }
-    }
-
-    func startClosing() {
-        phase = .closing
-        setDeadline(Self.closeTimeout)
-    }
-
     // MARK: - Writing
 
     func flush() {
         guard !output.isEmpty else { return }
         while !output.isEmpty, isWritable {
-            switch output.withNext(transport.write) {
+            switch output.withNext({ transport.write($0) }) {
             case .count(let count):
                 output.consume(count)
                 writeDeadline = .max

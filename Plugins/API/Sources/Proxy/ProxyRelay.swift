@@ -34,6 +34,10 @@ final class ProxyRelay: UpgradedProtocol {
     /// Bytes of the response's head.
     private var received: [UInt8] = []
     private var hasGreeted = false
+    /// How the client knows the end of the response's body.
+    private var shown = HTTPBodyReader.Framing.none
+    /// What changes a page on its way to the client.
+    private var links: HTMLLinks?
     /// Whether the end of the response on the client's connection is plain to see.
     private(set) var isReusable = false
 
@@ -157,7 +161,12 @@ final class ProxyRelay: UpgradedProtocol {
         }
         let framing = try head.framing(answering: exchange.request.method)
         // A body whose end the server's closing tells is sent in chunks, so that the client sees whether it is whole.
-        var shown = framing
+        shown = framing
+        if framing != .none, exchange.response.leadsLinks(of: head) {
+            // It gets longer on its way.
+            links = HTMLLinks(exchange.response)
+            shown = .chunked
+        }
         if shown == .untilClose || shown == .chunked { shown = exchange.clientKnowsChunks ? .chunked : .untilClose }
         isReusable = requestBody == nil && shown != .untilClose
         let length = head.status == 304 || exchange.request.method == "HEAD" ? head.values("content-length").first : nil
@@ -178,20 +187,21 @@ final class ProxyRelay: UpgradedProtocol {
         } catch {
             throw UpstreamError("malformed chunked encoding: \(error.message)")
         }
-        write(reader.takeBody(), isCounted: reader.isCounted, &output)
-        if reader.isDone { finish(isCounted: reader.isCounted, &output) } else { phase = .body(reader) }
+        write(reader.takeBody(), &output)
+        if reader.isDone { finish(&output) } else { phase = .body(reader) }
     }
 
-    private func write(_ bytes: [UInt8], isCounted: Bool, _ output: inout OutputQueue) {
-        guard !bytes.isEmpty else { return }
-        guard !isCounted, exchange.clientKnowsChunks else { return output.append(bytes) }
-        output.append { $0.append(contentsOf: "\(String(bytes.count, radix: 16))\r\n".utf8) }
-        output.append(bytes)
-        output.append([0x0D, 0x0A])
+    private func write(_ bytes: [UInt8], _ output: inout OutputQueue) {
+        let bytes = links?.take(bytes) ?? bytes
+        if shown == .chunked { bytes.withUnsafeBytes { output.append(chunk: $0) } } else { output.append(bytes) }
     }
 
-    private func finish(isCounted: Bool, _ output: inout OutputQueue) {
-        if !isCounted, exchange.clientKnowsChunks { output.append(Array("0\r\n\r\n".utf8)) }
+    private func finish(_ output: inout OutputQueue) {
+        if let rest = links?.finish() {
+            links = nil
+            write(rest, &output)
+        }
+        if shown == .chunked { output.appendLastChunk() }
         phase = .finished
     }
 
@@ -199,7 +209,7 @@ final class ProxyRelay: UpgradedProtocol {
         switch phase {
         case .head: failed(UpstreamError(received.isEmpty ? "EOF" : "unexpected EOF"), &output)
         case .body(var reader):
-            if reader.finish() { return finish(isCounted: reader.isCounted, &output) }
+            if reader.finish() { return finish(&output) }
             failed(UpstreamError("unexpected EOF"), &output)
         case .tunnel: phase = .finished
         case .finished: break
@@ -224,8 +234,4 @@ final class ProxyRelay: UpgradedProtocol {
         }
         phase = .finished
     }
-}
-
-extension HTTPBodyReader {
-    fileprivate var isCounted: Bool { if case .counted = framing { true } else { false } }
 }

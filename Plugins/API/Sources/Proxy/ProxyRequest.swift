@@ -48,6 +48,14 @@ struct ProxyRequest: Sendable {
         return result
     }
 
+    /// The headers of a request for a page, if it is one: they ask for it as it is, since its links are to be changed.
+    static func uncompressed(_ headers: [(name: String, value: String)]) -> [(name: String, value: String)] {
+        let wantsPage = headers.contains { header in
+            header.name == "accept" && MediaRange.all(header.value).contains { $0.type == "text/html" }
+        }
+        return wantsPage ? headers.filter { $0.name != "accept-encoding" } : headers
+    }
+
     private static func isOfAuthentication(_ name: String) -> Bool {
         name.hasPrefix("impersonate-") || FrontProxy.isHeader(name)
     }

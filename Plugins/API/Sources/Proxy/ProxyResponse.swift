@@ -47,7 +47,15 @@ struct ProxyResponse: Sendable {
         return Array((text + "\r\n").utf8)
     }
 
-    /// Where a redirect leads the client: to the server's own paths by way of the front, elsewhere as it says.
+    /// Whether an answer is a page whose links are to lead through the front. One that is compressed is left as it is, as
+    /// Kubernetes leaves those whose coding it does not know; browsers are not sent compressed pages (`ProxyRequest`).
+    func leadsLinks(of head: HTTPResponseHead) -> Bool {
+        guard !prefix.isEmpty, let type = head.values("content-type").first else { return false }
+        let coding = head.values("content-encoding").first ?? ""
+        return MediaRange.all(type).first?.type == "text/html" && (coding.isEmpty || coding.lowercased() == "identity")
+    }
+
+    /// Where a redirect, or a page's link, leads the client: to the server's own paths by way of the front, elsewhere as it says.
     func rewritten(_ location: String) -> String {
         guard let (host, path) = Self.split(location) else { return location }
         guard host.isEmpty || host == authority || host == requestHost else { return location }

@@ -48,7 +48,8 @@ extension RequestPipeline {
             let host = details.headers.first { $0.name == "host" }?.value ?? ""
             let forwarded = ProxyRequest(
                 method: ExtensionRoutes.name(request.method), target: (rest.isEmpty ? "/" : rest) + query, host: host,
-                headers: ProxyRequest.forwarded(details.headers, peer: details.peer, path: request.rawPath),
+                headers: ProxyRequest.uncompressed(
+                    ProxyRequest.forwarded(details.headers, peer: details.peer, path: request.rawPath)),
                 upgrade: details.protocol, body: request.body)
             // Kubernetes does not look at the certificates of pods either: nobody has given them any.
             let security: UpstreamSecurity = name.scheme == .https ? .unverified : .none

@@ -27,7 +27,7 @@ extension HTTPConnection {
             switch phase {
             case .packets(let pump):
                 switch pump.receive(into: buffer) {
-                case .packet(let bytes): appendChunk(bytes)
+                case .packet(let bytes): output.append(chunk: bytes)
                 case .nothing: break reading
                 case .end:
                     pump.end()

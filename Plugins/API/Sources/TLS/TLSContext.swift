@@ -2,7 +2,7 @@ import COpenSSL
 
 /// The settings of all TLS connections of a listener: certificate, authority for clients, protocol versions.
 ///
-/// Lean in memory: buffers are released when a connection idles, sessions resume by ticket and not from a cache.
+/// Lean in memory: OpenSSL makes the handshake alone (`TLSHandshake`), sessions resume by ticket and not from a cache.
 final class TLSContext: @unchecked Sendable {
     // SAFETY (@unchecked Sendable): SSL_CTX is reference-counted and locked by OpenSSL; it is not changed after `init`.
     let pointer: OpaquePointer
@@ -20,7 +20,7 @@ final class TLSContext: @unchecked Sendable {
         hostd_openssl_set_lean_mode(context)
         hostd_openssl_disable_session_cache(context)
         _ = SSL_CTX_set_num_tickets(context, 1)
-        hostd_openssl_read_ahead(context)
+        TLSHandshake.prepare(context)
         guard hostd_openssl_require_tls12(context) == 1 else { throw .tls(OpenSSLError.last()) }
         // SSL_OP_NO_RENEGOTIATION: a connection's client certificate is settled by its handshake.
         SSL_CTX_set_options(context, UInt64(1) << 30)
