@@ -19,7 +19,8 @@ public struct OpenAPICustomKind: Sendable {
         return "\(group).\(resource.version).\(resource.kind)"
     }
 
-    var names: [(GroupVersionKind, String)] {
+    /// The names of its definitions: of the kind and of its list.
+    public var names: [(GroupVersionKind, String)] {
         var list = resource.groupVersionKind
         list.kind += "List"
         return [(resource.groupVersionKind, name), (list, name + "List")]

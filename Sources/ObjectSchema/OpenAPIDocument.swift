@@ -25,8 +25,10 @@ public enum OpenAPIDocument {
     }
 
     /// The one document of version 2, as `/openapi/v2` serves it.
+    /// - Parameter others: what other servers' documents bring into it.
     public static func v2(
-        serverVersion: String = "v1.36.0", resources: [SchemaResource]? = nil, custom: [OpenAPICustomKind] = []
+        serverVersion: String = "v1.36.0", resources: [SchemaResource]? = nil, custom: [OpenAPICustomKind] = [],
+        others: OpenAPIOthers = OpenAPIOthers()
     ) -> [UInt8] {
         let resources = resources ?? Schema.shared.resources
         var text = Text()
@@ -34,8 +36,14 @@ public enum OpenAPIDocument {
             "{\"swagger\":\"2.0\",\"info\":{\"title\":\"Kubernetes\",\"version\":\"\(serverVersion)\"},\"paths\":{")
         var roots = Set(resources.map(\.groupVersionKind))
         appendPaths(resources, .two, &text, &roots, custom)
+        var isFirst = resources.isEmpty && custom.isEmpty
+        for (path, item) in others.paths { text.appendMember(path, item, &isFirst) }
         text.append("},\"definitions\":{")
-        appendSchemas(roots, .two, &text, custom)
+        appendSchemas(roots, .two, &text, custom, alsoNeeded: others.ownNames)
+        for (name, schema) in others.definitions {
+            isFirst = false
+            text.appendMember(name, schema, &isFirst)
+        }
         text.append(
             "},\"securityDefinitions\":{\"BearerToken\":{\"type\":\"apiKey\",\"description\":\"Bearer Token authentication\",\"name\":\"authorization\",\"in\":\"header\"}},\"security\":[{\"BearerToken\":[]}]}"
         )
@@ -66,7 +74,7 @@ public enum OpenAPIDocument {
     /// The schemas of the roots and, in the order of their names, of all that they refer to.
     private static func appendSchemas(
         _ roots: Set<GroupVersionKind>, _ version: OpenAPISchemaText.Version, _ text: inout Text,
-        _ custom: [OpenAPICustomKind]
+        _ custom: [OpenAPICustomKind], alsoNeeded: Set<String> = []
     ) {
         var needed: [String: SchemaNode] = [:]
         func collect(_ node: SchemaNode) {
@@ -81,6 +89,7 @@ public enum OpenAPIDocument {
         for name in ["DeleteOptions", "Status", "Patch", "WatchEvent", "APIResourceList", "ObjectMeta", "ListMeta"] {
             if let node = Schema.shared.definition(named: meta + name) { collect(node) }
         }
+        for name in alsoNeeded { if let node = Schema.shared.definition(named: name) { collect(node) } }
         let schemas = OpenAPISchemaText(version: version, descriptions: SchemaDescriptions())
         var isFirst = true
         for (name, node) in needed.sorted(by: { $0.key.precedesByBytes($1.key) }) {

@@ -65,6 +65,32 @@ final class AggregationTests: XCTestCase {
                             ],
                         ],
                     ]))
+        case "/openapi/v2":
+            let reference: JSON = ["$ref": "#/definitions/com.example.things.v1.Thing"]
+            exchange.respond(
+                .json(
+                    200,
+                    [
+                        "swagger": "2.0",
+                        "paths": [
+                            "/apis/things.example.com/v1/namespaces/default/things/{name}": [
+                                "patch": [
+                                    "parameters": [
+                                        ["$ref": "#/parameters/manager"], ["name": "body", "in": "body", "schema": reference],
+                                    ], "x-kubernetes-group-version-kind": ["group": .string(group), "version": "v1", "kind": "Thing"],
+                                ]
+                            ], "/apis/other.example.com/v1/x": ["get": [:]],
+                        ],
+                        "parameters": ["manager": ["name": "fieldManager", "in": "query"]],
+                        "definitions": [
+                            "com.example.things.v1.Thing": [
+                                "properties": [
+                                    "metadata": ["$ref": "#/definitions/io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"]
+                                ]
+                            ], "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta": ["description": "theirs"],
+                            "com.example.other.v1.X": [:],
+                        ],
+                    ]))
         case "/openapi/v3":
             let place: JSON = ["serverRelativeURL": .string("/openapi/v3\(root)?hash=ABC")]
             exchange.respond(.json(200, ["paths": ["apis/things.example.com/v1": place]]))
@@ -308,6 +334,35 @@ final class AggregationTests: XCTestCase {
             try server.request("GET", "/apis/things.example.com").status == 404
         }
         XCTAssertEqual(try server.request("GET", Self.things).status, 404)
+    }
+
+    /// The document of version 2 has what the other server's tells of its API, in JSON and in protobuf, and nothing else of it.
+    func testOpenAPIVersion2TellsOfIt() throws {
+        let place = Self.things + "/{name}"
+        let before = try server.request("GET", "/openapi/v2")
+        XCTAssertFalse(try before.json["paths"][place].exists)
+        try serve()
+        let answer = try server.request("GET", "/openapi/v2")
+        XCTAssertNotEqual(answer.headers["etag"], before.headers["etag"])
+        let document = try answer.json
+        XCTAssertEqual(
+            document["paths"][place]["patch"]["parameters"][0], ["name": "fieldManager", "in": "query"],
+            "what its document keeps elsewhere")
+        XCTAssertFalse(document["paths"]["/apis/other.example.com/v1/x"].exists, "another's path")
+        XCTAssertTrue(document["paths"]["/api/v1/namespaces/{namespace}/pods/{name}"].exists)
+        let definitions = document["definitions"]
+        XCTAssertTrue(definitions["com.example.things.v1.Thing"].exists)
+        XCTAssertFalse(definitions["com.example.other.v1.X"].exists, "nothing of the API needs it")
+        XCTAssertTrue(
+            definitions["io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"]["properties"].exists, "this server's own")
+        let protobuf = try server.request(
+            "GET", "/openapi/v2",
+            headers: ["Accept": "application/com.github.proto-openapi.spec.v2@v1.0+protobuf"])
+        for text in [place, "kind: Thing\n", "fieldManager"] { XCTAssertTrue(protobuf.text.contains(text), text) }
+
+        XCTAssertEqual(try server.request("DELETE", Self.slices + "/extra-1").status, 200)
+        try awaitReason("MissingEndpoints")
+        XCTAssertFalse(try server.request("GET", "/openapi/v2").json["paths"][place].exists)
     }
 
     // MARK: - Conditions

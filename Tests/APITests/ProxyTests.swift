@@ -42,6 +42,86 @@ final class ProxyTests: XCTestCase {
         }
     }
 
+    // MARK: - Connections that serve several requests
+
+    /// Answers requests on one connection with their number on it, until the client ends it or `last` is answered.
+    private func counting(last: Int = .max, headers: String = "") -> TestPods.Port {
+        .served { connection in
+            for number in 1...last {
+                let head = connection.head()
+                guard !head.isEmpty else { return }
+                let length = head.compactMap { $0.hasPrefix("Content-Length: ") ? Int($0.dropFirst(16)) : nil }.first ?? 0
+                var taken = 0
+                while taken < length {
+                    let bytes = connection.receive()
+                    guard !bytes.isEmpty else { return }
+                    taken += bytes.count
+                }
+                let text = "\(number)"
+                connection.send("HTTP/1.1 200 OK\r\nContent-Length: \(text.utf8.count)\r\n\(headers)\r\n\(text)")
+            }
+        }
+    }
+
+    func testRequestsShareConnectionsToAPod() throws {
+        pods.serve(80, counting())
+        let target = "\(pod):80/proxy/"
+        for number in 1...4 { XCTAssertEqual(try server.request("GET", target).text, "\(number)") }
+        XCTAssertEqual(pods.connections.count, 1)
+        // What cannot be repeated does not meet a connection that may be ending.
+        XCTAssertEqual(try server.request("POST", target, ["a": 1]).text, "1")
+        XCTAssertEqual(pods.connections.count, 2)
+        let client = try HTTP2Client(port: server.port)
+        defer { client.close() }
+        XCTAssertEqual(try client.request("GET", target).body, Array("2".utf8), "of the connection that waited last")
+        XCTAssertEqual(pods.connections.count, 2)
+        let asAnn = ["Impersonate-User": "ann", "Impersonate-Group": "system:masters"]
+        XCTAssertEqual(try server.request("GET", target, headers: asAnn).text, "1", "another's is not used")
+        XCTAssertEqual(pods.connections.count, 3)
+    }
+
+    func testConnectionsThatServeOneRequest() throws {
+        pods.serve(81, counting(headers: "Connection: close\r\n"))
+        pods.serve(
+            82,
+            .served { connection in
+                _ = connection.head()
+                connection.send("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n1and more")
+                _ = connection.receive()
+            })
+        pods.serve(
+            83,
+            .served { connection in
+                _ = connection.head()
+                connection.send("HTTP/1.0 200 OK\r\nContent-Length: 1\r\n\r\n1")
+            })
+        for (index, port) in [81, 82, 83].enumerated() {
+            for _ in 0..<2 { XCTAssertEqual(try server.request("GET", "\(pod):\(port)/proxy/").text, "1", "\(port)") }
+            XCTAssertEqual(pods.connections.count, 2 * (index + 1), "\(port)")
+        }
+    }
+
+    /// A pod that ends a connection while it waits, or at the very moment of a request, is asked on another one.
+    func testConnectionsThatEndMeanwhile() throws {
+        let hasEnded = BoundedSemaphore()
+        let first = Counter()
+        pods.serve(
+            80,
+            .served { connection in
+                let isFirst = first.value.add(1, ordering: .relaxed).newValue == 1
+                _ = connection.head()
+                connection.send("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n\(isFirst ? "a" : "b")")
+                // The second request is read, and not answered.
+                if !isFirst { _ = connection.head() } else { hasEnded.signal() }
+            })
+        let target = "\(pod):80/proxy/"
+        XCTAssertEqual(try server.request("GET", target).text, "a")
+        hasEnded.wait()
+        XCTAssertEqual(try server.request("GET", target).text, "b")
+        XCTAssertEqual(try server.request("GET", target).text, "b", "asked again")
+        XCTAssertEqual(pods.connections.count, 3)
+    }
+
     // MARK: - Requests and answers
 
     func testARequestAsThePodSeesIt() throws {
@@ -65,7 +145,7 @@ final class ProxyTests: XCTestCase {
             Set(lines.dropFirst()),
             [
                 "Host: localhost", "Accept: text/*", "X-Forwarded-For: 192.0.2.1, 127.0.0.1",
-                "X-Forwarded-Uri: \(pod)/proxy/a%20b//c/", "Connection: close",
+                "X-Forwarded-Uri: \(pod)/proxy/a%20b//c/",
             ])
         XCTAssertEqual(answer.headers["content-type"], "text/plain")
         XCTAssertEqual(answer.headers["x-own"], "2")
@@ -289,34 +369,39 @@ final class ProxyTests: XCTestCase {
 
     // MARK: - Streams
 
+    /// Reads a body, counted or in chunks, and answers with a sum of it.
+    private func summing() -> TestPods.Port {
+        .served { connection in
+            let head = connection.head()
+            var reader: HTTPBodyReader?
+            let framing: HTTPBodyReader.Framing =
+                head.contains("Transfer-Encoding: chunked")
+                ? .chunked
+                : .counted(head.compactMap { Int($0.split(separator: " ").last ?? "") }.max() ?? 0)
+            var sum: UInt64 = 0
+            var count = 0
+            do {
+                reader = try HTTPBodyReader(framing: framing, limit: .max)
+                while reader?.isDone == false {
+                    let bytes = connection.receive()
+                    guard !bytes.isEmpty else { return }
+                    _ = try bytes.withUnsafeBytes { try reader?.consume($0) }
+                    for byte in reader?.takeBody() ?? [] { sum = sum &* 31 &+ UInt64(byte) }
+                    count += bytes.count
+                }
+            } catch { return }
+            let body = "\(head[0].prefix { $0 != " " }) \(sum)"
+            connection.send("HTTP/1.1 200 OK\r\nContent-Length: \(body.utf8.count)\r\n\r\n\(body)")
+        }
+    }
+
+    private static func sum(_ body: [UInt8]) -> UInt64 { body.reduce(UInt64(0)) { $0 &* 31 &+ UInt64($1) } }
+
     /// Bodies larger than the front takes for itself, counted and in chunks, both ways.
     func testBodiesOfAnySize() throws {
-        pods.serve(
-            80,
-            .served { connection in
-                let head = connection.head()
-                var reader: HTTPBodyReader?
-                let framing: HTTPBodyReader.Framing =
-                    head.contains("Transfer-Encoding: chunked")
-                    ? .chunked
-                    : .counted(head.compactMap { Int($0.split(separator: " ").last ?? "") }.max() ?? 0)
-                var sum: UInt64 = 0
-                var count = 0
-                do {
-                    reader = try HTTPBodyReader(framing: framing, limit: .max)
-                    while reader?.isDone == false {
-                        let bytes = connection.receive()
-                        guard !bytes.isEmpty else { return }
-                        _ = try bytes.withUnsafeBytes { try reader?.consume($0) }
-                        for byte in reader?.takeBody() ?? [] { sum = sum &* 31 &+ UInt64(byte) }
-                        count += bytes.count
-                    }
-                } catch { return }
-                let body = "\(head[0].prefix { $0 != " " }) \(sum)"
-                connection.send("HTTP/1.1 200 OK\r\nContent-Length: \(body.utf8.count)\r\n\r\n\(body)")
-            })
+        pods.serve(80, summing())
         let body = (0..<(5 << 20)).map { UInt8(truncatingIfNeeded: $0 &* 7 ^ $0 >> 9) }
-        let sum = body.reduce(UInt64(0)) { $0 &* 31 &+ UInt64($1) }
+        let sum = Self.sum(body)
         let client = try server.connect()
         defer { client.close() }
         XCTAssertEqual(try client.request("PUT", "\(pod):80/proxy/", body: body).text, "PUT \(sum)")
@@ -332,6 +417,59 @@ final class ProxyTests: XCTestCase {
         XCTAssertEqual(try client.response().text, "POST \(sum)")
         XCTAssertEqual(try client.request("PATCH", "\(pod):80/proxy/", body: [1]).text, "PATCH 1")
         XCTAssertEqual(try client.request("DELETE", "\(pod):80/proxy/").text, "DELETE 0")
+    }
+
+    /// The same over HTTP/2: bodies with a length and without one, several at once, and none.
+    func testBodiesOfAnySizeOverHTTP2() throws {
+        pods.serve(80, summing())
+        let bodies = [4 << 20, (4 << 20) + 1, 100_000].map { size in
+            (0..<size).map { UInt8(truncatingIfNeeded: ($0 + size) &* 7 ^ $0 >> 9) }
+        }
+        let client = try HTTP2Client(port: server.port)
+        defer { client.close() }
+        let target = "\(pod):80/proxy/"
+        let streams = try bodies.enumerated().map { index, body in
+            try client.open("PUT", target, body: body, lengthIsKnown: index != 1)
+        }
+        for (stream, body) in zip(streams, bodies) {
+            let answer = try client.answer(stream)
+            XCTAssertEqual(String(decoding: answer.body, as: UTF8.self), "PUT \(Self.sum(body))")
+        }
+        for isKnown in [true, false] {
+            let empty = try client.answer(try client.open("POST", target, body: [], lengthIsKnown: isKnown))
+            XCTAssertEqual(String(decoding: empty.body, as: UTF8.self), "POST 0")
+        }
+        XCTAssertEqual(try client.request("DELETE", target).body, Array("DELETE 0".utf8))
+        XCTAssertEqual(
+            try client.answer(try client.open("POST", "\(pod):99999/proxy/", body: bodies[0])).status, 400,
+            "an answer does not wait for the body")
+        XCTAssertEqual(try client.request("GET", "/livez").body, Array("ok".utf8))
+    }
+
+    /// A pod that does not read holds the client back, and neither the front nor other streams are filled.
+    func testASlowPodHoldsTheClientBackOverHTTP2() throws {
+        let mayRead = BoundedSemaphore()
+        pods.serve(
+            80,
+            .served { connection in
+                _ = connection.head()
+                mayRead.wait()
+                var count = 0
+                while count < 12 << 20 {
+                    let bytes = connection.receive()
+                    guard !bytes.isEmpty else { return }
+                    count += bytes.count
+                }
+                connection.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+            })
+        let client = try HTTP2Client(port: server.port)
+        defer { client.close() }
+        let stream = try client.open("PUT", "\(pod):80/proxy/", body: [UInt8](repeating: 1, count: 12 << 20))
+        for _ in 0..<20 { XCTAssertEqual(try client.request("GET", "/livez").body, Array("ok".utf8)) }
+        XCTAssertGreaterThan(client.unsent(stream), 8 << 20)
+        mayRead.signal()
+        XCTAssertEqual(try client.answer(stream).body, Array("ok".utf8))
+        XCTAssertEqual(client.unsent(stream), 0)
     }
 
     /// A pod that sends without end is held back by a client that does not read, and nothing is lost.

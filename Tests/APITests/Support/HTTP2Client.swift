@@ -148,7 +148,7 @@ final class HTTP2Client {
             let rest = client.bodies[identifier] ?? []
             let count = min(size, rest.count)
             rest.prefix(count).withUnsafeBytes {
-                UnsafeMutableRawPointer(buffer!).copyMemory(from: $0.baseAddress!, byteCount: count)
+                if let base = $0.baseAddress { UnsafeMutableRawPointer(buffer!).copyMemory(from: base, byteCount: count) }
             }
             client.bodies[identifier] = rest.dropFirst(count)
             if count == rest.count { flags!.pointee |= UInt32(NGHTTP2_DATA_FLAG_EOF.rawValue) }
@@ -164,6 +164,9 @@ final class HTTP2Client {
         flush()
         return identifier
     }
+
+    /// Bytes of a request's body that the server has not let the client send.
+    func unsent(_ stream: Int32) -> Int { bodies[stream]?.count ?? 0 }
 
     /// Reads once; false at the end of the connection.
     func read() -> Bool {

@@ -16,12 +16,18 @@ final class AggregatedAPIs: Sendable {
         var resources: [JSON] = []
         /// Where its OpenAPI document is, version 3: the entry of its own index; empty when it has none.
         var openAPI = ""
+        /// Why its OpenAPI documents cannot be read; empty when they can, and when it has none.
+        var openAPIProblem = ""
+
+        /// Whether the next check can take its time.
+        var isWhole: Bool { isAvailable && openAPIProblem.isEmpty }
     }
 
     private struct State {
         /// By "group/version".
         var byPlace: [String: AggregatedAPI] = [:]
         var knowledge: [String: Knowledge] = [:]
+        var documentProblems: [String: String] = [:]
         var generation: UInt64 = 0
     }
     private let state = Mutex(State())
@@ -70,6 +76,7 @@ final class AggregatedAPIs: Sendable {
             if let old {
                 state.byPlace[old.apiVersion] = nil
                 state.knowledge[name] = nil
+                state.documentProblems[name] = nil
             }
             if let api { state.byPlace[api.apiVersion] = api }
             state.generation += 1
@@ -84,6 +91,16 @@ final class AggregatedAPIs: Sendable {
             guard state.byPlace[api.apiVersion] === api, state.knowledge[api.name] != knowledge else { return }
             state.knowledge[api.name] = knowledge
             state.generation += 1
+        }
+    }
+
+    /// Notes why the OpenAPI document of version 2 of an API cannot be read; "" when it can.
+    /// - Returns: whether that is another reason than before.
+    @discardableResult
+    func note(documentProblem: String, of api: AggregatedAPI) -> Bool {
+        state.withLock { state in
+            let before = state.documentProblems.updateValue(documentProblem, forKey: api.name) ?? ""
+            return before != documentProblem && !documentProblem.isEmpty
         }
     }
 }

@@ -31,7 +31,12 @@ struct AggregatedServer: Sendable {
             knowledge.isAvailable = true
             knowledge.reason = ""
             knowledge.resources = AggregatedResources.list(list, group: api.group, version: api.version)
-            knowledge.openAPI = document(address)
+            do throws(UpstreamError) {
+                knowledge.openAPI = try document(address)
+            } catch {
+                // Its objects are served all the same.
+                knowledge.openAPIProblem = error.description
+            }
             return knowledge
         } catch {
             throw AggregationFailure(
@@ -40,12 +45,28 @@ struct AggregatedServer: Sendable {
     }
 
     /// Where its own index says that its OpenAPI document is, with the hash of what it holds; empty when it has none.
-    private func document(_ address: UpstreamAddress) -> String {
-        guard let answer = try? get("/openapi/v3", address), answer.status == 200,
-            let index = try? JSON(parsing: answer.body)
-        else { return "" }
+    private func document(_ address: UpstreamAddress) throws(UpstreamError) -> String {
+        let answer = try get("/openapi/v3", address)
+        guard answer.status != 404 else { return "" }
+        guard answer.status == 200 else { throw UpstreamError("bad status from /openapi/v3: \(answer.status)") }
+        guard let index = try? JSON(parsing: answer.body), index["paths"].objectValue != nil else {
+            throw UpstreamError("/openapi/v3 is no index of documents")
+        }
         let place = index["paths"]["apis/\(api.apiVersion)"]["serverRelativeURL"].stringValue ?? ""
-        return place.hasPrefix("/openapi/v3/apis/\(api.apiVersion)") ? place : ""
+        guard place.isEmpty || place.hasPrefix("/openapi/v3/apis/\(api.apiVersion)") else {
+            throw UpstreamError("/openapi/v3 names a document elsewhere: \(place)")
+        }
+        return place
+    }
+
+    /// Its OpenAPI document of version 2; nil when it has none.
+    func version2() throws -> JSON? {
+        let answer = try get("/openapi/v2", try api.address(store))
+        if answer.status == 404 { return nil }
+        guard answer.status == 200 else { throw UpstreamError("bad status from /openapi/v2: \(answer.status)") }
+        let document = try JSON(parsing: answer.body)
+        guard document["swagger"] == "2.0" else { throw UpstreamError("/openapi/v2 is no document of version 2.0") }
+        return document
     }
 
     private func get(_ path: String, _ address: UpstreamAddress) throws(UpstreamError) -> (status: Int, body: [UInt8]) {

@@ -5,7 +5,7 @@ import Synchronization
 /// Follows the APIService objects: keeps those of this server's own group versions, and looks whether the servers of the
 /// others answer, when something about them changes and from time to time.
 final class Aggregation: Sendable {
-    /// Between two checks of a server that answers.
+    /// Between two checks of a server that answers whatever it is asked.
     private static let period: UInt64 = 30_000_000_000
     /// Before the next check of one that does not: at first, and at most.
     private static let retry: ClosedRange<UInt64> = 250_000_000...15_000_000_000
@@ -280,6 +280,13 @@ final class Aggregation: Sendable {
             knowledge.isAvailable = false
             knowledge.reason = "\(error.reason): \(error.message)"
         }
+        if !knowledge.openAPIProblem.isEmpty,
+            knowledge.openAPIProblem != apis.knowledge(of: api).openAPIProblem
+        {
+            host.log.warning(
+                "the OpenAPI documents of an APIService cannot be read",
+                ["name": .string(api.name), "reason": .string(knowledge.openAPIProblem)])
+        }
         apis.learn(knowledge, of: api)
         guard let object = state.withLock({ $0.informer })?.get(namespace: "", name: api.name),
             let conditions = APIServiceStatus.checked(object["status"]["conditions"], failure, now: .now())
@@ -288,12 +295,12 @@ final class Aggregation: Sendable {
     }
 
     private func finished(_ api: AggregatedAPI) {
-        let isAvailable = apis.knowledge(of: api).isAvailable
+        let isWhole = apis.knowledge(of: api).isWhole
         let (isStale, delay, old) = state.withLock { state -> (Bool, UInt64?, Timer?) in
             guard !state.isStopped, var watch = state.watches[api.name] else { return (false, nil, nil) }
             watch.isBusy = false
-            let delay = isAvailable ? Self.period : watch.delay
-            watch.delay = isAvailable ? Self.retry.lowerBound : min(watch.delay * 2, Self.retry.upperBound)
+            let delay = isWhole ? Self.period : watch.delay
+            watch.delay = isWhole ? Self.retry.lowerBound : min(watch.delay * 2, Self.retry.upperBound)
             let old = watch.timer
             watch.timer = nil
             state.watches[api.name] = watch

@@ -33,11 +33,17 @@ final class OpenAPIDocuments: Sendable {
 
     private var version: String { ServerVersion.json["gitVersion"].stringValue ?? "" }
 
+    /// A document of version 2 of another server's, and below which path it counts.
+    typealias Other = (root: String, document: JSON)
+
     /// The answer for a path below /openapi; nil when there is none. Takes some milliseconds: not on an event loop.
-    func response(_ path: String, _ query: Query, _ accept: String?, ifNoneMatch: String?) -> HTTPResponse? {
+    /// - Parameter others: asks other servers for theirs; called for the document of version 2 alone. [blocking]
+    func response(
+        _ path: String, _ query: Query, _ accept: String?, ifNoneMatch: String?, others: () -> [Other] = { [] }
+    ) -> HTTPResponse? {
         let parts = path.split(separator: "/").map(String.init)
         switch parts.dropFirst().first {
-        case "v2" where parts.count == 2: return version2(accept, ifNoneMatch)
+        case "v2" where parts.count == 2: return version2(accept, ifNoneMatch, others())
         case "v3" where parts.count == 2:
             let bytes = index.serialized() + [0x0A]
             return .tagged(EntityTag(of: bytes), ifNoneMatch: ifNoneMatch, cacheControl: Self.revalidated) { bytes }
@@ -49,19 +55,24 @@ final class OpenAPIDocuments: Sendable {
         }
     }
 
-    private func version2(_ accept: String?, _ ifNoneMatch: String?) -> HTTPResponse {
+    private func version2(_ accept: String?, _ ifNoneMatch: String?, _ documents: [Other]) -> HTTPResponse {
+        let custom = resources.custom.served.map(kind)
+        var others = OpenAPIOthers(custom: Set(custom.flatMap { $0.names.map(\.1) }))
+        for other in documents { others.add(other.document, below: other.root) }
         if let accept, accept.contains("proto-openapi.spec.v2") {
             return HTTPResponse(
                 status: 200, contentType: Self.version2Protobuf,
-                body: .bytes(OpenAPIProtobuf.document(resources.all, version: version)))
+                body: .bytes(OpenAPIProtobuf.document(resources.all, others: others.paths, version: version)))
         }
-        // Made of all documents of version 3: their tags change when its content does.
+        // Made of all documents of version 3, whose tags change when its content does, and of other servers'.
         let states = customStates
-        let tags = places.map { tag($0, states).text }.joined()
+        let tags =
+            places.map { tag($0, states).text }.joined()
+            + documents.map { EntityTag(of: $0.document.serialized()).text }.joined()
         return .tagged(
             EntityTag(of: Array(tags.utf8)), ifNoneMatch: ifNoneMatch, cacheControl: Self.revalidated
         ) {
-            OpenAPIDocument.v2(serverVersion: version, custom: resources.custom.served.map(kind))
+            OpenAPIDocument.v2(serverVersion: version, custom: custom, others: others)
         }
     }
 

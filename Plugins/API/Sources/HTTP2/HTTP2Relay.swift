@@ -15,6 +15,16 @@ final class HTTP2Relay {
         self.loop = loop
     }
 
+    /// Hands bytes of the request's body on, as many as the other server takes for now.
+    /// - Parameter isEnd: whether nothing follows them.
+    /// - Returns: how many it took.
+    func take(_ input: inout [UInt8], isEnd: Bool) -> Int {
+        let before = input.count
+        while !carrier.isFinished, !carrier.isBlocked, carrier.take(from: &input, to: &output) {}
+        if isEnd, input.isEmpty { carrier.inputHasEnded() }
+        return before - input.count
+    }
+
     /// Reads on as far as is needed for the next piece: what the client has no room for stays with the server.
     private func pump() {
         carrier.pump(through: loop.packetScratch, to: &output, limit: HTTPConnection.streamHighWater)

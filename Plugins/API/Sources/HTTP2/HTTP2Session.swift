@@ -137,6 +137,12 @@ final class HTTP2Session {
         wake()
     }
 
+    /// Bytes of a body that is carried on have been taken: the client may send as many more.
+    func consume(_ stream: HTTP2Stream, _ bytes: Int) {
+        nghttp2_session_consume_stream(session, stream.identifier, bytes)
+        wake()
+    }
+
     func reset(_ stream: HTTP2Stream, _ code: nghttp2_error_code) {
         nghttp2_submit_rst_stream(session, 0, stream.identifier, code.rawValue)
         wake()

@@ -31,7 +31,12 @@ final class HTTP2Stream: HTTPExchangeOwner, UpgradeHost, @unchecked Sendable {
     let loop: EventLoop
     private weak var session: HTTP2Session?
     private var phase: Phase
+    /// What has come of the request's body and was not taken.
     private var body: [UInt8] = []
+    /// What reads a body that is carried on as it comes, until that takes it; the client's window holds it back.
+    private var bodyReader: HTTPBodyReader?
+    private var carriesBody = false
+    private var bodyHasEnded = false
     private var deadline = UInt64.max
     /// Bytes of the response that wait for the client's window.
     private var chunk: [UInt8] = []
@@ -76,6 +81,12 @@ final class HTTP2Stream: HTTPExchangeOwner, UpgradeHost, @unchecked Sendable {
         guard case .head(let builder) = phase else { return }
         do throws(HTTPParseError) {
             let head = try builder.build()
+            if !isLast, head.contentLength != 0, session?.handler.carriesBody(head) == true {
+                let framing = head.contentLength.map { HTTPBodyReader.Framing.counted($0) } ?? .untilClose
+                bodyReader = try HTTPBodyReader(framing: framing, limit: .max)
+                carriesBody = true
+                return dispatch(head)
+            }
             let limit = HTTPConnection.bodyLimit
             guard head.contentLength ?? 0 <= limit else { throw .bodyTooLarge(limit: limit) }
             guard !isLast else { return dispatch(head) }
@@ -89,6 +100,10 @@ final class HTTP2Stream: HTTPExchangeOwner, UpgradeHost, @unchecked Sendable {
 
     /// Takes a piece of the request's body.
     func take(_ bytes: UnsafeRawBufferPointer) {
+        if carriesBody {
+            body.append(contentsOf: bytes)
+            return carryOn()
+        }
         guard case .body(let head) = phase else { return }
         let limit = HTTPConnection.bodyLimit
         guard body.count + bytes.count <= limit else { return refuse(.bodyTooLarge(limit: limit)) }
@@ -101,6 +116,8 @@ final class HTTP2Stream: HTTPExchangeOwner, UpgradeHost, @unchecked Sendable {
     }
 
     func bodyIsComplete() {
+        bodyHasEnded = true
+        if carriesBody { return carryOn() }
         guard case .body(let head) = phase else { return }
         session?.bodyIsComplete(self)
         dispatch(head)
@@ -111,7 +128,7 @@ final class HTTP2Stream: HTTPExchangeOwner, UpgradeHost, @unchecked Sendable {
         deadline = .max
         guard session.begin() else { return session.reset(self, NGHTTP2_REFUSED_STREAM) }
         let exchange = HTTPExchange(
-            head: head, body: body, certificate: session.certificate, owner: self, loop: loop)
+            head: head, body: body, carriesBody: carriesBody, certificate: session.certificate, owner: self, loop: loop)
         body = []
         phase = .responding(exchange)
         session.handler.handle(exchange)
@@ -131,10 +148,10 @@ final class HTTP2Stream: HTTPExchangeOwner, UpgradeHost, @unchecked Sendable {
     func complete(_ exchange: HTTPExchange, _ response: HTTPResponse) {
         session?.requestIsAnswered()
         guard case .responding(let current) = phase, current === exchange else { return response.discard() }
-        respond(response, to: exchange.head.method)
+        respond(response, to: exchange.head.method, expectsContinue: carriesBody && exchange.head.expectsContinue)
     }
 
-    private func respond(_ response: HTTPResponse, to method: String) {
+    private func respond(_ response: HTTPResponse, to method: String, expectsContinue: Bool = false) {
         guard let session else { return response.discard() }
         var length: Int?
         onEnd = response.onEnd
@@ -155,7 +172,7 @@ final class HTTP2Stream: HTTPExchangeOwner, UpgradeHost, @unchecked Sendable {
             } catch {
                 return session.reset(self, NGHTTP2_INTERNAL_ERROR)
             }
-        case .upgrade(let upgrade) where upgrade.headers == nil: return relay(upgrade, method)
+        case .upgrade(let upgrade) where upgrade.headers == nil: return relay(upgrade, method, greets: expectsContinue)
         case .webSocket, .upgrade:
             onEnd = nil
             response.discard()
@@ -169,9 +186,11 @@ final class HTTP2Stream: HTTPExchangeOwner, UpgradeHost, @unchecked Sendable {
 
     // MARK: - Other servers' answers
 
-    private func relay(_ upgrade: StreamUpgrade, _ method: String) {
+    private func relay(_ upgrade: StreamUpgrade, _ method: String, greets: Bool) {
         do {
             phase = .relaying(HTTP2Relay(try upgrade.begin(self), answering: method, loop: loop))
+            if greets { session?.submitContinue(self) }
+            carryOn()
             pumpIsReady()
         } catch {
             let tell = onEnd
@@ -181,9 +200,29 @@ final class HTTP2Stream: HTTPExchangeOwner, UpgradeHost, @unchecked Sendable {
         }
     }
 
-    func takeBodyReader() -> HTTPBodyReader? { nil }
+    func takeBodyReader() -> HTTPBodyReader? {
+        defer { bodyReader = nil }
+        return bodyReader
+    }
+
+    /// Hands what has come of the request's body to the other server, as far as that takes it, and lets the client send as much
+    /// again.
+    private func carryOn() {
+        let relay: HTTP2Relay
+        switch phase {
+        case .relaying(let carrier), .sending(.relay(let carrier)): relay = carrier
+        // Until the other server is connected to the client sends what its first window has room for.
+        case .head, .body, .responding: return
+        case .sending, .closed:
+            body = []
+            return
+        }
+        let count = relay.take(&body, isEnd: bodyHasEnded)
+        if count > 0 { session?.consume(self, count) }
+    }
 
     func pumpIsReady() {
+        if carriesBody { carryOn() }
         guard case .relaying(let relay) = phase else { return resume() }
         do throws(UpstreamError) {
             guard let head = try relay.head() else { return }

@@ -11,22 +11,28 @@ struct ProxyExchange: Sendable {
     var clientKnowsChunks = true
     /// Told the status of the answer, once, when it is known.
     var report: StatusReport
+    /// Makes a new connection, for a request that was sent on one that had waited; runs what it is given on any thread.
+    var connectAgain: (@Sendable (@escaping @Sendable (Result<UpstreamConnection, UpstreamError>) -> Void) -> Void)?
 }
 
 /// Carries one request of a client to another server and the answer back, both as they come: bodies of any size, streams
 /// without an end, and, where the server agrees to an upgrade, whatever the two say to each other then. What one side
 /// does not take is not read from the other. Lives on the client's connection's loop.
-final class ProxyRelay: UpgradedProtocol {
+final class ProxyRelay: UpgradedProtocol, @unchecked Sendable {
+    // SAFETY (@unchecked Sendable): every member is used on the loop's thread alone.
     private enum Phase {
         case head
         case body(HTTPBodyReader)
+        /// The connection was found to have ended before the server saw the request: another one is being made.
+        case connecting
         /// Both sides speak a protocol of their own.
         case tunnel
         case finished
     }
 
-    private let exchange: ProxyExchange
-    private let upstream: UpstreamStream
+    private var exchange: ProxyExchange
+    private var upstream: UpstreamStream
+    private let pool: UpstreamPool
     private unowned let connection: any UpgradeHost
     private var phase = Phase.head
     /// What reads the client's body; nil when it has been sent on to its end.
@@ -38,22 +44,33 @@ final class ProxyRelay: UpgradedProtocol {
     private var shown = HTTPBodyReader.Framing.none
     /// What changes a page on its way to the client.
     private var links: HTMLLinks?
+    /// Whether the server's connection can take another request when the answer has come to its end.
+    private var mayBeKept = false
+    /// Why there is no other connection.
+    private var connectFailure: UpstreamError?
     /// Whether the end of the response on the client's connection is plain to see.
     private(set) var isReusable = false
 
-    /// Takes over `descriptor`, a connected, non-blocking socket to the server, also when it throws.
+    /// - Parameter pool: gets the connection back, when it can take another request.
     init(
-        _ exchange: ProxyExchange, descriptor: Int32, session: TLSClientSession?, connection: any UpgradeHost
+        _ exchange: ProxyExchange, _ upstream: UpstreamConnection, _ pool: UpstreamPool, connection: any UpgradeHost
     ) throws(HTTPServerError) {
         self.exchange = exchange
+        self.pool = pool
         self.connection = connection
+        self.upstream = try UpstreamStream(upstream, connection: connection)
         requestBody = connection.takeBodyReader()
-        upstream = try UpstreamStream(descriptor, session, connection: connection)
+        sendHead()
+    }
+
+    private func sendHead() {
         let request = exchange.request
-        let framing: HTTPBodyReader.Framing =
+        var framing: HTTPBodyReader.Framing =
             requestBody?.framing
             ?? (request.body.isEmpty && !["POST", "PUT", "PATCH"].contains(request.method)
                 ? .none : .counted(request.body.count))
+        // The end of a body on a stream of HTTP/2 is the stream's.
+        if framing == .untilClose { framing = .chunked }
         upstream.send(request.head(framing) + request.body)
     }
 
@@ -67,7 +84,14 @@ final class ProxyRelay: UpgradedProtocol {
 
     func resume() { upstream.resumeReading() }
 
-    func end() { upstream.end() }
+    func end() {
+        if mayBeKept, case .finished = phase, requestBody == nil, let connection = upstream.release() {
+            pool.put(connection, now: self.connection.loop.now)
+        }
+        phase = .finished
+        mayBeKept = false
+        upstream.end()
+    }
 
     // MARK: - From the client
 
@@ -97,9 +121,15 @@ final class ProxyRelay: UpgradedProtocol {
         return true
     }
 
+    func inputHasEnded() {
+        guard var reader = requestBody, reader.finish() else { return }
+        sendBody(&reader)
+        requestBody = nil
+    }
+
     private func sendBody(_ reader: inout HTTPBodyReader) {
         let bytes = reader.takeBody()
-        guard reader.framing == .chunked else { return upstream.send(bytes) }
+        guard reader.framing == .chunked || reader.framing == .untilClose else { return upstream.send(bytes) }
         var framed: [UInt8] = []
         if !bytes.isEmpty { framed += Array("\(String(bytes.count, radix: 16))\r\n".utf8) + bytes + [0x0D, 0x0A] }
         if reader.isDone { framed += Array("0\r\n\r\n".utf8) }
@@ -109,7 +139,12 @@ final class ProxyRelay: UpgradedProtocol {
     // MARK: - From the server
 
     func pump(through buffer: UnsafeMutableRawBufferPointer, to output: inout OutputQueue, limit: Int) {
+        if let error = connectFailure {
+            connectFailure = nil
+            failed(error, &output)
+        }
         while !isFinished, output.count < limit {
+            if case .connecting = phase { return }
             switch upstream.receive(into: buffer) {
             case .bytes(let bytes):
                 do throws(UpstreamError) { try accept(bytes, &output) } catch { failed(error, &output) }
@@ -130,11 +165,12 @@ final class ProxyRelay: UpgradedProtocol {
             }
             try readHeads(&output)
         case .body(var reader):
-            // What comes behind the body is nobody's: this connection answers one request.
+            // What comes behind the body is nobody's, and then the connection takes no other request.
             phase = .finished
             try read(bytes, &reader, &output)
         case .tunnel: output.append { $0.append(contentsOf: bytes) }
-        case .finished: break
+        case .connecting: break
+        case .finished: mayBeKept = false
         }
     }
 
@@ -160,6 +196,7 @@ final class ProxyRelay: UpgradedProtocol {
             return
         }
         let framing = try head.framing(answering: exchange.request.method)
+        mayBeKept = head.keepsAlive && framing != .untilClose && exchange.request.upgrade.isEmpty
         // A body whose end the server's closing tells is sent in chunks, so that the client sees whether it is whole.
         shown = framing
         if framing != .none, exchange.response.leadsLinks(of: head) {
@@ -183,7 +220,7 @@ final class ProxyRelay: UpgradedProtocol {
         _ bytes: UnsafeRawBufferPointer, _ reader: inout HTTPBodyReader, _ output: inout OutputQueue
     ) throws(UpstreamError) {
         do throws(HTTPParseError) {
-            _ = try reader.consume(bytes)
+            if try reader.consume(bytes) < bytes.count { mayBeKept = false }
         } catch {
             throw UpstreamError("malformed chunked encoding: \(error.message)")
         }
@@ -212,12 +249,43 @@ final class ProxyRelay: UpgradedProtocol {
             if reader.finish() { return finish(&output) }
             failed(UpstreamError("unexpected EOF"), &output)
         case .tunnel: phase = .finished
-        case .finished: break
+        case .connecting, .finished: break
         }
+    }
+
+    /// Makes another connection, where this one had waited and ended before anything of an answer came: its server had ended it
+    /// before it saw the request, or sees it once more without harm.
+    /// - Returns: whether it does.
+    private func retry() -> Bool {
+        guard case .head = phase, received.isEmpty, let connectAgain = exchange.connectAgain else { return false }
+        exchange.connectAgain = nil
+        phase = .connecting
+        upstream.end()
+        let loop = connection.loop
+        connectAgain { [weak self] result in loop.post { [weak self] in self?.goOn(with: result) } }
+        return true
+    }
+
+    private func goOn(with result: Result<UpstreamConnection, UpstreamError>) {
+        guard case .connecting = phase else { return }
+        phase = .head
+        switch result {
+        case .failure(let error): connectFailure = error
+        case .success(let made):
+            do throws(HTTPServerError) {
+                upstream = try UpstreamStream(made, connection: connection)
+                sendHead()
+            } catch {
+                connectFailure = UpstreamError("\(error)")
+            }
+        }
+        connection.pumpIsReady()
     }
 
     /// The server has failed: the client is told, or, once it has seen the head of an answer, finds it cut short.
     private func failed(_ error: UpstreamError, _ output: inout OutputQueue) {
+        mayBeKept = false
+        if retry() { return }
         if case .head = phase { return refuse(.unreachable(error), &output) }
         isReusable = false
         phase = .finished

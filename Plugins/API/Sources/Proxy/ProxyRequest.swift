@@ -11,6 +11,10 @@ struct ProxyRequest: Sendable {
     /// The body, as far as it has been read.
     var body: [UInt8] = []
 
+    /// Whether it may be sent twice without harm (RFC 9110, section 9.2.1), and can be: there is no body. Only such requests
+    /// are sent on connections that have waited, whose servers may be ending them at that moment.
+    var isRepeatable: Bool { ["GET", "HEAD", "OPTIONS"].contains(method) && upgrade.isEmpty && body.isEmpty }
+
     /// Fields that are about one connection, or that the front itself has answered for (RFC 9110, section 7.6.1; who the
     /// client is has been settled, and is the other server's business only where it is told).
     private static let dropped: Set = [
@@ -76,7 +80,7 @@ struct ProxyRequest: Sendable {
         case .counted(let length): text += "Content-Length: \(length)\r\n"
         case .chunked: text += "Transfer-Encoding: chunked\r\n"
         }
-        text += upgrade.isEmpty ? "Connection: close\r\n" : "Connection: Upgrade\r\nUpgrade: \(upgrade)\r\n"
+        if !upgrade.isEmpty { text += "Connection: Upgrade\r\nUpgrade: \(upgrade)\r\n" }
         return Array((text + "\r\n").utf8)
     }
 

@@ -36,6 +36,25 @@ extension RequestPipeline {
         return true
     }
 
+    /// The OpenAPI documents of version 2 of aggregated APIs; those that cannot be read are left out. [blocking]
+    func otherDocuments() -> [OpenAPIDocuments.Other] {
+        aggregated.all.filter(\.knowledge.isAvailable).compactMap { api, _ in
+            do {
+                let document = try AggregatedServer(api: api, store: store, dialer: dialer).version2()
+                aggregated.note(documentProblem: "", of: api)
+                return document.map { ("/apis/\(api.apiVersion)", $0) }
+            } catch {
+                // Who asks for the document asks again and again: a problem is told once.
+                if aggregated.note(documentProblem: "\(error)", of: api) {
+                    host.log.warning(
+                        "the OpenAPI document of version 2 of an APIService cannot be read",
+                        ["name": .string(api.name), "reason": .string("\(error)")])
+                }
+                return nil
+            }
+        }
+    }
+
     /// Carries an authorized request on.
     func carry(
         _ request: APIRequest, to api: AggregatedAPI, _ respond: @escaping Responder

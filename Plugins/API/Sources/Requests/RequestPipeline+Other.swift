@@ -31,7 +31,7 @@ extension RequestPipeline {
         onWorker(respond) { [self] () throws(APIStatus) in
             guard
                 let response = openAPI.response(
-                    path, request.query, request.accept, ifNoneMatch: request.ifNoneMatch)
+                    path, request.query, request.accept, ifNoneMatch: request.ifNoneMatch, others: otherDocuments)
             else { throw .unknownPath }
             respond(response)
         }

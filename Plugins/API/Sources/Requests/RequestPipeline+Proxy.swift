@@ -1,4 +1,3 @@
-import Glibc
 import Objects
 import PluginKit
 
@@ -65,35 +64,42 @@ extension RequestPipeline {
         _ forwarded: ProxyRequest, _ answer: ProxyResponse, _ request: APIRequest, to address: UpstreamAddress,
         _ security: UpstreamSecurity
     ) throws(APIStatus) -> HTTPResponse {
-        let context: TLSClientContext?
-        let descriptor: Int32
-        do throws(UpstreamError) {
-            context = try security.context()
-            descriptor = try dialer.connect(to: address, for: request.user)
-        } catch {
-            throw .unreachable(error)
-        }
         let details = request.upgrade
         let report = details?.report ?? StatusReport { _ in }
-        let exchange = ProxyExchange(
+        var exchange = ProxyExchange(
             request: forwarded, response: answer, expectsContinue: details?.expectsContinue ?? false,
             clientKnowsChunks: details?.minorVersion != 0, report: report)
-        let serverName = security.serverName(address)
-        let upgrade = StreamUpgrade(headers: nil, report: report) { connection in
-            let session: TLSClientSession?
-            do throws(UpstreamError) {
-                session = try context.map { context throws(UpstreamError) in
-                    try TLSClientSession(context, serverName: serverName)
-                }
-            } catch {
-                close(descriptor)
-                throw error
+        let key = UpstreamConnection.Key(
+            address: address, security: security, user: address.pod == nil ? nil : request.user)
+        let upstream: UpstreamConnection
+        if forwarded.isRepeatable, details?.carriesBody != true, let waiting = upstreams.take(key) {
+            upstream = waiting
+            // Its server may end it before it reads the request: then a new one is made.
+            exchange.connectAgain = { [self] then in
+                let isTaken = dialling.run { [self] in then(Result { () throws(UpstreamError) in try connect(key) }) }
+                if !isTaken { then(.failure(UpstreamError("too many connections are being made already"))) }
             }
-            return try ProxyRelay(exchange, descriptor: descriptor, session: session, connection: connection)
+        } else {
+            do throws(UpstreamError) { upstream = try connect(key) } catch { throw .unreachable(error) }
+        }
+        let begin = exchange
+        let upgrade = StreamUpgrade(headers: nil, report: report) { [upstreams] connection in
+            try ProxyRelay(begin, upstream, upstreams, connection: connection)
         } discard: {
-            close(descriptor)
+            // The connection closes with the closure above.
         }
         return HTTPResponse(status: 200, body: .upgrade(upgrade))
+    }
+
+    /// A new connection. [blocking]
+    private func connect(_ key: UpstreamConnection.Key) throws(UpstreamError) -> UpstreamConnection {
+        let context = try key.security.context()
+        let descriptor = try dialer.connect(to: key.address, for: key.user ?? .host)
+        let connection = UpstreamConnection(descriptor, key)
+        connection.session = try context.map { context throws(UpstreamError) in
+            try TLSClientSession(context, serverName: key.security.serverName(key.address))
+        }
+        return connection
     }
 
     // MARK: - Where it goes
@@ -184,26 +190,5 @@ extension RequestPipeline {
         guard try extensions.serve(context.request, self, respond) else {
             throw .unavailable("no plugin serves \(rest.isEmpty ? "/" : rest) of node \"\(name)\"")
         }
-    }
-}
-
-/// How a connection to a server is secured.
-enum UpstreamSecurity: Sendable {
-    case none
-    /// TLS with whoever answers.
-    case unverified
-    /// TLS with a context of its own, and the name that the certificate must be for.
-    case context(TLSClientContext, serverName: String)
-
-    func context() throws(UpstreamError) -> TLSClientContext? {
-        switch self {
-        case .none: nil
-        case .unverified: try TLSClientContext(trust: .anyone)
-        case .context(let context, _): context
-        }
-    }
-
-    func serverName(_ address: UpstreamAddress) -> String {
-        if case .context(_, let name) = self { name } else { address.host }
     }
 }

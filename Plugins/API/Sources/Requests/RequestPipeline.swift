@@ -30,6 +30,8 @@ final class RequestPipeline: Sendable {
     let watchBudget: StreamBudget
     let customResources: CustomResources
     let dialer: UpstreamDialer
+    /// Connections to other servers that wait for their next request.
+    let upstreams: UpstreamPool
     /// What other servers answer for.
     let aggregated: AggregatedAPIs
     let unchangedApplies = UnchangedApplies()
@@ -83,6 +85,15 @@ final class RequestPipeline: Sendable {
         aggregated = parts.aggregated
         usage = UsageMeter(parts.extensions)
         dialer = UpstreamDialer(extensions: parts.extensions, workers: parts.workers)
+        upstreams = UpstreamPool { [host = parts.host] delay, work in
+            do throws(PluginError) {
+                let timer = try host.timers().start(delay: delay, work)
+                return { timer.cancel() }
+            } catch {
+                host.log.warning("connections to other servers are not kept", ["reason": .string("\(error)")])
+                return nil
+            }
+        }
         customResources = CustomResources(
             registry: parts.resources.custom, table: parts.resources, store: parts.store, log: parts.host.log)
     }
@@ -94,6 +105,7 @@ final class RequestPipeline: Sendable {
         retries.stop()
         access.stop()
         dialling.stop()
+        upstreams.close()
     }
 
     /// Answers a request. Does not block but for work that `workers` take over.

@@ -4,6 +4,8 @@
 protocol UpgradedProtocol: AnyObject {
     /// Takes what it can of the client's bytes from the front of `input`; whether it took or did anything.
     func take(from input: inout [UInt8], to output: inout OutputQueue) -> Bool
+    /// The client has sent all of its request, whose body has no other end.
+    func inputHasEnded()
     /// Whether the client must not be read for now, because an extension does not take what it has sent.
     var isBlocked: Bool { get }
     /// Moves what extensions have sent to `output`, until that holds `limit` bytes.
@@ -21,6 +23,7 @@ protocol UpgradedProtocol: AnyObject {
 }
 
 extension UpgradedProtocol {
+    func inputHasEnded() {}
     var inputLimit: Int { .max }
     var isReusable: Bool { false }
 }

@@ -154,6 +154,12 @@ final class TLSClientSession {
         return .nothing
     }
 
+    /// Whether nothing is on its way: what has come has been read, and what was to go has been taken.
+    var isIdle: Bool {
+        isEstablished && waiting.isEmpty && SSL_has_pending(session) == 0 && BIO_ctrl_pending(incoming) == 0
+            && BIO_ctrl_pending(outgoing) == 0
+    }
+
     /// Tells the server that nothing more comes.
     func finish() {
         guard isEstablished else { return }

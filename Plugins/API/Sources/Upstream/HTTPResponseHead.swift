@@ -12,6 +12,11 @@ struct HTTPResponseHead: Sendable {
         fields.filter { $0.name.lowercased() == name }.map(\.value)
     }
 
+    /// Whether the connection goes on behind this response (RFC 9112, section 9.3).
+    var keepsAlive: Bool {
+        minorVersion == 1 && !values("connection").contains { HTTPRequestHead.list($0, contains: "close") }
+    }
+
     /// How the end of the body is known (RFC 9112, section 6.3).
     /// - Parameter method: of the request that is answered.
     func framing(answering method: String) throws(UpstreamError) -> HTTPBodyReader.Framing {

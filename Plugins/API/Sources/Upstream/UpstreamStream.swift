@@ -12,10 +12,11 @@ final class UpstreamStream: EventHandler {
     /// How long a handshake of TLS may take, in nanoseconds.
     private static let handshakeTimeout: UInt64 = 10_000_000_000
 
-    private let descriptor: Int32
+    private let upstream: UpstreamConnection
     private let loop: EventLoop
     private unowned let connection: any UpgradeHost
-    private let session: TLSClientSession?
+    private var descriptor: Int32 { upstream.descriptor }
+    private var session: TLSClientSession? { upstream.session }
     private var token: EventLoop.Token?
     private var unsent = OutputQueue()
     private var isReadable = true
@@ -24,20 +25,13 @@ final class UpstreamStream: EventHandler {
     private var failure: UpstreamError?
     private var deadline = UInt64.max
 
-    /// Takes over `descriptor`, a connected, non-blocking socket, also when it throws.
-    init(_ descriptor: Int32, _ session: TLSClientSession?, connection: any UpgradeHost) throws(HTTPServerError) {
-        self.descriptor = descriptor
-        self.session = session
+    init(_ upstream: UpstreamConnection, connection: any UpgradeHost) throws(HTTPServerError) {
+        self.upstream = upstream
         self.connection = connection
         loop = connection.loop
-        do {
-            let events = EPOLLIN.rawValue | EPOLLOUT.rawValue | EPOLLRDHUP.rawValue | EPOLLET.rawValue
-            token = try loop.add(self, descriptor: descriptor, events: events)
-        } catch {
-            close(descriptor)
-            throw error
-        }
-        guard let session else { return }
+        let events = EPOLLIN.rawValue | EPOLLOUT.rawValue | EPOLLRDHUP.rawValue | EPOLLET.rawValue
+        token = try loop.add(self, descriptor: upstream.descriptor, events: events)
+        guard let session, !session.isEstablished else { return }
         attempt { () throws(UpstreamError) in try session.advance() }
         deadline = loop.now + Self.handshakeTimeout
         loop.schedule(deadline: deadline)
@@ -147,8 +141,24 @@ final class UpstreamStream: EventHandler {
         guard !isEnded else { return }
         session?.finish()
         flush()
+        leave()
+        // It may be held for another moment; its server is told now.
+        shutdown(descriptor, Int32(SHUT_RDWR))
+    }
+
+    private func leave() {
         isEnded = true
         if let token { loop.remove(token, descriptor: descriptor) }
-        close(descriptor)
+        token = nil
     }
+
+    /// Gives the connection back, when it can take another request: nothing is on its way in either direction.
+    func release() -> UpstreamConnection? {
+        guard !isEnded, failure == nil, unsent.isEmpty, session?.isIdle ?? true else { return nil }
+        leave()
+        return upstream
+    }
+
+    /// Whether the server may have ended the connection before it saw the request.
+    var isReused: Bool { upstream.isReused }
 }

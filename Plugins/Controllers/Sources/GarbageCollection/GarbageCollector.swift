@@ -4,6 +4,9 @@ import Synchronization
 
 /// Deletes what its owners left behind, and carries foreground deletion and orphaning through.
 final class GarbageCollector: Controller {
+    /// Seconds between two looks at what other servers keep: nobody tells of changes there.
+    static let period: Int64 = 30
+
     private let cluster: Cluster
     private let graph = Mutex(OwnershipGraph())
     private let queue: ControllerQueue
@@ -14,7 +17,11 @@ final class GarbageCollector: Controller {
         queue = try cluster.queue("garbage", workers: 4) { try box.value?.collect($0) ?? .done }
         box.value = self
         observer.onEvent { [unowned self] in handle($0) }
+        cluster.apiServices.onObject { [queue] in if $0["spec"]["service"].exists { queue.add(Self.elsewhere) } }
     }
+
+    /// The key of the objects that other servers keep; no uid is empty.
+    private static let elsewhere = ""
 
     func start() { queue.open() }
     func stop() { queue.stop() }
@@ -32,7 +39,9 @@ final class GarbageCollector: Controller {
     }
 
     private func collect(_ uid: String) throws -> Requeue {
-        let action = graph.withLock { $0.action(for: uid) }
+        if uid == Self.elsewhere { return try collectElsewhere() }
+        let present = try ownersElsewhere(of: uid)
+        let action = graph.withLock { $0.action(for: uid, elsewhere: present) }
         do {
             try carryOut(action)
         } catch let error as APIError where error.isNotFound {
@@ -41,8 +50,46 @@ final class GarbageCollector: Controller {
             // It changed since: its new state is on the way, and decides anew.
             return .after(nanoseconds: 50_000_000)
         }
-        return .done
+        return present.isEmpty ? .done : .afterSeconds(Self.period)
     }
+
+    // MARK: - Other servers' objects
+
+    /// The owners of an object that other servers keep and that are there.
+    /// - Throws: when one of them cannot be asked for; nothing is decided then.
+    private func ownersElsewhere(of uid: String) throws -> Set<String> {
+        let (missing, namespace) = graph.withLock { graph in
+            (graph.missingOwners(of: uid), graph.heads[uid].map { String($0.namespace) } ?? "")
+        }
+        guard !missing.isEmpty else { return [] }
+        let aggregated = cluster.aggregated
+        var present: Set<String> = []
+        for owner in missing.map({ AggregatedAPIs.Reference($0, namespace: namespace) })
+        where aggregated.contains(owner.apiVersion) {
+            if try aggregated.isPresent(owner) { present.insert(owner.uid) }
+        }
+        return present
+    }
+
+    /// Deletes objects of other servers whose owners are gone.
+    private func collectElsewhere() throws -> Requeue {
+        let aggregated = cluster.aggregated
+        guard !aggregated.versions.isEmpty else { return .done }
+        let known = graph.withLock { Set($0.heads.keys) }
+        for version in aggregated.versions {
+            do {
+                try AggregatedGarbage(aggregated).collect(version) { known.contains($0) }
+            } catch {
+                // Discovery says why to whoever asks; the others are looked at all the same.
+                cluster.host.log.debug(
+                    "objects of an aggregated API cannot be looked at",
+                    ["api": .string(version), "reason": .string("\(error)")])
+            }
+        }
+        return .afterSeconds(Self.period)
+    }
+
+    // MARK: - Carrying out
 
     private func carryOut(_ action: OwnershipGraph.Action) throws {
         switch action {

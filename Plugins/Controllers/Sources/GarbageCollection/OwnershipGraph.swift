@@ -3,7 +3,7 @@ import Objects
 /// Who owns whom in the whole store, and what must be collected.
 ///
 /// It is built from one ordered watch of everything: an owner that is not in it does not exist, because a dependent can
-/// only name the uid of an owner that was created before. Nothing has to be looked up.
+/// only name the uid of an owner that was created before. Nothing has to be looked up, but owners that another server keeps.
 struct OwnershipGraph {
     /// What to do about one object.
     enum Action: Equatable {
@@ -100,8 +100,15 @@ struct OwnershipGraph {
         return false
     }
 
+    /// Owners of an object that the store does not have.
+    func missingOwners(of uid: String) -> [JSON] {
+        guard let head = heads[uid] else { return [] }
+        return head.owners.filter { !isPresent($0.uid, for: head) }.map(\.json)
+    }
+
     /// What to do about an object now.
-    func action(for uid: String) -> Action {
+    /// - Parameter elsewhere: uids of owners that are not in the store, and yet are there.
+    func action(for uid: String, elsewhere: Set<String> = []) -> Action {
         guard let head = heads[uid] else { return .none }
         if head.orphansDependents {
             // Dependents drop their references on their own turn; when none is left the finalizer goes.
@@ -110,7 +117,7 @@ struct OwnershipGraph {
         if head.waitsForDependents && !blocking(uid) { return unfinalize(head, ObjectHead.foreground) }
         if let orphaned = orphaned(head) { return orphaned }
         if head.isBeingDeleted || head.owners.isEmpty { return .none }
-        return collect(head)
+        return collect(head, elsewhere)
     }
 
     private func unfinalize(_ head: ObjectHead, _ finalizer: String) -> Action {
@@ -123,9 +130,10 @@ struct OwnershipGraph {
         return keep.count == head.owners.count ? nil : .disown(head, keep: keep.map(\.json))
     }
 
-    private func collect(_ head: ObjectHead) -> Action {
+    private func collect(_ head: ObjectHead, _ elsewhere: Set<String>) -> Action {
         let solid = head.owners.filter { owner in
-            isPresent(owner.uid, for: head) && heads[owner.uid]?.waitsForDependents != true
+            elsewhere.contains(owner.uid)
+                || isPresent(owner.uid, for: head) && heads[owner.uid]?.waitsForDependents != true
         }
         if solid.count == head.owners.count { return .none }
         if !solid.isEmpty { return .disown(head, keep: solid.map(\.json)) }

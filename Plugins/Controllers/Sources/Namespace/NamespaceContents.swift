@@ -10,6 +10,8 @@ struct NamespaceContents {
     var failures: [String] = []
     /// Errors of discovery.
     var discoveryFailures: [String] = []
+    /// Whether something is left that nobody will tell the end of.
+    var mustLookAgain = false
 
     var isEmpty: Bool { remaining.isEmpty && failures.isEmpty && discoveryFailures.isEmpty }
 

@@ -7,6 +7,9 @@ final class NamespaceController: Controller {
     /// Namespaces that every cluster has.
     static let builtIn = ["default", "kube-system", "kube-public", "kube-node-lease"]
 
+    /// Seconds until a namespace is looked at again that objects of other servers are left in.
+    private static let again: Int64 = 5
+
     private let cluster: Cluster
     private let queue: ControllerQueue
     /// Namespaces that are being emptied: the end of any object in them is a reason to look again.
@@ -98,7 +101,8 @@ final class NamespaceController: Controller {
                 let failures = (contents.failures + contents.discoveryFailures).joined(separator: "; ")
                 throw PluginError.unavailable("namespace \(name) is not empty: \(failures)")
             }
-            return .done
+            // Nobody tells of the end of objects that are not in the store.
+            return contents.mustLookAgain ? .afterSeconds(Self.again) : .done
         }
         var final = namespace.typed(.namespaces)
         let kept = final["spec"]["finalizers"].arrayValue.filter { $0.stringValue != "kubernetes" }
@@ -115,14 +119,19 @@ final class NamespaceController: Controller {
     /// (network policies, configuration, service accounts) stays until the last of them is gone.
     private func deleteContents(of namespace: String) -> NamespaceContents {
         var contents = NamespaceContents()
-        let types = discover(&contents)
-        for type in types.filter(\.isPods) + types.filter({ !$0.isPods }) {
+        let aggregated = cluster.aggregated
+        let resources = contents.discover(cluster.writer.api, aggregated)
+        for resource in resources.filter(\.type.isPods) + resources.filter({ !$0.type.isPods }) {
             do {
-                try delete(type, in: namespace, &contents)
+                if aggregated.contains(resource.type.apiVersion) {
+                    try contents.delete(resource, in: namespace, aggregated)
+                } else {
+                    try delete(resource.type, in: namespace, &contents)
+                }
             } catch let failure {
-                contents.failures.append("\(type.storeName): \(failure)")
+                contents.failures.append("\(resource.type.storeName): \(failure)")
             }
-            if type.isPods, !contents.remaining.isEmpty || !contents.failures.isEmpty { break }
+            if resource.type.isPods, !contents.remaining.isEmpty || !contents.failures.isEmpty { break }
         }
         return contents
     }
@@ -140,38 +149,6 @@ final class NamespaceController: Controller {
             let head = record.withValue { ObjectHead(key: record.key, value: $0, revision: record.revision) }
             for finalizer in head?.finalizers ?? [] { contents.finalizers[finalizer, default: 0] += 1 }
         }
-    }
-
-    /// Every namespaced kind that can be deleted, one version of each.
-    private func discover(_ contents: inout NamespaceContents) -> [ResourceType] {
-        var versions = ["v1"]
-        do {
-            for group in try cluster.writer.api.request("GET", "/apis")["groups"].arrayValue {
-                let preferred = group["preferredVersion"]["groupVersion"]
-                let version = preferred.exists ? preferred : group["versions"][0]["groupVersion"]
-                if let version = version.stringValue { versions.append(version) }
-            }
-        } catch let failure {
-            contents.discoveryFailures.append("\(failure)")
-        }
-        var types: [ResourceType] = []
-        for version in versions {
-            do {
-                let path = version.contains("/") ? "/apis/\(version)" : "/api/\(version)"
-                for resource in try cluster.writer.api.request("GET", path)["resources"].arrayValue {
-                    let plural = resource["name"].stringValue ?? ""
-                    let verbs = resource["verbs"].arrayValue.compactMap(\.stringValue)
-                    guard resource["namespaced"].boolValue == true, !plural.contains("/"), verbs.contains("delete"),
-                        verbs.contains("list")
-                    else { continue }
-                    types.append(
-                        ResourceType(apiVersion: version, plural: plural, kind: resource["kind"].stringValue ?? ""))
-                }
-            } catch let failure {
-                contents.discoveryFailures.append("\(version): \(failure)")
-            }
-        }
-        return types
     }
 }
 

@@ -35,6 +35,7 @@ final class Cluster: Sendable {
     let resourceQuotas: ObjectCache
     let disruptionBudgets: ObjectCache
     let autoscalers: ObjectCache
+    let apiServices: ObjectCache
 
     private let queues = Mutex<[ControllerQueue]>([])
 
@@ -70,6 +71,7 @@ final class Cluster: Sendable {
         resourceQuotas = ObjectCache(host, .resourceQuotas)
         disruptionBudgets = ObjectCache(host, .disruptionBudgets)
         autoscalers = ObjectCache(host, .autoscalers)
+        apiServices = ObjectCache(host, .apiServices) { ["metadata": ["name": $0["metadata"]["name"]], "spec": $0["spec"]] }
     }
 
     /// A work queue of one controller, drained with all others.
@@ -80,6 +82,9 @@ final class Cluster: Sendable {
         queues.withLock { $0.append(queue) }
         return queue
     }
+
+    /// What other servers answer for now.
+    var aggregated: AggregatedAPIs { AggregatedAPIs(writer.api, services: apiServices.list()) }
 
     /// Lets the work that is ready be done until `deadline` (monotonic nanoseconds), and takes no more. What is left is
     /// looked at again by whoever comes next.
@@ -96,7 +101,7 @@ final class Cluster: Sendable {
             namespaces, nodes, leases, storageClasses, volumes, volumeClaims, serviceAccounts, rootCertificates,
             services, endpoints, endpointSlices, controllerRevisions, deployments, replicaSets,
             replicationControllers, statefulSets, daemonSets, jobs, cronJobs, plugins, resourceQuotas,
-            disruptionBudgets, autoscalers, pods,
+            disruptionBudgets, autoscalers, apiServices, pods,
         ]
     }
 }

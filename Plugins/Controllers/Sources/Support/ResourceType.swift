@@ -63,6 +63,8 @@ struct ResourceType: Sendable, Hashable {
         apiVersion: "hostd.dev/v1", plural: "plugins", kind: "Plugin", isNamespaced: false)
     static let autoscalers = ResourceType(
         apiVersion: "autoscaling/v2", plural: "horizontalpodautoscalers", kind: "HorizontalPodAutoscaler")
+    static let apiServices = ResourceType(
+        apiVersion: "apiregistration.k8s.io/v1", plural: "apiservices", kind: "APIService", isNamespaced: false)
     static let disruptionBudgets = ResourceType(
         apiVersion: "policy/v1", plural: "poddisruptionbudgets", kind: "PodDisruptionBudget")
     static let resourceQuotas = ResourceType(apiVersion: "v1", plural: "resourcequotas", kind: "ResourceQuota")
