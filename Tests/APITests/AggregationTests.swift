@@ -76,8 +76,12 @@ final class AggregationTests: XCTestCase {
                             "/apis/things.example.com/v1/namespaces/default/things/{name}": [
                                 "patch": [
                                     "parameters": [
-                                        ["$ref": "#/parameters/manager"], ["name": "body", "in": "body", "schema": reference],
-                                    ], "x-kubernetes-group-version-kind": ["group": .string(group), "version": "v1", "kind": "Thing"],
+                                        ["$ref": "#/parameters/manager"],
+                                        ["name": "body", "in": "body", "schema": reference],
+                                    ],
+                                    "x-kubernetes-group-version-kind": [
+                                        "group": .string(group), "version": "v1", "kind": "Thing",
+                                    ],
                                 ]
                             ], "/apis/other.example.com/v1/x": ["get": [:]],
                         ],
@@ -85,7 +89,9 @@ final class AggregationTests: XCTestCase {
                         "definitions": [
                             "com.example.things.v1.Thing": [
                                 "properties": [
-                                    "metadata": ["$ref": "#/definitions/io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"]
+                                    "metadata": [
+                                        "$ref": "#/definitions/io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"
+                                    ]
                                 ]
                             ], "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta": ["description": "theirs"],
                             "com.example.other.v1.X": [:],

@@ -24,7 +24,10 @@ final class HTMLLinksTests: XCTestCase {
 
     func testPages() {
         let rows: [(page: String, wanted: String, reason: String)] = [
-            (#"<a href="/x?a=1&amp;b=2#c">/x</a>"#, #"<a href="P/x?a=1&amp;b=2#c">/x</a>"#, "a path; text is not a link"),
+            (
+                #"<a href="/x?a=1&amp;b=2#c">/x</a>"#, #"<a href="P/x?a=1&amp;b=2#c">/x</a>"#,
+                "a path; text is not a link"
+            ),
             (#"<A HREF='/x' class=b>"#, #"<A HREF='P/x' class=b>"#, "in capitals, with single quotes"),
             (#"<img alt="/a>b" src=/i.png><br/>"#, #"<img alt="/a>b" src=P/i.png><br/>"#, "without quotes"),
             (#"<script src = "/s.js" async></script>"#, #"<script src = "P/s.js" async></script>"#, "blanks around ="),
@@ -40,7 +43,10 @@ final class HTMLLinksTests: XCTestCase {
             (#"<p href="/x">"#, #"<p href="/x">"#, "an element without links"),
             (#"<video poster=/p.png src="/v.mp4">"#, #"<video poster=P/p.png src="P/v.mp4">"#, "two links"),
             (#"<link rel=stylesheet href=/s.css>"#, #"<link rel=stylesheet href=P/s.css>"#, "a link element"),
-            (#"<form action="/f" method=post><button formaction=/g>"#, #"<form action="P/f" method=post><button formaction=P/g>"#, "forms"),
+            (
+                #"<form action="/f" method=post><button formaction=/g>"#,
+                #"<form action="P/f" method=post><button formaction=P/g>"#, "forms"
+            ),
             (#"<!-- <a href="/x"> --><a href="/y">"#, #"<!-- <a href="/x"> --><a href="P/y">"#, "a comment"),
             (#"<!--><a href="/y">"#, #"<!--><a href="P/y">"#, "a comment that ends where it begins"),
             (#"<!---><a href="/y">"#, #"<!---><a href="P/y">"#, "the same"),
@@ -57,7 +63,10 @@ final class HTMLLinksTests: XCTestCase {
             (#"1 < 2 <a href="/x"> <1> <>"#, #"1 < 2 <a href="P/x"> <1> <>"#, "what is no tag"),
             (#"<!DOCTYPE html><html lang=en><a href=/x>"#, #"<!DOCTYPE html><html lang=en><a href=P/x>"#, "a doctype"),
             (#"</a href="/x"><a href="/y""#, #"</a href="/x"><a href="/y""#, "an end tag, and a tag that is cut off"),
-            (#"<a =x href="/y" / disabled href2>"#, #"<a =x href="P/y" / disabled href2>"#, "an attribute that begins with ="),
+            (
+                #"<a =x href="/y" / disabled href2>"#, #"<a =x href="P/y" / disabled href2>"#,
+                "an attribute that begins with ="
+            ),
             ("", "", "nothing"),
         ]
         for row in rows {

@@ -50,7 +50,8 @@ final class ProxyTests: XCTestCase {
             for number in 1...last {
                 let head = connection.head()
                 guard !head.isEmpty else { return }
-                let length = head.compactMap { $0.hasPrefix("Content-Length: ") ? Int($0.dropFirst(16)) : nil }.first ?? 0
+                let length =
+                    head.compactMap { $0.hasPrefix("Content-Length: ") ? Int($0.dropFirst(16)) : nil }.first ?? 0
                 var taken = 0
                 while taken < length {
                     let bytes = connection.receive()

@@ -211,7 +211,10 @@ final class TLSRecordsTests: XCTestCase {
             ("plain data", .unexpectedMessage, { _ in [21, 3, 3, 0, 2, 1, 0] }),
             ("a change of cipher behind the handshake", .unexpectedMessage, { _ in [20, 3, 3, 0, 1, 1] }),
             ("a record that is too long, seen by its header", .recordOverflow, { _ in [23, 3, 3, 0x41, 1] }),
-            ("a record that is only a tag", .decodeError, { _ in [23, 3, 3, 0, 16] + [UInt8](repeating: 0, count: 16) }),
+            (
+                "a record that is only a tag", .decodeError,
+                { _ in [23, 3, 3, 0, 16] + [UInt8](repeating: 0, count: 16) }
+            ),
             ("a changed byte", .badRecordMAC, { try Self.changed($0.record([1, 2, 3], type: 23), at: 6) }),
             ("a changed header", .badRecordMAC, { try Self.changed($0.record([1, 2, 3], type: 23), at: 2) }),
             (
@@ -240,7 +243,10 @@ final class TLSRecordsTests: XCTestCase {
             ("a hello", .unexpectedMessage, { try $0.record([1, 0, 0, 0], type: 22) }),
             ("a certificate that nobody asked for", .unexpectedMessage, { try $0.record([11, 0, 0, 0], type: 22) }),
             ("a long KeyUpdate", .decodeError, { try $0.record([Self.keyUpdate, 0, 1, 0], type: 22) }),
-            ("a KeyUpdate that asks for nothing known", .decodeError, { try $0.record([Self.keyUpdate, 0, 0, 1, 2], type: 22) }),
+            (
+                "a KeyUpdate that asks for nothing known", .decodeError,
+                { try $0.record([Self.keyUpdate, 0, 0, 1, 2], type: 22) }
+            ),
             ("two KeyUpdates of one key", .unexpectedMessage, { try $0.record(keyUpdate + keyUpdate, type: 22) }),
             (
                 "the old key behind a KeyUpdate", .badRecordMAC,

@@ -49,12 +49,14 @@ final class WebhookTargetTests: XCTestCase {
     /// The front does for a webhook what a service's address does for others: from the service's port to the endpoints' own.
     func testPortsOfServices() throws {
         try service("mapped", [["port": 443, "targetPort": 9443]])
-        try slice("mapped", [["name": "", "port": 9443]], [endpoint("10.244.0.9", ready: false), endpoint("10.244.0.5")])
+        try slice(
+            "mapped", [["name": "", "port": 9443]], [endpoint("10.244.0.9", ready: false), endpoint("10.244.0.5")])
         try service(
             "named",
             [
                 ["name": "metrics", "port": 80, "targetPort": "http"],
-                ["name": "hook", "port": 443, "targetPort": "webhook"], ["name": "other", "port": 444, "targetPort": 1],
+                ["name": "hook", "port": 443, "targetPort": "webhook"],
+                ["name": "other", "port": 444, "targetPort": 1],
             ])
         try slice(
             "named", [["name": "metrics", "port": 8080], ["name": "hook", "port": 10250]], [endpoint("10.244.0.6")])

@@ -43,7 +43,9 @@ final class AggregatedAPIsTests: XCTestCase {
             case "/apis": return (200, ["groups": [["name": "apps", "preferredVersion": ["groupVersion": "apps/v1"]]]])
             case "/api/v1": return (200, ["resources": [entry("pods", "Pod", ["list", "delete"])]])
             case "/apis/apps/v1":
-                return (200, ["resources": [entry("deployments", "Deployment", ["list", "delete", "deletecollection"])]])
+                return (
+                    200, ["resources": [entry("deployments", "Deployment", ["list", "delete", "deletecollection"])]]
+                )
             case _ where path.hasPrefix(root) && !state.isAvailable:
                 return (503, ["reason": "ServiceUnavailable", "message": "it is not available"])
             case root:
@@ -95,7 +97,8 @@ final class AggregatedAPIsTests: XCTestCase {
             return (200, ["items": .array(rest.prefix(1).map(\.value)), "metadata": more])
         }
 
-        func put(_ plural: String, _ namespace: String, _ name: String, owners: [JSON] = [], finalizers: [String] = []) {
+        func put(_ plural: String, _ namespace: String, _ name: String, owners: [JSON] = [], finalizers: [String] = [])
+        {
             let object: JSON = [
                 "metadata": [
                     "namespace": .string(namespace), "name": .string(name), "uid": .string("\(namespace)-\(name)"),
@@ -168,7 +171,8 @@ final class AggregatedAPIsTests: XCTestCase {
         XCTAssertEqual(front.names, ["jars/stays/a", "jars/stays/b", "jars/stays/c"])
         XCTAssertEqual(
             front.deletes,
-            [Front.root + "/namespaces/gone/things"] + ["a", "b", "c"].map { Front.root + "/namespaces/gone/jars/\($0)" })
+            [Front.root + "/namespaces/gone/things"]
+                + ["a", "b", "c"].map { Front.root + "/namespaces/gone/jars/\($0)" })
         try contents.delete(try resource("things"), in: "gone", aggregated)
         XCTAssertEqual(front.deletes.count, 4, "where nothing is nothing is deleted")
     }

@@ -15,15 +15,20 @@ final class OpenAPIOthersTests: XCTestCase {
     func testNamesThatAreTaken() {
         let meta = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"
         var others = OpenAPIOthers(custom: ["com.example.v1.Widget"])
-        let thing: JSON = ["type": "object", "properties": ["metadata": reference(meta), "next": reference("a.Thing")]]
-        others.add(document("/apis/a/v1", ["a.Thing": thing, meta: ["description": "theirs"]], uses: "a.Thing"), below: "/apis/a/v1")
+        let thing: JSON = [
+            "type": "object", "properties": ["metadata": reference(meta), "next": reference("a.Thing")],
+        ]
+        others.add(
+            document("/apis/a/v1", ["a.Thing": thing, meta: ["description": "theirs"]], uses: "a.Thing"),
+            below: "/apis/a/v1")
         others.add(document("/apis/b/v1", ["a.Thing": thing, meta: [:]], uses: "a.Thing"), below: "/apis/b/v1")
         others.add(document("/apis/c/v1", ["a.Thing": ["type": "string"]], uses: "a.Thing"), below: "/apis/c/v1")
         others.add(
             document("/apis/d/v1", ["com.example.v1.Widget": ["type": "string"]], uses: "com.example.v1.Widget"),
             below: "/apis/d/v1")
         XCTAssertEqual(
-            others.paths.map(\.path), ["/apis/a/v1/things", "/apis/b/v1/things", "/apis/c/v1/things", "/apis/d/v1/things"])
+            others.paths.map(\.path),
+            ["/apis/a/v1/things", "/apis/b/v1/things", "/apis/c/v1/things", "/apis/d/v1/things"])
         XCTAssertEqual(
             others.paths.map { $0.item["get"]["schema"] },
             ["a.Thing", "a.Thing", "a.Thing_v2", "com.example.v1.Widget_v2"].map(reference))
@@ -50,7 +55,9 @@ final class OpenAPIOthersTests: XCTestCase {
     func testTheDocumentIsWhole() throws {
         var others = OpenAPIOthers()
         others.add(
-            document("/apis/a/v1", ["a.Thing": ["properties": ["status": reference("io.k8s.api.core.v1.Node")]]], uses: "a.Thing"),
+            document(
+                "/apis/a/v1", ["a.Thing": ["properties": ["status": reference("io.k8s.api.core.v1.Node")]]],
+                uses: "a.Thing"),
             below: "/apis/a/v1")
         let text = OpenAPIDocument.v2(resources: [], others: others)
         let made = try JSON(parsing: text)

@@ -148,7 +148,9 @@ final class HTTP2Client {
             let rest = client.bodies[identifier] ?? []
             let count = min(size, rest.count)
             rest.prefix(count).withUnsafeBytes {
-                if let base = $0.baseAddress { UnsafeMutableRawPointer(buffer!).copyMemory(from: base, byteCount: count) }
+                if let base = $0.baseAddress {
+                    UnsafeMutableRawPointer(buffer!).copyMemory(from: base, byteCount: count)
+                }
             }
             client.bodies[identifier] = rest.dropFirst(count)
             if count == rest.count { flags!.pointee |= UInt32(NGHTTP2_DATA_FLAG_EOF.rawValue) }

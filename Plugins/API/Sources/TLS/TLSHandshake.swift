@@ -60,7 +60,9 @@ final class TLSHandshake {
             guard case .wantsRead = result else { return result }
             let count = recv(descriptor, buffer.baseAddress, buffer.count, 0)
             guard count > 0 else { return count == 0 ? .end : .ofErrno(errno, or: .wantsRead) }
-            guard BIO_write(incoming, buffer.baseAddress, Int32(count)) == count else { return .failed("out of memory") }
+            guard BIO_write(incoming, buffer.baseAddress, Int32(count)) == count else {
+                return .failed("out of memory")
+            }
         }
     }
 
@@ -127,7 +129,9 @@ final class TLSHandshake {
         secret.reserveCapacity(parts[2].count / 2)
         var position = parts[2].startIndex
         while position + 1 < parts[2].endIndex {
-            guard let high = Self.digit(parts[2][position]), let low = Self.digit(parts[2][position + 1]) else { return }
+            guard let high = Self.digit(parts[2][position]), let low = Self.digit(parts[2][position + 1]) else {
+                return
+            }
             secret.append(high << 4 | low)
             position += 2
         }

@@ -111,7 +111,9 @@ struct TLSRecords {
         var end = size - 1
         while end >= 0, inner[end] == 0 { end -= 1 }
         guard end >= 0 else { throw .violation(.unexpectedMessage, "a record has no type") }
-        guard end <= Self.contentLimit else { throw .violation(.recordOverflow, "a record has \(end) bytes of content") }
+        guard end <= Self.contentLimit else {
+            throw .violation(.recordOverflow, "a record has \(end) bytes of content")
+        }
         let content = UnsafeRawBufferPointer(rebasing: inner[..<end])
         if inner[end] == Content.application, !content.isEmpty {
             guard message.isEmpty else { throw .violation(.unexpectedMessage, "data came within a message") }
@@ -148,7 +150,9 @@ struct TLSRecords {
             throw .violation(.unexpectedMessage, "a message of type \(message[0]) came after the handshake")
         }
         guard message.count >= 4 else { return }
-        guard message[1...3].elementsEqual([0, 0, 1]) else { throw .violation(.decodeError, "a KeyUpdate is not 1 byte") }
+        guard message[1...3].elementsEqual([0, 0, 1]) else {
+            throw .violation(.decodeError, "a KeyUpdate is not 1 byte")
+        }
         guard message.count >= 5 else { return }
         // The next message would be of the next key, and so of another record.
         guard message.count == 5 else {
@@ -177,7 +181,8 @@ struct TLSRecords {
         while taken < plain.count, output.count - size > Self.overhead {
             let count = min(plain.count - taken, Self.contentLimit, output.count - size - Self.overhead)
             let content = UnsafeRawBufferPointer(rebasing: plain[taken..<(taken + count)])
-            size += try seal(content, Content.application, UnsafeMutableRawBufferPointer(rebasing: output[size...]), ciphers)
+            size += try seal(
+                content, Content.application, UnsafeMutableRawBufferPointer(rebasing: output[size...]), ciphers)
             taken += count
         }
         return (taken, size)

@@ -72,7 +72,8 @@ struct TrafficKey {
             }
             // The number is mixed into the last eight bytes of twelve. `number` lies in memory as those do.
             return (
-                word(0), word(1) ^ UInt32(truncatingIfNeeded: number), word(2) ^ UInt32(truncatingIfNeeded: number >> 32)
+                word(0), word(1) ^ UInt32(truncatingIfNeeded: number),
+                word(2) ^ UInt32(truncatingIfNeeded: number >> 32)
             )
         }
     }

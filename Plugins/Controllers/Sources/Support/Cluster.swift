@@ -71,7 +71,9 @@ final class Cluster: Sendable {
         resourceQuotas = ObjectCache(host, .resourceQuotas)
         disruptionBudgets = ObjectCache(host, .disruptionBudgets)
         autoscalers = ObjectCache(host, .autoscalers)
-        apiServices = ObjectCache(host, .apiServices) { ["metadata": ["name": $0["metadata"]["name"]], "spec": $0["spec"]] }
+        apiServices = ObjectCache(host, .apiServices) {
+            ["metadata": ["name": $0["metadata"]["name"]], "spec": $0["spec"]]
+        }
     }
 
     /// A work queue of one controller, drained with all others.
