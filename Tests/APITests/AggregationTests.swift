@@ -14,6 +14,8 @@ final class AggregationTests: XCTestCase {
     private static let name = "v1.things.example.com"
     private static let root = "/apis/things.example.com/v1"
     private static let things = root + "/namespaces/default/things"
+    /// Whether the other server's index of OpenAPI documents cannot be read.
+    private static let isBroken = Mutex(false)
     private var server: TestServer!
     private var extra: TestHTTPSServer!
     private let pods = TestPods()
@@ -97,6 +99,7 @@ final class AggregationTests: XCTestCase {
                             "com.example.other.v1.X": [:],
                         ],
                     ]))
+        case "/openapi/v3" where isBroken.withLock({ $0 }): exchange.respond(.text(500, "not now"))
         case "/openapi/v3":
             let place: JSON = ["serverRelativeURL": .string("/openapi/v3\(root)?hash=ABC")]
             exchange.respond(.json(200, ["paths": ["apis/things.example.com/v1": place]]))
@@ -369,6 +372,21 @@ final class AggregationTests: XCTestCase {
         XCTAssertEqual(try server.request("DELETE", Self.slices + "/extra-1").status, 200)
         try awaitReason("MissingEndpoints")
         XCTAssertFalse(try server.request("GET", "/openapi/v2").json["paths"][place].exists)
+    }
+
+    /// An index of documents that cannot be read does not make the API unavailable, and is soon asked for again.
+    func testAnIndexThatCannotBeRead() throws {
+        Self.isBroken.withLock { $0 = true }
+        defer { Self.isBroken.withLock { $0 = false } }
+        try serve()
+        let place = "apis/things.example.com/v1"
+        XCTAssertFalse(try server.request("GET", "/openapi/v3").json["paths"][place].exists)
+        let aggregated = try XCTUnwrap(server.plugin.provider.pipeline).aggregated
+        let problem = try XCTUnwrap(aggregated.all.first).knowledge.openAPIProblem
+        XCTAssertEqual(problem, "bad status from /openapi/v3: 500")
+        Self.isBroken.withLock { $0 = false }
+        try server.eventually("it is read") { try server.request("GET", "/openapi/v3").json["paths"][place].exists }
+        XCTAssertEqual(aggregated.all.first?.knowledge.openAPIProblem, "")
     }
 
     // MARK: - Conditions
