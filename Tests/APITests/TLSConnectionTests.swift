@@ -76,10 +76,10 @@ final class TLSConnectionTests: XCTestCase {
     func testSlowReaders() throws {
         let client = try TLSClient(port: server.port)
         defer { client.close() }
-        var size: Int32 = 64 << 10
+        var size: Int32 = 512 << 10
         setsockopt(SSL_get_fd(client.session), SOL_SOCKET, SO_RCVBUF, &size, socklen_t(MemoryLayout<Int32>.size))
         // More than the sockets of both sides hold.
-        for size in [5_000_000, 100_000] {
+        for size in [6_000_000, 100_000] {
             client.send("GET /bytes/\(size) HTTP/1.1\r\nHost: localhost\r\n\r\n")
             XCTAssertEqual(try client.response().body, bytes(size))
         }
