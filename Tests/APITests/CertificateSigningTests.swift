@@ -197,6 +197,16 @@ final class CertificateSigningTests: XCTestCase {
             ])
     }
 
+    func testWhatIsToldOfARequest() {
+        let rows: [(JSON, String)] = [
+            ([:], "Pending"), (["conditions": [["type": "Approved"]]], "Approved"),
+            (["conditions": [["type": "Approved"]], "certificate": "eA=="], "Approved,Issued"),
+            (["conditions": [["type": "Approved"], ["type": "Failed"]]], "Approved,Failed"),
+            (["conditions": [["type": "Denied"]]], "Denied"),
+        ]
+        for (status, expected) in rows { XCTAssertEqual(CertificateRequest.summary(status), expected) }
+    }
+
     // MARK: - With a server
 
     private func approve(_ server: TestServer, _ name: String, token: String? = TestServer.token) throws

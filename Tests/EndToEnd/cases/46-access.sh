@@ -49,6 +49,24 @@ eventually "to its group" 5 bootstrap get pods
 check "the token ends" admin delete secret -n kube-system bootstrap-token-abcdef
 refuse "with its secret" '[Uu]nauthorized|must be logged in' bootstrap get pods
 
+openssl req -new -newkey rsa:2048 -nodes -keyout "$access/eve.key" -subj /O=people/CN=eve -out "$access/eve.csr" 2>/dev/null
+check "a request for a client's certificate" admin create -f - <<YAML
+apiVersion: certificates.k8s.io/v1
+kind: CertificateSigningRequest
+metadata: {name: eve}
+spec:
+  request: $(base64 -w0 "$access/eve.csr")
+  signerName: kubernetes.io/kube-apiserver-client
+  usages: [client auth]
+YAML
+check "its approval" admin certificate approve eve
+issued() { admin get csr eve | grep -q 'Approved,Issued'; }
+eventually "it is signed" 5 issued
+admin get csr eve -o 'jsonpath={.status.certificate}' | base64 -d >"$access/eve.crt"
+check "a user with it" admin config set-credentials eve --client-certificate="$access/eve.crt" \
+    --client-key="$access/eve.key" --embed-certs=true
+refuse "who is known, and may not" 'User "eve" cannot list resource "pods"' admin --user eve get pods
+
 check "a config map" admin create configmap audited --from-literal=k=v
 check "its end" admin delete configmap audited
 equal "the creation is written with both objects" 1 events \

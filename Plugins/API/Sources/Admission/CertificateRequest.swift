@@ -38,6 +38,15 @@ enum CertificateRequest {
         return object
     }
 
+    /// What has become of a request: "Pending", "Approved,Issued", "Approved,Failed", "Denied".
+    static func summary(_ status: JSON) -> String {
+        let types = Set(status["conditions"].arrayValue.compactMap { $0["type"].stringValue })
+        var words = [types.contains("Denied") ? "Denied" : types.contains("Approved") ? "Approved" : "Pending"]
+        if types.contains("Failed") { words.append("Failed") }
+        if !(status["certificate"].stringValue ?? "").isEmpty { words.append("Issued") }
+        return words.joined(separator: ",")
+    }
+
     /// What is wrong with conditions that were changed.
     /// - Parameter isApproval: the change is one of approval; else verdicts on the request may not be added.
     static func faults(in object: JSON, from before: JSON, isApproval: Bool) -> [APIStatus.Cause] {

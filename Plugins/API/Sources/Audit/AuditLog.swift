@@ -23,11 +23,12 @@ final class AuditLog: Sendable {
     func stop() { for sink in sinks { sink.stop() } }
 
     /// Begins the record of a request whose user is known; nil when no rule wants it.
-    func begin(_ request: APIRequest, _ source: AuditSource) -> AuditRecord? {
+    func begin(_ request: APIRequest, _ arrival: AuditArrival) -> AuditRecord? {
         let info = RequestInfo(request)
         // Who acts as another is who the rules are about.
         let verdict = policy.verdict(info, request.impersonator ?? request.user)
         guard verdict.level > .none else { return nil }
+        let source = AuditSource(arrival)
         var body = JSON.null
         if verdict.level >= .request, !request.body.isEmpty {
             // A body that cannot be read is refused, and the event says so.
@@ -41,8 +42,8 @@ final class AuditLog: Sendable {
     }
 
     /// Writes of a request whose credentials do not count, or whose path is none.
-    func refused(_ exchange: HTTPExchange, _ source: AuditSource, _ response: HTTPResponse) {
-        let head = exchange.head
+    func refused(_ arrival: AuditArrival, _ response: HTTPResponse) {
+        let head = arrival.exchange.head
         let method = APIRequest.Method(head.method, contentType: nil)
         let request: APIRequest
         do throws(APIStatus) {
@@ -54,6 +55,7 @@ final class AuditLog: Sendable {
         let info = RequestInfo(request)
         let verdict = policy.verdict(info, request.user)
         guard verdict.level > .none else { return }
+        let source = AuditSource(arrival)
         let record = AuditRecord(
             self, verdict, identifier: source.identifier, base(request, info, source, verdict.level, body: .null),
             body: .null)
@@ -99,6 +101,15 @@ final class AuditLog: Sendable {
     }
 }
 
+/// A request as it came, from which an event takes what only the connection knows. Where no event is wanted, nothing is made
+/// of it.
+struct AuditArrival: Sendable {
+    let exchange: HTTPExchange
+    let received = Timestamp.now()
+    /// The client's address, where the connection cannot be asked for it any more.
+    var peer: String?
+}
+
 /// What only the connection knows of a request.
 struct AuditSource: Sendable {
     let identifier: String
@@ -108,13 +119,14 @@ struct AuditSource: Sendable {
     let addresses: [String]
     let received: Timestamp
 
-    init(_ exchange: HTTPExchange) {
-        let head = exchange.head
+    /// On the connection's loop, unless the arrival has the peer.
+    init(_ arrival: AuditArrival) {
+        let head = arrival.exchange.head
         // A client may name its request, which it finds it by.
         let given = head.header("audit-id") ?? ""
         identifier = given.isEmpty || given.utf8.count > 64 ? makeUID() : given
         target = head.target
-        received = .now()
+        received = arrival.received
         var addresses: [String] = []
         for part in (head.header("x-forwarded-for") ?? "").split(separator: ",") {
             let text = String(part).trimmingWhitespace()
@@ -123,7 +135,7 @@ struct AuditSource: Sendable {
         if addresses.isEmpty, let real = head.header("x-real-ip"), SocketAddress.bytes(of: real) != nil {
             addresses.append(real)
         }
-        if let peer = exchange.peerAddress, addresses.last != peer { addresses.append(peer) }
+        if let peer = arrival.peer ?? arrival.exchange.peerAddress, addresses.last != peer { addresses.append(peer) }
         self.addresses = addresses
     }
 }

@@ -27,18 +27,20 @@ final class HTTPFront: HTTPHandler {
             if response.relayedStatus == nil { report(response.status) }
             Self.send(wantsProtobuf ? response.inProtobuf() : response, exchange, workers)
         }
-        let source = pipeline.audit == nil ? nil : AuditSource(exchange)
-        if serve(exchange, source, peer: nil, report, mayWait: false, respond) { return }
+        let arrival = pipeline.audit == nil ? nil : AuditArrival(exchange: exchange)
+        if serve(exchange, arrival, peer: nil, report, mayWait: false, respond) { return }
         // The client's connection is its loop's alone.
         let peer = exchange.peerAddress ?? ""
         pipeline.onAccessWorker(respond) { [self] () throws(APIStatus) in
-            _ = serve(exchange, source, peer: peer, report, mayWait: true, respond)
+            var arrival = arrival
+            arrival?.peer = peer
+            _ = serve(exchange, arrival, peer: peer, report, mayWait: true, respond)
         }
     }
 
     /// Answers, unless others have to be asked who it is and that may not be waited for: then the result is false.
     private func serve(
-        _ exchange: HTTPExchange, _ source: AuditSource?, peer: String?, _ report: @escaping @Sendable (Int) -> Void,
+        _ exchange: HTTPExchange, _ arrival: AuditArrival?, peer: String?, _ report: @escaping @Sendable (Int) -> Void,
         mayWait: Bool, _ respond: @escaping Responder
     ) -> Bool {
         do throws(APIStatus) {
@@ -47,7 +49,7 @@ final class HTTPFront: HTTPHandler {
             if request.upgrade != nil { request.upgrade?.report = StatusReport(report) }
             request.impersonator = identity.impersonator
             request.impersonationConstraint = identity.constraint
-            guard let source, let record = pipeline.audit?.begin(request, source) else {
+            guard let arrival, let record = pipeline.audit?.begin(request, arrival) else {
                 run(request, exchange, respond)
                 return true
             }
@@ -55,7 +57,7 @@ final class HTTPFront: HTTPHandler {
             run(request, exchange, record.observing(respond))
         } catch {
             let response = HTTPResponse.failure(error)
-            if let source { pipeline.audit?.refused(exchange, source, response) }
+            if let arrival { pipeline.audit?.refused(arrival, response) }
             respond(response)
         }
         return true

@@ -45,13 +45,12 @@ enum OtherTables {
             }
         case "certificatesigningrequests.certificates.k8s.io":
             TableLayout("Name Age SignerName Requestor RequestedDuration Condition") { object, now in
-                let conditions = object["status"]["conditions"].arrayValue.compactMap { $0["type"].stringValue }
                 let seconds = object["spec"]["expirationSeconds"].integerValue
                 return [
                     .string(object.name), Cell.age(object, now), Cell.text(object["spec"]["signerName"]),
                     Cell.text(object["spec"]["username"]),
                     .string(seconds.map { HumanDuration.format($0) } ?? "<none>"),
-                    Cell.list(conditions, "Pending"),
+                    .string(CertificateRequest.summary(object["status"])),
                 ]
             }
         case "apiservices.apiregistration.k8s.io":
