@@ -93,7 +93,8 @@ var targets: [Target] = [
         cSettings: strictC),
     .target(name: "CStateStore", path: "Sources/CStateStore", cSettings: strictC),
     .target(
-        name: "CPluginCheck", dependencies: ["CFFI", "PluginAPI"], path: "Sources/CPluginCheck", cSettings: strictC),
+        name: "CPluginCheck", dependencies: ["CFFI", "CInterposer", "PluginAPI"], path: "Sources/CPluginCheck",
+        cSettings: strictC),
     .target(
         name: "Kernel",
         dependencies: [

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "interposer.h"
 #include "ledger.h"
 
 #define MACHINE_LIMIT (1 + 2 * CHECK_ARGUMENT_LIMIT)
@@ -145,8 +146,7 @@ static void stand_between(call *call, uint32_t position, char letter) {
     case 'v': thing->sink = (hostd_sink)theirs, call->function = (void *)streamed; break;
     default:
         thing->callback = (hostd_callback)theirs, call->function = (void *)called_back;
-        // hostd.timers/1 start: delay, period, callback.
-        thing->is_single = strcmp(call->account->table->id, HOSTD_TIMERS_1) == 0 && *(uint64_t *)call->arguments[2] == 0;
+        thing->is_single = call->account->once > 0 && *(uint64_t *)call->arguments[call->account->once] == 0;
         break;
     }
     call->thing = thing;
@@ -240,23 +240,30 @@ static int make_closure(account *account, void **code) {
         && ffi_prep_closure_loc(closure, account->cif, forward, account, *code) == FFI_OK;
 }
 
-/// Connects slots that begin something with those that end it: by `ends`, else NAME and NAME_cancel.
-static void connect(accounted_table *table, const char *ends) {
+/// The place of a letter's first C argument, `self` counted.
+static uint32_t argument_of(const char *letters, int32_t position) {
+    uint32_t argument = 1;
+    for (int32_t i = 0; i < position; i++) argument += strchr("bacvq", letters[i]) != NULL ? 2 : 1;
+    return argument;
+}
+
+/// Connects slots that begin something with those that end it, and marks those whose callbacks may end by themselves.
+static int connect(accounted_table *table, const char *traits) {
+    char message[INTERPOSER_MESSAGE_LIMIT];
+    interposer_descriptor *descriptor = interposer_descriptor_create(table->real->slots, message);
+    if (descriptor == NULL) return 0;
     for (uint32_t i = 0; i < table->count; i++) {
-        char wanted[160];
-        snprintf(wanted, sizeof wanted, "%s_cancel", table->accounts[i].name);
-        for (const char *pair = ends; pair != NULL && *pair != 0; pair = strchr(pair, ';') ? strchr(pair, ';') + 1 : NULL) {
-            size_t size = strlen(table->accounts[i].name);
-            if (strncmp(pair, table->accounts[i].name, size) == 0 && pair[size] == ':') {
-                snprintf(wanted, sizeof wanted, "%.*s", (int)strcspn(pair + size + 1, ";"), pair + size + 1);
-            }
+        account *account = &table->accounts[i];
+        int32_t closer = interposer_descriptor_closer(descriptor, i, traits);
+        if (closer >= 0 && (uint32_t)closer < table->count) {
+            account->closer = &table->accounts[closer];
+            table->accounts[closer].is_closer = 1;
         }
-        for (uint32_t j = 0; j < table->count; j++) {
-            if (strcmp(table->accounts[j].name, wanted) != 0) continue;
-            table->accounts[i].closer = &table->accounts[j];
-            table->accounts[j].is_closer = 1;
-        }
+        int32_t once = interposer_descriptor_tag(descriptor, i, traits, "once", 'w');
+        if (once >= 0) account->once = argument_of(account->letters, once);
     }
+    interposer_descriptor_release(descriptor);
+    return 1;
 }
 
 static int fill(accounted_table *table, const hostd_interface *real) {
@@ -275,7 +282,8 @@ static int fill(accounted_table *table, const hostd_interface *real) {
     return 1;
 }
 
-const hostd_interface *check_ledger_table(check_ledger *ledger, const hostd_interface *real, const char *ends) {
+const hostd_interface *check_ledger_table(check_ledger *ledger, const hostd_interface *real, int32_t is_role,
+                                          const char *traits) {
     pthread_mutex_lock(&ledger->lock);
     for (accounted_table *table = ledger->tables; table != NULL; table = table->next) {
         if (table->real == real) {
@@ -294,18 +302,14 @@ const hostd_interface *check_ledger_table(check_ledger *ledger, const hostd_inte
     table->real = real;
     table->count = count;
     table->id = strdup(real->id);
-    table->is_role = strcmp(real->id, HOSTD_LOG_1) != 0 && strcmp(real->id, HOSTD_ENVIRONMENT_1) != 0
-        && strcmp(real->id, HOSTD_EVENTS_1) != 0 && strcmp(real->id, HOSTD_METRICS_1) != 0
-        && strcmp(real->id, HOSTD_RECONCILE_1) != 0 && strcmp(real->id, HOSTD_ROLES_1) != 0
-        && strcmp(real->id, HOSTD_TIMERS_1) != 0;
+    table->is_role = is_role;
     *table->interface = *real;
     table->interface->struct_size = (uint32_t)size;
     table->interface->self = table;
-    if (!fill(table, real)) {
+    if (!fill(table, real) || !connect(table, traits)) {
         pthread_mutex_unlock(&ledger->lock);
         return NULL;
     }
-    connect(table, ends);
     table->next = ledger->tables;
     ledger->tables = table;
     pthread_mutex_unlock(&ledger->lock);

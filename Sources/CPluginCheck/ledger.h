@@ -18,6 +18,7 @@ typedef struct account {
     void (*HOSTD_NULLABLE function)(void);
     struct account *HOSTD_NULLABLE closer; ///< The slot that ends what this one begins.
     int32_t is_closer;
+    uint32_t once; ///< The argument with which the callback is over after one run when it is 0; 0 = there is none.
     _Atomic(uint32_t) taken; ///< Buffers that are not released.
     ffi_cif *HOSTD_NULLABLE cif;
     ffi_type *HOSTD_NULLABLE *HOSTD_NULLABLE types;

@@ -108,6 +108,19 @@ private struct ValidationPass {
 }
 
 extension Schema {
+    /// What is wrong with a pod that was given its node. All else was found right when it was written: what a binding cannot
+    /// change is not looked at again.
+    public func bindingErrors(from pod: JSON, to bound: JSON, as node: SchemaNode) -> [FieldError] {
+        let name = bound["spec"]["nodeName"]
+        var errors = NameChecks.dns1123Subdomain(name.stringValue ?? "").map {
+            FieldError.invalid("spec.nodeName", name, $0)
+        }
+        if bound.labels != pod.labels || bound.annotations != pod.annotations {
+            errors += MetadataValidation.errors(in: bound, node)
+        }
+        return errors
+    }
+
     /// What is wrong with the stored versions that a CustomResourceDefinition's status names.
     public func storedVersionErrors(in definition: JSON) -> [FieldError] {
         CustomResourceDefinitionValidation.storedVersions(definition)

@@ -157,6 +157,7 @@ extension JSONObject: ExpressibleByDictionaryLiteral {
 extension JSONObject: Hashable {
     public static func == (left: JSONObject, right: JSONObject) -> Bool {
         guard left.count == right.count else { return false }
+        if left.isSameStorage(as: right) { return true }
         for (position, member) in left.members.enumerated() {
             let candidate = right.members[position]
             if candidate.key.hasSameBytes(as: member.key) {
@@ -166,6 +167,13 @@ extension JSONObject: Hashable {
             }
         }
         return true
+    }
+
+    /// Whether both are copies of one object of which none was changed. Only then; equal objects may lie apart.
+    private func isSameStorage(as other: JSONObject) -> Bool {
+        members.withUnsafeBufferPointer { own in
+            other.members.withUnsafeBufferPointer { $0.baseAddress == own.baseAddress }
+        }
     }
 
     public func hash(into hasher: inout Hasher) {

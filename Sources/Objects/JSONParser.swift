@@ -12,6 +12,25 @@ extension JSON {
         self = try parser.parse()
     }
 
+    /// The same for an object of Kubernetes, without `metadata.managedFields`: who owns which field is often as long as the
+    /// rest, and is gone over without a look at what it says.
+    public init(parsingWithoutManagedFields bytes: UnsafeRawBufferPointer) throws(JSONParseError) {
+        var managedFields: Range<Int>?
+        try self.init(parsing: bytes, without: &managedFields)
+    }
+
+    /// The same, and where in the bytes the list is; nil when there is none.
+    public init(
+        parsing bytes: UnsafeRawBufferPointer, without managedFields: inout Range<Int>?
+    ) throws(JSONParseError) {
+        var parser = JSONParser(bytes)
+        parser.skipsManagedFields = true
+        defer { parser.release() }
+        self = try parser.parse()
+        managedFields = parser.skipped
+        if managedFields != nil { self["metadata"].removeValue(forKey: "managedFields") }
+    }
+
     public init(parsing bytes: [UInt8]) throws(JSONParseError) {
         self = try bytes.withUnsafeBytes { JSON.parse($0) }.get()
     }
@@ -63,6 +82,9 @@ struct JSONParser {
     private var depth = 0
     /// Places of keys that were there before; nil where that is an error.
     fileprivate var duplicates: [String]?
+    /// Whether managed fields are gone over; they are null then.
+    var skipsManagedFields = false
+    private(set) var skipped: Range<Int>?
 
     private static let nothing: StaticString = ""
 
@@ -109,6 +131,12 @@ struct JSONParser {
     private mutating func parseValueStart() throws(JSONParseError) -> JSON? {
         skipWhitespace()
         guard cursor < end else { throw failure("unexpected end of the text") }
+        if skipsManagedFields, isAtManagedFields {
+            let start = cursor - base
+            try skipContainer()
+            skipped = start..<(cursor - base)
+            return .null
+        }
         switch cursor.pointee {
         case UInt8(ascii: "\""): return .string(try parseString(isKey: false).text)
         case UInt8(ascii: "{"):
@@ -287,6 +315,41 @@ struct JSONParser {
             let byte = cursor.pointee
             guard byte <= 0x20, byte == 0x20 || byte == 0x0A || byte == 0x0D || byte == 0x09 else { return }
             cursor += 1
+        }
+    }
+
+    /// Whether the value of `metadata.managedFields` of the outermost object comes next, and is a list.
+    private var isAtManagedFields: Bool {
+        depth == 2 && frames[0].isObject && frames[1].isObject && cursor.pointee == UInt8(ascii: "[")
+            && stack[stackCount - 1].key == "managedFields" && stack[frames[1].start - 1].key == "metadata"
+    }
+
+    /// Goes over an array or object, of which the brackets and the ends of strings are looked at alone.
+    private mutating func skipContainer() throws(JSONParseError) {
+        let start = cursor
+        var open = 0
+        while cursor < end {
+            switch cursor.pointee {
+            case UInt8(ascii: "\""): try skipString()
+            case UInt8(ascii: "["), UInt8(ascii: "{"): open += 1
+            case UInt8(ascii: "]"), UInt8(ascii: "}"): open -= 1
+            default: break
+            }
+            cursor += 1
+            if open == 0 { return }
+        }
+        throw failure("unexpected end of the text inside an array", at: start)
+    }
+
+    /// Goes from the opening quote of a string to its closing one.
+    private mutating func skipString() throws(JSONParseError) {
+        let start = cursor
+        cursor += 1
+        while true {
+            cursor = Self.skipPlain(from: cursor, to: end)
+            guard cursor < end else { throw failure("unterminated string", at: start) }
+            if cursor.pointee == UInt8(ascii: "\"") { return }
+            cursor += cursor.pointee == UInt8(ascii: "\\") ? 2 : 1
         }
     }
 

@@ -28,6 +28,45 @@ final class JSONParserTests: XCTestCase {
         }
     }
 
+    func testGoesOverManagedFields() throws {
+        let rows: [(text: String, written: String, reason: String)] = [
+            (
+                #"{"kind":"A","metadata":{"name":"a","managedFields":"#
+                    + #"[{"f:x":{"k:{\"a\":\"]}\"}":{}},"é":"\\"}],"uid":"u"},"b":1}"#,
+                #"{"kind":"A","metadata":{"name":"a","uid":"u"},"b":1}"#, "brackets and quotes in strings"
+            ),
+            (#"{"metadata":{"managedFields":[ ] }}"#, #"{"metadata":{}}"#, "an empty list"),
+            (#"{"metadata":{"managedFields" : [[1],[2]]}}"#, #"{"metadata":{}}"#, "lists in the list"),
+            (#"{"metadata":{"managedFields":{"a":1}}}"#, #"{"metadata":{"managedFields":{"a":1}}}"#, "no list"),
+            (#"{"metadata":{"managedFields":null}}"#, #"{"metadata":{"managedFields":null}}"#, "null"),
+            (#"{"spec":{"managedFields":[1]}}"#, #"{"spec":{"managedFields":[1]}}"#, "of something else"),
+            (
+                #"{"spec":{"metadata":{"managedFields":[1]}}}"#, #"{"spec":{"metadata":{"managedFields":[1]}}}"#,
+                "of an object inside"
+            ),
+            (#"[{"managedFields":[1]}]"#, #"[{"managedFields":[1]}]"#, "in a list"),
+            (#"{"a":1}"#, #"{"a":1}"#, "none"),
+        ]
+        for row in rows {
+            let parsed = try Array(row.text.utf8).withUnsafeBytes { try JSON(parsingWithoutManagedFields: $0) }
+            XCTAssertEqual(parsed.serializedString(), row.written, row.reason)
+        }
+        let list = #"[{"a":"]"}]"#
+        let bytes = Array(#"{"metadata":{"managedFields": \#(list) ,"name":"a"}}"#.utf8)
+        var place: Range<Int>?
+        let rest = try bytes.withUnsafeBytes { try JSON(parsing: $0, without: &place) }
+        XCTAssertEqual(String(decoding: bytes[try XCTUnwrap(place)], as: UTF8.self), list)
+        XCTAssertEqual(rest, ["metadata": ["name": "a"]])
+        for text in [
+            #"{"metadata":{"managedFields":[{"a":1}"#, #"{"metadata":{"managedFields":["a\"#,
+            #"{"metadata":{"managedFields":["a]}}"#, #"{"metadata":{"managedFields":[1]]}"#,
+            #"{"metadata":{"managedFields":[1],"managedFields":[2]}}"#,
+        ] {
+            XCTAssertThrowsError(
+                try Array(text.utf8).withUnsafeBytes { try JSON(parsingWithoutManagedFields: $0) }, text)
+        }
+    }
+
     func testRejectsWithPlaceAndReason() {
         let rows: [(text: String, offset: Int, message: String)] = [
             ("", 0, "unexpected end of the text"), ("  ", 2, "unexpected end of the text"),

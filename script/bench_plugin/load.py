@@ -29,6 +29,13 @@ def go_first():
     os.setpriority(os.PRIO_PROCESS, 0, -10)
 
 
+def processor(pid):
+    """Seconds of a processor that a process has used so far."""
+    with open(f"/proc/{pid}/stat") as file:
+        fields = file.read().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 class Connection:
     """Requests over one TLS connection, as cheap as Python can make them."""
 
@@ -180,11 +187,13 @@ def delete(context, names):
 
 
 class Sight:
-    """What a watch of pods shows: who was bound when and how often, and how full nodes were."""
+    """What a watch of pods shows: who came and was bound when, how often, and how full nodes were."""
 
     def __init__(self):
         self.node, self.live = {}, {}
-        self.times, self.bound = [], set()
+        # Of each binding, in order: when it was seen, and when its pod was first seen.
+        self.times, self.came, self.bound = [], [], set()
+        self.first = {}
         self.twice, self.overfull = [], []
 
     def see(self, line, at):
@@ -199,6 +208,7 @@ class Sight:
                 self.live[before] -= 1
             return None
         if place == before:
+            self.first.setdefault(uid, at)
             return None
         if before:
             self.twice.append(name)
@@ -210,6 +220,7 @@ class Sight:
             self.twice.append(name)
         self.bound.add(name)
         self.times.append(at)
+        self.came.append(self.first.pop(uid, at))
         return name
 
 
@@ -274,6 +285,10 @@ class Load:
         self.processes[2].start()
         self.settle(self.rate)
         return self
+
+    def processor(self):
+        """Seconds of a processor that the load itself has used so far, in all of its processes."""
+        return sum(processor(process.pid) for process in self.processes)
 
     def settle(self, pods, limit=60):
         """Waits until so many pods were bound in all."""

@@ -70,7 +70,7 @@ final class RunningControllers: Sendable, LeaderWork {
         for cache in cluster.caches { cache.stop() }
         if isOrderly { cluster.drainQueues(until: Self.now() + Self.drainTime) }
         for controller in controllers { controller.stop() }
-        cluster.recorder.stop()
+        cluster.recorder.stop(writesPending: isOrderly)
     }
 
     private static func now() -> UInt64 {

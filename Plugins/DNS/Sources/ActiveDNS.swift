@@ -72,7 +72,7 @@ final class ActiveDNS: Sendable {
         removing: @escaping @Sendable (inout ClusterZone, JSON) -> Void
     ) throws -> Informer {
         let server = server
-        return try Informer(host, resource: resource, transform: transform) { event in
+        return try Informer(host, resource: resource, keepsManagedFields: false, transform: transform) { event in
             switch event {
             case .added(let object): server.zone.withLock { setting(&$0, object) }
             case .updated(let old, let new):

@@ -157,7 +157,7 @@ final class Node: Sendable {
         let (worker, feed) = (worker, feed)
         let name = facts.withLock { $0.nodeName }
         let pods = try Informer(
-            host, resource: "pods", selector: ".spec.nodeName=\(name)",
+            host, resource: "pods", selector: ".spec.nodeName=\(name)", keepsManagedFields: false,
             handler: { event in
                 switch event {
                 case .added(let pod): worker.podChanged(pod)
@@ -167,7 +167,7 @@ final class Node: Sendable {
                 }
             })
         let services = try Informer(
-            host, resource: "services",
+            host, resource: "services", keepsManagedFields: false,
             handler: { event in
                 switch event {
                 case .added(let service), .updated(_, let service): feed.serviceChanged(service)
@@ -176,7 +176,7 @@ final class Node: Sendable {
                 }
             })
         let slices = try Informer(
-            host, resource: "endpointslices.discovery.k8s.io",
+            host, resource: "endpointslices.discovery.k8s.io", keepsManagedFields: false,
             handler: { event in
                 switch event {
                 case .added(let slice), .updated(_, let slice): feed.sliceChanged(slice)
@@ -351,7 +351,7 @@ final class Node: Sendable {
         }
         references.stop()
         probes.stop()
-        recorder.stop()
+        recorder.stop(writesPending: true)
         endpoints.stop()
         let areIdle = [operations.close(), endings.close(), sessions.close()]
         if areIdle.contains(false) { log.info("containers that are being stopped take longer than the node itself") }

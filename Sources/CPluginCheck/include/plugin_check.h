@@ -101,10 +101,11 @@ typedef struct check_ledger check_ledger;
 typedef void (*check_reporter)(void *HOSTD_NULLABLE context, uint32_t rule, const char *interface, const char *slot,
                                const char *what);
 check_ledger *check_ledger_create(check_reporter report, void *HOSTD_NULLABLE context);
-/// A table for the plugin in front of `real`: the same slots, kept account of. `ends` is HOSTD_…_ENDS or NULL. NULL when
-/// the descriptor cannot be read. The same table for the same interface.
-const hostd_interface *HOSTD_NULLABLE check_ledger_table(check_ledger *ledger, const hostd_interface *real,
-                                                         const char *HOSTD_NULLABLE ends);
+/// A table for the plugin in front of `real`: the same slots, kept account of. `is_role` when plugins provide it and not
+/// the host; `traits` are HOSTD_…_ENDS and HOSTD_…_TAGS, joined by ";", or NULL. NULL when the descriptor cannot be read. The same
+/// table for the same interface.
+const hostd_interface *HOSTD_NULLABLE check_ledger_table(check_ledger *ledger, const hostd_interface *real, int32_t is_role,
+                                                         const char *HOSTD_NULLABLE traits);
 void check_ledger_state(check_ledger *ledger, int32_t state);
 /// To be called around every call into the plugin: what a plugin does outside of them, when it is not active, is a breach.
 void check_ledger_enter(check_ledger *ledger);

@@ -41,7 +41,7 @@ public enum RoleCatalog {
 
     /// What plugins begin and must end: the services with such slots, and what HOSTD_…_ENDS and HOSTD_…_TAGS say of them.
     /// "" = NAME, NAME_cancel.
-    static let ends: [String: String] = [
+    public static let ends: [String: String] = [
         HOSTD_EVENTS_1: HOSTD_EVENTS_1_ENDS, HOSTD_PLUGINS_1: HOSTD_PLUGINS_1_ENDS,
         HOSTD_RECONCILE_1: HOSTD_RECONCILE_1_ENDS, HOSTD_ROLES_1: HOSTD_ROLES_1_ENDS + ";" + HOSTD_ROLES_1_TAGS,
         HOSTD_TIMERS_1: HOSTD_TIMERS_1_ENDS + ";" + HOSTD_TIMERS_1_TAGS, HOSTD_ELECTION_1: HOSTD_ELECTION_1_ENDS,

@@ -87,16 +87,4 @@ final class CheckHost: @unchecked Sendable {
         defer { pthread_mutex_unlock(lock) }
         return (state.providers[role] ?? []).map(\.plugin)
     }
-
-    /// Which slot of a service ends what another began.
-    static func ends(of id: String) -> String? {
-        switch id {
-        case HOSTD_EVENTS_1: HOSTD_EVENTS_1_ENDS
-        case HOSTD_TIMERS_1: HOSTD_TIMERS_1_ENDS
-        case HOSTD_RECONCILE_1: HOSTD_RECONCILE_1_ENDS
-        case HOSTD_ELECTION_1: HOSTD_ELECTION_1_ENDS
-        case HOSTD_ROLES_1: HOSTD_ROLES_1_ENDS
-        default: nil
-        }
-    }
 }

@@ -55,7 +55,7 @@ final class HostOffer: @unchecked Sendable {
 
     private func interface(_ id: String) -> UnsafePointer<hostd_interface>? {
         guard let real = id == HOSTD_LOG_1 ? log : host.table(id) else { return nil }
-        return check_ledger_table(ledger, real, CheckHost.ends(of: id))
+        return check_ledger_table(ledger, real, RoleCatalog.services[id] == nil ? 1 : 0, RoleCatalog.ends[id])
     }
 
     /// What the plugin has begun and not ended, in words; nil when there is nothing.

@@ -4,7 +4,7 @@ import PluginAPI
 /// Kubernetes API requests from within the process (role hostd.api/1): they run through the same defaulting, admission
 /// and validation as a client's. Any thread; each call blocks until the write is durable.
 public struct APIClient: Sendable {
-    private let provider: any APIProvider
+    let provider: any APIProvider
 
     public init(_ provider: any APIProvider) { self.provider = provider }
 

@@ -16,6 +16,11 @@ public final class EventRecorder: Sendable {
 
     /// Writes that may wait for the API at most.
     static let pendingLimit = 1024
+    /// Nanoseconds that an event waits for others: what comes meanwhile shares one write to the disk, and nobody who reads
+    /// events, whose times are whole seconds, sees the difference.
+    static let gathering: UInt64 = 20_000_000
+    /// Events that are written at once; with more, the writes of those who wait for theirs would come late.
+    static let batchLimit = 32
 
     private let component: String
     private let hostName: String
@@ -38,13 +43,17 @@ public final class EventRecorder: Sendable {
         self.queue.withLock { $0 = queue }
     }
 
-    /// Drops what waits and returns when nothing is being written. Idempotent.
-    public func stop() {
+    /// Ends the recorder: no event is taken any more, and nothing is being written when it returns. Idempotent.
+    /// - Parameter writesPending: whether what waits is written first, as long as the API takes it; else it is dropped.
+    public func stop(writesPending: Bool = false) {
         let queue = queue.withLock { queue -> WorkQueue? in
             defer { queue = nil }
             return queue
         }
-        queue?.stop()
+        guard let queue else { return }
+        queue.stop()
+        guard writesPending else { return }
+        do { _ = try writePending() } catch { log.info("the last events could not be written: \(error)") }
     }
 
     /// Reports an event about an object.
@@ -72,7 +81,7 @@ public final class EventRecorder: Sendable {
             }
             return
         }
-        queue.withLock { $0 }?.add("pending")
+        queue.withLock { $0 }?.add("pending", delay: Self.gathering)
     }
 
     static func event(
@@ -103,40 +112,34 @@ public final class EventRecorder: Sendable {
     }
 
     private func writePending() throws -> Requeue {
-        while let name = state.withLock({ $0.order.first }) {
-            guard let write = state.withLock({ $0.pending[name] }) else {
-                state.withLock { _ = $0.order.removeFirst() }
-                continue
+        while true {
+            let writes = state.withLock { $0.next(Self.batchLimit) }
+            if writes.isEmpty { return .done }
+            var again: PluginError?
+            for (write, failure) in zip(writes, api.failures(writes.map(\.request))) {
+                do {
+                    if let failure { try recover(write, failure) }
+                    state.withLock { $0.finish(write) }
+                } catch let failure {
+                    let error = PluginError(failure)
+                    // It stays in line, and is tried again after the queue's back-off.
+                    if error.isRetryable {
+                        again = error
+                        continue
+                    }
+                    log.debug("an event was refused: \(error)", ["event": .string(write.name)])
+                    state.withLock { $0.finish(write) }
+                }
             }
-            do {
-                try perform(write)
-            } catch let failure {
-                let error = PluginError(failure)
-                // The write stays first in line and is tried again after the queue's back-off.
-                if error.isRetryable { throw error }
-                log.debug("an event was refused: \(error)", ["event": .string(name)])
-            }
-            state.withLock { $0.finish(name, write) }
+            state.withLock { $0.closeRanks() }
+            if let again { throw again }
         }
-        return .done
     }
 
-    private func perform(_ write: EventWrite) throws {
-        guard write.isCreated else {
-            try api.create("events", write.event)
-            return
-        }
-        let patch: JSON = [
-            "count": write.event["count"], "message": write.event["message"],
-            "lastTimestamp": write.event["lastTimestamp"],
-        ]
-        do {
-            try api.patch(
-                "v1", "events", namespace: write.event.namespace, name: write.event.name, patch)
-        } catch let error as APIError where error.isNotFound {
-            // The event expired: it starts again with what it counts now.
-            try api.create("events", write.event)
-        }
+    /// An event that was to count up and has expired starts again with what it counts now.
+    private func recover(_ write: EventWrite, _ failure: any Error) throws {
+        guard write.isCreated, (failure as? APIError)?.isNotFound == true else { throw failure }
+        try api.create("events", write.event)
     }
 }
 
@@ -145,6 +148,20 @@ private struct EventWrite: Equatable {
     var event: JSON
     /// Whether the API has an object of this name already.
     var isCreated: Bool
+
+    var name: String { event.name }
+
+    var request: APIClient.Request {
+        guard isCreated else {
+            return ("POST", APIPath.collection("v1", "events", namespace: event.namespace), event)
+        }
+        let patch: JSON = [
+            "count": event["count"], "message": event["message"], "lastTimestamp": event["lastTimestamp"],
+        ]
+        return (
+            "PATCH \(APIClient.PatchType.merge.rawValue)", APIPath.object("v1", "events", event.namespace, name), patch
+        )
+    }
 }
 
 extension EventRecorder.State {
@@ -173,13 +190,18 @@ extension EventRecorder.State {
         return true
     }
 
-    /// Takes a written event off the queue, unless it changed while it was being written: then it is patched.
-    fileprivate mutating func finish(_ name: String, _ write: EventWrite) {
-        if pending[name] == write {
-            pending[name] = nil
-            if order.first == name { order.removeFirst() }
+    /// What is to be written next, in order, each event once.
+    fileprivate func next(_ limit: Int) -> [EventWrite] { order.prefix(limit).compactMap { pending[$0] } }
+
+    /// Takes a written event off, unless it changed while it was being written: then it is patched.
+    fileprivate mutating func finish(_ write: EventWrite) {
+        if pending[write.name] == write {
+            pending[write.name] = nil
         } else {
-            pending[name]?.isCreated = true
+            pending[write.name]?.isCreated = true
         }
     }
+
+    /// Takes those that were written out of the line.
+    fileprivate mutating func closeRanks() { order.removeAll { pending[$0] == nil } }
 }

@@ -22,8 +22,9 @@ public final class APIRoleClient: APIProvider, @unchecked Sendable {
 
     /// The path of a request that names its field manager: reads need none.
     private func managed(_ method: String, _ path: String) -> String {
-        if manager.isEmpty || method == "GET" || path.contains("fieldManager=") { return path }
-        return path + (path.contains("?") ? "&" : "?") + "fieldManager=" + manager
+        if manager.isEmpty || method == "GET" { return path }
+        guard path.utf8.contains(UInt8(ascii: "?")) else { return path + "?fieldManager=" + manager }
+        return path.contains("fieldManager=") ? path : path + "&fieldManager=" + manager
     }
 
     public func request(

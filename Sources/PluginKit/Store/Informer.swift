@@ -21,6 +21,7 @@ public final class Informer: @unchecked Sendable {
     private let namespace: String
     private let host: Host
     private let store: StoreClient
+    private let keepsManagedFields: Bool
     private let transform: @Sendable (JSON) -> JSON
     private let handler: @Sendable (InformerEvent) -> Void
     private struct Entry {
@@ -40,9 +41,11 @@ public final class Informer: @unchecked Sendable {
     /// - Parameters:
     ///   - resource: as in store keys: "pods", "deployments.apps".
     ///   - selector: label selector text; fields begin with a dot: ".spec.nodeName=alpha".
-    ///   - transform: drops what the plugin does not need before an object is cached.
+    ///   - keepsManagedFields: whether the plugin looks at `metadata.managedFields`.
+    ///   - transform: drops what else the plugin does not need before an object is cached.
     public init(
         _ host: Host, resource: String, selector: String = "", namespace: String = "",
+        keepsManagedFields: Bool = true,
         transform: @escaping @Sendable (JSON) -> JSON = { $0 },
         handler: @escaping @Sendable (InformerEvent) -> Void = { _ in }
     ) throws(PluginError) {
@@ -51,6 +54,7 @@ public final class Informer: @unchecked Sendable {
         self.selector = selector
         compiledSelector = try IndexSelector(parsing: selector)
         self.namespace = namespace
+        self.keepsManagedFields = keepsManagedFields
         self.transform = transform
         self.handler = handler
         store = try host.store()
@@ -132,7 +136,8 @@ public final class Informer: @unchecked Sendable {
     private func put(_ record: StoreRecord) {
         let object: JSON
         do {
-            object = transform(try record.object())
+            object = transform(
+                keepsManagedFields ? try record.object() : try record.objectWithoutManagedFields())
         } catch let failure {
             host.log.error("a stored object cannot be read: \(failure)", ["key": .string(record.key)])
             return

@@ -55,6 +55,9 @@ public struct StoreClient: @unchecked Sendable {
 
     /// Delivers every change under `prefix` after `revision` (0 = from now on), in order. The handler runs serially on
     /// host threads and must return promptly. `.resync` and `.ended` end the watch.
+    /// - Parameter prefix: "", "RESOURCE/" or "RESOURCE/NAMESPACE/", and nothing else: one object is watched with the selector
+    ///   ".metadata.name=NAME".
+    /// - Throws: INVALID_ARGUMENT for any other prefix.
     public func watch(
         prefix: String, selector: String = "", from revision: UInt64 = 0,
         handler: @escaping @Sendable (StoreWatchMessage) -> Void

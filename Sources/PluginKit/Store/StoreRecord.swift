@@ -69,6 +69,24 @@ public struct StoreRecord: Sendable {
         return object
     }
 
+    /// The same without `metadata.managedFields`, which costs as much to parse as the rest of many objects.
+    public func objectWithoutManagedFields() throws -> JSON {
+        var object = try withValue { try JSON(parsingWithoutManagedFields: $0) }
+        object["metadata"]["resourceVersion"] = .string(String(revision))
+        return object
+    }
+
+    /// The same, and the list as it is stored, for whoever writes it back unread; empty when there is none.
+    public func objectAndManagedFields() throws -> (object: JSON, managedFields: [UInt8]) {
+        var (object, managedFields) = try withValue { bytes in
+            var place: Range<Int>?
+            let object = try JSON(parsing: bytes, without: &place)
+            return (object, place.map { Array(bytes[$0]) } ?? [])
+        }
+        object["metadata"]["resourceVersion"] = .string(String(revision))
+        return (object, managedFields)
+    }
+
     /// Splits a key into resource, namespace and name.
     public static func split(key: String) -> (resource: Substring, namespace: Substring, name: Substring) {
         let parts = key.split(separator: "/", maxSplits: 2, omittingEmptySubsequences: false)

@@ -15,7 +15,7 @@ enum ArgumentClauses {
             try space.refused(try engine.create(key, []), with: invalid, "create of the key \"\(key.prefix(40))\"")
             try space.refused(try engine.get(key), with: invalid, "get of the key \"\(key.prefix(40))\"")
         }
-        for prefix in [name, "/", "\(name)/n", "\(name)/n/a/"] {
+        for prefix in [name, "/", "\(name)/n", "\(name)/n/a", "\(name)/n/a/"] {
             try space.refused(try engine.list(prefix), with: invalid, "list of the prefix \"\(prefix)\"")
             try space.refused(
                 try engine.watch(prefix, into: WatchLog()), with: invalid, "watch of the prefix \"\(prefix)\"")

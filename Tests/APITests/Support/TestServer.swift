@@ -16,6 +16,8 @@ final class TestServer {
     private(set) var port: UInt16 = 0
     private let services: KernelServices
     private let host: TestHost
+    /// The same services as another plugin gets them.
+    let kit: PluginKit.Host
     let client: APIRoleClient
     /// The store behind the API.
     let store: StoreClient
@@ -29,7 +31,7 @@ final class TestServer {
         services = try KernelServices(
             directory: directory, store: configuration.store, log: Kernel.Log(level: .error), files: files)
         host = TestHost(services.forPlugins)
-        let kit = try Host(host.table)
+        kit = try PluginKit.Host(host.table)
         plugin = try APIPlugin(host: kit)
         var all = options
         all["adminToken"] = .string(Self.token)

@@ -15,6 +15,8 @@ enum Strategy {
         case resize
         /// The verdict on a certificate request.
         case approval
+        /// A pod's node, with what a binding adds to its metadata: the server itself has put it into the present object.
+        case binding
         /// A change that the server itself has made of the present object.
         case whole
 
@@ -27,7 +29,7 @@ enum Strategy {
             case .ephemeralContainers: "ephemeralcontainers"
             case .resize: "resize"
             case .approval: "approval"
-            case .whole: nil
+            case .binding, .whole: nil
             }
         }
     }
@@ -76,7 +78,7 @@ enum Strategy {
             var merged = CertificateRequest.approved(present, as: object, now: .now())
             mergeMetadata(&merged, object, [])
             object = merged
-        case .whole: break
+        case .binding, .whole: break
         }
         for key in serverMetadata {
             if let value = present.metadata.objectValue?[key] {
@@ -109,7 +111,7 @@ enum Strategy {
     ) {
         guard resource.hasGeneration else { return }
         // That a pod gets its node is no change of what is wanted of it.
-        let isBinding = resource.qualified == "pods" && scope == .whole
+        let isBinding = scope == .binding
         let changed =
             resource.custom == nil
             ? !isBinding && object["spec"] != before["spec"] : scope != .status && content(object) != content(before)

@@ -43,12 +43,12 @@ struct FieldOwnership {
         switch scope {
         case .main: resource.hasStatus ? FieldSet([[.field("status")]]) : FieldSet()
         case .status: FieldSet([[.field("spec")]] + StatusMetadata.fields(resource))
-        case .finalize, .ephemeralContainers, .resize, .approval, .whole: FieldSet()
+        case .finalize, .ephemeralContainers, .resize, .approval, .binding, .whole: FieldSet()
         }
     }
 
     /// Only requests in which a client says what it wants make an owner; a binding does not.
-    private var isTracked: Bool { scope != .whole || fields.subresource == "scale" }
+    private var isTracked: Bool { scope != .binding && (scope != .whole || fields.subresource == "scale") }
 
     private func decoded(_ value: JSON) -> ManagedFields {
         // As Kubernetes does: what cannot be read, by an older or another server, is as if nobody managed the object.

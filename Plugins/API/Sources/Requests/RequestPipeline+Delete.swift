@@ -148,25 +148,26 @@ extension RequestPipeline {
         }
     }
 
-    /// Deletes all that a selector selects, one after another.
+    /// How many objects of a collection are deleted at once: so many deletions share one write to the disk.
+    private static let deletionGroup = 32
+
+    /// Deletes all that a selector selects, a group at a time. After a failure no other group is begun.
     func deleteCollection(_ context: RequestContext, _ respond: @escaping Responder) throws(APIStatus) {
         guard context.resource.has("deletecollection") else { throw .methodNotAllowed }
         let options = try DeleteOptions(context.request)
         let listing = try Listing(context, store: store)
         onWorker(respond) { [self] () throws(APIStatus) in
             var items: [JSON] = []
-            for record in listing.page.records {
-                let parts = StoreRecord.split(key: record.key)
-                var single = context
-                single.path.namespace = String(parts.namespace)
-                single.path.name = String(parts.name)
-                single.request.accept = nil
-                let deleted = single
-                let answer = ResponseBox.wait { (respond) throws(APIStatus) in
-                    try delete(deleted, options, attempts: 16, respond)
+            var left = listing.page.records[...]
+            // Definitions change one at a time.
+            let size = context.resource.isDefinition ? 1 : Self.deletionGroup
+            while !left.isEmpty {
+                let group = left.prefix(size)
+                left = left.dropFirst(group.count)
+                for (record, answer) in zip(group, deleteGroup(group, options, context)) {
+                    guard answer.status == 200 || answer.status == 404 else { return respond(answer) }
+                    do { items.append(try record.object()) } catch { throw .internalError("\(error)") }
                 }
-                guard answer.status == 200 || answer.status == 404 else { return respond(answer) }
-                do { items.append(try record.object()) } catch { throw .internalError("\(error)") }
             }
             respond(
                 .json(
@@ -177,6 +178,23 @@ extension RequestPipeline {
                         "metadata": ["resourceVersion": .string(String(listing.page.revision))], "items": .array(items),
                     ]))
         }
+    }
+
+    /// Deletes the objects of these records at the same time, and waits for all answers, which are in their order.
+    private func deleteGroup(
+        _ records: ArraySlice<StoreRecord>, _ options: DeleteOptions, _ context: RequestContext
+    ) -> [HTTPResponse] {
+        let boxes = records.map { record in
+            let parts = StoreRecord.split(key: record.key)
+            var single = context
+            single.path.namespace = String(parts.namespace)
+            single.path.name = String(parts.name)
+            single.request.accept = nil
+            return ResponseBox.start { [single] (respond) throws(APIStatus) in
+                try delete(single, options, attempts: 16, respond)
+            }
+        }
+        return boxes.map { $0.answer() }
     }
 }
 

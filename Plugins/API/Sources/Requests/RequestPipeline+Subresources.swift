@@ -128,7 +128,7 @@ extension RequestPipeline {
             Update(
                 change: { (pod) throws(APIStatus) in
                     try Self.bound(pod, bound, node, place.resource)
-                }, scope: .whole,
+                }, scope: .binding,
                 show: { _ in
                     ["kind": "Status", "apiVersion": "v1", "metadata": [:], "status": "Success", "code": 201]
                 }, successCode: 201), target, respond)
@@ -151,15 +151,16 @@ extension RequestPipeline {
         var object = pod
         object["spec"]["nodeName"] = .string(node)
         for key in ["annotations", "labels"] {
-            for (name, value) in binding.metadata[key].objectValue ?? [:] { object["metadata"][key][name] = value }
+            for (name, value) in binding.metadata[key].objectValue ?? [:] where value.exists {
+                object["metadata"][key][name] = value
+            }
         }
         var conditions = object["status"]["conditions"].arrayValue.filter { $0["type"].stringValue != "PodScheduled" }
         conditions.append([
-            "type": "PodScheduled", "status": "True", "lastProbeTime": .null,
+            "type": "PodScheduled", "status": "True",
             "lastTransitionTime": .string(Timestamp.now().formatted()),
         ])
         object["status"]["conditions"] = .array(conditions)
-        object.removeNulls()
         return object
     }
 

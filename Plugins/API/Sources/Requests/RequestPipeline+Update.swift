@@ -150,8 +150,15 @@ extension RequestPipeline {
         let isDryRun = try context.request.isDryRun
         let record = try read(context)
         let raw: JSON
+        /// What is written back as it was, and not looked at.
+        var managedFields: [UInt8] = []
         do {
-            raw = try record.object()
+            // A binding makes nobody an owner.
+            if update.scope == .binding {
+                (raw, managedFields) = try record.objectAndManagedFields()
+            } else {
+                raw = try record.object()
+            }
         } catch {
             throw .internalError("the stored object is damaged: \(error)")
         }
@@ -169,8 +176,8 @@ extension RequestPipeline {
             var transaction = StoreTransaction()
             let kept = try Conversion.stored(object, context.resource)
             transaction.update(
-                context.key, value: kept.serialized(), index: StoredObject.index(of: kept, context.resource),
-                expected: record.revision)
+                context.key, value: kept.serialized(adding: managedFields, as: "managedFields", to: "metadata"),
+                index: StoredObject.index(of: kept, context.resource), expected: record.revision)
             for step in steps { step.add(to: &transaction) }
             try commit(transaction, update, object, steps, isFixed, context, form, respond)
         case .remove(let object):
@@ -280,7 +287,8 @@ extension RequestPipeline {
         }
         object = Conversion.toWorking(object, resource)
         Strategy.merge(&object, present, stored, update.scope)
-        rules.applyDefaults(&object, stored)
+        // A binding adds nothing that has defaults.
+        if update.scope != .binding { rules.applyDefaults(&object, stored) }
         if update.scope == .main { customResources.prepareStatus(&object, stored) }
         var request = AdmissionRequest(
             .update, stored, subresource: update.scope.subresource ?? context.path.subresource, context, old: present,

@@ -44,14 +44,22 @@ final class ResponseBox: @unchecked Sendable {
         return response
     }
 
-    /// Starts a request and waits for its answer, also when it fails at once.
-    static func wait(_ start: (@escaping Responder) throws(APIStatus) -> Void) -> HTTPResponse {
+    /// Starts a request, whose answer, also when it fails at once, is to be waited for.
+    static func start(_ start: (@escaping Responder) throws(APIStatus) -> Void) -> ResponseBox {
         let box = ResponseBox()
         do {
             try start { box.complete($0) }
         } catch {
-            return .failure(error)
+            box.complete(.failure(error))
         }
-        return box.wait() ?? .failure(.internalError("the request was not answered"))
+        return box
+    }
+
+    /// Waits for the answer. [blocking]
+    func answer() -> HTTPResponse { wait() ?? .failure(.internalError("the request was not answered")) }
+
+    /// Starts a request and waits for its answer.
+    static func wait(_ start: (@escaping Responder) throws(APIStatus) -> Void) -> HTTPResponse {
+        Self.start(start).answer()
     }
 }

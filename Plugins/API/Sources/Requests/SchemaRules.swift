@@ -41,6 +41,7 @@ struct SchemaRules: ObjectRules {
         switch scope {
         case .main: return table.validateUpdate(from: before, to: object, as: node).map(Self.cause)
         case .whole, .ephemeralContainers, .resize: return table.validate(object, as: node).map(Self.cause)
+        case .binding: return table.bindingErrors(from: before, to: object, as: node).map(Self.cause)
         // The types are checked, and the rest of the object is as it was.
         case .approval: return metadata() + CertificateRequest.faults(in: object, from: before, isApproval: true)
         case .status where resource.qualified == CertificateRequest.resource:

@@ -9,30 +9,18 @@ final class ObjectCache: Sendable {
     let type: ResourceType
     private let host: Host
     private let selector: String
-    private let transform: @Sendable (JSON) -> JSON
     private struct State {
         var informer: Informer?
         var handlers: [@Sendable (InformerEvent) -> Void] = []
     }
     private let state = Mutex(State())
 
-    /// - Parameters:
-    ///   - selector: as for `Informer`.
-    ///   - transform: drops what no controller reads.
-    init(
-        _ host: Host, _ type: ResourceType, selector: String = "",
-        transform: @escaping @Sendable (JSON) -> JSON = ObjectCache.withoutManagedFields
-    ) {
+    /// Objects come without `metadata.managedFields`, which no controller reads.
+    /// - Parameter selector: as for `Informer`.
+    init(_ host: Host, _ type: ResourceType, selector: String = "") {
         self.host = host
         self.type = type
         self.selector = selector
-        self.transform = transform
-    }
-
-    static let withoutManagedFields: @Sendable (JSON) -> JSON = { object in
-        var object = object
-        object["metadata"].removeValue(forKey: "managedFields")
-        return object
     }
 
     func onEvent(_ handler: @escaping @Sendable (InformerEvent) -> Void) {
@@ -55,9 +43,9 @@ final class ObjectCache: Sendable {
 
     func start() throws {
         let handlers = state.withLock { $0.handlers }
-        let informer = try Informer(host, resource: type.storeName, selector: selector, transform: transform) { event in
-            for handler in handlers { handler(event) }
-        }
+        let informer = try Informer(
+            host, resource: type.storeName, selector: selector, keepsManagedFields: false,
+            handler: { event in for handler in handlers { handler(event) } })
         state.withLock { $0.informer = informer }
         try informer.start()
     }

@@ -1,7 +1,5 @@
-import Glibc
 import Objects
 import PluginKit
-import Synchronization
 
 /// Writes through role hostd.api/1, in the forms that controllers use. Any thread.
 final class Writer: Sendable {
@@ -69,22 +67,7 @@ final class Writer: Sendable {
     }
 
     /// Several requests at once, so that their writes become durable together. Results are in the order of requests.
-    func all(_ requests: [(method: String, path: String, body: JSON)]) -> [Result<JSON, any Error>] {
-        if requests.count == 1 {
-            return [Result { try api.request(requests[0].method, requests[0].path, body: requests[0].body) }]
-        }
-        let results = Results(count: requests.count)
-        for (index, request) in requests.enumerated() {
-            do {
-                try provider.requestAsync(
-                    method: request.method, path: request.path, body: request.body.serialized(), deadline: 0
-                ) { results.finish(index, Writer.outcome($0)) }
-            } catch {
-                results.finish(index, .failure(error))
-            }
-        }
-        return results.wait()
-    }
+    func all(_ requests: [APIClient.Request]) -> [Result<JSON, any Error>] { api.all(requests) }
 
     func createAll(_ type: ResourceType, _ objects: [JSON]) -> [Result<JSON, any Error>] {
         all(objects.map { ("POST", APIPath.collection(type.apiVersion, type.plural, namespace: $0.namespace), $0) })
@@ -111,43 +94,5 @@ final class Writer: Sendable {
             guard (200..<300).contains(code) else { throw APIError(code: Int(code), status: json) }
             return json
         }
-    }
-}
-
-/// Outcomes that arrive in any order from any thread, and a caller that waits for all of them.
-private final class Results: @unchecked Sendable {
-    // SAFETY: `values` is guarded by `mutex`; the pthread objects live on the heap for this object's lifetime.
-    private var values: [Result<JSON, any Error>?]
-    private var missing: Int
-    private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
-    private let condition = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
-
-    init(count: Int) {
-        values = Array(repeating: nil, count: count)
-        missing = count
-        pthread_mutex_init(mutex, nil)
-        pthread_cond_init(condition, nil)
-    }
-
-    deinit {
-        pthread_cond_destroy(condition)
-        pthread_mutex_destroy(mutex)
-        condition.deallocate()
-        mutex.deallocate()
-    }
-
-    func finish(_ index: Int, _ value: Result<JSON, any Error>) {
-        pthread_mutex_lock(mutex)
-        if values[index] == nil { missing -= 1 }
-        values[index] = value
-        if missing == 0 { pthread_cond_signal(condition) }
-        pthread_mutex_unlock(mutex)
-    }
-
-    func wait() -> [Result<JSON, any Error>] {
-        pthread_mutex_lock(mutex)
-        defer { pthread_mutex_unlock(mutex) }
-        while missing > 0 { pthread_cond_wait(condition, mutex) }
-        return values.compactMap { $0 }
     }
 }
