@@ -60,7 +60,7 @@ struct Handover {
     private func held(
         _ commit: (_ hasState: Bool) -> Void, hasState: Bool, _ body: () throws(PluginFailure) -> Void
     ) throws(PluginFailure) -> Outcome {
-        try ThreadPriority.raised { () throws(PluginFailure) in
+        try ThreadPriority.preferred { () throws(PluginFailure) in
             try holdAndCommit(commit, hasState: hasState, body)
         }
     }

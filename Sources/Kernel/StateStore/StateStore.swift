@@ -41,7 +41,7 @@ public final class StateStore: @unchecked Sendable {
     let committer: Committer
     private let dispatchers: WorkerPool
     private let background = WorkerPool(name: "hostd-store", maximum: 2)
-    private let completionPool = WorkerPool(name: "hostd-complete", maximum: 1)
+    private let completionPool = WorkerPool(name: "hostd-complete", maximum: 1, isPrompt: true, stuckJobs: nil)
     private let life = Monitor()
     private var isClosed = false
     private var table: InterfaceTable<hostd_store_1>?
@@ -56,7 +56,7 @@ public final class StateStore: @unchecked Sendable {
         let directory = try StoreDirectory(path, files: options.files)
         let log = options.log
         dispatchers = WorkerPool(
-            name: "hostd-watch", maximum: 8,
+            name: "hostd-watch", maximum: 8, isPrompt: true,
             stuckJobs: .init(patience: options.sinkPatience) { subject in
                 log(
                     HOSTD_LOG_WARNING, "a sink does not return; another thread delivers to the others in its place",

@@ -2,12 +2,12 @@ import PluginAPI
 
 /// Who wrote a record: an authenticated user or a part of hostd, and what it calls itself (its field manager).
 struct Writer: Sendable, Hashable {
-    var user: String
-    /// Empty when it did not say.
-    var manager: String
-
     /// How it crosses the ABI and lies on disk: the user, then, behind a NUL, the manager.
-    var text: String { manager.isEmpty ? user : "\(user)\0\(manager)" }
+    let text: String
+
+    var user: String { String(text.utf8.prefix { $0 != 0 }) ?? "" }
+    /// Empty when it did not say.
+    var manager: String { String(text.utf8.drop { $0 != 0 }.dropFirst()) ?? "" }
 
     static let sizeLimit = 512
 
@@ -19,8 +19,8 @@ struct Writer: Sendable, Hashable {
     /// A plugin that writes, for somebody else or on its own.
     static func of(plugin: String, for named: Writer?) -> Writer {
         guard let named else { return Writer(text: "system:hostd\0\(plugin)") }
-        var writer = named
-        writer.manager = named.manager.isEmpty ? "(\(plugin))" : "\(named.manager) (\(plugin))"
+        let manager = named.manager.isEmpty ? "(\(plugin))" : "\(named.manager) (\(plugin))"
+        let writer = Writer(text: "\(named.user)\0\(manager)")
         return writer.text.utf8.count <= sizeLimit ? writer : Writer(text: "\(named.user)\0(\(plugin))")
     }
 
@@ -34,9 +34,8 @@ struct Writer: Sendable, Hashable {
     }
 
     init(text: String) {
-        let parts = text.split(separator: "\0", maxSplits: 1, omittingEmptySubsequences: false)
-        user = parts.first.map(String.init) ?? ""
-        manager = parts.count > 1 ? String(parts[1]) : ""
+        // A manager without a name is none.
+        self.text = text.utf8.last == 0 ? String(decoding: text.utf8.dropLast(), as: UTF8.self) : text
     }
 }
 

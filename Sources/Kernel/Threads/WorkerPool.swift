@@ -41,6 +41,7 @@ public final class WorkerPool: @unchecked Sendable {  // All state is behind `mo
     private let name: String
     private let maximum: Int
     private let stuckJobs: StuckJobs?
+    private let isPrompt: Bool
     private let monitor = Monitor()
     private var jobs = RingBuffer<any PoolJob>()
     private var threads = 0
@@ -57,8 +58,10 @@ public final class WorkerPool: @unchecked Sendable {  // All state is behind `mo
     /// `maximum` bounds the threads. No thread is started yet.
     public convenience init(name: String, maximum: Int) { self.init(name: name, maximum: maximum, stuckJobs: nil) }
 
-    init(name: String, maximum: Int, stuckJobs: StuckJobs?) {
+    /// - Parameter isPrompt: whether jobs are short and others wait for what they hand on.
+    init(name: String, maximum: Int, isPrompt: Bool = false, stuckJobs: StuckJobs?) {
         self.name = name
+        self.isPrompt = isPrompt
         self.maximum = max(1, maximum)
         self.stuckJobs = stuckJobs
     }
@@ -73,22 +76,25 @@ public final class WorkerPool: @unchecked Sendable {  // All state is behind `mo
         monitor.lock()
         guard !isClosed else { return monitor.unlock() }
         jobs.append(job)
-        if idle > 0 { monitor.signal() }
+        let wakes = idle > 0
         let isShort = jobs.count > idle
-        if isShort && threads < limit {
-            threads += 1
-            monitor.unlock()
-            return startThread()
-        }
-        let needsGuard = isShort && stuckJobs != nil && !isGuarded
+        let starts = isShort && threads < limit
+        if starts { threads += 1 }
+        let needsGuard = isShort && !starts && stuckJobs != nil && !isGuarded
         if needsGuard { isGuarded = true }
         monitor.unlock()
+        // Only now: who wakes up would wait for the lock.
+        if wakes { monitor.signal() }
+        if starts { startThread() }
         if needsGuard { startGuard() }
     }
 
     private func startThread() {
         do throws(StoreError) {
-            try KernelThread(name: name) { [self] in work() }.detach()
+            try KernelThread(name: name) { [self] in
+                if isPrompt { ThreadPriority.takeShortTurns() }
+                work()
+            }.detach()
         } catch {
             monitor.lock()
             threads -= 1
