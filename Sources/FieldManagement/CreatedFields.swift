@@ -93,26 +93,33 @@ struct CreatedFields {
         return hasAny
     }
 
+    private static let nameStart = Array("\"f:".utf8)
+
     /// `"f:NAME":`.
     private mutating func append(name: String) {
-        var name = name
-        let isPlain = name.withUTF8 { bytes in
-            let isPlain = !bytes.contains { $0 < 0x20 || $0 == 0x22 || $0 == 0x5C }
-            if isPlain {
-                text.append(UInt8(ascii: "\""))
-                text.append(UInt8(ascii: "f"))
-                text.append(UInt8(ascii: ":"))
-                text.append(contentsOf: bytes)
-                text.append(UInt8(ascii: "\""))
-            }
-            return isPlain
-        }
-        if !isPlain { JSON.string("f:\(name)").write(into: &text) }
+        if !text.append(plain: name, after: Self.nameStart) { JSON.string("f:\(name)").write(into: &text) }
         text.append(UInt8(ascii: ":"))
     }
 }
 
+extension [UInt8] {
+    /// Appends a beginning and, behind it, text and the quote that ends a string of JSON; nothing, and false, for text that has
+    /// to be escaped.
+    fileprivate mutating func append(plain value: String, after beginning: [UInt8]) -> Bool {
+        var value = value
+        return value.withUTF8 { bytes in
+            if bytes.contains(where: { $0 < 0x20 || $0 == 0x22 || $0 == 0x5C }) { return false }
+            append(contentsOf: beginning)
+            append(contentsOf: bytes)
+            append(UInt8(ascii: "\""))
+            return true
+        }
+    }
+}
+
 extension FieldManager {
+    private static let quote = Array("\"".utf8)
+
     /// `metadata.managedFields` of an object that `manager` made of nothing, as JSON text; empty when nothing in it can be
     /// owned. The same as `update` with no live object and no managers says.
     public func created(_ object: JSON, manager: String, time: String) -> [UInt8] {
@@ -123,7 +130,7 @@ extension FieldManager {
         text.reserveCapacity(fields.count + 160)
         func append(_ name: StaticString, _ value: String) {
             text.append(contentsOf: UnsafeBufferPointer(start: name.utf8Start, count: name.utf8CodeUnitCount))
-            JSON.string(value).write(into: &text)
+            if !text.append(plain: value, after: Self.quote) { JSON.string(value).write(into: &text) }
         }
         append("[{\"manager\":", manager)
         append(",\"operation\":", FieldManagerIdentity.Operation.update.rawValue)

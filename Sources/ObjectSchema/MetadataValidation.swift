@@ -55,7 +55,7 @@ enum MetadataValidation {
 
     private static func checkName(_ object: JSON, _ node: SchemaNode, _ errors: inout [FieldError]) {
         let rule = node.validationRules.first { $0.fieldNames == ["metadata", "name"] }
-        let check = rule.flatMap { ValidationRule.textCheck($0.name) } ?? NameChecks.dns1123Subdomain
+        let check = rule?.textCheck ?? NameChecks.dns1123Subdomain
         if let prefix = object.metadata["generateName"].stringValue, !prefix.isEmpty {
             // A prefix may end in what a name may not, since something follows.
             let complaints = check(prefix.hasSuffix("-") ? prefix.dropLast() + "a" : prefix)

@@ -63,8 +63,10 @@ private final class DecodePass {
                 hasExtra = true
                 return
             }
+            let type = property.node
+            if Self.isPlain(member, type) { return }
             path.push(.field(key))
-            try decode(&member, property.node, owner: node)
+            try decode(&member, type, owner: node)
             path.pop()
         }
         if hasExtra { object.removeAll { key, member in member.isNull || node.property(key) == nil } }
@@ -76,6 +78,7 @@ private final class DecodePass {
         guard let element = node.additionalProperties else { return }
         value = .null
         try object.updateValues { (key, member) throws(SchemaTypeError) in
+            if Self.isPlain(member, element) { return }
             if member.isNull { member = Self.zero(element) }
             path.push(.key(key))
             try decode(&member, element, owner: owner)
@@ -88,10 +91,19 @@ private final class DecodePass {
         guard case .array = value else { throw mismatch(value, node, owner) }
         guard let element = node.items else { return }
         try value.updateElements { (index, member) throws(SchemaTypeError) in
+            if Self.isPlain(member, element) { return }
             if member.isNull { member = Self.zero(element) }
             path.push(.index(index))
             try decode(&member, element, owner: owner)
             path.pop()
+        }
+    }
+
+    /// Whether a value is right as it is, which is seen without a look at where it stands.
+    private static func isPlain(_ value: JSON, _ node: SchemaNode) -> Bool {
+        switch (value, node.shape) {
+        case (.string, .string), (.bool, .boolean), (.integer, .integer64), (.integer, .number): true
+        default: false
         }
     }
 

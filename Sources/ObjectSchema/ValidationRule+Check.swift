@@ -5,6 +5,7 @@ extension ValidationRule {
     func check(_ object: JSON, at place: String, _ errors: inout [FieldError]) {
         guard condition.holds(for: object) else { return }
         forEachValue(in: object, at: place) { value, place in
+            if let textCheck { return check(value, place, textCheck, &errors) }
             switch name {
             case "required": if value.isEmpty { errors.append(.required(place, detail)) }
             case "present": if value.isNull { errors.append(.required(place, detail)) }
@@ -33,16 +34,21 @@ extension ValidationRule {
         case "quantity": checkQuantity(value, place, &errors)
         case "count": checkCount(value, place, &errors)
         case "port": checkPort(value, place, &errors)
-        default:
-            guard let text = value.stringValue, !text.isEmpty else { return }
-            for complaint in textComplaints(text) {
-                errors.append(.invalid(place, value, detail.isEmpty ? complaint : detail))
-            }
+        default: break
+        }
+    }
+
+    private func check(
+        _ value: JSON, _ place: String, _ textCheck: (String) -> [String], _ errors: inout [FieldError]
+    ) {
+        guard let text = value.stringValue, !text.isEmpty else { return }
+        for complaint in textCheck(text) {
+            errors.append(.invalid(place, value, detail.isEmpty ? complaint : detail))
         }
     }
 
     /// Nil for a rule that is not about text.
-    static func textCheck(_ name: String) -> ((String) -> [String])? {
+    static func textCheck(_ name: String) -> (@Sendable (String) -> [String])? {
         switch name {
         case "label": NameChecks.dns1123Label
         case "subdomain": NameChecks.dns1123Subdomain
@@ -77,8 +83,6 @@ extension ValidationRule {
         "required", "present", "forbidden", "immutable", "setonce", "enum", "min", "max", "range", "unique", "oneof",
         "atmostone", "maxitems", "maxlength", "labels", "selector", "quantity", "count", "port",
     ]
-
-    private func textComplaints(_ text: String) -> [String] { Self.textCheck(name).map { $0(text) } ?? [] }
 
     private func limit(_ index: Int) -> Int? { arguments.indices.contains(index) ? Int(arguments[index]) : nil }
 

@@ -19,6 +19,10 @@ final class ValidationRule: Sendable {
     /// Replaces the detail of the message when not empty.
     let detail: String
     let condition: RuleCondition
+    /// The field names of the path.
+    let fieldNames: [String]
+    /// What a rule about text has to say of one; nil for the other rules.
+    let textCheck: (@Sendable (String) -> [String])?
 
     static let table = RuleTable(EmbeddedText(hostd_validation_text())) { ValidationRule($0) }
 
@@ -33,6 +37,8 @@ final class ValidationRule: Sendable {
         path = Self.steps(words[0])
         name = words[1]
         arguments = Array(words.dropFirst(2))
+        textCheck = Self.textCheck(words[1])
+        fieldNames = path.compactMap { if case .field(let name) = $0 { name } else { nil } }
     }
 
     private static func steps(_ text: String) -> [Step] {
@@ -59,11 +65,6 @@ final class ValidationRule: Sendable {
             steps += suffixes.reversed()
         }
         return steps
-    }
-
-    /// The field names of the path, for checks of the table itself.
-    var fieldNames: [String] {
-        path.compactMap { if case .field(let name) = $0 { name } else { nil } }
     }
 
     /// Calls `body` with each value at the path and its place. An absent field is visited as null when the object

@@ -1,17 +1,27 @@
+import Glibc
+
 /// A random (version 4) UUID in lower case, from the system's cryptographic generator (RFC 9562).
 public func makeUID() -> String {
-    var generator = SystemRandomNumberGenerator()
-    var bytes = withUnsafeBytes(of: (generator.next() as UInt64, generator.next() as UInt64)) { Array($0) }
-    bytes[6] = bytes[6] & 0x0F | 0x40
-    bytes[8] = bytes[8] & 0x3F | 0x80
-    var text: [UInt8] = []
-    text.reserveCapacity(36)
-    for (index, byte) in bytes.enumerated() {
-        if index == 4 || index == 6 || index == 8 || index == 10 { text.append(UInt8(ascii: "-")) }
-        text.append(Hex.digit(byte >> 4))
-        text.append(Hex.digit(byte & 15))
+    var bytes = (UInt64(0), UInt64(0))
+    return withUnsafeMutableBytes(of: &bytes) { bytes in
+        // Of 16 bytes it cannot fail, on a kernel that has getrandom(2).
+        precondition(getentropy(bytes.baseAddress, bytes.count) == 0, "the system has no random numbers")
+        bytes[6] = bytes[6] & 0x0F | 0x40
+        bytes[8] = bytes[8] & 0x3F | 0x80
+        return String(unsafeUninitializedCapacity: 36) { text in
+            var position = 0
+            for (index, byte) in bytes.enumerated() {
+                if index == 4 || index == 6 || index == 8 || index == 10 {
+                    text[position] = UInt8(ascii: "-")
+                    position += 1
+                }
+                text[position] = Hex.digit(byte >> 4)
+                text[position + 1] = Hex.digit(byte & 15)
+                position += 2
+            }
+            return position
+        }
     }
-    return String(decoding: text, as: UTF8.self)
 }
 
 /// The random part of a generated name: characters without vowels, so that no words come about.

@@ -78,7 +78,8 @@ struct JSONParser {
     private var stack: UnsafeMutablePointer<JSONObject.Member>
     private var stackCount = 0
     private var stackCapacity: Int
-    private let frames: UnsafeMutablePointer<Frame>
+    private var frames: UnsafeMutablePointer<Frame>
+    private var frameCapacity: Int
     private var depth = 0
     /// Places of keys that were there before; nil where that is an error.
     fileprivate var duplicates: [String]?
@@ -93,9 +94,11 @@ struct JSONParser {
         base = bytes.baseAddress?.assumingMemoryBound(to: UInt8.self) ?? Self.nothing.utf8Start
         end = base + bytes.count
         cursor = base
-        stackCapacity = 64
+        // Within what allocators hand out without a lock, and enough for nearly all objects.
+        stackCapacity = 48
         stack = .allocate(capacity: stackCapacity)
-        frames = .allocate(capacity: JSON.maximumDepth)
+        frameCapacity = 32
+        frames = .allocate(capacity: frameCapacity)
     }
 
     /// Frees the stacks, with what an error left on them.
@@ -171,8 +174,17 @@ struct JSONParser {
             throw failure("nested more than \(JSON.maximumDepth) levels deep")
         }
         cursor += 1
+        if depth == frameCapacity { growFrames() }
         frames[depth] = Frame(start: stackCount, isObject: isObject, keyFilter: 0)
         depth += 1
+    }
+
+    private mutating func growFrames() {
+        let larger = UnsafeMutablePointer<Frame>.allocate(capacity: frameCapacity * 2)
+        larger.moveInitialize(from: frames, count: depth)
+        frames.deallocate()
+        frames = larger
+        frameCapacity *= 2
     }
 
     /// After an element or member: goes on to the next (nil), or closes the container and returns it.

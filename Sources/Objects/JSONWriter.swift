@@ -13,7 +13,7 @@ extension JSON {
     /// is JSON text already. Nothing is added when the text is empty or there is no such object.
     public func serialized(adding text: [UInt8], as key: String, to parent: String) -> [UInt8] {
         guard !text.isEmpty, case .object(let object) = self else { return serialized() }
-        var writer = JSONWriter(capacity: 1024 + text.count)
+        var writer = JSONWriter(capacity: max(2048, 1024 + text.count))
         defer { writer.release() }
         text.withUnsafeBufferPointer { writer.write(object, adding: $0, as: key, to: parent) }
         return Array(writer.bytes)

@@ -41,6 +41,9 @@ final class AggregatedAPIs: Sendable {
         return state.withLock { $0.byPlace["\(group)/\(version)"] }
     }
 
+    /// Whether there is none.
+    var isEmpty: Bool { !hasAny.load(ordering: .acquiring) }
+
     /// The server that answers at a path: everything below "/apis/GROUP/VERSION".
     func find(_ path: RequestPath) -> AggregatedAPI? {
         guard hasAny.load(ordering: .acquiring) else { return nil }

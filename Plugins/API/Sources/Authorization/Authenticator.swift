@@ -102,8 +102,10 @@ struct Authenticator: Sendable {
 
     private func shownToken(_ head: HTTPRequestHead) -> ShownToken {
         if let value = head.header("authorization") {
-            let parts = value.split(separator: " ", maxSplits: 2, omittingEmptySubsequences: false)
-            if parts.count > 1, !parts[1].isEmpty, parts[0].lowercased() == "bearer" { return .text(String(parts[1])) }
+            let parts = value.utf8.split(separator: UInt8(ascii: " "), maxSplits: 2, omittingEmptySubsequences: false)
+            if parts.count > 1, !parts[1].isEmpty, Substring(parts[0]).lowercased() == "bearer" {
+                return .text(String(Substring(parts[1])))
+            }
         }
         return Self.subprotocolToken(head)
     }

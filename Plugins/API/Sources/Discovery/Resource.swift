@@ -1,4 +1,6 @@
+import ObjectSchema
 import Objects
+import Synchronization
 
 /// One resource of one API version as the server serves it.
 final class Resource: Sendable {
@@ -39,6 +41,8 @@ final class Resource: Sendable {
     var isMeasured: Bool { group == UsageObjects.group }
     /// What a custom resource's definition says of this version; nil for the server's own resources.
     let custom: CustomVersion?
+    /// The type of its objects, once somebody has looked it up (`SchemaRules`).
+    let knownSchema = AtomicLazyReference<SchemaNode>()
 
     init(
         group: String, version: String, kind: String, plural: String, singular: String, shortNames: [String] = [],

@@ -82,7 +82,10 @@ final class EventLoop: @unchecked Sendable {
     }
 
     func start(name: String) throws(HTTPServerError) {
-        thread = try LoopThread(name: name) { [self] in run() }
+        thread = try LoopThread(name: name) { [self] in
+            hostd_thread_turns(Self.turn)
+            run()
+        }
     }
 
     /// Lets the loop end after what is posted already: when its last handler has gone, or after `patience` nanoseconds.
@@ -99,21 +102,32 @@ final class EventLoop: @unchecked Sendable {
         thread = nil
     }
 
-    /// Runs `work` once the loop has done all that is ready now, before it waits. On the loop's thread.
+    /// How long the loop's thread runs at a time where others want its processor, in nanoseconds: clients wait for it.
+    private static let turn: UInt64 = 100_000
+
+    /// Work that is put off is done when there is so much of it, though more is ready.
+    private static let mostAfterwards = 32
+
+    /// Runs `work` once the loop has done all that is ready now, or a good deal of it, and before it waits. On the loop's
+    /// thread.
     func afterwards(_ work: @escaping () -> Void) { afterwards.append(work) }
 
     /// Runs `work` on the loop's thread, in order. Dropped once the loop has stopped. [any-thread]
-    func post(_ work: @escaping @Sendable () -> Void) {
-        let mustWake = inbox.withLock { inbox in
-            guard inbox.isOpen else { return false }
+    func post(_ work: @escaping @Sendable () -> Void) { _ = take(work) }
+
+    /// The same; false when the loop has stopped.
+    func take(_ work: @escaping @Sendable () -> Void) -> Bool {
+        let (isOpen, mustWake) = inbox.withLock { inbox in
+            guard inbox.isOpen else { return (false, false) }
             inbox.work.append(work)
-            return inbox.work.count == 1
+            return (true, inbox.work.count == 1)
         }
         if mustWake {
             var one: UInt64 = 1
             // An eventfd write fails only when the counter is at its end, and then the loop wakes anyway.
             _ = write(wakeDescriptor, &one, 8)
         }
+        return isOpen
     }
 
     var isCurrent: Bool {
@@ -194,19 +208,17 @@ final class EventLoop: @unchecked Sendable {
                     _ = read(wakeDescriptor, &value, 8)
                 } else {
                     handler(of: raw)?.ready(events[position].events)
+                    if afterwards.count >= Self.mostAfterwards { runAfterwards() }
                 }
             }
             runInbox()
             if now >= nextDeadline { checkDeadlines() }
-            while !afterwards.isEmpty {
-                let work = afterwards
-                afterwards = []
-                for item in work { item() }
-            }
+            runAfterwards()
         }
         for handler in handlers { handler.loopEnds() }
         inbox.withLock { $0.isOpen = false }
         runInbox()
+        runAfterwards()
         slots.removeAll()
     }
 
@@ -222,6 +234,14 @@ final class EventLoop: @unchecked Sendable {
             return work
         }
         for item in work { item() }
+    }
+
+    private func runAfterwards() {
+        while !afterwards.isEmpty {
+            let work = afterwards
+            afterwards = []
+            for item in work { item() }
+        }
     }
 
     private func checkDeadlines() {

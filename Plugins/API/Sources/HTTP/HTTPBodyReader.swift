@@ -74,7 +74,7 @@ struct HTTPBodyReader: Sendable {
             case .counted(let remaining):
                 let count = min(remaining, bytes.count - position)
                 if body.isEmpty { body.reserveCapacity(min(remaining, 1 << 20)) }
-                body.append(contentsOf: bytes[position..<(position + count)])
+                body.append(contentsOf: UnsafeRawBufferPointer(rebasing: bytes[position..<(position + count)]))
                 position += count
                 state = count == remaining ? .done : .counted(remaining: remaining - count)
             case .chunkData(let remaining):

@@ -304,7 +304,7 @@ final class HTTPConnection: EventHandler, HTTPExchangeOwner, UpgradeHost, @unche
     func receive() -> Bool {
         let count = receiveScratch()
         guard count > 0 else { return false }
-        input.append(contentsOf: loop.scratch[..<count])
+        input.append(contentsOf: UnsafeRawBufferPointer(rebasing: loop.scratch[..<count]))
         return true
     }
 

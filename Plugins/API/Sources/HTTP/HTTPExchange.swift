@@ -16,7 +16,8 @@ final class HTTPExchange: @unchecked Sendable {
     /// The client's certificate, when it showed one.
     let certificate: ClientCertificate?
     private let owner: any HTTPExchangeOwner
-    private let loop: EventLoop
+    /// Where it is handled and answered.
+    let loop: EventLoop
 
     init(
         head: HTTPRequestHead, body: [UInt8], carriesBody: Bool = false, certificate: ClientCertificate?,

@@ -104,8 +104,11 @@ final class HTTPFront: HTTPHandler {
     }
 
     func carriesBody(_ head: HTTPRequestHead) -> Bool {
+        guard pipeline.mayBeProxied(head.targetBytes) else { return false }
         do throws(APIStatus) {
-            return pipeline.isProxied(try RequestPath(parsing: head.target.prefix { $0 != "?" }))
+            let target = head.target
+            let path = Substring(target.utf8.prefix { $0 != UInt8(ascii: "?") })
+            return pipeline.isProxied(try RequestPath(parsing: path))
         } catch {
             return false  // It is refused when it is handled.
         }
@@ -120,6 +123,7 @@ final class HTTPFront: HTTPHandler {
             method: .init(head.method, contentType: contentType), target: head.target, accept: head.header("accept"),
             contentType: contentType, body: exchange.body, user: user, isInternal: false)
         request.userAgent = head.header("user-agent")
+        request.loop = exchange.loop
         if case .other = request.path { request.ifNoneMatch = head.header("if-none-match") }
         if head.header("upgrade") != nil || exchange.carriesBody || mayStream(request) {
             request.upgrade = Self.upgrade(exchange, peer: peer ?? exchange.peerAddress ?? "")

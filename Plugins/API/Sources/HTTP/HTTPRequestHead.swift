@@ -23,6 +23,7 @@ struct HTTPRequestHead: Sendable {
     var isHead: Bool { methodRange.count == 4 && bytes[methodRange].elementsEqual("HEAD".utf8) }
     /// The request target in origin form, query included.
     var target: String { string(targetRange) }
+    var targetBytes: ArraySlice<UInt8> { bytes[targetRange] }
 
     /// The first value of a header, surrounding blanks removed; nil when absent. `name` is given in lower case.
     func header(_ name: StaticString) -> String? {
@@ -47,7 +48,8 @@ struct HTTPRequestHead: Sendable {
         bytes.withUnsafeBytes { String(decoding: UnsafeRawBufferPointer(rebasing: $0[range]), as: UTF8.self) }
     }
 
-    private func matches(_ range: Range<Int>, _ name: StaticString) -> Bool {
+    /// Whether a header's name is this one, in lower case.
+    func matches(_ range: Range<Int>, _ name: StaticString) -> Bool {
         guard range.count == name.utf8CodeUnitCount else { return false }
         return bytes.withUnsafeBytes { bytes in
             for offset in 0..<range.count

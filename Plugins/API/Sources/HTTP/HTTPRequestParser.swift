@@ -72,7 +72,7 @@ struct HTTPRequestParser: Sendable {
         }
         head.targetRange = try originForm(bytes, targetStart..<position)
         let version = UnsafeRawBufferPointer(rebasing: bytes[(position + 1)..<end])
-        guard version.count == 8, version.starts(with: Array("HTTP/".utf8)), version[6] == 0x2E else {
+        guard version.count == 8, version.baseAddress.map({ memcmp($0, "HTTP/", 5) }) == 0, version[6] == 0x2E else {
             throw .malformed("the request line does not end with a version")
         }
         guard version[5] == 0x31, version[7] == 0x30 || version[7] == 0x31 else { throw .versionNotSupported }
@@ -122,19 +122,32 @@ struct HTTPRequestParser: Sendable {
 
     /// Draws from the fields what rules the connection and the body's length.
     private static func interpret(_ head: inout HTTPRequestHead) throws(HTTPParseError) {
-        let hosts = head.headers("host")
-        guard hosts.count == 1 || (hosts.isEmpty && head.minorVersion == 0) else {
+        var hosts = 0
+        var lengths: [Range<Int>] = []
+        var codings: [String] = []
+        var connection = ""
+        var expectation: Range<Int>?
+        for field in head.fields {
+            switch field.name.count {
+            case 4 where head.matches(field.name, "host"): hosts += 1
+            case 6 where head.matches(field.name, "expect"): expectation = expectation ?? field.value
+            case 10 where head.matches(field.name, "connection"):
+                connection += (connection.isEmpty ? "" : ",") + head.string(field.value)
+            case 14 where head.matches(field.name, "content-length"): lengths.append(field.value)
+            case 17 where head.matches(field.name, "transfer-encoding"): codings.append(head.string(field.value))
+            default: break
+            }
+        }
+        guard hosts == 1 || (hosts == 0 && head.minorVersion == 0) else {
             throw .malformed("exactly one Host header is needed")
         }
-        let lengths = head.headers("content-length")
-        if let text = lengths.first {
+        if let range = lengths.first {
             guard lengths.count == 1 else { throw .malformed("there are several Content-Length headers") }
-            guard !text.isEmpty, text.utf8.count <= 15, text.utf8.allSatisfy({ $0 >= 0x30 && $0 <= 0x39 }) else {
+            guard !range.isEmpty, range.count <= 15, head.bytes[range].allSatisfy({ $0 >= 0x30 && $0 <= 0x39 }) else {
                 throw .malformed("Content-Length is not a number of bytes")
             }
-            head.contentLength = Int(text)
+            head.contentLength = head.bytes[range].reduce(0) { $0 * 10 + Int($1 - 0x30) }
         }
-        let codings = head.headers("transfer-encoding")
         if !codings.isEmpty {
             guard lengths.isEmpty else { throw .malformed("both Content-Length and Transfer-Encoding are given") }
             guard head.minorVersion == 1 else { throw .malformed("HTTP/1.0 has no Transfer-Encoding") }
@@ -143,13 +156,10 @@ struct HTTPRequestParser: Sendable {
             }
             head.isChunked = true
         }
-        let connection = head.headers("connection").joined(separator: ",")
-        head.keepsAlive =
-            head.minorVersion == 1
-            ? !HTTPRequestHead.list(connection, contains: "close")
-            : HTTPRequestHead.list(connection, contains: "keep-alive")
-        if head.minorVersion == 1, let expect = head.header("expect") {
-            head.expectsContinue = expect.lowercased() == "100-continue"
+        let isNamed = { (token: String) in !connection.isEmpty && HTTPRequestHead.list(connection, contains: token) }
+        head.keepsAlive = head.minorVersion == 1 ? !isNamed("close") : isNamed("keep-alive")
+        if head.minorVersion == 1, let expectation {
+            head.expectsContinue = head.string(expectation).lowercased() == "100-continue"
         }
     }
 

@@ -47,6 +47,8 @@ struct APIRequest: Sendable {
     var deadline: UInt64 = 0
     /// What must hold in the store for the request to write; nil = nothing more than it says itself.
     var fence: WriteFence?
+    /// The event loop of its connection, where it is answered; nil in process.
+    var loop: EventLoop?
     /// Who asks, where `user` is whom they act as.
     var impersonator: UserInfo?
     /// The permission by which they do, where that is constrained to what is done.

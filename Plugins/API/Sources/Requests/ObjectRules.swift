@@ -61,7 +61,8 @@ final class ResourceTable: Sendable {
     /// The resource in the version in which a request's objects are looked at: that of the request for custom resources,
     /// each of whose versions has a schema of its own, and otherwise the one in which they are stored.
     func working(_ resource: Resource) -> Resource {
-        resource.custom != nil ? resource : storage[resource.qualified] ?? resource
+        let isStored = resource.custom != nil || resource.apiVersion == resource.storageAPIVersion
+        return isStored ? resource : storage[resource.qualified] ?? resource
     }
 
     /// The resource of a kind.

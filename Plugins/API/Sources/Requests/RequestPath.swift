@@ -22,26 +22,27 @@ enum RequestPath: Sendable, Equatable {
     /// See https://kubernetes.io/docs/reference/using-api/api-concepts/#resource-uris.
     init(parsing path: Substring) throws(APIStatus) {
         // By bytes: a slash is one, whatever follows it.
-        var parts = path.utf8.split(separator: UInt8(ascii: "/")).map { Substring($0) }
+        var rest = path.utf8.split(separator: UInt8(ascii: "/")).map(Substring.init)[...]
         var resource = ResourcePath()
-        if parts.count >= 3, parts[0] == "api" {
-            resource.version = String(parts[1])
-            parts.removeFirst(2)
-        } else if parts.count >= 4, parts[0] == "apis" {
-            resource.group = String(parts[1])
-            resource.version = String(parts[2])
-            parts.removeFirst(3)
+        if rest.count >= 3, rest.first == "api" {
+            resource.version = String(rest[1])
+            rest = rest.dropFirst(2)
+        } else if rest.count >= 4, rest.first == "apis" {
+            resource.group = String(rest[1])
+            resource.version = String(rest[2])
+            rest = rest.dropFirst(3)
         } else {
             self = .other(try PercentEncoding.decode(path))
             return
         }
-        if parts[0] == "watch", parts.count > 1 {
+        if rest.first == "watch", rest.count > 1 {
             resource.isWatch = true
-            parts.removeFirst()
+            rest = rest.dropFirst()
         }
-        var rest = parts[...]
-        if rest.first == "namespaces", rest.count >= 3, !(rest.count == 3 && Self.isNamespaceSubresource(parts[2])) {
-            resource.namespace = try PercentEncoding.decode(parts[1])
+        if rest.first == "namespaces", rest.count >= 3,
+            !(rest.count == 3 && Self.isNamespaceSubresource(rest[rest.startIndex + 2]))
+        {
+            resource.namespace = try PercentEncoding.decode(rest[rest.startIndex + 1])
             rest = rest.dropFirst(2)
         }
         resource.resource = try PercentEncoding.decode(rest.first ?? "")

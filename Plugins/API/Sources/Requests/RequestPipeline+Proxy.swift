@@ -1,3 +1,4 @@
+import CEpoll
 import Objects
 import PluginKit
 
@@ -11,6 +12,14 @@ extension RequestPipeline {
         guard case .resource(let place) = path else { return false }
         return aggregated.find(path) != nil
             || place.subresource == "proxy" && place.group.isEmpty && Self.proxied.contains(place.resource)
+    }
+
+    /// Whether that is possible, by a glance at a target as it was sent.
+    func mayBeProxied(_ target: ArraySlice<UInt8>) -> Bool {
+        guard aggregated.isEmpty, !target.contains(UInt8(ascii: "%")) else { return true }
+        return target.withUnsafeBytes { bytes in
+            bytes.baseAddress.map { memmem($0, bytes.count, "/proxy", 6) != nil } ?? false
+        }
     }
 
     /// Carries an authorized request on.

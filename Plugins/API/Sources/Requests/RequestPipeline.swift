@@ -160,10 +160,9 @@ final class RequestPipeline: Sendable {
     }
 
     private func go(on context: RequestContext, _ respond: @escaping Responder) throws(APIStatus) {
-        let (request, resource) = (context.request, context.resource)
-        if isProxied(request.path) { return try proxy(context, respond) }
+        if isProxied(context.request.path) { return try proxy(context, respond) }
         // Admission asks webhooks, and the authorizers what a user may.
-        guard request.method != .get, admission.mayWait(resource) || authorizer.mayWait else {
+        guard context.request.method != .get, admission.mayWait(context.resource) || authorizer.mayWait else {
             return try start(context, respond)
         }
         onWorker(respond) { [self] () throws(APIStatus) in try start(context, respond) }
@@ -171,9 +170,9 @@ final class RequestPipeline: Sendable {
 
     /// Prepares what the verb of an authorized request needs.
     private func start(_ context: RequestContext, _ respond: @escaping Responder) throws(APIStatus) {
-        let (request, resource) = (context.request, context.resource)
+        let resource = context.resource
         if let custom = resource.custom { try custom.prepare(store) }
-        if resource.isDefinition, request.method != .get {
+        if resource.isDefinition, context.request.method != .get {
             return customResources.oneAtATime(respond) { [self] (respond) throws(APIStatus) in
                 try run(context, respond)
             }
@@ -193,15 +192,15 @@ final class RequestPipeline: Sendable {
 
     /// Runs the verb of an authorized request.
     private func run(_ context: RequestContext, _ respond: @escaping Responder) throws(APIStatus) {
-        let (request, path, resource) = (context.request, context.path, context.resource)
-        if !path.subresource.isEmpty { return try handleSubresource(context, respond) }
-        guard resource.isNamespaced || path.namespace.isEmpty else { throw .unknownPath }
+        let resource = context.resource
+        if !context.path.subresource.isEmpty { return try handleSubresource(context, respond) }
+        guard resource.isNamespaced || context.path.namespace.isEmpty else { throw .unknownPath }
         if resource.isVirtual { return try handleReview(context, respond) }
         if resource.isMeasured { return try measured(context, respond) }
-        switch (request.method, path.name.isEmpty) {
+        switch (context.request.method, context.path.name.isEmpty) {
         case (.get, let isCollection):
-            let asksWatch = request.query.flag("watch")
-            if asksWatch || path.isWatch { return try watch(context, respond) }
+            let asksWatch = context.query.flag("watch")
+            if asksWatch || context.path.isWatch { return try watch(context, respond) }
             if isCollection { try list(context, respond) } else { try get(context, respond) }
         case (.post, true): try create(context, respond)
         case (.put, false): try update(context, respond)
@@ -275,11 +274,49 @@ final class RequestPipeline: Sendable {
     }
 }
 
-/// One request at one resource.
+/// One request at one resource. What runs it hands it on many times, so that its parts lie in one place.
 struct RequestContext: Sendable {
-    var request: APIRequest
-    var path: RequestPath.ResourcePath
-    var resource: Resource
+    private final class Parts: @unchecked Sendable {
+        // SAFETY (@unchecked Sendable): changed only while one context alone refers to it.
+        var request: APIRequest
+        var path: RequestPath.ResourcePath
+        let resource: Resource
+
+        init(_ request: APIRequest, _ path: RequestPath.ResourcePath, _ resource: Resource) {
+            self.request = request
+            self.path = path
+            self.resource = resource
+        }
+    }
+
+    private var parts: Parts
+
+    init(request: APIRequest, path: RequestPath.ResourcePath, resource: Resource) {
+        parts = Parts(request, path, resource)
+    }
+
+    var request: APIRequest {
+        _read { yield parts.request }
+        _modify {
+            separate()
+            yield &parts.request
+        }
+    }
+
+    var path: RequestPath.ResourcePath {
+        _read { yield parts.path }
+        _modify {
+            separate()
+            yield &parts.path
+        }
+    }
+
+    var resource: Resource { parts.resource }
+
+    /// Before a change: makes its parts its own.
+    private mutating func separate() {
+        if !isKnownUniquelyReferenced(&parts) { parts = Parts(parts.request, parts.path, parts.resource) }
+    }
 
     var key: String { resource.key(path.namespace, path.name) }
     var query: Query { request.query }

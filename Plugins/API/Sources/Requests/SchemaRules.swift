@@ -8,7 +8,9 @@ struct SchemaRules: ObjectRules {
 
     func schema(of resource: Resource) -> SchemaNode? {
         if let custom = resource.custom { return custom.schema }
-        return table.kind(GroupVersionKind(group: resource.group, version: resource.version, kind: resource.kind))
+        if let known = resource.knownSchema.load() { return known }
+        let kind = GroupVersionKind(group: resource.group, version: resource.version, kind: resource.kind)
+        return table.kind(kind).map { resource.knownSchema.storeIfNil($0) }
     }
 
     func applyDefaults(_ object: inout JSON, _ resource: Resource) {

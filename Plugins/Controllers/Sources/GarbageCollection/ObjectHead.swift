@@ -21,11 +21,15 @@ struct ObjectHead: Equatable, Sendable {
     var isBeingDeleted: Bool
     var finalizers: [String]
 
-    var storeName: Substring { key.prefix { $0 != "/" } }
-    var namespace: Substring { key.split(separator: "/", maxSplits: 2, omittingEmptySubsequences: false)[1] }
-    var name: Substring { key.split(separator: "/", maxSplits: 2, omittingEmptySubsequences: false)[2] }
+    var storeName: Substring { Substring(key.utf8.prefix { $0 != UInt8(ascii: "/") }) }
+    var namespace: Substring { Substring(Self.parts(of: key)[1]) }
+    var name: Substring { Substring(Self.parts(of: key)[2]) }
     /// The plural as in API paths.
     var plural: Substring { storeName.prefix { $0 != "." } }
+
+    private static func parts(of key: String) -> [Substring.UTF8View] {
+        key.utf8.split(separator: UInt8(ascii: "/"), maxSplits: 2, omittingEmptySubsequences: false)
+    }
 
     var waitsForDependents: Bool { isBeingDeleted && finalizers.contains(Self.foreground) }
     var orphansDependents: Bool { isBeingDeleted && finalizers.contains(Self.orphan) }
@@ -46,7 +50,7 @@ struct ObjectHead: Equatable, Sendable {
     /// Reads the head of a stored value without parsing what follows its metadata. Nil when the value is no object with
     /// a key of three parts and a uid: not Kubernetes', and nobody's garbage.
     init?(key: String, value: UnsafeRawBufferPointer, revision: UInt64) {
-        guard key.split(separator: "/", maxSplits: 2, omittingEmptySubsequences: false).count == 3,
+        guard Self.parts(of: key).count == 3,
             let head = MetadataScanner.head(of: value)
         else { return nil }
         let metadata = head.metadata
@@ -105,7 +109,14 @@ enum MetadataScanner {
 
     /// Stored values were written by our own writer; one that does not parse is damaged and is left alone.
     private static func parsed(_ bytes: UnsafeRawBufferPointer, _ range: Range<Int>) -> JSON? {
-        try? JSON(parsing: UnsafeRawBufferPointer(rebasing: bytes[range]))
+        let value = UnsafeRawBufferPointer(rebasing: bytes[range])
+        // Most are plain strings: a uid, a version.
+        if value.first == UInt8(ascii: "\""), !value.contains(UInt8(ascii: "\\")),
+            let text = String(validating: value.dropFirst().dropLast(), as: UTF8.self)
+        {
+            return .string(text)
+        }
+        return try? JSON(parsing: value)
     }
 
     private static func skipSpace(_ bytes: UnsafeRawBufferPointer, _ position: inout Int) {
