@@ -37,9 +37,9 @@ public final class KernelServices: Sendable {
             log.write(Log.Level(rawValue: UInt32(clamping: level)) ?? .info, "store", message, members)
         }
         store = settings.engine == "embedded" ? try StateStore(directory: "\(directory)/store", options: options) : nil
-        workers = WorkerPool(name: "worker", maximum: Self.workerLimit)
+        workers = WorkerPool(name: "worker", maximum: Self.workerLimit, isPrompt: true, stuckJobs: nil)
         dispatchers = WorkerPool(
-            name: "topics", maximum: Self.dispatcherLimit,
+            name: "topics", maximum: Self.dispatcherLimit, isPrompt: true,
             stuckJobs: .init(patience: options.sinkPatience) { subject in
                 log.warning(
                     "a sink does not return; another thread delivers to the others in its place",

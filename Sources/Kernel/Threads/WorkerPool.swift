@@ -47,6 +47,10 @@ public final class WorkerPool: @unchecked Sendable {  // All state is behind `mo
     private var threads = 0
     /// Threads that wait, those that were signalled and have not woken yet included.
     private var idle = 0
+    /// Whether a signal may still be on its way. As long as it is, nobody else is woken: who wakes up finds all that has come
+    /// meanwhile, and wakes another thread if there is more than it takes itself. So a burst of short jobs is done by the
+    /// threads that run already, and long ones still get a thread each.
+    private var isWaking = false
     private var stuck = 0
     private var places: [Place] = []
     private var isGuarded = false
@@ -76,7 +80,7 @@ public final class WorkerPool: @unchecked Sendable {  // All state is behind `mo
         monitor.lock()
         guard !isClosed else { return monitor.unlock() }
         jobs.append(job)
-        let wakes = idle > 0
+        let wakes = isToWake()
         let isShort = jobs.count > idle
         let starts = isShort && threads < limit
         if starts { threads += 1 }
@@ -87,6 +91,13 @@ public final class WorkerPool: @unchecked Sendable {  // All state is behind `mo
         if wakes { monitor.signal() }
         if starts { startThread() }
         if needsGuard { startGuard() }
+    }
+
+    /// Whether a thread is to be signalled for the jobs that wait, once the lock is free. The lock is held.
+    private func isToWake() -> Bool {
+        guard !isWaking, idle > 0, !jobs.isEmpty else { return false }
+        isWaking = true
+        return true
     }
 
     private func startThread() {
@@ -135,7 +146,9 @@ public final class WorkerPool: @unchecked Sendable {  // All state is behind `mo
     private func run(_ job: any PoolJob, at place: Int) {
         places[place].job = job
         places[place].serial &+= 1
+        let wakes = isToWake()
         monitor.unlock()
+        if wakes { monitor.signal() }
         job.run()
         monitor.lock()
         places[place].job = nil
@@ -151,6 +164,9 @@ public final class WorkerPool: @unchecked Sendable {  // All state is behind `mo
         defer { idle -= 1 }
         let deadline = monotonicNow() + Self.idleNanoseconds
         while jobs.isEmpty && !isClosed {
+            // Whoever wakes up may be the one that was signalled: it looks at the jobs before it sleeps again or goes, and a
+            // signal too many does no harm.
+            defer { isWaking = false }
             if threads == 1 {
                 monitor.wait()
             } else if !monitor.wait(until: deadline) && jobs.isEmpty && threads > 1 {

@@ -52,6 +52,26 @@ final class WorkerPoolTests: XCTestCase {
         }
     }
 
+    func testJobsThatWaitForEachOtherAllGetAThread() {
+        let pool = WorkerPool(name: "pool", maximum: 4)
+        for round in 1...500 {
+            // Each lets go when all have begun: with threads that sleep and threads that run, none may be left asleep.
+            let (begun, done) = (Done(), Done())
+            for _ in 0..<4 {
+                pool.submit(
+                    Job {
+                        begun.add()
+                        begun.wait(4)
+                        done.add()
+                    })
+            }
+            done.wait(4)
+            if round % 7 == 0 { pool.submit(Job { done.add() }) }
+        }
+        XCTAssertEqual(pool.threadCount, 4)
+        pool.close()
+    }
+
     func testBlockedJobsGetMoreThreadsUpToTheBound() {
         let pool = WorkerPool(name: "pool", maximum: 4)
         let done = Done()
