@@ -79,27 +79,33 @@ struct KeyedWork: ~Copyable {
     /// Makes a key ready now, or marks a running one.
     private mutating func ask(_ number: UInt32, _ priority: Priority, _ now: UInt64) {
         delayed.remove(number)
+        raise(number, to: priority)
         let item = items[Int(number)]
-        let urgent = priority == .interactive ? priority : item.priority
-        items[Int(number)].priority = urgent
         switch item.place {
-        case .ready:
-            guard item.priority != urgent else { return }
-            ready.remove(number)
-            ready.append(number, group: item.group, priority: urgent)
+        case .ready: break
         case .running: items[Int(number)].isDirty = !planted(.reconcileAddLost)
         case .resting:
             items[Int(number)].place = .ready
             items[Int(number)].readySince = now
-            ready.append(number, group: item.group, priority: urgent)
+            ready.append(number, group: item.group, priority: item.priority)
         }
     }
 
-    /// Plans a run at `due` unless an earlier one is planned.
+    /// Makes the next run of a key as urgent as whoever asks for it now.
+    private mutating func raise(_ number: UInt32, to priority: Priority) {
+        let item = items[Int(number)]
+        guard priority == .interactive, item.priority != priority else { return }
+        items[Int(number)].priority = priority
+        guard item.place == .ready else { return }
+        ready.remove(number)
+        ready.append(number, group: item.group, priority: priority)
+    }
+
+    /// Plans a run at `due` unless an earlier one is planned, which is then as urgent as this one.
     private mutating func postpone(_ number: UInt32, _ priority: Priority, until due: UInt64) {
+        raise(number, to: priority)
         let item = items[Int(number)]
         if item.place == .ready || item.isDirty { return }
-        if priority == .interactive { items[Int(number)].priority = priority }
         if let planned = delayed.deadline(of: number), planned <= due { return }
         delayed.set(number, at: due)
     }

@@ -212,6 +212,15 @@ final class ReconcileTests: XCTestCase {
         }
     }
 
+    func testWhoAsksForALaterRunMakesTheOneThatWaitsAlreadyAsUrgent() throws {
+        let counter = Counter()
+        let (queue, open) = try gatedQueue(counter)
+        for key in ["a/1", "a/2"] { try add(queue, key, priority: .background) }
+        try add(queue, "a/2", priority: .interactive, delay: 3_600_000_000_000)
+        open()
+        XCTAssertEqual(Array(counter.wait(3).dropFirst()), ["a/2", "a/1"])
+    }
+
     func testOneNamespaceIsNotStarvedByTenThousandKeysOfAnother() throws {
         let counter = Counter()
         let (queue, open) = try gatedQueue(counter)

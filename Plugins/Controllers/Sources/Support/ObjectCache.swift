@@ -9,6 +9,7 @@ final class ObjectCache: Sendable {
     let type: ResourceType
     private let host: Host
     private let selector: String
+    private let transform: @Sendable (JSON) -> JSON
     private struct State {
         var informer: Informer?
         var handlers: [@Sendable (InformerEvent) -> Void] = []
@@ -16,11 +17,17 @@ final class ObjectCache: Sendable {
     private let state = Mutex(State())
 
     /// Objects come without `metadata.managedFields`, which no controller reads.
-    /// - Parameter selector: as for `Informer`.
-    init(_ host: Host, _ type: ResourceType, selector: String = "") {
+    /// - Parameters:
+    ///   - selector: as for `Informer`.
+    ///   - transform: drops what else no controller reads.
+    init(
+        _ host: Host, _ type: ResourceType, selector: String = "",
+        transform: @escaping @Sendable (JSON) -> JSON = { $0 }
+    ) {
         self.host = host
         self.type = type
         self.selector = selector
+        self.transform = transform
     }
 
     func onEvent(_ handler: @escaping @Sendable (InformerEvent) -> Void) {
@@ -44,7 +51,7 @@ final class ObjectCache: Sendable {
     func start() throws {
         let handlers = state.withLock { $0.handlers }
         let informer = try Informer(
-            host, resource: type.storeName, selector: selector, keepsManagedFields: false,
+            host, resource: type.storeName, selector: selector, keepsManagedFields: false, transform: transform,
             handler: { event in for handler in handlers { handler(event) } })
         state.withLock { $0.informer = informer }
         try informer.start()
