@@ -260,6 +260,46 @@ def watch(context, names, began, count, result, wanted):
     result.put(sight)
 
 
+def stand(number, stop, result):
+    """Process: a real-time thread that wants one processor every two milliseconds, and notes when it was late: then the machine
+    itself stood still, as a virtual one does whose host has other work, or its kernel let nobody else run. No program is on time
+    meanwhile."""
+    os.sched_setaffinity(0, {number})
+    os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(50))
+    gc.disable()
+    late, step, due = [], 0.002, time.monotonic()
+    while not stop.is_set():
+        due = max(due + step, time.monotonic())
+        time.sleep(max(0, due - time.monotonic()))
+        at = time.monotonic()
+        if at - due > 0.001:
+            late.append((due, at))
+            due = at
+    result.put(late)
+
+
+class Standstills:
+    """When one of the machine's processors stood still, told by a process on each. Needs root, as hostd does."""
+
+    def __init__(self):
+        fork = multiprocessing.get_context("fork")
+        self.stop, self.parts = fork.Event(), []
+        for number in sorted(os.sched_getaffinity(0)):
+            result = fork.SimpleQueue()
+            process = fork.Process(target=stand, args=(number, self.stop, result))
+            process.start()
+            self.parts.append((process, result))
+
+    def end(self):
+        """Beginnings and ends on the clock of `time.monotonic()`, of all processors."""
+        self.stop.set()
+        found = []
+        for process, result in self.parts:
+            found += result.get()
+            process.join()
+        return found
+
+
 class Load:
     """Everything together: `with Load(context, rate) as load: …` and then `load.finish(seconds)`."""
 

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 
-from .load import Load, processor
+from .load import Load, Standstills, processor
 
 CONFIG = """
 store:
@@ -50,6 +50,22 @@ def gaps(times):
     return sorted((1000 * (later - earlier) for earlier, later in zip(times, times[1:])), reverse=True)
 
 
+def longest(times, count=5):
+    """Beginning and end of the longest times in which nothing happened."""
+    times = sorted(times)
+    return sorted(zip(times, times[1:]), key=lambda pair: pair[0] - pair[1])[:count]
+
+
+def overlap(begin, end, still):
+    """Seconds of a span in which one processor at least stood still."""
+    covered, at = 0, begin
+    for since, until in sorted(still):
+        since, until = max(since, at), min(until, end)
+        if until > since:
+            covered, at = covered + until - since, until
+    return covered
+
+
 class Half:
     """One half of the run: which bindings are of it, and what processors did meanwhile."""
 
@@ -75,6 +91,7 @@ class Half:
 def measure(bench):
     hostd = bench.hostd("scheduler-swap", CONFIG.format(isolation="shared"))
     hostd.start()
+    machine = Standstills()
     with Load(hostd.tls_context) as load:
         quiet = Half(hostd, load)
         time.sleep(SWAPS * SWAP_INTERVAL)
@@ -87,6 +104,7 @@ def measure(bench):
             time.sleep(max(0, SWAP_INTERVAL - took[-1]))
         swapped.end()
         names, sight = load.finish(30)
+    still = machine.end()
     check(names, sight, hostd)
     hostd.stop()
     undisturbed, disturbed = (gaps(sight.times[half.first:half.last]) for half in (quiet, swapped))
@@ -102,6 +120,11 @@ def measure(bench):
         of_one, shares = half.costs()
         came, bound = sight.came[half.first:half.last], sight.times[half.first:half.last]
         waits = sorted(1000 * (at - before) for before, at in zip(came, bound))
+        bench.line(f"{what}: five longest times that a processor of the machine stood still",
+                   ", ".join(f"{1000 * length:.1f}" for length in sorted(
+                       (until - since for since, until in still if bound[0] <= since <= bound[-1]), reverse=True)[:5]), "ms")
+        bench.line(f"{what}: the longest gaps, of each so much in which one stood still", "; ".join(
+            f"{1000 * (end - begin):.1f}, {1000 * overlap(begin, end, still):.1f}" for begin, end in longest(bound)), "ms")
         bench.line(f"{what}: longest gap between arrivals of pods", f"{gaps(came)[0]:.1f}", "ms")
         bench.line(f"{what}: from arrival to binding, median, p99, most",
                    ", ".join(f"{waits[place]:.1f}" for place in (len(waits) // 2, len(waits) * 99 // 100, -1)), "ms")
