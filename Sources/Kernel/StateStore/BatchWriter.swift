@@ -14,7 +14,7 @@ final class BatchWriter: @unchecked Sendable {  // All state is behind `monitor`
     /// [disk thread]
     func start(_ report: @escaping @Sendable (LogBatch, SegmentLog.Failure?) -> Void) throws(StoreError) {
         thread = try KernelThread(name: "hostd-log") { [unowned self] in
-            // As the committer's: it mostly sleeps, and all writers wait for it.
+            // It mostly sleeps, and all writers wait for it.
             ThreadPriority.raised { run(report) }
         }
     }

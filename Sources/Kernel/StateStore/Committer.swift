@@ -73,7 +73,7 @@ final class Committer: @unchecked Sendable {  // The queue is behind `monitor`; 
         do throws(StoreError) {
             thread = try KernelThread(name: "hostd-commit") { [unowned self] in
                 // It mostly sleeps; and when it does not, all writers wait for it.
-                ThreadPriority.raised { run() }
+                ThreadPriority.preferred { run() }
             }
         } catch {
             disk.end()

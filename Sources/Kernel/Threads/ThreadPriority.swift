@@ -14,8 +14,8 @@ enum ThreadPriority {
     private static let shortTurn: UInt64 = 100_000
 
     /// Runs `body` before all ordinary threads of the machine where hostd may do that (CAP_SYS_NICE), and elsewhere as
-    /// `preferred` does. Only for what mostly sleeps, has all others wait when it does not, and goes on by itself: the threads
-    /// that bring writes to disk. Threads and processes that `body` starts do not inherit it.
+    /// `preferred` does. Only for what mostly sleeps, has all others wait when it does not, and goes on by itself: the thread
+    /// that does nothing but bring writes to disk. Threads and processes that `body` starts do not inherit it.
     ///
     /// A nice value would not do. What an ordinary thread of great weight takes out of turn is owed to the others (EEVDF, Linux
     /// 6.6 on), and the kernel's worker that flushes the disk for it, the heaviest of all, waits until they have had
