@@ -56,6 +56,7 @@ products += plugins.map { .library(name: "hostd-plugin-\($0)", type: .dynamic, t
 
 var targets: [Target] = [
     .systemLibrary(name: "CEpoll", path: "Sources/CEpoll"),
+    .systemLibrary(name: "CTurns", path: "Sources/CTurns"),
     systemLibrary("CFFI", pkgConfig: "libffi", package: "libffi-dev"),
     systemLibrary("CYAML", pkgConfig: "yaml-0.1", package: "libyaml-dev"),
     systemLibrary("CBPF", pkgConfig: "libbpf", package: "libbpf-dev"),
@@ -98,7 +99,8 @@ var targets: [Target] = [
     .target(
         name: "Kernel",
         dependencies: [
-            "PluginAPI", "Objects", "CProcess", "CInterposer", "CIsolation", "CStateStore", "CYAML", "COpenSSL",
+            "PluginAPI", "Objects", "CProcess", "CInterposer", "CIsolation", "CStateStore", "CTurns", "CYAML",
+            "COpenSSL",
         ] + (isThreadSanitized ? ["CThreadSanitizer"] : []),
         path: "Sources/Kernel",
         exclude: [
@@ -188,7 +190,10 @@ var targets: [Target] = [
 ]
 targets += plugin(
     "API",
-    ["CEL", "FieldManagement", "Quotas", "ObjectSchema", "ObjectYAML", "COpenSSL", "CEpoll", "CZlib", "CNGHTTP2"],
+    [
+        "CEL", "FieldManagement", "Quotas", "ObjectSchema", "ObjectYAML", "COpenSSL", "CEpoll", "CTurns", "CZlib",
+        "CNGHTTP2",
+    ],
     tests: ["Kernel"])
 targets += plugin("Controllers", ["Quotas"])
 targets += plugin("Node", ["CEpoll", "COpenSSL", "CProcess"])

@@ -7,7 +7,6 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -26,20 +25,6 @@ void store_block_release(void *pointer) {
         free(block);
         block = previous;
     }
-}
-
-void store_thread_turns(uint64_t nanoseconds) {
-    // struct sched_attr of sched_setattr(2), which libc does not have.
-    struct {
-        uint32_t size, policy;
-        uint64_t flags;
-        int32_t nice;
-        uint32_t priority;
-        uint64_t runtime, deadline, period;
-    } attributes = {.size = sizeof attributes, .flags = 1 /* SCHED_FLAG_RESET_ON_FORK */, .runtime = nanoseconds};
-    attributes.nice = getpriority(PRIO_PROCESS, 0);
-    // A kernel that cannot leaves the turns as they are.
-    syscall(SYS_sched_setattr, 0, &attributes, 0);
 }
 
 /// Reflected Castagnoli polynomial.

@@ -50,10 +50,6 @@ void store_futex_wait_shared(uint32_t *_Nonnull word);
 /// Sets `*word`, to 1 when it has several sleepers, otherwise to 2, and wakes one.
 void store_futex_fire_shared(uint32_t *_Nonnull word, bool isShared);
 
-/// Asks the scheduler for turns of so many nanoseconds for the calling thread: the shorter they are, the sooner one comes after
-/// the thread wakes up (EEVDF, Linux 6.12 on; otherwise without effect). What the thread starts does not inherit it.
-void store_thread_turns(uint64_t nanoseconds);
-
 /// The size of `bytes` without the zeros at their end.
 size_t store_size_without_zeros(const void *_Nonnull bytes, size_t size);
 /// The first offset from `start` on, in steps of 8, where `word` stands and 4 bytes are left; `size` when there is none.

@@ -1,4 +1,4 @@
-import CStateStore
+import CTurns
 import Glibc
 
 /// Lets the calling thread go before others while they wait for what it does.
@@ -51,5 +51,5 @@ enum ThreadPriority {
 
     /// Has the calling thread run soon after it wakes up, for a short while at a time, in its share of the processor: for what
     /// hands something on that others wait for.
-    static func takeShortTurns() { store_thread_turns(shortTurn) }
+    static func takeShortTurns() { hostd_thread_turns(shortTurn) }
 }

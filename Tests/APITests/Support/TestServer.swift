@@ -43,8 +43,14 @@ final class TestServer {
         host.provide(HOSTD_API_1, try XCTUnwrap(plugin.interface(HOSTD_API_1)))
         client = try APIRoleClient(kit)
         store = try kit.store()
-        try plugin.activate()
-        try findPort()
+        do {
+            try plugin.activate()
+            try findPort()
+        } catch {
+            services.close()
+            try FileTree.remove(directory)
+            throw error
+        }
     }
 
     private func findPort() throws {

@@ -13,25 +13,10 @@ final class TemporaryDirectory {
     init() {
         var template = Array("/tmp/hostd-store-XXXXXX".utf8CString)
         path = mkdtemp(&template).map { String(cString: $0) } ?? "/tmp/hostd-store-unmade"
+        Leftovers.add(path)
     }
 
-    deinit { removeAll(path) }
-
-    private func removeAll(_ path: String) {
-        guard let stream = opendir(path) else { return }
-        var names: [String] = []
-        while let entry = readdir(stream) {
-            names.append(
-                withUnsafePointer(to: &entry.pointee.d_name) {
-                    $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
-                })
-        }
-        closedir(stream)
-        for name in names where name != "." && name != ".." {
-            if unlink(path + "/" + name) != 0 { removeAll(path + "/" + name) }
-        }
-        rmdir(path)
-    }
+    deinit { Leftovers.remove(path) }
 
     func names(_ prefix: String = "") -> [String] {
         guard let directory = try? StoreDirectoryListing(path) else { return [] }

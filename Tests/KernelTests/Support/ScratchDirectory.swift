@@ -8,11 +8,10 @@ final class ScratchDirectory {
         var template = Array("/tmp/hostd-test-XXXXXX".utf8CString)
         guard mkdtemp(&template) != nil else { throw Spawned.Failure(message: "mkdtemp: \(errno)") }
         path = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
+        Leftovers.add(path)
     }
 
-    deinit {
-        do { _ = try Spawned(["/bin/rm", "-rf", path]).wait() } catch { print("cannot remove \(path): \(error)") }
-    }
+    deinit { Leftovers.remove(path) }
 
     @discardableResult
     func write(_ name: String, _ text: String) throws -> String { try write(name, Array(text.utf8)) }

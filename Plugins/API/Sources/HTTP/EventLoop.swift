@@ -1,4 +1,5 @@
 import CEpoll
+import CTurns
 import Glibc
 import Synchronization
 

@@ -32,9 +32,10 @@ final class WorkerPool: @unchecked Sendable {
     }
 
     /// Runs `work` on one of the threads; false when too much waits already or the pool has stopped.
-    func run(_ work: @escaping @Sendable () -> Void) -> Bool {
+    /// - Parameter isOwn: for work of the server's own, of which there is a little at most: it waits however much does.
+    func run(isOwn: Bool = false, _ work: @escaping @Sendable () -> Void) -> Bool {
         pthread_mutex_lock(&lock)
-        guard !isStopping, queue.count < queueLimit else {
+        guard !isStopping, isOwn || queue.count < queueLimit else {
             pthread_mutex_unlock(&lock)
             return false
         }

@@ -46,8 +46,8 @@ final class PolicyTypeChecks: Sendable {
             return true
         }
         guard mustRun else { return }
-        let isTaken = pipeline.workers.run { [self] in run(pipeline) }
-        // What is busy now gets to it with the next change.
+        let isTaken = pipeline.workers.run(isOwn: true) { [self] in run(pipeline) }
+        // The server has stopped; the next start looks at all of them.
         if !isTaken { state.withLock { $0.isRunning = false } }
     }
 
