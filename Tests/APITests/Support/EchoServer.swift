@@ -47,7 +47,8 @@ final class EchoServer: HTTPHandler {
     func handle(_ exchange: HTTPExchange) {
         let target = exchange.head.target
         if target.hasPrefix("/bytes/"), let count = Int(target.dropFirst(7)) {
-            let bytes = (0..<count).map { UInt8(truncatingIfNeeded: $0 % 251) }
+            let turn = (0..<251).map { UInt8($0) }
+            let bytes = (0..<(count / turn.count)).flatMap { _ in turn } + turn[..<(count % turn.count)]
             exchange.respond(HTTPResponse(status: 200, contentType: "application/octet-stream", body: .bytes(bytes)))
         } else if target.hasPrefix("/stream/") {
             let stream = HTTPBodyStream()

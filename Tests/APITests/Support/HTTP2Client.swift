@@ -8,6 +8,9 @@ import Objects
 final class HTTP2Client {
     struct Failure: Error { var message: String }
 
+    /// Bytes that the server may send on all streams together before the client takes some.
+    static let connectionWindow = 8 << 20
+
     /// What has come on a stream.
     struct Answer {
         var status = 0
@@ -70,7 +73,7 @@ final class HTTP2Client {
         var settings = nghttp2_settings_entry(
             settings_id: Int32(NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE.rawValue), value: UInt32(window))
         nghttp2_submit_settings(session, 0, &settings, 1)
-        nghttp2_session_set_local_window_size(session, 0, 0, 16 << 20)
+        nghttp2_session_set_local_window_size(session, 0, 0, Int32(Self.connectionWindow))
         flush()
     }
 
