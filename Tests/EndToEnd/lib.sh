@@ -4,7 +4,7 @@ build=$root/build
 hostd=$build/bin/hostd
 work=$(mktemp -d /tmp/hostd-e2e-XXXXXX)
 data=$work/data
-group=hostd-e2e-$(basename "$work" | tr -cd 'A-Za-z0-9')
+group=$HOSTD_END_TO_END_GROUP
 export HOME=$work/home KUBECONFIG=$data/admin.kubeconfig HOSTD_DATA=$data
 mkdir -p "$HOME"
 passed=0
