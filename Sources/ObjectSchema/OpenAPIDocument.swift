@@ -17,7 +17,8 @@ public enum OpenAPIDocument {
         var roots = Set(resources.map(\.groupVersionKind))
         appendPaths(resources, .three, &text, &roots, custom)
         text.append("},\"components\":{\"schemas\":{")
-        appendSchemas(roots, .three, &text, custom)
+        var isFirst = true
+        forEachSchema(roots, .three, custom) { text.appendMember($0, $1, &isFirst) }
         text.append(
             "},\"securitySchemes\":{\"BearerToken\":{\"type\":\"apiKey\",\"description\":\"Bearer Token authentication\",\"name\":\"authorization\",\"in\":\"header\"}}}}"
         )
@@ -39,11 +40,9 @@ public enum OpenAPIDocument {
         var isFirst = resources.isEmpty && custom.isEmpty
         for (path, item) in others.paths { text.appendMember(path, item, &isFirst) }
         text.append("},\"definitions\":{")
-        appendSchemas(roots, .two, &text, custom, alsoNeeded: others.ownNames)
-        for (name, schema) in others.definitions {
-            isFirst = false
-            text.appendMember(name, schema, &isFirst)
-        }
+        isFirst = true
+        forEachSchema(roots, .two, custom, alsoNeeded: others.ownNames) { text.appendMember($0, $1, &isFirst) }
+        for (name, schema) in others.definitions { text.appendMember(name, schema, &isFirst) }
         text.append(
             "},\"securityDefinitions\":{\"BearerToken\":{\"type\":\"apiKey\",\"description\":\"Bearer Token authentication\",\"name\":\"authorization\",\"in\":\"header\"}},\"security\":[{\"BearerToken\":[]}]}"
         )
@@ -55,15 +54,12 @@ public enum OpenAPIDocument {
         _ roots: inout Set<GroupVersionKind>, _ custom: [OpenAPICustomKind]
     ) {
         var isFirst = true
-        let paths = OpenAPIPaths(
-            version: version, customNames: Dictionary(custom.flatMap(\.names), uniquingKeysWith: { first, _ in first }))
+        let paths = OpenAPIPaths(version: version, custom: custom)
         for resource in resources {
             var described: [(String, JSON)] = []
             paths.forEachPath(of: resource) { described.append(($0, $1)) }
             for (path, description) in described { text.appendMember(path, description, &isFirst) }
-            roots.insert(
-                GroupVersionKind(group: resource.group, version: resource.version, kind: resource.kind + "List"))
-            for subresource in resource.subresources { roots.insert(subresource.kind) }
+            addKinds(of: resource, &roots)
         }
         for kind in custom {
             paths.forEachPath(of: kind.resource) { text.appendMember($0, $1, &isFirst) }
@@ -71,10 +67,48 @@ public enum OpenAPIDocument {
         }
     }
 
+    /// The document of version 2 as `openapi.v2.Document` of gnostic (OpenAPIv2.proto), which kubectl up to version 1.28 asks for,
+    /// and later ones of servers without version 3. Of the paths it has the operations that change objects: by these clients
+    /// tell what may be asked of a change. Definition by definition goes into it, so that no more than one lies beside it.
+    public static func v2Protobuf(
+        serverVersion: String = "v1.36.0", custom: [OpenAPICustomKind] = [], others: OpenAPIOthers = OpenAPIOthers()
+    ) -> [UInt8] {
+        var document = ProtobufWriter()
+        document.string(1, "2.0")
+        document.message(2) { information in
+            information.string(1, "Kubernetes")
+            information.string(2, serverVersion)
+        }
+        let resources = Schema.shared.resources
+        let paths = OpenAPIPaths(version: .two, custom: custom)
+        document.message(8) { message in
+            for resource in resources + custom.map(\.resource) {
+                paths.forEachPath(of: resource) { OpenAPIMessages.append(path: $0, $1, to: &message) }
+            }
+            for (path, item) in others.paths { OpenAPIMessages.append(path: path, item, to: &message) }
+        }
+        var roots: Set<GroupVersionKind> = []
+        for resource in resources { addKinds(of: resource, &roots) }
+        for kind in custom { roots.formUnion(kind.resource.subresources.map(\.kind)) }
+        document.message(9) { message in
+            forEachSchema(roots, .two, custom, alsoNeeded: others.ownNames) {
+                OpenAPIMessages.append(schema: $0, $1, to: &message)
+            }
+            for (name, schema) in others.definitions { OpenAPIMessages.append(schema: name, schema, to: &message) }
+        }
+        return document.bytes
+    }
+
+    private static func addKinds(of resource: SchemaResource, _ roots: inout Set<GroupVersionKind>) {
+        var list = resource.groupVersionKind
+        list.kind += "List"
+        roots.formUnion([resource.groupVersionKind, list] + resource.subresources.map(\.kind))
+    }
+
     /// The schemas of the roots and, in the order of their names, of all that they refer to.
-    private static func appendSchemas(
-        _ roots: Set<GroupVersionKind>, _ version: OpenAPISchemaText.Version, _ text: inout Text,
-        _ custom: [OpenAPICustomKind], alsoNeeded: Set<String> = []
+    private static func forEachSchema(
+        _ roots: Set<GroupVersionKind>, _ version: OpenAPISchemaText.Version, _ custom: [OpenAPICustomKind],
+        alsoNeeded: Set<String> = [], _ body: (String, JSON) -> Void
     ) {
         var needed: [String: SchemaNode] = [:]
         func collect(_ node: SchemaNode) {
@@ -91,13 +125,10 @@ public enum OpenAPIDocument {
         }
         for name in alsoNeeded { if let node = Schema.shared.definition(named: name) { collect(node) } }
         let schemas = OpenAPISchemaText(version: version, descriptions: SchemaDescriptions())
-        var isFirst = true
-        for (name, node) in needed.sorted(by: { $0.key.precedesByBytes($1.key) }) {
-            text.appendMember(name, schemas.schema(node), &isFirst)
-        }
+        for (name, node) in needed.sorted(by: { $0.key.precedesByBytes($1.key) }) { body(name, schemas.schema(node)) }
         for kind in custom {
-            text.appendMember(kind.name, kind.document(version), &isFirst)
-            text.appendMember(kind.name + "List", kind.listDocument(version), &isFirst)
+            body(kind.name, kind.document(version))
+            body(kind.name + "List", kind.listDocument(version))
         }
     }
 

@@ -4,7 +4,12 @@ import Objects
 struct OpenAPIPaths {
     let version: OpenAPISchemaText.Version
     /// The names of the schemas of custom resources and their lists.
-    var customNames: [GroupVersionKind: String] = [:]
+    private let customNames: [GroupVersionKind: String]
+
+    init(version: OpenAPISchemaText.Version, custom: [OpenAPICustomKind]) {
+        self.version = version
+        customNames = Dictionary(custom.flatMap(\.names), uniquingKeysWith: { first, _ in first })
+    }
 
     /// The schema of a kind; nil when there is none.
     private func reference(_ kind: GroupVersionKind) -> JSON? {

@@ -367,7 +367,9 @@ final class AggregationTests: XCTestCase {
         let protobuf = try server.request(
             "GET", "/openapi/v2",
             headers: ["Accept": "application/com.github.proto-openapi.spec.v2@v1.0+protobuf"])
-        for text in [place, "kind: Thing\n", "fieldManager"] { XCTAssertTrue(protobuf.text.contains(text), text) }
+        for text in [place, #""kind":"Thing""#, "fieldManager", "com.example.things.v1.Thing"] {
+            XCTAssertTrue(protobuf.text.contains(text), text)
+        }
 
         XCTAssertEqual(try server.request("DELETE", Self.slices + "/extra-1").status, 200)
         try awaitReason("MissingEndpoints")

@@ -76,6 +76,17 @@ final class EntityTagTests: XCTestCase {
         XCTAssertTrue(try all.json["definitions"].exists)
         let tag = try XCTUnwrap(all.headers["etag"])
         XCTAssertEqual(try server.request("GET", "/openapi/v2", headers: ["If-None-Match": tag]).status, 304)
+        let accept = ("Accept", "application/com.github.proto-openapi.spec.v2@v1.0+protobuf")
+        let protobuf = try server.request("GET", "/openapi/v2", headers: [accept.0: accept.1])
+        XCTAssertEqual(
+            protobuf.headers["content-type"], "application/com.github.proto-openapi.spec.v2.v1.0+protobuf")
+        for name in ["io.k8s.api.core.v1.Pod", "com.example.v1.Widget"] {
+            XCTAssertTrue(protobuf.text.contains(name), "\(name) is defined")
+        }
+        let other = try XCTUnwrap(protobuf.headers["etag"])
+        XCTAssertNotEqual(other, tag, "each form has a tag of its own")
+        XCTAssertEqual(
+            try server.request("GET", "/openapi/v2", headers: [accept.0: accept.1, "If-None-Match": other]).status, 304)
         XCTAssertEqual(try server.request("DELETE", CustomDefinitions.path + "/widgets.example.com").status, 200)
         try server.eventually("another document") {
             try server.request("GET", "/openapi/v2", headers: ["If-None-Match": tag]).status == 200

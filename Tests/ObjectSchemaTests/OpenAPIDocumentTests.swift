@@ -60,6 +60,69 @@ final class OpenAPIDocumentTests: XCTestCase {
         checkReferences(document, document)
     }
 
+    /// Both forms of version 2 define the same; clients of the protobuf form find the patches of each kind there, too.
+    func testVersionTwoInProtobuf() throws {
+        let custom = OpenAPICustomKind(
+            resource: SchemaResource(
+                group: "example.com", version: "v1", plural: "widgets", singular: "widget", kind: "Widget",
+                isNamespaced: true, verbs: ["get", "patch"], shortNames: [], categories: [], subresources: []),
+            listKind: "WidgetList", schema: { Self.everything })
+        let read = try OpenAPIMessageReader.document(
+            OpenAPIDocument.v2Protobuf(serverVersion: "v1.2.3", custom: [custom]))
+        XCTAssertEqual(read["swagger"], "2.0")
+        XCTAssertEqual(read["info"], ["title": "Kubernetes", "version": "v1.2.3"])
+        let json = try JSON(parsing: OpenAPIDocument.v2(custom: [custom]))
+        XCTAssertEqual(read["definitions"].count, json["definitions"].count)
+        for (name, schema) in json["definitions"].objectValue ?? [:] {
+            XCTAssertEqual(read["definitions"][name], schema, name)
+        }
+        let changes = (json["paths"].objectValue ?? [:]).filter { _, item in
+            ["put", "post", "patch"].contains { item[$0].exists }
+        }
+        XCTAssertEqual(Set((read["paths"].objectValue ?? [:]).map(\.key)), Set(changes.map(\.key)))
+        for (path, item) in changes {
+            let patch = read["paths"][path]["patch"]
+            XCTAssertEqual(patch["consumes"], item["patch"]["consumes"], path)
+            XCTAssertEqual(
+                patch["x-kubernetes-group-version-kind"], item["patch"]["x-kubernetes-group-version-kind"], path)
+            XCTAssertEqual(
+                patch["parameters"].arrayValue, item["patch"]["parameters"].arrayValue.filter { $0["in"] == "query" },
+                path)
+        }
+        let patches = read["paths"]["/apis/example.com/v1/namespaces/{namespace}/widgets/{name}"]["patch"]["consumes"]
+        XCTAssertFalse(patches.arrayValue.contains("application/strategic-merge-patch+json"), "\(patches)")
+    }
+
+    /// A schema with all that version 2 can say of a value.
+    private static let everything: JSON = [
+        "type": "object", "title": "Widget", "description": "A widget.", "minProperties": 1, "maxProperties": 9,
+        "required": ["spec"], "externalDocs": ["description": "More.", "url": "https://example.com"],
+        "example": ["spec": [:]],
+        "properties": [
+            "spec": [
+                "type": "object", "x-kubernetes-map-type": "atomic",
+                "properties": [
+                    "size": [
+                        "type": "integer", "format": "int32", "minimum": 1, "maximum": 9, "exclusiveMaximum": true,
+                        "exclusiveMinimum": true, "multipleOf": 2, "default": 4,
+                    ],
+                    "colour": [
+                        "type": "string", "enum": ["red", "a \"quoted\" one", ""], "pattern": "^[a-z]*$",
+                        "minLength": 1,
+                        "maxLength": 63, "default": "red",
+                    ],
+                    "parts": [
+                        "type": "array", "items": ["type": "string"], "minItems": 1, "maxItems": 3, "uniqueItems": true,
+                        "x-kubernetes-list-type": "set",
+                    ],
+                    "options": ["type": "object", "additionalProperties": ["type": "boolean", "default": false]],
+                    "more": ["type": "object", "additionalProperties": true],
+                    "port": ["x-kubernetes-int-or-string": true],
+                ],
+            ]
+        ],
+    ]
+
     private func checkReferences(_ value: JSON, _ document: JSON) {
         switch value {
         case .object(let object):

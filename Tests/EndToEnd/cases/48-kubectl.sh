@@ -84,8 +84,7 @@ YAML
     check "view-last-applied" contains two $k apply view-last-applied -f "$place/manifest.yaml"
     check "set-last-applied" $k apply set-last-applied -f "$place/changed.yaml"
     check "apply --server-side" contains 'serverside-applied' $k apply --server-side --force-conflicts -f "$place/changed.yaml"
-    # Without the server's help, an old kubectl finds no typo.
-    if since 27; then refuse "a typo is found" 'unknown field|ValidationError|strict decoding' sh -c "sed 's/replicas:/replicaz:/' '$place/changed.yaml' | $k apply -f -"; fi
+    refuse "a typo is found" 'unknown field' sh -c "sed 's/replicas:/replicaz:/' '$place/changed.yaml' | $k apply -f -"
     check "edit" env EDITOR="sed -i s/two/three/" $k edit configmap applied
     equal "was edited" three $k get configmap applied -o 'jsonpath={.data.a}'
     check "patch, strategic" $k patch deployment applied -p '{"spec":{"template":{"spec":{"containers":[{"name":"main","env":[{"name":"B","value":"b"}]}]}}}}'
@@ -123,12 +122,11 @@ YAML
     check "wait for a condition" $k wait deployment/web --for=condition=Available --timeout=20s
     if since 23; then check "wait for a value" $k wait configmap/applied '--for=jsonpath={.data.b}=b' --timeout=10s; fi
 
-    if since 27; then
-        check "explain" contains 'A group of containers' $client explain pods
-        check "explain a field" contains 'side by side' $client explain pods.spec.containers
-        check "explain --recursive" contains 'terminationGracePeriodSeconds' $client explain pods --recursive
-        check "auth can-i --list" contains 'selfsubjectaccessreviews|[*][.][*]' $k auth can-i --list
-    fi
+    check "explain" contains 'A group of containers' $client explain pods
+    check "explain a field" contains 'side by side' $client explain pods.spec.containers
+    check "explain --recursive" contains 'terminationGracePeriodSeconds' $client explain pods --recursive
+    refuse "explain what is not there" 'does not exist' $client explain pods.spec.nothing
+    if since 27; then check "auth can-i --list" contains 'selfsubjectaccessreviews|[*][.][*]' $k auth can-i --list; fi
     check "api-resources" contains '^poddisruptionbudgets' $client api-resources -o wide
     check "api-resources by verb" contains '^deployments.apps$' $client api-resources --verbs=patch --namespaced -o name
     check "api-versions" contains '^apps/v1$' $client api-versions

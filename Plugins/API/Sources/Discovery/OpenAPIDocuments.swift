@@ -59,20 +59,20 @@ final class OpenAPIDocuments: Sendable {
         let custom = resources.custom.served.map(kind)
         var others = OpenAPIOthers(custom: Set(custom.flatMap { $0.names.map(\.1) }))
         for other in documents { others.add(other.document, below: other.root) }
-        if let accept, accept.contains("proto-openapi.spec.v2") {
-            return HTTPResponse(
-                status: 200, contentType: Self.version2Protobuf,
-                body: .bytes(OpenAPIProtobuf.document(resources.all, others: others.paths, version: version)))
-        }
         // Made of all documents of version 3, whose tags change when its content does, and of other servers'.
         let states = customStates
         let tags =
             places.map { tag($0, states).text }.joined()
             + documents.map { EntityTag(of: $0.document.serialized()).text }.joined()
+        let isProtobuf = accept?.contains("proto-openapi.spec.v2") ?? false
+        let form = isProtobuf ? Self.version2Protobuf : "application/json"
         return .tagged(
-            EntityTag(of: Array(tags.utf8)), ifNoneMatch: ifNoneMatch, cacheControl: Self.revalidated
+            EntityTag(of: Array((form + tags).utf8)), ifNoneMatch: ifNoneMatch, contentType: form,
+            cacheControl: Self.revalidated
         ) {
-            OpenAPIDocument.v2(serverVersion: version, custom: custom, others: others)
+            isProtobuf
+                ? OpenAPIDocument.v2Protobuf(serverVersion: version, custom: custom, others: others)
+                : OpenAPIDocument.v2(serverVersion: version, custom: custom, others: others)
         }
     }
 
