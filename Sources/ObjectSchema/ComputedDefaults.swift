@@ -5,7 +5,7 @@ enum ComputedDefaults {
     static func apply(to object: inout JSON, _ type: SpecialType) {
         switch type {
         case .container: container(&object)
-        case .resourceRequirements, .volumeResourceRequirements: requestsFromLimits(&object)
+        case .pod: requestsFromLimits(&object)
         case .podSpec: podSpec(&object)
         case .volume: volume(&object)
         case .serviceSpec: servicePorts(&object)
@@ -31,9 +31,19 @@ enum ComputedDefaults {
         return String(last[last.index(after: colon)...])
     }
 
-    private static func requestsFromLimits(_ resources: inout JSON) {
-        guard let limits = resources["limits"].objectValue else { return }
-        for (name, value) in limits where resources["requests"][name].isNull { resources["requests"][name] = value }
+    /// What is limited and not asked for is asked for. Pods alone get it: templates stay as they are written.
+    private static func requestsFromLimits(_ pod: inout JSON) {
+        func fill(_ owner: inout JSON) {
+            guard let limits = owner["resources"]["limits"].objectValue else { return }
+            for (name, value) in limits where owner["resources"]["requests"][name].isNull {
+                owner["resources"]["requests"][name] = value
+            }
+        }
+        guard pod["spec"].objectValue != nil else { return }
+        fill(&pod["spec"])
+        for list in ["containers", "initContainers"] where pod["spec"][list].exists {
+            pod["spec"][list].updateElements { (_, container: inout JSON) throws(Never) in fill(&container) }
+        }
     }
 
     /// `serviceAccount` is the old name of `serviceAccountName`; with the host's network, ports are the host's.

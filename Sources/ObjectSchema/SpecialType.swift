@@ -1,7 +1,7 @@
 /// The types with defaults or rules that are code instead of rows.
 enum SpecialType: Sendable {
-    case podSpec, container, probe, lifecycleHandler, environmentVariable, volume, toleration, resourceRequirements
-    case volumeResourceRequirements, serviceSpec, configMap, secret, namespace, replicationController, limitRangeItem
+    case pod, podSpec, container, probe, lifecycleHandler, environmentVariable, volume, toleration, resourceRequirements
+    case serviceSpec, configMap, secret, namespace, replicationController, limitRangeItem
     case deploymentSpec, replicaSetSpec, statefulSetSpec, daemonSetSpec, jobSpec, customResourceDefinition
     case apiService, event
 
@@ -16,6 +16,7 @@ enum SpecialType: Sendable {
             return
         }
         switch String(typeName.dropFirst("io.k8s.api.".count)) {
+        case "core.v1.Pod": self = .pod
         case "core.v1.PodSpec": self = .podSpec
         case "core.v1.Container", "core.v1.EphemeralContainer": self = .container
         case "core.v1.Probe": self = .probe
@@ -24,7 +25,6 @@ enum SpecialType: Sendable {
         case "core.v1.Volume": self = .volume
         case "core.v1.Toleration": self = .toleration
         case "core.v1.ResourceRequirements": self = .resourceRequirements
-        case "core.v1.VolumeResourceRequirements": self = .volumeResourceRequirements
         case "core.v1.ServiceSpec": self = .serviceSpec
         case "core.v1.ConfigMap": self = .configMap
         case "core.v1.Secret": self = .secret

@@ -118,6 +118,30 @@ final class ServerSideApplyTests: XCTestCase {
         XCTAssertTrue(message.contains("\"scaler\" with subresource \"scale\" using apps/v1"), message)
     }
 
+    /// What admission adds is not the client's, so that a client which takes over all that it once created, and applies less
+    /// than the server made of it, removes none of it.
+    func testWhatAdmissionAddsBelongsToNobody() throws {
+        let pods = "/api/v1/namespaces/default/pods"
+        let config: JSON = [
+            "apiVersion": "v1", "kind": "Pod", "metadata": ["name": "p", "labels": ["a": "1"]],
+            "spec": ["containers": [["name": "c", "image": "i:1"]]],
+        ]
+        var created = try server.request("POST", pods + "?fieldManager=me", config).json
+        XCTAssertTrue(created["spec"]["tolerations"].exists, "admission has added something")
+        let owned = created.metadata["managedFields"][0]["fieldsV1"]["f:spec"]
+        XCTAssertEqual(owned["f:restartPolicy"], [:], "defaults are the client's")
+        for field in ["f:tolerations", "f:volumes", "f:serviceAccountName", "f:priority"] {
+            XCTAssertTrue(owned[field].isNull, field)
+        }
+        // As kubectl does before it applies to the server what it has applied by itself so far.
+        created["metadata"]["managedFields"][0]["operation"] = "Apply"
+        let taken = try server.request("PUT", pods + "/p", created)
+        XCTAssertEqual(taken.status, 200, taken.text)
+        let applied = try apply(pods + "/p", config, "fieldManager=me")
+        XCTAssertEqual(applied.status, 200, applied.text)
+        XCTAssertEqual(try applied.json["spec"], created["spec"])
+    }
+
     func testStatusIsAppliedApart() throws {
         _ = try apply(deployments + "/web", deployment(["replicas": 2]), "fieldManager=me")
         let status: JSON = [

@@ -71,7 +71,7 @@ final class StrategyTests: XCTestCase {
         Strategy.prepareForCreate(&pod, try resource("pods"))
         XCTAssertEqual(pod["status"], ["phase": "Pending", "qosClass": "BestEffort"])
         var secret: JSON = ["metadata": ["name": "a"], "data": ["x": "eA=="], "stringData": ["y": "z"]]
-        Strategy.prepareForCreate(&secret, try resource("secrets"))
+        Strategy.settle(&secret, try resource("secrets"))
         XCTAssertEqual(secret["data"], ["x": "eA==", "y": "eg=="])
         XCTAssertTrue(secret["stringData"].isNull)
         var job: JSON = ["metadata": ["name": "j", "uid": "u"], "spec": ["template": [:]]]

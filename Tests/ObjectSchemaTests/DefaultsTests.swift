@@ -120,5 +120,13 @@ final class DefaultsTests: XCTestCase {
             """#)
         XCTAssertEqual(pod["spec"]["containers"][0]["ports"][0]["hostPort"], 80)
         XCTAssertEqual(pod["spec"]["containers"][0]["resources"]["requests"], ["cpu": "500m", "memory": "1Gi"])
+        let deployment = try defaulted(
+            #"""
+            {"apiVersion":"apps/v1","kind":"Deployment","spec":{"template":{"spec":{"containers":[
+            {"resources":{"limits":{"cpu":"1"}}}]}}}}
+            """#)
+        XCTAssertEqual(
+            deployment["spec"]["template"]["spec"]["containers"][0]["resources"], ["limits": ["cpu": "1"]],
+            "a template stays as it is written")
     }
 }

@@ -56,7 +56,9 @@ enum OpenAPIMessageReader {
                 if let key = texts[number] {
                     schema[key] = string(bytes)
                 } else if let key = doubles[number] {
-                    let bits = bytes.enumerated().reduce(UInt64(0)) { $0 | UInt64($1.element) << (8 * UInt64($1.offset)) }
+                    let bits = bytes.enumerated().reduce(UInt64(0)) {
+                        $0 | UInt64($1.element) << (8 * UInt64($1.offset))
+                    }
                     schema[key] = .integer(Int64(Double(bitPattern: bits)))
                 } else {
                     try readInner(number, bytes, &schema)
@@ -78,7 +80,8 @@ enum OpenAPIMessageReader {
                 case .bytes(let inner): schema["additionalProperties"] = try self.schema(inner)
                 }
             }
-        case 22: try forEachField(bytes) { _, value in if case .bytes(let text) = value { schema["type"] = string(text) } }
+        case 22:
+            try forEachField(bytes) { _, value in if case .bytes(let text) = value { schema["type"] = string(text) } }
         case 23:
             try forEachField(bytes) { _, value in
                 if case .bytes(let inner) = value { schema["items"] = try self.schema(inner) }

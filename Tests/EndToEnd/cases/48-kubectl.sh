@@ -84,6 +84,16 @@ YAML
     check "view-last-applied" contains two $k apply view-last-applied -f "$place/manifest.yaml"
     check "set-last-applied" $k apply set-last-applied -f "$place/changed.yaml"
     check "apply --server-side" contains 'serverside-applied' $k apply --server-side --force-conflicts -f "$place/changed.yaml"
+    if since 27; then
+        # A pod that was applied by the client, and is then applied on the server, keeps what admission has given it.
+        printf 'apiVersion: v1\nkind: Pod\nmetadata: {name: moved}\nspec: {containers: [{name: c, image: "example.com/none:1"}]}\n' >"$place/moved.yaml"
+        check "apply a pod" $k apply -f "$place/moved.yaml"
+        check "apply it on the server" $k apply --server-side -f "$place/moved.yaml"
+        check "once more" $k apply --server-side -f "$place/moved.yaml"
+        check "delete it" $k delete pod moved --now --wait=false
+        # Of everything that can be listed, rows with columns of its own.
+        check "get everything" sh -c "$client api-resources --verbs=list -o name | xargs -n 1 $k get -o wide"
+    fi
     refuse "a typo is found" 'unknown field' sh -c "sed 's/replicas:/replicaz:/' '$place/changed.yaml' | $k apply -f -"
     check "edit" env EDITOR="sed -i s/two/three/" $k edit configmap applied
     equal "was edited" three $k get configmap applied -o 'jsonpath={.data.a}'

@@ -87,7 +87,7 @@ enum Strategy {
                 object["metadata"].removeValue(forKey: key)
             }
         }
-        if resource.qualified == "secrets" { mergeStringData(&object) }
+        settle(&object, resource)
     }
 
     /// Takes over the parts of the metadata that clients write, but for those that are kept.
@@ -150,7 +150,6 @@ enum Strategy {
         case "jobs.batch":
             JobLabels.fill(&object)
             object["status"] = [:]
-        case "secrets": mergeStringData(&object)
         case _ where resource.custom != nil:
             if resource.hasStatus { object.removeValue(forKey: "status") }
         default:
@@ -158,9 +157,11 @@ enum Strategy {
         }
     }
 
-    /// A secret's stringData is written into its data, and not kept.
-    private static func mergeStringData(_ object: inout JSON) {
-        guard let texts = object.removeValue(forKey: "stringData")?.objectValue else { return }
+    /// Puts what a request may say in other words into those that are kept: a secret's stringData goes into its data.
+    static func settle(_ object: inout JSON, _ resource: Resource) {
+        guard resource.qualified == "secrets", let texts = object.removeValue(forKey: "stringData")?.objectValue else {
+            return
+        }
         for (key, value) in texts {
             object["data"][key] = .string(Base64.encode(Array((value.stringValue ?? "").utf8)))
         }

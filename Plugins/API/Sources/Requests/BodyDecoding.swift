@@ -86,7 +86,15 @@ extension RequestPipeline {
     /// The object in the body, checked against the path: kind, version, namespace, name.
     func decodeObject(_ context: RequestContext) throws(APIStatus) -> DecodedBody {
         var repeated = RepeatedKeys()
-        var object = try Self.parseBody(context.request, &repeated)
+        var object: JSON
+        do throws(APIStatus) {
+            object = try Self.parseBody(context.request, &repeated)
+        } catch {
+            guard error.code == 400 else { throw error }
+            // As Kubernetes begins it, since clients look for these words.
+            throw .badRequest(
+                "the object provided is unrecognized (must be of type \(context.resource.kind)): \(error.message)")
+        }
         guard object.objectValue != nil else { throw .badRequest("the body of the request must be a JSON object") }
         try Self.checkKind(&object, context.resource)
         return try checkFields(object, context, repeated)

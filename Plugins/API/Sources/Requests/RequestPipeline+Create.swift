@@ -92,6 +92,10 @@ extension RequestPipeline {
         if stored.hasGeneration { object.generation = 1 } else { object["metadata"].removeValue(forKey: "generation") }
         let given = object["metadata"].removeValue(forKey: "managedFields")
         rules.applyDefaults(&object, stored)
+        Strategy.settle(&object, stored)
+        // What the server and its admission add from here on belongs to nobody: who applies less later does not remove it.
+        let managed = FieldOwnership(self, context, .main).created(
+            object, applied: decoded.applied, given: given ?? .null)
         Strategy.prepareForCreate(&object, stored)
         if stored.qualified == CertificateRequest.resource {
             CertificateRequest.sign(&object, as: context.request.user)
@@ -104,10 +108,8 @@ extension RequestPipeline {
         let causes = rules.validate(request.object, stored)
         guard causes.isEmpty else { throw .invalid(resource, request.name, causes.deduplicated()) }
         try admission.validate(&request)
-        let ownership = FieldOwnership(self, context, .main)
         return Draft(
-            object: request.object,
-            managedFields: ownership.created(request.object, applied: decoded.applied, given: given ?? .null),
+            object: request.object, managedFields: managed,
             generateName: decoded.object.name.isEmpty ? generateName : "", steps: request.steps,
             warnings: decoded.warnings + request.warnings, isCharged: request.isCharged)
     }

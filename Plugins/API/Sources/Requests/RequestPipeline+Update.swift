@@ -290,14 +290,16 @@ extension RequestPipeline {
         // A binding adds nothing that has defaults.
         if update.scope != .binding { rules.applyDefaults(&object, stored) }
         if update.scope == .main { customResources.prepareStatus(&object, stored) }
+        // What admission changes belongs to nobody.
+        let before = StoredObject.normalized(present)
+        let owned = ownership.updated(
+            StoredObject.normalized(object), from: before, managed, given: given, applied: applied)
         var request = AdmissionRequest(
             .update, stored, subresource: update.scope.subresource ?? context.path.subresource, context, old: present,
             object: object)
         try admission.admit(&request)
         object = StoredObject.normalized(request.object)
-        let before = StoredObject.normalized(present)
         Strategy.countGeneration(&object, before, stored, update.scope)
-        let owned = ownership.updated(object, from: before, managed, given: given, applied: applied)
         if object == before, owned == managed, !isOutdated {
             return Plan(outcome: .unchanged, warnings: request.warnings)
         }

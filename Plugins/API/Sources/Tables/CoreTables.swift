@@ -35,9 +35,8 @@ enum CoreTables {
                 var ends: [String] = []
                 for subset in object["subsets"].arrayValue {
                     let ports = subset["ports"].arrayValue.compactMap { $0["port"].integerValue }
-                    for address in subset["addresses"].arrayValue.compactMap({ $0["ip"].stringValue }) {
-                        ends += ports.isEmpty ? [address] : ports.map { "\(address):\($0)" }
-                    }
+                    let addresses = subset["addresses"].arrayValue.compactMap { $0["ip"].stringValue }
+                    ends += ports.isEmpty ? addresses : ports.flatMap { port in addresses.map { "\($0):\(port)" } }
                 }
                 return [.string(object.name), shortened(ends, ","), Cell.age(object, now)]
             }

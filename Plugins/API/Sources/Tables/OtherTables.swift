@@ -13,20 +13,29 @@ enum OtherTables {
                     .string(object.name), Cell.text(object["spec"]["controller"]),
                     reference.isNull
                         ? "<none>"
-                        : .string("\(reference["kind"].stringValue ?? "")/\(reference["name"].stringValue ?? "")"),
+                        : .string("\(kind(of: reference))/\(reference["name"].stringValue ?? "")"),
                     Cell.age(object, now),
                 ]
+            }
+        case "ipaddresses.networking.k8s.io":
+            TableLayout("Name ParentRef") { object, _ in
+                [.string(object.name), .string(parent(object["spec"]["parentRef"]))]
+            }
+        case "servicecidrs.networking.k8s.io":
+            TableLayout("Name CIDRs Age") { object, now in
+                let ranges = object["spec"]["cidrs"].arrayValue.compactMap(\.stringValue)
+                return [.string(object.name), .string(ranges.joined(separator: ",")), Cell.age(object, now)]
             }
         case "networkpolicies.networking.k8s.io":
             TableLayout("Name Pod-Selector Age") { object, now in
                 [.string(object.name), Cell.selector(object["spec"]["podSelector"]), Cell.age(object, now)]
             }
-        case "storageclasses.storage.k8s.io": storageClasses
         case "leases.coordination.k8s.io":
             TableLayout("Name Holder Age") { object, now in
                 [.string(object.name), Cell.text(object["spec"]["holderIdentity"], ""), Cell.age(object, now)]
             }
-        case "roles.rbac.authorization.k8s.io", "clusterroles.rbac.authorization.k8s.io":
+        case "roles.rbac.authorization.k8s.io", "clusterroles.rbac.authorization.k8s.io",
+            "customresourcedefinitions.apiextensions.k8s.io", "limitranges":
             TableLayout("Name Created_At") { object, _ in
                 [.string(object.name), .string(object.creationTimestamp ?? "<unknown>")]
             }
@@ -66,9 +75,17 @@ enum OtherTables {
                     Cell.age(object, now),
                 ]
             }
-        case "customresourcedefinitions.apiextensions.k8s.io":
-            TableLayout("Name Created_At") { object, _ in
-                [.string(object.name), .string(object.creationTimestamp ?? "<unknown>")]
+        case "resourceclaims.resource.k8s.io":
+            TableLayout("Name State Age") { object, now in
+                [.string(object.name), .string(claimState(object)), Cell.age(object, now)]
+            }
+        case "resourceslices.resource.k8s.io":
+            TableLayout("Name Node Driver Pool Age") { object, now in
+                let spec = object["spec"]
+                return [
+                    .string(object.name), Cell.text(spec["nodeName"], ""), Cell.text(spec["driver"], ""),
+                    Cell.text(spec["pool"]["name"], ""), Cell.age(object, now),
+                ]
             }
         case "plugins.hostd.dev": plugins
         case "nodes.metrics.k8s.io", "pods.metrics.k8s.io":
@@ -82,6 +99,27 @@ enum OtherTables {
             }
         default: nil
         }
+    }
+
+    private static func kind(of reference: JSON) -> String {
+        let group = reference["apiGroup"].stringValue ?? ""
+        return (reference["kind"].stringValue ?? "") + (group.isEmpty ? "" : ".\(group)")
+    }
+
+    /// What an address is for: "services/default/web".
+    private static func parent(_ reference: JSON) -> String {
+        guard reference.exists else { return "<none>" }
+        let group = reference["group"].stringValue ?? ""
+        let resource = (reference["resource"].stringValue ?? "") + (group.isEmpty ? "" : ".\(group)")
+        let place = ["namespace", "name"].compactMap { reference[$0].stringValue }.filter { !$0.isEmpty }
+        return ([resource.lowercased()] + place).joined(separator: "/")
+    }
+
+    private static func claimState(_ claim: JSON) -> String {
+        let isDeleted = claim.deletionTimestamp != nil
+        guard claim["status"]["allocation"].exists else { return isDeleted ? "deleted" : "pending" }
+        return (isDeleted ? "deleted," : "") + "allocated"
+            + (claim["status"]["reservedFor"].isEmpty ? "" : ",reserved")
     }
 
     private static let plugins = TableLayout(
@@ -100,7 +138,9 @@ enum OtherTables {
     }
 
     private static let slices = TableLayout("Name AddressType Ports Endpoints Age") { object, now in
-        let ports = object["ports"].arrayValue.map { $0["port"].integerValue.map(String.init) ?? "*" }
+        let ports = object["ports"].arrayValue.map {
+            $0["port"].integerValue.map(String.init) ?? $0["name"].stringValue ?? "*"
+        }
         let addresses = object["endpoints"].arrayValue.flatMap {
             $0["addresses"].arrayValue.compactMap(\.stringValue)
         }
@@ -122,17 +162,6 @@ enum OtherTables {
             .string(object.name), Cell.text(object["spec"]["ingressClassName"]),
             hosts.isEmpty ? "*" : CoreTables.shortened(hosts, ","), .string(points.joined(separator: ",")),
             .string(hasTLS ? "80, 443" : "80"), Cell.age(object, now),
-        ]
-    }
-
-    private static let storageClasses = TableLayout(
-        "Name Provisioner ReclaimPolicy VolumeBindingMode AllowVolumeExpansion:boolean Age"
-    ) { object, now in
-        let isDefault = object.annotations["storageclass.kubernetes.io/is-default-class"].stringValue == "true"
-        return [
-            .string(isDefault ? "\(object.name) (default)" : object.name), Cell.text(object["provisioner"]),
-            Cell.text(object["reclaimPolicy"], "Delete"), Cell.text(object["volumeBindingMode"], "Immediate"),
-            .bool(object["allowVolumeExpansion"].boolValue ?? false), Cell.age(object, now),
         ]
     }
 

@@ -116,7 +116,8 @@ struct TableLayout: Sendable {
     static func of(_ resource: Resource) -> TableLayout {
         if let custom = resource.custom { return CustomTable.layout(custom) }
         return WorkloadTables.layout(resource.qualified) ?? CoreTables.layout(resource.qualified)
-            ?? OtherTables.layout(resource.qualified)
+            ?? OtherTables.layout(resource.qualified) ?? StorageTables.layout(resource.qualified)
+            ?? AdmissionTables.layout(resource.qualified)
             ?? TableLayout("Name Age") { object, now in [.string(object.name), Cell.age(object, now)] }
     }
 }
@@ -134,6 +135,9 @@ enum Cell {
         default: .string(value.serializedString())
         }
     }
+
+    /// A cell as text.
+    static func string(_ value: JSON) -> String { value.stringValue ?? value.serializedString() }
 
     static func list(_ values: [String], _ fallback: String = "<none>") -> JSON {
         .string(values.isEmpty ? fallback : values.joined(separator: ","))

@@ -11,9 +11,17 @@ enum WorkloadTables {
         case "daemonsets.apps": daemonSets
         case "jobs.batch": jobs
         case "cronjobs.batch": cronJobs
-        case "horizontalpodautoscalers.autoscaling": autoscalers
+        case "horizontalpodautoscalers.autoscaling": AutoscalerTable.layout
         case "poddisruptionbudgets.policy": budgets
         case "controllerrevisions.apps": revisions
+        case "podtemplates":
+            TableLayout("Name Containers Images Pod_Labels") { object, _ in
+                let template = object["template"]
+                return [
+                    .string(object.name), Cell.containers(template["spec"]), Cell.images(template["spec"]),
+                    Cell.map(template["metadata"]["labels"]),
+                ]
+            }
         default: nil
         }
     }
@@ -119,34 +127,6 @@ enum WorkloadTables {
             .string(last == nil ? "<none>" : HumanDuration.since(last, now: now)), Cell.age(object, now),
             Cell.containers(template["template"]["spec"]), Cell.images(template["template"]["spec"]),
             Cell.selector(template["selector"]),
-        ]
-    }
-
-    private static let autoscalers = TableLayout(
-        "Name Reference Targets Minpods Maxpods Replicas:integer Age"
-    ) { object, now in
-        let target = object["spec"]["scaleTargetRef"]
-        var targets: [String] = []
-        let current = object["status"]["currentMetrics"].arrayValue
-        for (index, metric) in object["spec"]["metrics"].arrayValue.enumerated() {
-            let source = metric["containerResource"].exists ? "containerResource" : "resource"
-            let resource = metric[source]
-            let now = index < current.count ? current[index][source]["current"] : .null
-            let name = resource["name"].stringValue ?? ""
-            if let wanted = resource["target"]["averageUtilization"].integerValue {
-                let actual = now["averageUtilization"].integerValue.map { "\($0)%" } ?? "<unknown>"
-                targets.append("\(name): \(actual)/\(wanted)%")
-            } else if let wanted = resource["target"]["averageValue"].stringValue {
-                targets.append("\(name): \(now["averageValue"].stringValue ?? "<unknown>")/\(wanted)")
-            }
-        }
-        return [
-            .string(object.name),
-            .string("\(target["kind"].stringValue ?? "")/\(target["name"].stringValue ?? "")"),
-            .string(targets.isEmpty ? "<none>" : targets.joined(separator: ", ")),
-            .string(object["spec"]["minReplicas"].integerValue.map(String.init) ?? "<unset>"),
-            Cell.integer(object["spec"]["maxReplicas"]), Cell.integer(object["status"]["currentReplicas"]),
-            Cell.age(object, now),
         ]
     }
 
