@@ -24,7 +24,7 @@ enum ComputedValidation {
         case .jobSpec: WorkloadValidation.job(object, place, &errors)
         case .customResourceDefinition: CustomResourceDefinitionValidation.check(object, &errors)
         case .apiService: APIServiceValidation.check(object, &errors)
-        case .volumeResourceRequirements, .namespace, .replicationController, .limitRangeItem: break
+        case .pod, .namespace, .replicationController, .limitRangeItem: break
         }
     }
 

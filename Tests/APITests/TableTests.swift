@@ -254,7 +254,7 @@ final class TableTests: XCTestCase {
             return .object(JSONObject([("type", .string(type)), (source, inner)]))
         }
         func status(_ source: String, _ current: JSON) -> JSON {
-            .object(JSONObject([(source, ["current": current])]))
+            .object(JSONObject([(source, JSON.object(["current": current]))]))
         }
         let cpu = metric("Resource", "resource", ["type": "Utilization", "averageUtilization": 80], name: "cpu")
         let memory = metric("ContainerResource", "containerResource", ["averageValue": "1Gi"], name: "memory")

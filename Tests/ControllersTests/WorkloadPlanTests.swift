@@ -320,5 +320,12 @@ final class WorkloadPlanTests: XCTestCase {
         let missed = plan(cron(last: 1))
         XCTAssertEqual(missed.run, Timestamp(seconds: 99_960))
         XCTAssertEqual(missed.warning?.reason, "TooManyMissedTimes")
+        let never = CronJobPlan(cron(), schedule: try CronSchedule(parsing: "0 0 31 2 *"), jobs: [], now: now)
+        XCTAssertNil(never.run)
+        XCTAssertNil(never.recheckAfter, "nothing to wait for")
+        XCTAssertEqual(never.warning?.reason, "InvalidSchedule")
+        XCTAssertNil(
+            CronJobPlan(cron(["suspend": true]), schedule: try CronSchedule(parsing: "0 0 31 2 *"), jobs: [], now: now)
+                .warning, "nobody asks for it")
     }
 }

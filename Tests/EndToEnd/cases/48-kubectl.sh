@@ -92,7 +92,7 @@ YAML
         check "once more" $k apply --server-side -f "$place/moved.yaml"
         check "delete it" $k delete pod moved --now --wait=false
         # Of everything that can be listed, rows with columns of its own.
-        check "get everything" sh -c "$client api-resources --verbs=list -o name | xargs -n 1 $k get -o wide"
+        check "get everything" sh -c "$k get \$($client api-resources --verbs=list -o name | paste -sd,) -o wide"
     fi
     refuse "a typo is found" 'unknown field' sh -c "sed 's/replicas:/replicaz:/' '$place/changed.yaml' | $k apply -f -"
     check "edit" env EDITOR="sed -i s/two/three/" $k edit configmap applied

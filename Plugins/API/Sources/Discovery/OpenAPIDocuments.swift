@@ -11,7 +11,7 @@ final class OpenAPIDocuments: Sendable {
     let resources: ResourceTable
     private let aggregated: AggregatedAPIs
     private let store: StoreClient
-    /// Tags of the documents of the server's own kinds, by place: they are part of the program, so they never change.
+    /// Tags of the documents of the server's own kinds, by place or form: they are part of the program, so they never change.
     private let ownTags = Mutex<[String: EntityTag]>([:])
 
     init(resources: ResourceTable, aggregated: AggregatedAPIs, store: StoreClient) {
@@ -59,21 +59,21 @@ final class OpenAPIDocuments: Sendable {
         let custom = resources.custom.served.map(kind)
         var others = OpenAPIOthers(custom: Set(custom.flatMap { $0.names.map(\.1) }))
         for other in documents { others.add(other.document, below: other.root) }
-        // Made of all documents of version 3, whose tags change when its content does, and of other servers'.
-        let states = customStates
-        let tags =
-            places.map { tag($0, states).text }.joined()
-            + documents.map { EntityTag(of: $0.document.serialized()).text }.joined()
         let isProtobuf = accept?.contains("proto-openapi.spec.v2") ?? false
         let form = isProtobuf ? Self.version2Protobuf : "application/json"
-        return .tagged(
-            EntityTag(of: Array((form + tags).utf8)), ifNoneMatch: ifNoneMatch, contentType: form,
-            cacheControl: Self.revalidated
-        ) {
+        func write(_ custom: [OpenAPICustomKind], _ others: OpenAPIOthers) -> [UInt8] {
             isProtobuf
                 ? OpenAPIDocument.v2Protobuf(serverVersion: version, custom: custom, others: others)
                 : OpenAPIDocument.v2(serverVersion: version, custom: custom, others: others)
         }
+        // Of the server's own kinds, of custom ones as their definitions' generations say, and of other servers' documents.
+        let tags =
+            ownTag("v2 \(form)") { write([], OpenAPIOthers()) }.text
+            + customStates.sorted { $0.key < $1.key }.map { "\($0.key):\($0.value)" }.joined()
+            + documents.map { EntityTag(of: $0.document.serialized()).text }.joined()
+        return .tagged(
+            EntityTag(of: Array(tags.utf8)), ifNoneMatch: ifNoneMatch, contentType: form, cacheControl: Self.revalidated
+        ) { write(custom, others) }
     }
 
     /// A document under its hash never changes: clients may keep it. Under an old hash they are sent to the new one.
@@ -147,10 +147,12 @@ final class OpenAPIDocuments: Sendable {
         return EntityTag(of: Array((core.text + state).utf8))
     }
 
-    private func ownTag(_ place: Place) -> EntityTag {
-        if let known = ownTags.withLock({ $0[place.path] }) { return known }
-        let tag = EntityTag(of: document(place))
-        ownTags.withLock { $0[place.path] = tag }
+    private func ownTag(_ place: Place) -> EntityTag { ownTag(place.path) { document(place) } }
+
+    private func ownTag(_ name: String, _ content: () -> [UInt8]) -> EntityTag {
+        if let known = ownTags.withLock({ $0[name] }) { return known }
+        let tag = EntityTag(of: content())
+        ownTags.withLock { $0[name] = tag }
         return tag
     }
 

@@ -26,6 +26,7 @@ enum SelectableFields {
                 "reportingComponent", "source", "type",
             ]
         case "certificatesigningrequests.certificates.k8s.io": ["spec.signerName"]
+        case "resourceslices.resource.k8s.io": ["spec.nodeName", "spec.driver"]
         default: []
         }
     }
@@ -34,7 +35,7 @@ enum SelectableFields {
     static func absentValue(of field: String, in resource: Resource) -> String {
         switch field {
         case "spec.unschedulable", "spec.hostNetwork": "false"
-        case "status.replicas": "0"
+        case "status.replicas", "status.successful": "0"
         default: ""
         }
     }

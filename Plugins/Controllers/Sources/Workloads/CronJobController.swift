@@ -27,7 +27,12 @@ struct CronJobPlan {
         }
         setActive(active)
         if cronJob.deletionTimestamp != nil || spec["suspend"].boolValue == true { return }
-        recheckAfter = schedule.next(after: now).map { max(1, $0.seconds - now.seconds) }
+        guard let next = schedule.next(after: now) else {
+            let text = spec["schedule"].stringValue ?? ""
+            warning = ("InvalidSchedule", "invalid schedule: \(text) : no time is ever as it says")
+            return
+        }
+        recheckAfter = max(1, next.seconds - now.seconds)
         guard let due = due(cronJob, schedule, now) else { return }
         switch spec["concurrencyPolicy"].stringValue ?? "Allow" {
         case "Forbid" where !active.isEmpty:
