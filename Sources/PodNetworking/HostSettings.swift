@@ -19,6 +19,22 @@ package enum HostSettings {
         }
     }
 
+    /// Ends IPv6 on the bridge: nothing of this network speaks it, and what pods sent to the host by it would pass no rule.
+    package static func disableIPv6(bridge: String, log: Log) {
+        let path = "/proc/sys/net/ipv6/conf/\(bridge)/disable_ipv6"
+        guard access(path, F_OK) == 0 else { return }
+        if !write("1", to: path) {
+            log.warning(
+                "pods can reach the host by IPv6, past all policies: \(String(cString: strerror(errno)))",
+                ["file": .string(path)])
+        }
+    }
+
+    /// Whether the kernel shows the packets that a bridge carries between its ports to the rules for forwarded packets
+    /// (br_netfilter). Where it does not, pods must not reach each other past the host: a pod that makes its own Ethernet
+    /// frames would pass no rule. Where it does, they pass rules anyway, and translated packets go from port to port.
+    static var bridgesPassIPFilters: Bool { read("/proc/sys/net/bridge/bridge-nf-call-iptables") == "1" }
+
     private static func read(_ path: String) -> String? {
         guard let file = fopen(path, "re") else { return nil }
         defer { fclose(file) }

@@ -16,16 +16,20 @@ package final class Takeover: Sendable {
     private let continues: Bool
 
     /// Writes the provider's own path down.
-    /// - Parameter imported: what the predecessor says that it has.
-    package init(ledger: RoutingLedger, table: String, imported: [RoutingPath]) throws {
+    /// - Parameters:
+    ///   - imported: what the predecessor says that it has.
+    ///   - companion: a table of this provider's that has nothing to do with routing, and is not another's.
+    package init(ledger: RoutingLedger, table: String, imported: [RoutingPath], companion: String? = nil) throws {
         self.ledger = ledger
         let own = RoutingPath(table: table)
-        for path in imported where path.table != table && !ledger.contains(table: path.table) {
+        for path in imported where path.table != table && path.table != companion && !ledger.contains(table: path.table)
+        {
             try ledger.record(path)
         }
         continues = ledger.contains(table: table)
         if !continues { try ledger.record(own) }
-        state = Mutex(State(own: own, others: try ledger.others(than: table)))
+        let others = try ledger.others(than: table).filter { $0.table != companion }
+        state = Mutex(State(own: own, others: others))
     }
 
     /// Whether somebody else's path is still there.

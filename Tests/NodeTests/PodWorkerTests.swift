@@ -36,7 +36,7 @@ private final class Bench {
             services: PodWorkerServices(
                 runtime: runtime, network: network, api: client, objects: objects, volumes: volumes,
                 devices: DeviceAllocator(), events: events, operations: operations, endings: operations,
-                services: { _ in [] },
+                services: { _ in [] }, isolate: { _, _ in },
                 facts: { facts }, metrics: nil, log: NodeLog { _, _, _ in }),
             runtimeState: runtimeState, probes: probes, enqueue: { uid, delay in queued.add(uid, delay) })
         watcher = RuntimeWatcher(runtime: runtime, state: runtimeState, onChange: { queued.add($0, 0) })

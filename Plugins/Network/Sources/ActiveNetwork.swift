@@ -11,6 +11,7 @@ final class ActiveNetwork: Sendable {
     private let links: any LinkControl
     private let log: Log
     private let packets: PacketRouter?
+    private let policies: PolicyFilter?
     private let pins: PinDirectory?
     private let takeover: Takeover
     /// Why a mechanism is not in use; empty when all are.
@@ -25,6 +26,7 @@ final class ActiveNetwork: Sendable {
                 name: settings.bridge, address: settings.gateway, podRange: settings.podRange,
                 serviceRange: settings.serviceRange, macAddress: MACAddress(for: settings.gateway), mtu: settings.mtu))
         try HostSettings.enableForwarding(bridge: settings.bridge, log: log)
+        HostSettings.disableIPv6(bridge: settings.bridge, log: log)
         let store = AttachmentStore(dataDirectory: settings.dataDirectory)
         try store.prepare()
         if let imported { try store.replace(by: imported.attachments, lastAddress: imported.lastAddress) }
@@ -32,9 +34,9 @@ final class ActiveNetwork: Sendable {
         for name in quarantined {
             log.error("an attachment's file cannot be read and was put aside", ["file": .string(name)])
         }
+        let ledger = RoutingLedger(dataDirectory: settings.dataDirectory)
         let takeover = try Takeover(
-            ledger: RoutingLedger(dataDirectory: settings.dataDirectory), table: settings.table,
-            imported: imported?.routing ?? [])
+            ledger: ledger, table: settings.table, imported: imported?.routing ?? [], companion: settings.policyTable)
         do {
             let mechanisms = try RoutingMechanisms(
                 settings: settings, links: links, attachments: attachments, takeover: takeover, log: log)
@@ -45,6 +47,7 @@ final class ActiveNetwork: Sendable {
                 attachments: attachments, log: log)
             self.services = services
             packets = mechanisms.packets
+            policies = mechanisms.packets == nil ? nil : try PolicyFilter(table: settings.policyTable, ledger: ledger)
             pins = mechanisms.pins
             limitations = mechanisms.limitations
         } catch {
@@ -68,13 +71,23 @@ final class ActiveNetwork: Sendable {
         pods.settle()
         return NetworkState(
             attachments: pods.attachments, lastAddress: pods.lastAddress, services: services.services,
-            routing: [takeover.own])
+            routing: [takeover.own] + (policies?.path.map { [$0] } ?? []))
     }
 
     /// services_set. The first that succeeds shows that this provider is in charge.
     func setServices(_ services: [Service], removed: [String], full: Bool) throws {
         try self.services.update(services, removed: removed, full: full)
         if takeover.isPending && self.services.isComplete { takeover.complete(log: log) }
+    }
+
+    /// policy_rules_set.
+    func setPolicyRules(_ update: PolicyUpdate) throws {
+        guard let policies else {
+            throw NetworkError.missing(
+                "network policies are not enforced, because nf_tables is not usable: "
+                    + limitations.joined(separator: "; "))
+        }
+        try policies.update(update)
     }
 
     private static func links() throws -> RouteLinkControl {
@@ -96,11 +109,17 @@ final class ActiveNetwork: Sendable {
             "routing": .string(pins == nil ? "nftables" : "ebpf"),
             "features": [
                 "hostPorts": .bool(packets != nil), "nodePorts": .bool(packets != nil), "sessionAffinity": true,
-                "masquerade": .bool(packets != nil), "policies": false, "bandwidth": false, "ipv6": false,
+                "masquerade": .bool(packets != nil), "policies": .bool(policies != nil), "bandwidth": false,
+                "ipv6": false,
             ],
             "addresses": ["used": JSON(counts.used), "capacity": JSON(counts.capacity)],
-            "services": JSON(services.count),
+            "services": JSON(services.count), "policies": policyCounts,
         ]
+    }
+
+    private var policyCounts: JSON {
+        guard let counts = policies?.counts else { return .null }
+        return ["enforced": JSON(counts.policies), "isolatedPods": JSON(counts.pods)]
     }
 
     /// Removes the links that still have to go and ends the thread that does so. Once, at the end.
@@ -113,6 +132,7 @@ final class ActiveNetwork: Sendable {
     func removeEverything() throws {
         _ = try pods.collectGarbage(keeping: [], grace: 0)
         pods.settle()
+        try policies?.remove()
         try packets?.removeTable()
         pins?.dissolve()
         try takeover.forget()

@@ -44,6 +44,9 @@ struct NetworkSettings: Sendable {
     /// The table of nf_tables.
     var table: String { bridge == "hostd0" ? "hostd" : "hostd-\(bridge)" }
 
+    /// The table of nf_tables that holds the rules of policies.
+    var policyTable: String { bridge == "hostd0" ? "hostd-policies" : "hostd-policies-\(bridge)" }
+
     /// The host's address on the bridge: the first of the pods' range.
     var gateway: IPv4Address { podRange.address(at: 1) }
 

@@ -23,6 +23,7 @@ final class Node: Sendable {
     private let probes: ProbeManager
     private let worker: PodWorker
     private let feed: ServiceFeed
+    private let policies: PolicyFeed
     private let references: ReferenceWatcher
     private let rotator: LogRotator
     private let watcher: RuntimeWatcher
@@ -65,13 +66,17 @@ final class Node: Sendable {
         metrics = try NodeMetrics(host)
         probes = try ProbeManager(runtime: runtime, operations: operations) { late.node?.probed($0) }
         feed = ServiceFeed(network: network, nodeName: facts.withLock { $0.nodeName }) { late.node?.chore(.services) }
+        policies = PolicyFeed(
+            network: network, flush: { late.node?.chore(.policies) }, observe: { try late.node?.observeForPolicies() },
+            report: { [recorder] in recorder.record($0, .warning, reason: $1, message: $2) })
         let currentFacts: @Sendable () -> NodeFacts = { late.node?.facts.withLock { $0 } ?? NodeFacts(nodeName: "") }
-        let feed = feed
+        let (feed, policies) = (feed, policies)
         worker = PodWorker(
             services: PodWorkerServices(
                 runtime: runtime, network: network, api: api, objects: store, volumes: volumes, devices: devices,
                 events: RecordedPodEvents(recorder: recorder), operations: operations,
-                endings: endings, services: { feed.services(for: $0) }, facts: currentFacts, metrics: metrics, log: log),
+                endings: endings, services: { feed.services(for: $0) },
+                isolate: { try policies.isolate($0, addresses: $1) }, facts: currentFacts, metrics: metrics, log: log),
             runtimeState: runtimeState, probes: probes,
             enqueue: { late.node?.enqueue($0, delay: $1) })
         let worker = worker
@@ -154,7 +159,7 @@ final class Node: Sendable {
     }
 
     private func startInformers() throws {
-        let (worker, feed) = (worker, feed)
+        let (worker, feed, policies) = (worker, feed, policies)
         let name = facts.withLock { $0.nodeName }
         let pods = try Informer(
             host, resource: "pods", selector: ".spec.nodeName=\(name)", keepsManagedFields: false,
@@ -179,17 +184,35 @@ final class Node: Sendable {
             host, resource: "endpointslices.discovery.k8s.io", keepsManagedFields: false,
             handler: { event in
                 switch event {
-                case .added(let slice), .updated(_, let slice): feed.sliceChanged(slice)
-                case .deleted(let slice): feed.sliceRemoved(slice)
+                case .added(let slice), .updated(_, let slice):
+                    feed.sliceChanged(slice)
+                    policies.sliceChanged(slice)
+                case .deleted(let slice):
+                    feed.sliceRemoved(slice)
+                    policies.sliceRemoved(slice)
                 case .synchronized: break
                 }
             })
-        // Services first: containers that start get their variables.
-        for informer in [services, slices, pods] {
+        let networkPolicies = try policies.policyInformer(host)
+        // Services and policies first: containers that start get their variables, and are isolated.
+        for informer in [services, slices, networkPolicies, pods] {
             active.withLock { $0.informers.append(informer) }
-            if informer === pods { feed.ready() }
+            if informer === pods {
+                feed.ready()
+                policies.ready()
+            }
             try informer.start()
         }
+    }
+
+    /// There is a network policy: from now on pods and namespaces matter, those of other nodes as well.
+    private func observeForPolicies() throws {
+        let informers = try policies.objectInformers(host)
+        do { for informer in informers { try informer.start() } } catch {
+            informers.forEach { $0.stop() }
+            throw error
+        }
+        active.withLock { $0.informers += informers }
     }
 
     private func startTimers() throws {
@@ -211,7 +234,9 @@ final class Node: Sendable {
             guard let self else { return }
             switch change.role {
             case HOSTD_DEVICE_1: devicesChanged(change.plugin, isActive: change.isActive)
-            case HOSTD_NETWORK_1 where change.isActive && isReplacement(change): feed.resend()
+            case HOSTD_NETWORK_1 where change.isActive && isReplacement(change):
+                feed.resend()
+                policies.resend()
             case HOSTD_RUNTIME_1 where change.isActive && isNew(change): chore(.runtime)
             default: break
             }
@@ -276,7 +301,7 @@ final class Node: Sendable {
 
     /// Work that is not about one pod; each kind runs once at a time and is tried again when it fails.
     enum Chore: String {
-        case status, lease, services, logs, addresses, leftovers, runtime
+        case status, lease, services, policies, logs, addresses, leftovers, runtime
 
         static let atStart: [Chore] = [.status, .lease, .services, .addresses, .leftovers]
     }
@@ -291,6 +316,7 @@ final class Node: Sendable {
             metrics.running(pods: worker.runningPods, containers: runtimeState.running.count)
         case .lease: try registration.renewLease()
         case .services: try feed.send()
+        case .policies: try policies.send()
         case .logs: rotator.rotate()
         case .leftovers: try worker.removeLeftovers()
         case .addresses:

@@ -22,6 +22,7 @@ enum Samples {
         hostd.network/1|collect_garbage|{"validSandboxIDs":["a"]}
         hostd.network/1|services_set|{"full":false,"services":[{"namespace":"d","name":"s","clusterIPs":["10.96.0.99"],"sessionAffinity":"None","ports":[{"name":"p","protocol":"TCP","port":80,"endpoints":[{"address":"10.244.0.9","port":80,"local":true}]}]}],"removed":[{"namespace":"d","name":"t"}]}
         hostd.network/1|policies_set|{"full":false,"policies":[{"metadata":{"name":"p"}}],"removed":[]}
+        hostd.network/1|policy_rules_set|{"full":false,"groups":[{"name":"g","type":"addresses","added":["10.244.0.9"],"removed":[]}],"policies":[{"name":"d/p","ingress":[{"peers":[{"group":"g"},{"cidr":"10.0.0.0/8","except":["10.1.0.0/16"]}],"ports":[{"protocol":"TCP","port":80,"endPort":90}]}]}],"subjects":[{"address":"10.244.0.8","ingress":["d/p"]}],"removed":{"groups":["h"],"policies":["d/q"],"subjects":["10.244.0.7"]}}
         hostd.network/1|status|{}
         hostd.network/1|*|{"sandboxID":"none","networkNamespace":"@/none","interfaceName":"eth0","podNamespace":"d","podName":"p","podUID":"u","portMappings":[{"hostPort":1,"containerPort":2,"protocol":"TCP"}]}
         hostd.volume/1|create_snapshot|{"name":"s","volumeID":"none","parameters":{}}

@@ -18,6 +18,15 @@ public protocol NetworkProvider: AnyObject, Sendable {
     func servicesSet(_ request: JSON, deadline: UInt64) throws -> JSON
     /// {full?: bool, policies: [NetworkPolicy as JSON], removed?: […]} → {}. NOT_SUPPORTED without enforcement.
     func policiesSet(_ request: JSON, deadline: UInt64) throws -> JSON
+    /// PolicyRules → {}. All or nothing; NOT_SUPPORTED without enforcement, WRONG_STATE when it needs everything first.
+    func policyRulesSet(_ request: JSON, deadline: UInt64) throws -> JSON
+}
+
+extension NetworkProvider {
+    /// Networks without enforcement need not say so.
+    public func policyRulesSet(_ request: JSON, deadline: UInt64) throws -> JSON {
+        throw PluginError.notSupported("this network does not enforce network policies")
+    }
 }
 
 extension RoleTable {
@@ -62,6 +71,11 @@ extension RoleTable {
                 try it.policiesSet(request, deadline: deadline)
             }
         }
+        table.pointee.policy_rules_set = { this, deadline, data, size, response, error in
+            answerJSON(this, data, size, response, error) { (it: any NetworkProvider, request) in
+                try it.policyRulesSet(request, deadline: deadline)
+            }
+        }
         return finish(table)
     }
 }
@@ -75,8 +89,11 @@ public final class NetworkClient: NetworkProvider, @unchecked Sendable {
     public init(_ table: UnsafePointer<hostd_network_1>) { self.table = table }
 
     public convenience init(_ host: Host) throws(PluginError) {
-        self.init(try host.table(HOSTD_NETWORK_1, as: hostd_network_1.self))
+        self.init(try host.table(HOSTD_NETWORK_1, as: hostd_network_1.self, least: Self.leastSize))
     }
+
+    /// The slots of the first revision, which every host has.
+    private static let leastSize = MemoryLayout<hostd_network_1>.offset(of: \.policy_rules_set) ?? 0
 
     /// One named provider of the role, where several plugins provide it.
     public convenience init(_ host: Host, plugin: String) throws(PluginError) {
@@ -103,5 +120,11 @@ public final class NetworkClient: NetworkProvider, @unchecked Sendable {
     }
     public func policiesSet(_ request: JSON, deadline: UInt64 = 0) throws -> JSON {
         try callJSON(table.pointee.policies_set, this, request, deadline)
+    }
+    public func policyRulesSet(_ request: JSON, deadline: UInt64 = 0) throws -> JSON {
+        guard Int(table.pointee.interface.struct_size) > Self.leastSize else {
+            throw PluginError.notSupported("\(HOSTD_NETWORK_1): the table is of a revision without policy_rules_set")
+        }
+        return try callJSON(table.pointee.policy_rules_set, this, request, deadline)
     }
 }

@@ -30,6 +30,7 @@ enum LinkAttribute {
     static let IFLA_INFO_SLAVE_KIND: UInt16 = 4
     static let IFLA_INFO_SLAVE_DATA: UInt16 = 5
     static let IFLA_BRPORT_MODE: UInt16 = 4
+    static let IFLA_BRPORT_ISOLATED: UInt16 = 33
     static let VETH_INFO_PEER: UInt16 = 1
     static let IFF_UP: UInt32 = 1
     static let IFF_LOOPBACK: UInt32 = 8

@@ -54,7 +54,8 @@ package final class RouteLinkControl: LinkControl {
         try host.transact(pair)
         do {
             var outside = NetlinkBatch()
-            outside.completePort(name: request.hostName, alias: request.alias)
+            outside.completePort(
+                name: request.hostName, alias: request.alias, isApart: !HostSettings.bridgesPassIPFilters)
             outside.addNeighbour(
                 index: request.bridgeIndex, address: request.address, macAddress: request.macAddress)
             try host.transact(outside)

@@ -62,7 +62,8 @@ extension NetlinkBatch {
     /// Completes the host's end of a pod's link: a note, and hairpin mode. The mode is for machines whose bridges pass
     /// packets through IP filters (br_netfilter): there a pod's packet to a service that leads back to the pod never
     /// leaves the bridge. Only a change of an existing link takes either.
-    mutating func completePort(name: String, alias: String) {
+    /// - Parameter isApart: whether the bridge carries nothing between this port and others like it.
+    mutating func completePort(name: String, alias: String, isApart: Bool = false) {
         message(RouteMessage.RTM_NEWLINK, Self.change, label: "configure link \(name)")
         linkHead()
         attribute(LinkAttribute.IFLA_IFNAME, text: name)
@@ -71,6 +72,7 @@ extension NetlinkBatch {
             information.attribute(LinkAttribute.IFLA_INFO_SLAVE_KIND, text: "bridge")
             information.nested(LinkAttribute.IFLA_INFO_SLAVE_DATA) {
                 $0.attribute(LinkAttribute.IFLA_BRPORT_MODE, UInt8(1))
+                if isApart { $0.attribute(LinkAttribute.IFLA_BRPORT_ISOLATED, UInt8(1)) }
             }
         }
         end()

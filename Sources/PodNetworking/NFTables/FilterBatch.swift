@@ -69,6 +69,24 @@ struct FilterBatch {
         }
     }
 
+    /// Deletes all rules of a chain.
+    mutating func flushChain(_ name: String) {
+        let table = table
+        message(NFT.NFT_MSG_DELRULE, 0, label: "flush chain \(name)") { message in
+            message.attribute(NFT.NFTA_RULE_TABLE, text: table)
+            message.attribute(NFT.NFTA_RULE_CHAIN, text: name)
+        }
+    }
+
+    /// Deletes a chain with its rules; nothing may lead to it any more.
+    mutating func deleteChain(_ name: String) {
+        let table = table
+        message(NFT.NFT_MSG_DELCHAIN, 0, label: "delete chain \(name)") { message in
+            message.attribute(NFT.NFTA_CHAIN_TABLE, text: table)
+            message.attribute(NFT.NFTA_CHAIN_NAME, text: name)
+        }
+    }
+
     /// Adds a rule at the end of a chain.
     mutating func addRule(_ chain: String, _ expressions: FilterExpressions) {
         let table = table
@@ -90,6 +108,8 @@ struct FilterBatch {
         var timeout: UInt64?
         /// The most entries that rules may add.
         var limit: UInt32?
+        /// Whether elements are borders: the first key of an interval, and the one behind its last.
+        var holdsIntervals = false
     }
 
     /// Adds a set or map.
@@ -98,6 +118,7 @@ struct FilterBatch {
         let id = nextSetID
         nextSetID += 1
         var flags: UInt32 = 0
+        if layout.holdsIntervals { flags |= NFT.NFT_SET_INTERVAL }
         if layout.data != nil { flags |= NFT.NFT_SET_MAP }
         if layout.timeout != nil { flags |= NFT.NFT_SET_TIMEOUT | NFT.NFT_SET_EVAL }
         message(NFT.NFT_MSG_NEWSET, NetlinkFlag.NLM_F_CREATE, label: "add set \(name)") { message in
@@ -115,6 +136,15 @@ struct FilterBatch {
             }
             message.attribute(NFT.NFTA_SET_ID, networkOrder: id)
             if let timeout = layout.timeout { message.attribute(NFT.NFTA_SET_TIMEOUT, timeout.bigEndian) }
+        }
+    }
+
+    /// Deletes a set or map with its elements; no rule may look into it any more.
+    mutating func deleteSet(_ name: String) {
+        let table = table
+        message(NFT.NFT_MSG_DELSET, 0, label: "delete set \(name)") { message in
+            message.attribute(NFT.NFTA_SET_TABLE, text: table)
+            message.attribute(NFT.NFTA_SET_NAME, text: name)
         }
     }
 
@@ -155,6 +185,8 @@ struct FilterElement: Hashable {
         case bytes([UInt8])
         /// Go on in this chain.
         case goto(String)
+        /// The key is the first one behind an interval.
+        case intervalEnd
     }
     var key: [UInt8]
     var data: Data = .none
@@ -163,6 +195,7 @@ struct FilterElement: Hashable {
         message.nested(NFT.NFTA_SET_ELEM_KEY) { $0.attribute(NFT.NFTA_DATA_VALUE, key) }
         switch data {
         case .none: break
+        case .intervalEnd: message.attribute(NFT.NFTA_SET_ELEM_FLAGS, networkOrder: NFT.NFT_SET_ELEM_INTERVAL_END)
         case .bytes(let bytes):
             message.nested(NFT.NFTA_SET_ELEM_DATA) { $0.attribute(NFT.NFTA_DATA_VALUE, bytes) }
         case .goto(let chain):

@@ -9,8 +9,11 @@ enum NFT {
     static let NFT_MSG_GETTABLE: UInt16 = 1
     static let NFT_MSG_DELTABLE: UInt16 = 2
     static let NFT_MSG_NEWCHAIN: UInt16 = 3
+    static let NFT_MSG_DELCHAIN: UInt16 = 5
     static let NFT_MSG_NEWRULE: UInt16 = 6
+    static let NFT_MSG_DELRULE: UInt16 = 8
     static let NFT_MSG_NEWSET: UInt16 = 9
+    static let NFT_MSG_DELSET: UInt16 = 11
     static let NFT_MSG_NEWSETELEM: UInt16 = 12
     static let NFT_MSG_GETSETELEM: UInt16 = 13
     static let NFT_MSG_DELSETELEM: UInt16 = 14
@@ -24,6 +27,8 @@ enum NFT {
     static let NFTA_HOOK_HOOKNUM: UInt16 = 1
     static let NFTA_HOOK_PRIORITY: UInt16 = 2
     static let NF_INET_PRE_ROUTING: UInt32 = 0
+    static let NF_INET_LOCAL_IN: UInt32 = 1
+    static let NF_INET_FORWARD: UInt32 = 2
     static let NF_INET_LOCAL_OUT: UInt32 = 3
     static let NF_INET_POST_ROUTING: UInt32 = 4
     static let NF_IP_PRI_RAW: Int32 = -300
@@ -49,6 +54,7 @@ enum NFT {
     static let NFTA_SET_ID: UInt16 = 10
     static let NFTA_SET_TIMEOUT: UInt16 = 11
     static let NFTA_SET_DESC_SIZE: UInt16 = 1
+    static let NFT_SET_INTERVAL: UInt32 = 0x4
     static let NFT_SET_MAP: UInt32 = 0x8
     static let NFT_SET_TIMEOUT: UInt32 = 0x10
     static let NFT_SET_EVAL: UInt32 = 0x20
@@ -58,6 +64,8 @@ enum NFT {
     static let NFTA_SET_ELEM_LIST_ELEMENTS: UInt16 = 3
     static let NFTA_SET_ELEM_KEY: UInt16 = 1
     static let NFTA_SET_ELEM_DATA: UInt16 = 2
+    static let NFTA_SET_ELEM_FLAGS: UInt16 = 3
+    static let NFT_SET_ELEM_INTERVAL_END: UInt32 = 1
     static let NFTA_DATA_VALUE: UInt16 = 1
     static let NFTA_DATA_VERDICT: UInt16 = 2
     static let NFTA_VERDICT_CODE: UInt16 = 1

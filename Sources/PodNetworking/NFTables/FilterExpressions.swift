@@ -88,6 +88,28 @@ struct FilterExpressions {
         }
     }
 
+    /// Goes on only when the port in a register lies in a range.
+    func compare(_ register: Int, within range: ClosedRange<UInt16>) -> FilterExpressions {
+        if range.lowerBound == range.upperBound { return compare(register, Comparison.equal, range.lowerBound) }
+        var result = self
+        if range.lowerBound > 0 { result = result.compare(register, .atLeast, range.lowerBound) }
+        if range.upperBound < UInt16.max { result = result.compare(register, .atMost, range.upperBound) }
+        return result
+    }
+
+    /// NFT_CMP_EQ, NFT_CMP_LTE, NFT_CMP_GTE
+    private enum Comparison: UInt32 {
+        case equal = 0, atMost = 3, atLeast = 5
+    }
+
+    private func compare(_ register: Int, _ comparison: Comparison, _ port: UInt16) -> FilterExpressions {
+        adding("cmp") { data in
+            data.attribute(1, networkOrder: Self.number(register))  // NFTA_CMP_SREG
+            data.attribute(2, networkOrder: comparison.rawValue)  // NFTA_CMP_OP
+            data.nested(3) { $0.attribute(NFT.NFTA_DATA_VALUE, port.bigEndian) }  // NFTA_CMP_DATA
+        }
+    }
+
     /// Goes on only when the address in a register lies, or does not lie, in a range.
     func compare(_ register: Int, inside: Bool, _ range: IPv4Range) -> FilterExpressions {
         let mask = range.prefixLength == 0 ? 0 : ~UInt32(0) << UInt32(32 - range.prefixLength)
@@ -102,10 +124,20 @@ struct FilterExpressions {
 
     /// Goes on only when the connection's destination has been translated.
     func isTranslated(using register: Int) -> FilterExpressions {
-        let mask = withUnsafeBytes(of: UInt32(1) << 5) { Array($0) }  // IPS_DST_NAT
+        tracked(2, has: 1 << 5, using: register)  // NFT_CT_STATUS, IPS_DST_NAT
+    }
+
+    /// Goes on only for packets of connections that both sides have spoken in, and what belongs to those.
+    func isEstablished(using register: Int) -> FilterExpressions {
+        tracked(0, has: 1 << 1 | 1 << 2, using: register)  // NFT_CT_STATE, the bits of ESTABLISHED and RELATED
+    }
+
+    /// Goes on only when one of these bits is set in what is known of the connection.
+    private func tracked(_ key: UInt32, has bits: UInt32, using register: Int) -> FilterExpressions {
+        let mask = withUnsafeBytes(of: bits) { Array($0) }
         return adding("ct") { data in
             data.attribute(1, networkOrder: Self.number(register))  // NFTA_CT_DREG
-            data.attribute(2, networkOrder: 2)  // NFTA_CT_KEY = NFT_CT_STATUS
+            data.attribute(2, networkOrder: key)  // NFTA_CT_KEY
         }.adding("bitwise") { data in
             data.attribute(1, networkOrder: Self.number(register))
             data.attribute(2, networkOrder: Self.number(register))

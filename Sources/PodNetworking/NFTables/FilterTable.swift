@@ -37,13 +37,13 @@ package struct FilterTable: Sendable, Equatable {
     static let route = "route"
     static let refuse = "refuse"
 
-    private static let verdicts: (type: UInt32, size: UInt32) = (NFT.NFT_DATA_VERDICT, 0)
+    static let verdicts: (type: UInt32, size: UInt32) = (NFT.NFT_DATA_VERDICT, 0)
     private static let endpoint: (type: UInt32, size: UInt32) = (
         NFT.concatenation([NFT.TYPE_IPADDR, NFT.TYPE_INET_SERVICE]), 8
     )
 
     /// A set's layout by the types of its key's parts, four bytes each.
-    private static func layout(
+    static func layout(
         _ key: [UInt32], _ data: (type: UInt32, size: UInt32)? = nil
     ) -> FilterBatch.SetLayout {
         .init(keyType: NFT.concatenation(key), keySize: UInt32(4 * key.count), data: data)

@@ -44,3 +44,54 @@ check "restart completes" kubectl rollout status deployment/web --timeout=90s
 check "history has two revisions" contains '^2' kubectl rollout history deployment/web
 check "rollout undo" kubectl rollout undo deployment/web
 check "undo completes" kubectl rollout status deployment/web --timeout=90s
+
+# Network policies: who may reach the pods, at once, for pods that run and pods that come.
+eventually "the rollout's old pods are gone" 30 is 3 sh -c "kubectl get pods -l app=web --no-headers | wc -l"
+check "a pod of no application" kubectl run outsider --image=hostd.dev/example:latest --image-pull-policy=IfNotPresent --restart=Never --command -- sleep 600
+check "it is ready" kubectl wait pod/outsider --for=condition=Ready --timeout=30s
+server=$(kubectl get pods -l app=web --field-selector=status.phase=Running -o 'jsonpath={.items[0].status.podIP}')
+insider=$(kubectl get pods -l app=web --field-selector=status.phase=Running -o 'jsonpath={.items[1].metadata.name}')
+reach() { kubectl exec "$1" -- wget -T 1 -qO /dev/null "http://$2"; }
+closed() { ! reach "$@"; }
+check "without policies it reaches the application" reach outsider "$server:8080"
+check "a policy that lets only the application in" kubectl apply -f - <<POLICY
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: web}
+spec:
+  podSelector: {matchLabels: {app: web}}
+  ingress:
+  - from: [{podSelector: {matchExpressions: [{key: app, operator: In, values: [web]}]}}]
+    ports: [{port: http}]
+POLICY
+eventually "the pod is kept out" 3 closed outsider "$server:8080"
+check "and by the service's address" closed outsider "$address"
+check "the application reaches itself" reach "$insider" "$server:8080"
+check "and by the service's name" reach "$insider" web
+check "the host reaches it" curl -sS --max-time 3 -o "$work/answer" "http://$server:8080/"
+check "label the pod as part of the application" kubectl label pod outsider app=web
+eventually "it is let in" 3 reach outsider "$server:8080"
+check "unlabel it" kubectl label pod outsider app-
+eventually "and kept out again" 3 closed outsider "$server:8080"
+check "a new pod of the application" kubectl delete pod "$insider" --timeout=60s
+check "comes" kubectl rollout status deployment/web --timeout=60s
+newest=$(kubectl get pods -l app=web --sort-by=.metadata.creationTimestamp -o 'jsonpath={.items[-1:].status.podIP}')
+check "and is closed from its start" closed outsider "$newest:8080"
+check "nothing but names may leave the pod" kubectl apply -f - <<POLICY
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: names-only}
+spec:
+  podSelector: {matchLabels: {run: outsider}}
+  policyTypes: [Egress]
+  egress:
+  - to: [{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: kube-system}}, podSelector: {matchLabels: {k8s-app: kube-dns}}}]
+    ports: [{port: 53, protocol: UDP}, {port: 53}]
+POLICY
+gateway=$(kubectl get endpointslice -n kube-system kube-dns -o 'jsonpath={.endpoints[0].addresses[0]}')
+closed_port() { ! kubectl exec outsider -- nc -w 1 "$1" "$2" </dev/null; }
+eventually "the host's other ports are closed to it" 3 closed_port "$gateway" 6443
+check "it resolves names" kubectl exec outsider -- nslookup web.default.svc.cluster.local
+check "remove the policies" kubectl delete networkpolicy --all
+eventually "everybody is let in again" 3 reach outsider "$server:8080"
+check "remove the pod" kubectl delete pod outsider --grace-period=0 --force

@@ -76,6 +76,7 @@ extension PodWorker {
                 entry["address"].stringValue.map { String($0.prefix { $0 != "/" }) }
             }
             if addresses.isEmpty { throw PluginError.internal("the network gave the sandbox no address") }
+            try services.isolate(pod, addresses)
         } else {
             addresses = services.facts().addresses
         }

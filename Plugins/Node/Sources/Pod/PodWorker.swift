@@ -17,6 +17,8 @@ struct PodWorkerServices: Sendable {
     let endings: OperationPool
     /// Services whose variables containers of a namespace get.
     let services: @Sendable (_ pod: Pod) -> [JSON]
+    /// Makes the network policies of a pod hold before anything of it runs.
+    let isolate: @Sendable (_ pod: Pod, _ addresses: [String]) throws -> Void
     let facts: @Sendable () -> NodeFacts
     let metrics: NodeMetrics?
     let log: NodeLog

@@ -8,7 +8,7 @@ HOSTD_EXTERN_C_BEGIN
 HOSTD_ASSUME_NONNULL_BEGIN
 
 #define HOSTD_NETWORK_1 "hostd.network/1"
-#define HOSTD_NETWORK_1_SLOTS "status:tboe;attach:tboe;check:tboe;detach:tboe;collect_garbage:tboe;services_set:tboe;policies_set:tboe"
+#define HOSTD_NETWORK_1_SLOTS "status:tboe;attach:tboe;check:tboe;detach:tboe;collect_garbage:tboe;services_set:tboe;policies_set:tboe;policy_rules_set:tboe"
 #define HOSTD_NETWORK_1_COSTS "status:10ms;attach:10ms;check:10ms"
 
 /// Messages:
@@ -20,6 +20,18 @@ HOSTD_ASSUME_NONNULL_BEGIN
 /// Service {namespace, name, clusterIPs: […], externalIPs?: […], sessionAffinity: "None"|"ClientIP",
 ///   affinityTimeoutSeconds?, internalTrafficPolicy?, externalTrafficPolicy?, ports: [{name, protocol: "TCP"|"UDP"|"SCTP",
 ///   port, nodePort?, endpoints: [{address, port, node?, local: bool}]}]}
+
+/// PolicyRules {full?: bool, groups: [Group], policies: [Policy], subjects: [Subject],
+///   removed?: {groups: [name], policies: [name], subjects: [address]}}: what network policies come down to, without any
+///   selector. Everything is named, and added or replaced by name; with `full` all others go.
+/// Group {name, type: "addresses"|"endpoints", full?: bool, added: [Member], removed: [Member]}: members that come and go;
+///   with `full`, `added` are all of them. Member of addresses: "10.244.0.5"; of endpoints: {address, protocol, port}
+/// Policy {name, ingress?: [Rule], egress?: [Rule]}: what it allows; a direction that is absent it says nothing of
+/// Rule {peers?: [Peer], ports?: [Port]}: what has one of the peers and one of the ports; absent is all, empty is none
+/// Peer {group} | {cidr, except?: [cidr]}: the other side, or for a group of endpoints where the connection leads
+/// Port {protocol, port?, endPort?} | {group}: a port, a range of ports, or one of a group's endpoints
+/// Subject {address, ingress?: [policy name], egress?: [policy name]}: a pod that is isolated in the directions that are
+///   there: what one of the policies allows passes, and nothing else
 
 /// The state that one provider hands to the next in a swap (hostd/roles/state.h), JSON after the line with its id:
 ///
@@ -60,10 +72,18 @@ typedef struct hostd_network_1 {
     int32_t (*services_set)(void *HOSTD_NULLABLE self, uint64_t deadline_ns,
                             const uint8_t *request, uint64_t request_size, hostd_buffer *response,
                             hostd_error *error);
-    /// {full?: bool, policies: [NetworkPolicy as JSON], removed?: […]} → {}. NOT_SUPPORTED without enforcement.
+    /// {full?: bool, policies: [NetworkPolicy as JSON], removed?: […]} → {}. Not called: a network would have to watch pods
+    /// and namespaces itself to make something of it. See policy_rules_set.
     int32_t (*policies_set)(void *HOSTD_NULLABLE self, uint64_t deadline_ns,
                             const uint8_t *request, uint64_t request_size, hostd_buffer *response,
                             hostd_error *error);
+    /// PolicyRules → {}. Takes all of it or, with an error, none; WRONG_STATE when it needs everything, with `full`, first.
+    /// NOT_SUPPORTED without enforcement: users are told then that their policies have no effect. Answers to what was
+    /// allowed pass, and so does what the host itself begins. What services lead to counts, not their own addresses. Cost
+    /// grows with what is given, not with what exists.
+    int32_t (*policy_rules_set)(void *HOSTD_NULLABLE self, uint64_t deadline_ns,
+                                const uint8_t *request, uint64_t request_size, hostd_buffer *response,
+                                hostd_error *error);
 } hostd_network_1;
 
 HOSTD_ASSUME_NONNULL_END

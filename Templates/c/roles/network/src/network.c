@@ -184,7 +184,7 @@ JSON_SLOT(collect_garbage)
 plugin *plugin_create(void) {
     plugin *self = allocate(sizeof *self);
     *self = (plugin){.lock = PTHREAD_MUTEX_INITIALIZER};
-    // services_set and policies_set stay NULL: the host answers NOT_SUPPORTED in their place.
+    // services_set and what follows stay NULL: the host answers NOT_SUPPORTED in their place.
     self->table = (hostd_network_1){
         .interface = {sizeof self->table, 0, self, HOSTD_NETWORK_1, HOSTD_NETWORK_1_SLOTS},
         .status = status_slot, .attach = attach_slot, .check = check_slot,
