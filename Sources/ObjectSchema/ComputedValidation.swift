@@ -24,6 +24,10 @@ enum ComputedValidation {
         case .jobSpec: WorkloadValidation.job(object, place, &errors)
         case .customResourceDefinition: CustomResourceDefinitionValidation.check(object, &errors)
         case .apiService: APIServiceValidation.check(object, &errors)
+        case .resourceQuotaSpec: QuotaValidation.check(object, place, &errors)
+        case .limitRangeSpec: LimitRangeValidation.check(object, place, &errors)
+        case .persistentVolumeSpec: VolumeValidation.volume(object, place, &errors)
+        case .persistentVolumeClaimSpec: VolumeValidation.accessModes(object, place, &errors)
         case .pod, .namespace, .replicationController, .limitRangeItem: break
         }
     }

@@ -75,6 +75,7 @@ enum PodValidation {
                         "\(place).volumeMounts[\(index)].subPathExpr", mount["subPathExpr"],
                         "subPathExpr and subPath are mutually exclusive"))
             }
+            mountKind(mount, container, "\(place).volumeMounts[\(index)]", &errors)
         }
         for probe in ["livenessProbe", "startupProbe"] where container[probe].exists {
             let threshold = container[probe]["successThreshold"]
@@ -88,6 +89,28 @@ enum PodValidation {
                 .invalid(
                     "\(place).securityContext", security,
                     "cannot set `allowPrivilegeEscalation` to false and `privileged` to true"))
+        }
+    }
+
+    private static func mountKind(
+        _ mount: JSON, _ container: JSON, _ place: String, _ errors: inout [FieldError]
+    ) {
+        let propagation = mount["mountPropagation"].stringValue ?? "None"
+        if propagation == "Bidirectional", container["securityContext"]["privileged"].boolValue != true {
+            errors.append(
+                .forbidden(
+                    "\(place).mountPropagation",
+                    "Bidirectional mount propagation is available only to privileged containers"))
+        }
+        guard let recursion = mount["recursiveReadOnly"].stringValue, recursion != "Disabled" else { return }
+        if mount["readOnly"].boolValue != true {
+            errors.append(.forbidden("\(place).recursiveReadOnly", "may only be specified when readOnly is true"))
+        }
+        if propagation != "None" {
+            errors.append(
+                .forbidden(
+                    "\(place).recursiveReadOnly",
+                    "may only be specified when mountPropagation is None or not specified"))
         }
     }
 

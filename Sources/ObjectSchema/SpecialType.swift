@@ -3,7 +3,7 @@ enum SpecialType: Sendable {
     case pod, podSpec, container, probe, lifecycleHandler, environmentVariable, volume, toleration, resourceRequirements
     case serviceSpec, configMap, secret, namespace, replicationController, limitRangeItem
     case deploymentSpec, replicaSetSpec, statefulSetSpec, daemonSetSpec, jobSpec, customResourceDefinition
-    case apiService, event
+    case apiService, event, resourceQuotaSpec, limitRangeSpec, persistentVolumeSpec, persistentVolumeClaimSpec
 
     /// Nil for a type without.
     init?(typeName: String) {
@@ -32,6 +32,10 @@ enum SpecialType: Sendable {
         case "core.v1.Namespace": self = .namespace
         case "core.v1.ReplicationController": self = .replicationController
         case "core.v1.LimitRangeItem": self = .limitRangeItem
+        case "core.v1.LimitRangeSpec": self = .limitRangeSpec
+        case "core.v1.ResourceQuotaSpec": self = .resourceQuotaSpec
+        case "core.v1.PersistentVolumeSpec": self = .persistentVolumeSpec
+        case "core.v1.PersistentVolumeClaimSpec": self = .persistentVolumeClaimSpec
         case "apps.v1.DeploymentSpec": self = .deploymentSpec
         case "apps.v1.ReplicaSetSpec": self = .replicaSetSpec
         case "apps.v1.StatefulSetSpec": self = .statefulSetSpec

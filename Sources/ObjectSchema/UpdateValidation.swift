@@ -6,7 +6,9 @@ enum UpdateValidation {
         switch type {
         case "io.k8s.api.core.v1.Pod": pod(old, new)
         case "io.k8s.api.core.v1.ConfigMap", "io.k8s.api.core.v1.Secret": data(old, new)
-        case "io.k8s.api.core.v1.PersistentVolumeClaim": claim(old, new)
+        case "io.k8s.api.core.v1.PersistentVolumeClaim": VolumeValidation.claimUpdate(old, new)
+        case "io.k8s.api.core.v1.PersistentVolume": VolumeValidation.volumeUpdate(old, new)
+        case "io.k8s.api.core.v1.ResourceQuota": quota(old, new)
         case "io.k8s.api.apps.v1.StatefulSet": statefulSet(old, new)
         case "io.k8s.api.core.v1.Service": service(old, new)
         case CustomResourceDefinitionValidation.typeName: CustomResourceDefinitionValidation.update(from: old, to: new)
@@ -86,30 +88,10 @@ enum UpdateValidation {
         return errors
     }
 
-    /// A bound claim may grow; before it is bound its volume may be set.
-    private static func claim(_ old: JSON, _ new: JSON) -> [FieldError] {
-        var adapted = new["spec"]
-        var errors: [FieldError] = []
-        if old["spec"]["volumeName"].isEmpty { take("volumeName", from: old["spec"], into: &adapted) }
-        if old["spec"]["storageClassName"].isNull { take("storageClassName", from: old["spec"], into: &adapted) }
-        take("volumeAttributesClassName", from: old["spec"], into: &adapted)
-        let before = old["spec"]["resources"]["requests"]["storage"]
-        let after = new["spec"]["resources"]["requests"]["storage"]
-        if before != after, after.exists {
-            adapted["resources"]["requests"]["storage"] = before
-            if let less = Quantity.read(after), let more = Quantity.read(before), less < more {
-                errors.append(
-                    .forbidden("spec.resources.requests.storage", "field can not be less than previous value"))
-            }
-        }
-        if adapted != old["spec"] {
-            errors.append(
-                .forbidden(
-                    "spec",
-                    "spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims"
-                ))
-        }
-        return errors
+    private static func quota(_ old: JSON, _ new: JSON) -> [FieldError] {
+        func scopes(_ quota: JSON) -> Set<String> { Set(quota["spec"]["scopes"].arrayValue.compactMap(\.stringValue)) }
+        if scopes(old) == scopes(new) { return [] }
+        return [.invalid("spec.scopes", new["spec"]["scopes"], "field is immutable")]
     }
 
     private static func statefulSet(_ old: JSON, _ new: JSON) -> [FieldError] {

@@ -58,9 +58,13 @@ public struct QuotaEvaluator: Sendable {
         return requested.hasPrefix("hugepages-") || (requested.contains("/") && !requested.contains("kubernetes.io/"))
     }
 
-    /// Whether a quota's scopes include an object. Scopes are about pods: others only count without.
+    /// Whether a quota's scopes include an object. Scopes are about pods, and one about claims: others only count without.
     public func isInScope(_ scopes: [QuotaScope], _ object: JSON) -> Bool {
-        scopes.isEmpty || (resource == "pods" && scopes.allSatisfy { $0.matches(object) })
+        switch resource {
+        case "pods": scopes.allSatisfy { $0.matches(object) }
+        case "persistentvolumeclaims": scopes.allSatisfy { $0.matches(claim: object) }
+        default: scopes.isEmpty
+        }
     }
 
     // MARK: - Usage

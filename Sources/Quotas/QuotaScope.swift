@@ -1,6 +1,6 @@
 import Objects
 
-/// One condition of a quota on pods: an entry of `spec.scopes` or of `spec.scopeSelector.matchExpressions`.
+/// One condition of a quota on pods or claims: an entry of `spec.scopes` or of `spec.scopeSelector.matchExpressions`.
 public struct QuotaScope: Sendable, Equatable {
     public var name: String
     /// In, NotIn, Exists, DoesNotExist.
@@ -18,6 +18,17 @@ public struct QuotaScope: Sendable, Equatable {
                 values: $0["values"].arrayValue.compactMap(\.stringValue))
         }
         return plain + selected
+    }
+
+    /// Whether a claim is meant: by a class that it wants, has, or is being changed to.
+    public func matches(claim: JSON) -> Bool {
+        guard name == "VolumeAttributesClass" else { return false }
+        let status = claim["status"]
+        let classes = [
+            claim["spec"]["volumeAttributesClassName"], status["currentVolumeAttributesClassName"],
+            status["modifyVolumeStatus"]["targetVolumeAttributesClassName"],
+        ].compactMap(\.stringValue).filter { !$0.isEmpty }
+        return classes.isEmpty ? matchesClass("") : classes.contains(where: matchesClass)
     }
 
     public func matches(_ pod: JSON) -> Bool {

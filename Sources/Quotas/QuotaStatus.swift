@@ -13,6 +13,13 @@ public struct QuotaStatus: Sendable {
         scopes = QuotaScope.all(of: quota)
     }
 
+    /// Whether a quota's status is about what the quota limits; what somebody else wrote there may not be.
+    public static func isCounted(_ quota: JSON) -> Bool {
+        let hard = ResourceList(quota["spec"]["hard"])
+        return ResourceList(quota["status"]["hard"]) == hard
+            && ResourceList(quota["status"]["used"]).names == hard.names
+    }
+
     /// The resources whose objects count: "pods", "deployments.apps", in order.
     public var resources: [String] {
         let known = [

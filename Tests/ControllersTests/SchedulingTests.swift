@@ -128,9 +128,20 @@ final class SchedulingTests: XCTestCase {
         let delayed: JSON = ["volumeBindingMode": "WaitForFirstConsumer"]
         let terms: JSON = [["matchExpressions": [["key": "h", "operator": "In", "values": ["a"]]]]]
         let volume: JSON = ["spec": ["nodeAffinity": ["required": ["nodeSelectorTerms": terms]]]]
-        func look(_ claim: JSON?, _ storageClass: JSON? = nil) -> PodVolumes {
-            PodVolumes(pod, claim: { _ in claim }, volume: { _ in volume }, storageClass: { _ in storageClass })
+        func look(_ claim: JSON?, _ storageClass: JSON? = nil, isInUse: Bool = false) -> PodVolumes {
+            PodVolumes(
+                pod, claim: { _ in claim }, volume: { _ in volume }, storageClass: { _ in storageClass },
+                isInUse: { _ in isInUse })
         }
+        var alone = claim("Bound", volume: "pv")
+        XCTAssertEqual(look(alone, isInUse: true), look(alone), "several pods may use it")
+        alone["spec"]["accessModes"] = ["ReadWriteOncePod"]
+        XCTAssertEqual(look(alone), .ready(affinity: [terms.arrayValue], unbound: []))
+        XCTAssertEqual(
+            look(alone, isInUse: true),
+            .blocked(
+                "node has pod using PersistentVolumeClaim with the same name and ReadWriteOncePod access mode",
+                until: .podGone))
         XCTAssertEqual(look(nil), .blocked("persistentvolumeclaim \"data\" not found"))
         XCTAssertEqual(look(claim("Pending"), delayed), .ready(affinity: [], unbound: ["data"]))
         XCTAssertEqual(look(claim("Pending")), .blocked("pod has unbound immediate PersistentVolumeClaims"))

@@ -190,6 +190,35 @@ final class QuotaEvaluatorTests: XCTestCase {
         }
     }
 
+    func testScopesOfClaims() throws {
+        let plain: JSON = ["spec": ["storageClassName": "x"]]
+        var gold = plain
+        gold["spec"]["volumeAttributesClassName"] = "gold"
+        var changing = gold
+        changing["spec"]["volumeAttributesClassName"] = "silver"
+        changing["status"]["currentVolumeAttributesClassName"] = "gold"
+        var target = plain
+        target["status"]["modifyVolumeStatus"]["targetVolumeAttributesClassName"] = "gold"
+        func scope(_ relation: String, _ values: [String] = []) -> QuotaScope {
+            .init(name: "VolumeAttributesClass", operator: relation, values: values)
+        }
+        let table: [([QuotaScope], JSON, Bool, String)] = [
+            ([], gold, true, "no scope"), ([scope("In", ["gold"])], gold, true, "wants it"),
+            ([scope("In", ["gold"])], changing, true, "still has it"),
+            ([scope("In", ["silver"])], changing, true, "wants the other one"),
+            ([scope("In", ["gold"])], target, true, "is being changed to it"),
+            ([scope("In", ["gold"])], plain, false, "has none"), ([scope("NotIn", ["gold"])], plain, true, "has none"),
+            ([scope("Exists")], gold, true, "has one"), ([scope("DoesNotExist")], gold, false, "has one"),
+            ([scope("Exists"), .init(name: "BestEffort", operator: "Exists", values: [])], gold, false, "about pods"),
+        ]
+        let evaluator = try XCTUnwrap(QuotaEvaluator(resource: "persistentvolumeclaims"))
+        for (scopes, claim, isMeant, reason) in table {
+            XCTAssertEqual(evaluator.isInScope(scopes, claim), isMeant, reason)
+        }
+        let pods = try XCTUnwrap(QuotaEvaluator(resource: "pods"))
+        XCTAssertFalse(pods.isInScope([scope("DoesNotExist")], ["spec": [:]]), "pods have no such class")
+    }
+
     func testCharges() throws {
         func quota(_ name: JSON = "q", hard: JSON, used: JSON, scopes: JSON = .null) -> JSON {
             var quota: JSON = ["metadata": ["name": name], "spec": [:], "status": ["hard": hard, "used": used]]

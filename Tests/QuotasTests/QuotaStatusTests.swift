@@ -18,6 +18,18 @@ final class QuotaStatusTests: XCTestCase {
         }
     }
 
+    func testWhetherAStatusIsOfItsQuota() {
+        let table: [(JSON, JSON, Bool, String)] = [
+            (["hard": ["cpu": "1"], "used": ["cpu": "500m"]], ["cpu": "1000m"], true, "the same amount"),
+            (["hard": ["cpu": "2"], "used": ["cpu": "0"]], ["cpu": "1"], false, "somebody wrote another limit"),
+            (["hard": ["cpu": "1"]], ["cpu": "1"], false, "somebody took away what is used"),
+            ([:], [:], true, "nothing is limited"), ([:], ["cpu": "1"], false, "not counted yet"),
+        ]
+        for (status, hard, isCounted, reason) in table {
+            XCTAssertEqual(QuotaStatus.isCounted(["spec": ["hard": hard], "status": status]), isCounted, reason)
+        }
+    }
+
     func testWhatIsUsed() throws {
         let evaluator = try XCTUnwrap(QuotaEvaluator(resource: "pods"))
         let small: JSON = ["spec": ["containers": [["resources": ["requests": ["cpu": "500m"]]]]]]

@@ -106,9 +106,8 @@ struct BundlePlan {
         }
         return standard
             + given.map { _, mount in
-                bind(
-                    mount.hostPath, mount.containerPath,
-                    ["rbind", mount.propagation.option] + (mount.isReadOnly ? ["ro"] : []))
+                let access = mount.isReadOnly ? [mount.isReadOnlyBelow ? "rro" : "ro"] : []
+                return bind(mount.hostPath, mount.containerPath, ["rbind", mount.propagation.option] + access)
             }
     }
 

@@ -19,7 +19,7 @@ final class OCIEngine: ContainerEngine {
     var status: JSONObject {
         [
             "name": .string(runtime.name), "version": .string(runtime.version),
-            "features": ["deviceFilter": true, "recursiveReadOnlyMounts": false],
+            "features": ["deviceFilter": true, "recursiveReadOnlyMounts": true],
         ]
     }
 

@@ -34,6 +34,9 @@ final class LocalVolumes: VolumeProvider {
         if request["source"].exists {
             throw PluginError.notSupported("local volumes cannot be made from a snapshot or from another volume")
         }
+        if !request["mutableParameters"].isEmpty {
+            throw PluginError.notSupported("local volumes have no attributes that a VolumeAttributesClass could set")
+        }
         let name = try text(request, "name")
         let capacity = request["capacityBytes"].integerValue ?? 0
         guard capacity >= 0 else { throw PluginError.invalid("capacityBytes is \(capacity); it must not be negative") }

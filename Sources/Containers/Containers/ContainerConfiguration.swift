@@ -8,6 +8,8 @@ package struct ContainerConfiguration: Sendable {
         package var containerPath: String
         package var hostPath: String
         package var isReadOnly = false
+        /// Read-only with all that is mounted below it. The default runtime always does so.
+        package var isReadOnlyBelow = false
         package var propagation = Propagation.isolated
     }
 
@@ -79,6 +81,7 @@ package struct ContainerConfiguration: Sendable {
             containerPath: try path(json["containerPath"], "mounts.containerPath", name),
             hostPath: try path(json["hostPath"], "mounts.hostPath", name))
         mount.isReadOnly = json["readOnly"].boolValue ?? false
+        mount.isReadOnlyBelow = json["recursiveReadOnly"].boolValue ?? false
         switch json["propagation"].stringValue {
         case nil, "private": break
         case "hostToContainer": mount.propagation = .hostToContainer

@@ -99,6 +99,7 @@ equal "the limit is in the environment" 33554432 kubectl exec many -- sh -c 'ech
 equal "labels are a file" 'app="many"' kubectl exec many -- cat /all/labels
 equal "an annotation is a file" hello kubectl exec many -- cat /all/note
 equal "the token is for its audience" '["test"]' sh -c "kubectl exec many -- cat /all/token | cut -d. -f2 | tr '_-' '/+' | base64 -d 2>/dev/null | jq -c .aud"
+equal "the token is the user's and the group's alone" 640 kubectl exec many -- stat -Lc %a /all/token
 check "attach" sh -c "timeout 3 kubectl attach many >/dev/null 2>&1; [ \$? = 124 ]"
 check "a long log can be followed" sh -c "timeout 2 kubectl logs -f many | grep -q 'started many'"
 eventually "too much memory: OOMKilled" 30 is OOMKilled jsonpath pod hungry '{.status.containerStatuses[0].state.terminated.reason}'

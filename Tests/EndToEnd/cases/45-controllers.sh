@@ -57,6 +57,11 @@ check "it comes back" kubectl rollout status statefulset/ordered --timeout=60s
 equal "with its data" $'ordered-0\nordered-0' kubectl exec ordered-0 -- cat /data/names
 check "a claim asks for more" kubectl patch pvc data-ordered-0 -p '{"spec":{"resources":{"requests":{"storage":"3Mi"}}}}'
 eventually "and gets it" 20 is 3Mi jsonpath pvc data-ordered-0 '{.status.capacity.storage}'
+check "a claim asks for more than there is" kubectl patch pvc data-ordered-0 -p '{"spec":{"resources":{"requests":{"storage":"900000Gi"}}}}'
+eventually "and is told why it gets none" 20 contains ControllerResizeError jsonpath pvc data-ordered-0 '{.status.conditions}'
+check "it asks for less" kubectl patch pvc data-ordered-0 -p '{"spec":{"resources":{"requests":{"storage":"4Mi"}}}}'
+eventually "gets that" 20 is 4Mi jsonpath pvc data-ordered-0 '{.status.capacity.storage}'
+equal "and nothing is said any more" '' jsonpath pvc data-ordered-0 '{.status.conditions}'
 check "delete one of its claims" kubectl delete pvc data-ordered-1 --wait=false
 eventually "a claim in use stays" 10 contains Terminating kubectl get pvc data-ordered-1
 check "update the DaemonSet" kubectl set env daemonset/everywhere A=b
@@ -66,7 +71,54 @@ check "to what it was" kubectl rollout status daemonset/everywhere --timeout=60s
 check "delete them" kubectl delete statefulset/ordered daemonset/everywhere job/counts service/ordered --timeout=60s
 eventually "their pods go with them" 30 is '' kubectl get pods -l 'app in (ordered,everywhere)' -o name
 eventually "the deleted claim goes when no pod uses it" 20 refuse_quietly kubectl get pvc data-ordered-1
+made=$(jsonpath pvc data-ordered-0 '{.spec.volumeName}')
+check "its volume is to go first" kubectl delete pv "$made" --wait=false
 check "a claim outlives its set" kubectl delete pvc data-ordered-0 --timeout=30s
+eventually "then the volume goes" 20 refuse_quietly kubectl get pv "$made"
+eventually "with what was in it" 10 is 0 sh -c "find '$data' -type d -name '$made' | wc -l"
+
+mkdir -p "$work/by-hand"
+check "a volume made by hand, a claim for it, and one of another class" kubectl apply -f - <<EOF
+apiVersion: v1
+kind: PersistentVolume
+metadata: {name: by-hand}
+spec:
+  capacity: {storage: 1Gi}
+  accessModes: [ReadWriteOncePod]
+  storageClassName: by-hand
+  hostPath: {path: $work/by-hand, type: Directory}
+  claimRef: {namespace: default, name: meant}
+---
+apiVersion: v1
+kind: PersistentVolumeClaim
+metadata: {name: meant}
+spec: {accessModes: [ReadWriteOncePod], storageClassName: another, resources: {requests: {storage: 1Mi}}}
+---
+apiVersion: v1
+kind: PersistentVolumeClaim
+metadata: {name: other}
+spec: {accessModes: [ReadWriteOncePod], storageClassName: by-hand, resources: {requests: {storage: 1Mi}}}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: writer}
+spec:
+  terminationGracePeriodSeconds: 0
+  containers: [{name: main, $busy, command: [sleep, "1000"], volumeMounts: [{name: data, mountPath: /data}]}]
+  volumes: [{name: data, persistentVolumeClaim: {claimName: meant}}]
+EOF
+check "the pod gets the volume" kubectl wait pod/writer --for=condition=Ready --timeout=30s
+equal "which is meant for its claim, whatever the class" by-hand jsonpath pvc meant '{.spec.volumeName}'
+equal "the other claim waits" Pending jsonpath pvc other '{.status.phase}'
+check "a second pod asks for the same volume" kubectl run second --image=hostd.dev/example:latest --image-pull-policy=IfNotPresent --overrides='{"spec":{"volumes":[{"name":"data","persistentVolumeClaim":{"claimName":"meant"}}]}}'
+eventually "and waits: it is for one pod alone" 10 contains 'ReadWriteOncePod access mode' jsonpath pod second '{.status.conditions}'
+check "the first one goes" kubectl delete pod writer
+check "the second one runs" kubectl wait pod/second --for=condition=Ready --timeout=30s
+check "delete it and its claim" kubectl delete pod/second pvc/meant --grace-period=0 --force --timeout=30s
+eventually "the volume keeps its data" 10 is Released jsonpath pv by-hand '{.status.phase}'
+check "and is offered again" kubectl patch pv by-hand --type=json -p '[{"op":"remove","path":"/spec/claimRef"}]'
+eventually "to whoever waits for it" 10 is by-hand jsonpath pvc other '{.spec.volumeName}'
+check "delete both" kubectl delete pvc/other pv/by-hand --timeout=30s
 
 check "an owner" kubectl create deployment owned --image=hostd.dev/example:latest --replicas=2
 check "rolls out" kubectl rollout status deployment/owned --timeout=60s

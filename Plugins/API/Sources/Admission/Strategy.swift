@@ -56,6 +56,7 @@ enum Strategy {
             merged["status"] = object["status"]
             if merged["status"].isNull { merged.removeValue(forKey: "status") }
             mergeMetadata(&merged, object, StatusMetadata.kept(resource))
+            if resource.qualified == "persistentvolumes" { noteTransition(&merged, present, now: .now()) }
             object = merged
         case .finalize:
             var merged = present
@@ -88,6 +89,15 @@ enum Strategy {
             }
         }
         settle(&object, resource)
+    }
+
+    /// When a volume's phase changes, the server says since when it has the new one, unless the client does.
+    private static func noteTransition(_ volume: inout JSON, _ present: JSON, now: Timestamp) {
+        let time = volume["status"]["lastPhaseTransitionTime"]
+        guard volume["status"]["phase"] != present["status"]["phase"],
+            time.isNull || time == present["status"]["lastPhaseTransitionTime"]
+        else { return }
+        volume["status"]["lastPhaseTransitionTime"] = .string(now.formatted(fraction: .none))
     }
 
     /// Takes over the parts of the metadata that clients write, but for those that are kept.
@@ -144,7 +154,10 @@ enum Strategy {
             object["spec"]["finalizers"] = ["kubernetes"]
             object["status"] = ["phase": "Active"]
         case "services": object["status"] = ["loadBalancer": [:]]
-        case "persistentvolumes", "persistentvolumeclaims": object["status"] = ["phase": "Pending"]
+        case "persistentvolumeclaims": object["status"] = ["phase": "Pending"]
+        case "persistentvolumes":
+            let now = Timestamp.now().formatted(fraction: .none)
+            object["status"] = ["phase": "Pending", "lastPhaseTransitionTime": .string(now)]
         case "apiservices.apiregistration.k8s.io": APIServiceStatus.prepare(&object)
         case "nodes": break
         case "jobs.batch":

@@ -32,9 +32,14 @@ final class QuotaController: Controller {
                 self?.changed(new.namespace)
             }
         }
-        for cache in [cluster.services, cluster.volumeClaims] {
-            cache.onEvent { [weak self] event in
-                if case .updated(let old, let new) = event, old["spec"] != new["spec"] { self?.changed(new.namespace) }
+        cluster.services.onEvent { [weak self] event in
+            if case .updated(let old, let new) = event, old["spec"] != new["spec"] { self?.changed(new.namespace) }
+        }
+        cluster.volumeClaims.onEvent { [weak self] event in
+            guard case .updated(let old, let new) = event else { return }
+            let counted = ["allocatedResources", "currentVolumeAttributesClassName", "modifyVolumeStatus"]
+            if old["spec"] != new["spec"] || counted.contains(where: { old["status"][$0] != new["status"][$0] }) {
+                self?.changed(new.namespace)
             }
         }
     }
@@ -48,7 +53,7 @@ final class QuotaController: Controller {
             namespaces.withLock { $0[quota.namespace, default: 0] += 1 }
             queue.add(quota.namespace)
         case .updated(let old, let new):
-            if old["spec"] != new["spec"] { queue.add(new.namespace) }
+            if old["spec"] != new["spec"] || !QuotaStatus.isCounted(new) { queue.add(new.namespace) }
         case .deleted(let quota):
             namespaces.withLock { counts in
                 let left = (counts[quota.namespace] ?? 1) - 1

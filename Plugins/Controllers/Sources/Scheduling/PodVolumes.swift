@@ -5,8 +5,8 @@ enum PodVolumes: Equatable {
     /// Nothing stands in the way. `affinity`: node selector terms of the bound volumes, one list per volume; `unbound`:
     /// names of the claims that are bound once a node is chosen.
     case ready(affinity: [[JSON]], unbound: [String])
-    /// The pod cannot be placed now, in Kubernetes' words.
-    case blocked(String)
+    /// The pod cannot be placed now, in Kubernetes' words; `until` what may change that.
+    case blocked(String, until: ClusterChanges = .storage)
 
     static let selectedNode = "volume.kubernetes.io/selected-node"
 
@@ -14,8 +14,10 @@ enum PodVolumes: Equatable {
     ///   - claim: the claim of this name in the pod's namespace.
     ///   - volume: the volume of this name.
     ///   - storageClass: the class of this name.
+    ///   - isInUse: whether a pod that has its node, and has not ended, uses the claim of this name.
     init(
-        _ pod: JSON, claim: (String) -> JSON?, volume: (String) -> JSON?, storageClass: (String) -> JSON?
+        _ pod: JSON, claim: (String) -> JSON?, volume: (String) -> JSON?, storageClass: (String) -> JSON?,
+        isInUse: (String) -> Bool
     ) {
         var affinity: [[JSON]] = []
         var unbound: [String] = []
@@ -24,13 +26,17 @@ enum PodVolumes: Equatable {
                 self = .blocked(PodVolumes.absence(of: name, pod, exists: claim(name) != nil))
                 return
             }
+            if found["spec"]["accessModes"].arrayValue.contains("ReadWriteOncePod"), isInUse(name) {
+                self = .blocked(PodVolumes.inUse, until: .podGone)
+                return
+            }
             let volumeName = found["spec"]["volumeName"].stringValue ?? ""
             if !volumeName.isEmpty, found["status"]["phase"].stringValue == "Bound" {
                 let required = volume(volumeName)?["spec"]["nodeAffinity"]["required"] ?? .null
                 if required.exists { affinity.append(required["nodeSelectorTerms"].arrayValue) }
                 continue
             }
-            let className = found["spec"]["storageClassName"].stringValue ?? ""
+            let className = VolumeMatch.className(found)
             let mode = storageClass(className)?["volumeBindingMode"].stringValue
             guard mode == "WaitForFirstConsumer", volumeName.isEmpty else {
                 self = .blocked("pod has unbound immediate PersistentVolumeClaims")
@@ -40,6 +46,9 @@ enum PodVolumes: Equatable {
         }
         self = .ready(affinity: affinity, unbound: unbound)
     }
+
+    private static let inUse =
+        "node has pod using PersistentVolumeClaim with the same name and ReadWriteOncePod access mode"
 
     private static func absence(of name: String, _ pod: JSON, exists: Bool) -> String {
         if exists { return "persistentvolumeclaim \"\(name)\" is being deleted" }
@@ -72,7 +81,7 @@ enum PodVolumes: Equatable {
         return pod
     }
 
-    private static func joined(_ one: JSON, _ other: JSON) -> JSON {
+    static func joined(_ one: JSON, _ other: JSON) -> JSON {
         var both = one
         for member in ["matchExpressions", "matchFields"] {
             let requirements = one[member].arrayValue + other[member].arrayValue

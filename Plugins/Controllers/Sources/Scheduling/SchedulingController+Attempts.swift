@@ -12,27 +12,50 @@ extension SchedulingController {
         }
         let volumes = PodVolumes(
             pod, claim: { self.cluster.volumeClaims.get(namespace, $0) },
-            volume: { self.cluster.volumes.get("", $0) }, storageClass: { self.cluster.storageClasses.get("", $0) })
+            volume: { self.cluster.volumes.get("", $0) }, storageClass: { self.cluster.storageClasses.get("", $0) },
+            isInUse: { isInUse($0, by: pod, state) })
         switch volumes {
-        case .blocked(let reason):
+        case .blocked(let reason, let helping):
             let message = SchedulingMessage.text(nodes: cluster.nodes.list().count, blocked: reason)
-            refuse(pod, item, message, .storage, &state)
-        case .ready(let affinity, let unbound):
-            let reaches = unbound.compactMap { reach(ofClaim: namespace, $0) }
-            decide(PodVolumes.constrain(pod, to: affinity + reaches), pod, unbound: unbound, item, &state)
+            refuse(pod, item, message, helping, &state)
+        case .ready(var affinity, let unbound):
+            for name in unbound {
+                switch reach(ofClaim: namespace, name) {
+                case .everywhere: break
+                case .nodes(let terms): affinity.append(terms)
+                case .nowhere:
+                    let nodes = cluster.nodes.list().count
+                    let reason = "\(nodes) node(s) didn't find available persistent volumes to bind"
+                    return refuse(pod, item, SchedulingMessage.text(nodes: nodes, blocked: reason), .storage, &state)
+                }
+            }
+            decide(PodVolumes.constrain(pod, to: affinity), pod, unbound: unbound, item, &state)
         }
     }
 
-    /// Where the volume of a claim can be made; nil when anywhere, or when only its provisioner can tell.
-    private func reach(ofClaim namespace: String, _ name: String) -> [JSON]? {
-        let className = cluster.volumeClaims.get(namespace, name)?["spec"]["storageClassName"].stringValue ?? ""
-        guard let driver = cluster.storageClasses.get("", className)?["provisioner"].stringValue else { return nil }
+    /// Whether a pod beside `pod` that has its node, or is about to be given one, uses a claim.
+    private func isInUse(_ claim: String, by pod: JSON, _ state: State) -> Bool {
+        cluster.pods.list(pod.namespace).contains { other in
+            let facts = PodState(other)
+            return other.uid != pod.uid && !facts.isFinished
+                && (!facts.nodeName.isEmpty || state.assumed[other.uid] != nil)
+                && PodVolumes.claimNames(other).contains(claim)
+        }
+    }
+
+    /// What cannot be told keeps no pod from being tried: the claim's controller reports it.
+    private func reach(ofClaim namespace: String, _ name: String) -> ClaimReach {
+        guard let claim = cluster.volumeClaims.get(namespace, name),
+            let storageClass = cluster.storageClasses.get("", VolumeMatch.className(claim))
+        else { return .everywhere }
+        let driver = storageClass["provisioner"].stringValue ?? ""
         do {
-            let terms = try drivers.reach(of: driver)
-            return terms.isEmpty ? nil : terms
+            return try ClaimReach(
+                claim, storageClass: storageClass, volumes: cluster.volumes.list(),
+                driver: try drivers.reach(of: driver))
         } catch {
-            cluster.host.log.warning("the reach of a volume driver is unknown: \(error)", ["driver": .string(driver)])
-            return nil
+            cluster.host.log.warning("the reach of a claim is unknown: \(error)", ["claim": .string(objectKey(claim))])
+            return .everywhere
         }
     }
 
@@ -49,7 +72,9 @@ extension SchedulingController {
             switch decision {
             case .place(let node): place(pod, on: node, unbound: unbound, item, &state)
             case .refuse(let nodes, let refusals):
-                let helping = refusals.reduce(ClusterChanges.node) { $0.union(.helping($1.reason)) }
+                // Where the volumes are, or can be, was among the pod's conditions.
+                let always: ClusterChanges = unbound.isEmpty ? .node : [.node, .storage]
+                let helping = refusals.reduce(always) { $0.union(.helping($1.reason)) }
                 let message = SchedulingMessage.text(nodes: nodes, refusals: refusals)
                 if helping.contains(.podGone), try preempt(pod, constrained, unbound: unbound, item, &state) {
                     record(pod, .warning, "FailedScheduling", message)

@@ -21,16 +21,26 @@ extension VolumeController {
         }
         let name = claim["spec"]["volumeName"].stringValue ?? ""
         if !name.isEmpty {
-            if let volume = cluster.volumes.get("", name),
-                !volume["spec"]["claimRef"].exists || VolumeMatch.isBound(volume, to: claim)
-            {
-                try bind(claim, to: volume)
-            } else {
-                try setPhase(claim, "Pending")
-            }
+            try bindRequested(claim, name)
             return .done
         }
         return try findVolume(claim)
+    }
+
+    /// A claim that names its volume gets that one, or waits for it.
+    private func bindRequested(_ claim: JSON, _ name: String) throws {
+        guard let volume = cluster.volumes.get("", name) else { return try setPhase(claim, "Pending") }
+        if volume["spec"]["claimRef"].exists {
+            let isOurs = VolumeMatch.isBound(volume, to: claim)
+            return try isOurs ? bind(claim, to: volume) : setPhase(claim, "Pending")
+        }
+        if let reason = VolumeMatch.mismatch(volume, claim) {
+            record(
+                .volumeClaims, claim, .warning, "VolumeMismatch",
+                "Cannot bind to requested volume \"\(name)\": \(reason)")
+            return try setPhase(claim, "Pending")
+        }
+        try bind(claim, to: volume)
     }
 
     private func findVolume(_ claim: JSON) throws -> Requeue {
@@ -38,23 +48,43 @@ extension VolumeController {
         let storageClass = className.isEmpty ? nil : cluster.storageClasses.get("", className)
         let isDelayed = storageClass?["volumeBindingMode"].stringValue == "WaitForFirstConsumer"
         let selected = claim.annotations[PodVolumes.selectedNode].stringValue
-        if isDelayed && selected == nil {
+        let node = isDelayed ? selected.flatMap { cluster.nodes.get("", $0) } : nil
+        if isDelayed && selected != nil && node == nil {
+            try reschedule(claim, "node \"\(selected ?? "")\" does not exist")
+            return .done
+        }
+        let waits = isDelayed && selected == nil
+        if let volume = try VolumeMatch.find(
+            for: claim, among: cluster.volumes.list(), node: node, onlyReserved: waits)
+        {
+            try bind(claim, to: volume)
+            return .done
+        }
+        if waits {
             record(
                 .volumeClaims, claim, .normal, "WaitForFirstConsumer",
                 "waiting for first consumer to be created before binding")
             try setPhase(claim, "Pending")
             return .done
         }
-        let node = isDelayed ? selected.flatMap { cluster.nodes.get("", $0) } : nil
-        if isDelayed && node == nil {
-            try reschedule(claim, "node \"\(selected ?? "")\" does not exist")
-            return .done
-        }
-        if let volume = try VolumeMatch.find(for: claim, among: cluster.volumes.list(), node: node) {
-            try bind(claim, to: volume)
-            return .done
-        }
+        return try provide(claim, className, storageClass, node: node)
+    }
+
+    /// No volume is there for a claim: has one made, if a class says how.
+    private func provide(_ claim: JSON, _ className: String, _ storageClass: JSON?, node: JSON?) throws -> Requeue {
         guard !className.isEmpty else {
+            if VolumeMatch.wantsDefaultClass(claim),
+                let name = VolumeMatch.defaultClass(of: cluster.storageClasses.list())
+            {
+                // Its event brings the claim back, with a class.
+                try cluster.writer.patch(
+                    .volumeClaims, claim,
+                    [
+                        "metadata": ["resourceVersion": .string(claim.resourceVersion)],
+                        "spec": ["storageClassName": .string(name)],
+                    ])
+                return .done
+            }
             let message = "no persistent volumes available for this claim and no storage class is set"
             record(.volumeClaims, claim, .normal, "FailedBinding", message)
             try setPhase(claim, "Pending")
@@ -68,71 +98,6 @@ extension VolumeController {
         }
         try setPhase(claim, "Pending")
         return try provision(claim, storageClass, node: node)
-    }
-
-    // MARK: Provisioning
-
-    private func provision(_ claim: JSON, _ storageClass: JSON, node: JSON?) throws -> Requeue {
-        let driver = storageClass["provisioner"].stringValue ?? ""
-        if driver == "kubernetes.io/no-provisioner" { return .done }
-        guard let provider = try drivers.provider(driver) else {
-            let message =
-                "Waiting for a volume to be created either by the external provisioner '\(driver)' or manually "
-                + "by the system administrator. If volume creation is delayed, please verify that the provisioner is "
-                + "running and correctly registered."
-            record(.volumeClaims, claim, .normal, "ExternalProvisioning", message)
-            return .done
-        }
-        var request: JSON = [
-            "name": .string("pvc-\(claim.uid)"), "capacityBytes": .integer(VolumeMatch.requestedBytes(claim)),
-            "accessModes": claim["spec"]["accessModes"],
-            "volumeMode": .string(claim["spec"]["volumeMode"].stringValue ?? "Filesystem"),
-            "parameters": storageClass["parameters"].exists ? storageClass["parameters"] : [:],
-        ]
-        if let node {
-            let hostname = node.labels["kubernetes.io/hostname"].stringValue ?? node.name
-            request["topology"] = ["segments": .object(["kubernetes.io/hostname": .string(hostname)])]
-        }
-        let made: JSON
-        do {
-            made = try provider.createVolume(request, deadline: 0)["volume"]
-        } catch let failure {
-            return try provisioningFailed(claim, PluginError(failure), isDelayed: node != nil)
-        }
-        let volume = VolumeMatch.provisioned(claim, storageClass: storageClass, driver: driver, made: made)
-        if let node, !VolumeMatch.allows(volume, node: node) {
-            _ = try provider.deleteVolume(["volumeID": made["volumeID"]], deadline: 0)
-            let error = PluginError.exhausted("driver \(driver) makes no volumes for node \"\(node.name)\"")
-            return try provisioningFailed(claim, error, isDelayed: true)
-        }
-        do {
-            try cluster.writer.create(.volumes, volume)
-        } catch let error as APIError where error.isAlreadyExists {
-            // An earlier attempt made it.
-        }
-        record(
-            .volumeClaims, claim, .normal, "ProvisioningSucceeded", "Successfully provisioned volume \(volume.name)")
-        // The new volume's event brings the claim back, and binds the two.
-        return .done
-    }
-
-    private func provisioningFailed(_ claim: JSON, _ error: PluginError, isDelayed: Bool) throws -> Requeue {
-        let className = VolumeMatch.className(claim)
-        let message = "failed to provision volume with StorageClass \"\(className)\": \(error)"
-        record(.volumeClaims, claim, .warning, "ProvisioningFailed", message)
-        // On another node it may work: the scheduler chooses again.
-        if isDelayed && error.code == PluginError.exhausted("").code {
-            try reschedule(claim, message)
-            return .done
-        }
-        throw error
-    }
-
-    /// Takes the node off the claim, by which the scheduler learns that it must choose another one.
-    private func reschedule(_ claim: JSON, _ reason: String) throws {
-        cluster.host.log.info("a claim's node is chosen anew: \(reason)", ["claim": .string(objectKey(claim))])
-        try cluster.writer.patch(
-            .volumeClaims, claim, ["metadata": ["annotations": .object([PodVolumes.selectedNode: .null])]])
     }
 
     // MARK: Binding
@@ -163,11 +128,15 @@ extension VolumeController {
         try setBound(bound, volume)
     }
 
-    private func setBound(_ claim: JSON, _ volume: JSON) throws {
-        var status = claim["status"]
+    /// - Parameter status: takes the place of the claim's own.
+    func setBound(_ claim: JSON, status: JSON? = nil, _ volume: JSON) throws {
+        var status = status ?? claim["status"]
         status["phase"] = "Bound"
         status["accessModes"] = volume["spec"]["accessModes"]
         status["capacity"] = volume["spec"]["capacity"]
+        if status["currentVolumeAttributesClassName"].isNull, !VolumeMatch.attributesClass(volume).isEmpty {
+            status["currentVolumeAttributesClassName"] = volume["spec"]["volumeAttributesClassName"]
+        }
         try cluster.writer.updateStatus(.volumeClaims, claim, status: status)
     }
 
@@ -192,45 +161,18 @@ extension VolumeController {
         if VolumeMatch.requestedBytes(claim) > VolumeMatch.statusBytes(claim) { try expand(claim, volume) }
     }
 
-    /// Makes a bound volume as large as its claim asks for by now.
-    private func expand(_ claim: JSON, _ volume: JSON) throws {
-        let wanted = VolumeMatch.requestedBytes(claim)
-        if VolumeMatch.capacityBytes(volume) >= wanted { return try setBound(claim, volume) }
-        let driver = volume["spec"]["csi"]["driver"].stringValue ?? ""
-        guard let provider = try drivers.provider(driver) else {
-            record(
-                .volumeClaims, claim, .warning, "ExternalExpanding",
-                "waiting for an external controller to expand this PVC")
-            return
-        }
-        let answer: JSON
-        do {
-            answer = try provider.expand(
-                ["volumeID": volume["spec"]["csi"]["volumeHandle"], "capacityBytes": .integer(wanted)], deadline: 0)
-        } catch let failure {
-            let error = PluginError(failure)
-            record(
-                .volumeClaims, claim, .warning, "VolumeResizeFailed",
-                "resize volume \"\(volume.name)\" failed: \(error)")
-            throw error
-        }
-        let capacity = Quantity.bytes(max(wanted, answer["capacityBytes"].integerValue ?? wanted))
-        let grown = try cluster.writer.patch(
-            .volumes, volume, ["spec": ["capacity": ["storage": .string(capacity)]]])
-        try setBound(claim, grown)
-        record(.volumeClaims, claim, .normal, "VolumeResizeSuccessful", "Resize volume succeeded")
-    }
-
     private func setPhase(_ claim: JSON, _ phase: String) throws {
         if claim["status"]["phase"].stringValue == phase { return }
         try cluster.writer.updateStatus(.volumeClaims, claim, status: claim["status"].with("phase", .string(phase)))
     }
 
-    /// Lets a deleted claim go when no pod uses it any more.
+    /// Lets a deleted claim go when no pod uses it any more. A pod without node does not: it is given none while its claim is
+    /// being deleted.
     private func releaseClaim(_ claim: JSON) throws {
         guard claim.finalizers.contains(Self.claimProtection) else { return }
         let isUsed = cluster.pods.list(claim.namespace).contains {
-            !PodState($0).isFinished && PodVolumes.claimNames($0).contains(claim.name)
+            let pod = PodState($0)
+            return !pod.isFinished && !pod.nodeName.isEmpty && PodVolumes.claimNames($0).contains(claim.name)
         }
         if isUsed { return }
         let rest = claim.finalizers.filter { $0 != Self.claimProtection }

@@ -5,10 +5,38 @@ enum VolumeMatch {
     static let boundByController = "pv.kubernetes.io/bound-by-controller"
     static let bindCompleted = "pv.kubernetes.io/bind-completed"
     static let provisionedBy = "pv.kubernetes.io/provisioned-by"
-    static let storageProvisioner = "volume.kubernetes.io/storage-provisioner"
+    /// Tell a provisioner outside of hostd which claims are its own; the second one is the older name.
+    static let storageProvisioners = [
+        "volume.kubernetes.io/storage-provisioner", "volume.beta.kubernetes.io/storage-provisioner",
+    ]
 
-    /// The class of a claim; the empty string wants a volume without class.
-    static func className(_ object: JSON) -> String { object["spec"]["storageClassName"].stringValue ?? "" }
+    private static let betaClass = "volume.beta.kubernetes.io/storage-class"
+
+    /// The class of a claim or volume; the empty string wants, or is, a volume without class.
+    static func className(_ object: JSON) -> String {
+        object.annotations[betaClass].stringValue ?? object["spec"]["storageClassName"].stringValue ?? ""
+    }
+
+    /// Whether a claim leaves its class to the cluster: "" is a choice.
+    static func wantsDefaultClass(_ claim: JSON) -> Bool {
+        claim["spec"]["storageClassName"].isNull && claim.annotations[betaClass].isNull
+    }
+
+    /// The name of the default class, the newest one of several.
+    static func defaultClass(of classes: [JSON]) -> String? {
+        classes.filter { storageClass in
+            ["storageclass.kubernetes.io/is-default-class", "storageclass.beta.kubernetes.io/is-default-class"]
+                .contains { storageClass.annotations[$0].stringValue == "true" }
+        }.max { ($0.creationTimestamp ?? "", $1.name) < ($1.creationTimestamp ?? "", $0.name) }?.name
+    }
+
+    static func attributesClass(_ object: JSON) -> String {
+        object["spec"]["volumeAttributesClassName"].stringValue ?? ""
+    }
+
+    private static func volumeMode(_ object: JSON) -> String {
+        object["spec"]["volumeMode"].stringValue ?? "Filesystem"
+    }
 
     static func requestedBytes(_ claim: JSON) -> Int64 {
         bytes(claim["spec"]["resources"]["requests"]["storage"])
@@ -34,47 +62,50 @@ enum VolumeMatch {
         return uid.isEmpty || uid == claim.uid
     }
 
-    /// The smallest fitting volume; one that was reserved for the claim wins over all.
-    /// - Parameter node: the node that was chosen for the claim's first consumer; nil when binding is immediate.
-    static func find(for claim: JSON, among volumes: [JSON], node: JSON?) throws -> JSON? {
+    /// The smallest fitting volume; one that was reserved for the claim wins over all, whatever its class, labels and access
+    /// modes.
+    /// - Parameters:
+    ///   - node: the node that was chosen for the claim's first consumer; nil when binding is immediate.
+    ///   - onlyReserved: looks at no others: the claim's first consumer has no node yet.
+    static func find(
+        for claim: JSON, among volumes: [JSON], node: JSON?, onlyReserved: Bool = false
+    ) throws -> JSON? {
+        let fitting = try candidates(for: claim, among: volumes, onlyReserved: onlyReserved)
+        return fitting.first { volume in node.map { allows(volume, node: $0) } ?? true }
+    }
+
+    /// The volumes that a claim may get on some node, the smallest first; the one that was reserved for it alone when there is one.
+    static func candidates(for claim: JSON, among volumes: [JSON], onlyReserved: Bool = false) throws -> [JSON] {
         let selector = claim["spec"]["selector"].exists ? try LabelSelector(object: claim["spec"]["selector"]) : nil
-        let wanted = requestedBytes(claim)
-        let modes = Set(claim["spec"]["accessModes"].arrayValue.compactMap(\.stringValue))
-        let mode = claim["spec"]["volumeMode"].stringValue ?? "Filesystem"
-        var best: (volume: JSON, bytes: Int64)?
-        for volume in volumes.sorted(by: { $0.name < $1.name }) {
+        var fitting: [(volume: JSON, bytes: Int64)] = []
+        for volume in volumes where volume.deletionTimestamp == nil {
+            let isReserved = volume["spec"]["claimRef"].exists
+            if isReserved ? !isBound(volume, to: claim) : onlyReserved { continue }
             let capacity = capacityBytes(volume)
-            guard capacity >= wanted, volume.deletionTimestamp == nil,
-                (volume["spec"]["volumeMode"].stringValue ?? "Filesystem") == mode,
-                modes.isSubset(of: volume["spec"]["accessModes"].arrayValue.compactMap(\.stringValue)),
-                node.map({ allows(volume, node: $0) }) ?? true
+            guard capacity >= requestedBytes(claim), volumeMode(volume) == volumeMode(claim),
+                attributesClass(volume) == attributesClass(claim)
             else { continue }
-            if isBound(volume, to: claim) { return volume }
-            guard !volume["spec"]["claimRef"].exists, className(volume) == className(claim),
-                selector?.matches(labels: volume.labels) ?? true
-            else { continue }
-            if best.map({ capacity < $0.bytes }) ?? true { best = (volume, capacity) }
+            if isReserved { return [volume] }
+            guard mismatch(volume, claim) == nil, selector?.matches(labels: volume.labels) ?? true else { continue }
+            fitting.append((volume, capacity))
         }
-        return best?.volume
+        return fitting.sorted { ($0.bytes, $0.volume.name) < ($1.bytes, $1.volume.name) }.map(\.volume)
+    }
+
+    /// Why a claim cannot have a volume that it asks for by name, in Kubernetes' words; nil when it can.
+    static func mismatch(_ volume: JSON, _ claim: JSON) -> String? {
+        if requestedBytes(claim) > capacityBytes(volume) { return "requested PV is too small" }
+        if className(volume) != className(claim) { return "storageClassName does not match" }
+        if attributesClass(volume) != attributesClass(claim) { return "volumeAttributesClassName does not match" }
+        if volumeMode(volume) != volumeMode(claim) { return "incompatible volumeMode" }
+        let offered = volume["spec"]["accessModes"].arrayValue
+        return claim["spec"]["accessModes"].arrayValue.allSatisfy(offered.contains) ? nil : "incompatible accessMode"
     }
 
     /// Whether a volume's node affinity accepts a node.
     static func allows(_ volume: JSON, node: JSON) -> Bool {
         let required = volume["spec"]["nodeAffinity"]["required"]
-        guard required.exists else { return true }
-        return required["nodeSelectorTerms"].arrayValue.contains { term in
-            term["matchExpressions"].arrayValue.allSatisfy { expression in
-                let values = expression["values"].arrayValue
-                let value = node.labels[expression["key"].stringValue ?? ""]
-                switch expression["operator"].stringValue ?? "" {
-                case "In": return value.exists && values.contains(value)
-                case "NotIn": return !values.contains(value)
-                case "Exists": return value.exists
-                case "DoesNotExist": return !value.exists
-                default: return false
-                }
-            }
-        }
+        return !required.exists || NodeSelector.matches(required["nodeSelectorTerms"].arrayValue, node: node)
     }
 
     /// The volume that a driver made for a claim, as an object.
@@ -95,6 +126,7 @@ enum VolumeMatch {
             "volumeMode": .string(claim["spec"]["volumeMode"].stringValue ?? "Filesystem"),
         ]
         if !storageClass["mountOptions"].isEmpty { spec["mountOptions"] = storageClass["mountOptions"] }
+        if !attributesClass(claim).isEmpty { spec["volumeAttributesClassName"] = .string(attributesClass(claim)) }
         let terms = made["topology"].arrayValue.compactMap(term)
         if !terms.isEmpty { spec["nodeAffinity"] = ["required": ["nodeSelectorTerms": .array(terms)]] }
         return [

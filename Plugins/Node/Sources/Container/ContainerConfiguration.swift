@@ -5,14 +5,18 @@ struct ContainerMount: Sendable, Equatable {
     var containerPath: String
     var hostPath: String
     var readOnly = false
+    /// What is mounted below it is read-only too.
+    var recursiveReadOnly = false
     /// "private", "hostToContainer" or "bidirectional".
     var propagation = "private"
 
     var json: JSON {
-        [
+        var json: JSON = [
             "containerPath": .string(containerPath), "hostPath": .string(hostPath), "readOnly": .bool(readOnly),
             "propagation": .string(propagation),
         ]
+        if recursiveReadOnly { json["recursiveReadOnly"] = true }
+        return json
     }
 
     /// Translates a volumeMount's mountPropagation.

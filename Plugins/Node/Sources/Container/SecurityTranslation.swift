@@ -39,6 +39,17 @@ enum SecurityTranslation {
         return .object(security)
     }
 
+    /// The user that all containers of a pod are to run as; nil when one leaves it to its image, or two differ.
+    static func commonUser(of pod: Pod) -> UInt32? {
+        let shared = pod.specification["securityContext"]["runAsUser"]
+        let users = pod.containers.filter { $0.kind != .ephemeral }.map { container in
+            let own = container.object["securityContext"]["runAsUser"]
+            return (own.exists ? own : shared).integerValue
+        }
+        guard let first = users.first, let user = first, users.allSatisfy({ $0 == user }) else { return nil }
+        return UInt32(exactly: user)
+    }
+
     private static func capabilities(_ json: JSON) -> JSON {
         func names(_ list: JSON) -> JSON {
             JSON(

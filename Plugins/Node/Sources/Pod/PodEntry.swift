@@ -49,12 +49,21 @@ struct PodMemory: Sendable {
         let described =
             old.object["metadata"]["labels"] != newer.object["metadata"]["labels"]
             || old.object["metadata"]["annotations"] != newer.object["metadata"]["annotations"]
-        if described { volumesAreStale = true }
+        let isRespecified = old.specification != newer.specification
+        if described || isRespecified { volumesAreStale = true }
+        if described { retryConfigurations() }
         // An echo of our own status asks for nothing.
-        return described || old.specification != newer.specification
+        return described || isRespecified
             || old.deletionTimestamp != newer.deletionTimestamp
             || old.deletionGraceSeconds != newer.deletionGraceSeconds || old.phase != newer.phase
             || (newer.status != old.status && newer.status != lastStatus)
+    }
+}
+
+extension PodMemory {
+    /// Containers that could not be configured are tried again at once: what they lacked may be there now.
+    mutating func retryConfigurations() {
+        for (name, waiting) in waiting where waiting.reason == "CreateContainerConfigError" { retryAt[name] = nil }
     }
 }
 

@@ -139,9 +139,7 @@ final class PodWorker: Sendable {
                 memory.volumesAreStale = true
                 // What could not be configured or mounted for lack of the object is tried again at once.
                 memory.sandboxRetryAt = 0
-                for (name, waiting) in memory.waiting where waiting.reason == "CreateContainerConfigError" {
-                    memory.retryAt[name] = nil
-                }
+                memory.retryConfigurations()
             }
             enqueue(uid, 0)
         }

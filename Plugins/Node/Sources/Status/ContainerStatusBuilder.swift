@@ -28,6 +28,10 @@ struct ContainerStatusBuilder {
         if let instance { status["containerID"] = .string(instance.qualifiedID) }
         if container.kind != .ephemeral { status["started"] = .bool(started) }
         addResources(container, running: running, to: &status)
+        let mounts = container.object["volumeMounts"].arrayValue
+        if mounts.contains(where: { $0["recursiveReadOnly"].exists }) {
+            status["volumeMounts"] = .array(mounts.map(mountStatus))
+        }
         return .object(status)
     }
 
@@ -36,6 +40,16 @@ struct ContainerStatusBuilder {
     ) -> Bool {
         if container.kind == .initialization { return instance?.state == .exited && instance?.exitCode == 0 }
         return started && health.ready
+    }
+
+    /// Shown where somebody asked how far "read only" reaches. All runtimes of hostd can make it reach everything.
+    private func mountStatus(_ mount: JSON) -> JSON {
+        var status: JSON = ["name": mount["name"], "mountPath": mount["mountPath"]]
+        guard mount["readOnly"].boolValue == true else { return status }
+        status["readOnly"] = true
+        let isRecursive = ["Enabled", "IfPossible"].contains(mount["recursiveReadOnly"].stringValue)
+        status["recursiveReadOnly"] = isRecursive ? "Enabled" : "Disabled"
+        return status
     }
 
     private func addResources(_ container: PodContainer, running: Bool, to status: inout JSONObject) {

@@ -51,6 +51,7 @@ struct AtomicDirectory {
                 return false
             }
             guard effectiveMode(wanted.mode) == information.st_mode & 0o7777,
+                wanted.user.map({ $0 == information.st_uid }) ?? true,
                 try Files.read("\(path)/\(version)/\(file)") == wanted.data
             else { return false }
             seen += 1
@@ -85,7 +86,10 @@ struct AtomicDirectory {
             }
             let target = "\(directory)/\(name)"
             try Files.write(file.data, to: target, mode: effectiveMode(file.mode))
-            if let group { try SystemError.check("chown", target) { lchown(target, uid_t.max, group) } }
+            if group != nil || file.user != nil {
+                let (user, group) = (file.user ?? uid_t.max, group ?? gid_t.max)
+                try SystemError.check("chown", target) { lchown(target, user, group) }
+            }
             if let group, group != 0 {
                 try SystemError.check("chmod", target) { chmod(target, effectiveMode(file.mode)) }
             }

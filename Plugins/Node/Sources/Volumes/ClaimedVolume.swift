@@ -54,21 +54,36 @@ struct ClaimedVolumes: Sendable {
             throw VolumeError(message: "persistentvolume \"\(volumeName)\" of claim \"\(name)\" not found")
         }
         let specification = volume["spec"]
-        for local in ["hostPath", "local"] {
-            if let path = specification[local]["path"].stringValue {
-                guard try Files.status(path) != nil else {
-                    throw VolumeError(
-                        message: "persistentvolume \"\(volumeName)\": \(path) does not exist on this node")
-                }
-                return MountedVolume(hostPath: path, readOnly: readOnly)
-            }
+        if specification["hostPath"].exists {
+            var mounted = try HostPathVolume.setUp(specification["hostPath"])
+            mounted.readOnly = readOnly
+            return mounted
         }
+        if specification["local"].exists { return try local(specification, volumeName, readOnly: readOnly) }
         guard specification["csi"].exists else {
             throw VolumeError(
                 message:
                     "persistentvolume \"\(volumeName)\" has no source that this node supports (csi, local, hostPath)")
         }
         return try publish(specification, volumeName: volumeName, pod: pod, readOnly: readOnly)
+    }
+
+    /// A directory, or a device, of this very node.
+    private func local(_ specification: JSON, _ name: String, readOnly: Bool) throws -> MountedVolume {
+        let path = specification["local"]["path"].stringValue ?? ""
+        guard let kind = try Files.status(path)?.st_mode else {
+            throw VolumeError(message: "persistentvolume \"\(name)\": \(path) does not exist on this node")
+        }
+        let isBlock = specification["volumeMode"].stringValue == "Block"
+        if isBlock, kind & S_IFMT != S_IFBLK {
+            throw VolumeError(message: "persistentvolume \"\(name)\": \(path) is not a block device")
+        }
+        if !isBlock, kind & S_IFMT != S_IFDIR {
+            throw VolumeError(
+                message: "persistentvolume \"\(name)\": \(path) is not a directory; a device needs volumeMode Block, "
+                    + "or to be mounted first")
+        }
+        return MountedVolume(hostPath: path, readOnly: readOnly, isBlock: isBlock, takesGroup: !readOnly)
     }
 
     private func publish(_ specification: JSON, volumeName: String, pod: Pod, readOnly: Bool) throws -> MountedVolume {

@@ -60,7 +60,10 @@ final class VolumeManager: Sendable {
         if VolumePayloadBuilder.handles(volume) {
             return try payload(volume, named: name, pod: pod, facts: facts, allocatable: allocatable)
         }
-        if volume["emptyDir"].exists { return try emptyDirectory(volume["emptyDir"], named: name, pod: pod) }
+        if volume["emptyDir"].exists {
+            return try emptyDirectory(
+                volume["emptyDir"], named: name, pod: pod, nodeMemoryBytes: allocatable.memoryBytes)
+        }
         if volume["hostPath"].exists { return try HostPathVolume.setUp(volume["hostPath"]) }
         if volume["persistentVolumeClaim"].exists {
             let source = volume["persistentVolumeClaim"]
@@ -71,7 +74,7 @@ final class VolumeManager: Sendable {
             return try claims.setUp(claim: "\(pod.name)-\(name)", pod: pod, readOnly: false, owner: pod.uid)
         }
         let kinds = volume.objectValue?.keys.filter { $0 != "name" } ?? []
-        if kinds.isEmpty { return try emptyDirectory([:], named: name, pod: pod) }
+        if kinds.isEmpty { return try emptyDirectory([:], named: name, pod: pod, nodeMemoryBytes: 0) }
         throw VolumeError(message: "volume type \(kinds.joined(separator: ", ")) is not supported by this node")
     }
 
@@ -98,7 +101,9 @@ final class VolumeManager: Sendable {
         return MountedVolume(hostPath: path, readOnly: true)
     }
 
-    private func emptyDirectory(_ source: JSON, named name: String, pod: Pod) throws -> MountedVolume {
+    private func emptyDirectory(
+        _ source: JSON, named name: String, pod: Pod, nodeMemoryBytes: Int64
+    ) throws -> MountedVolume {
         let path = paths.volume(pod.uid, kind: "kubernetes.io~empty-dir", name: name)
         let exists = try Files.status(path) != nil
         try Files.makeDirectories(path, mode: 0o777)
@@ -107,8 +112,13 @@ final class VolumeManager: Sendable {
             if !exists { try SystemError.check("chmod", path) { chmod(path, 0o777) } }
         case "Memory":
             if try !mounts.isMountPoint(path) {
-                try mounts.mountMemory(
-                    at: path, sizeBytes: ResourceQuantity.value(source["sizeLimit"]) ?? 0, mode: 0o777)
+                // What is in memory counts for the pod: more than it may have could not be written anyway.
+                let bounds = [
+                    ResourceQuantity.value(source["sizeLimit"]),
+                    ResourceTranslation.pod(pod)["memoryLimitBytes"].integerValue, nodeMemoryBytes,
+                ]
+                let size = bounds.compactMap { $0 }.filter { $0 > 0 }.min() ?? 0
+                try mounts.mountMemory(at: path, sizeBytes: size, mode: 0o777)
             }
         case let medium: throw VolumeError(message: "emptyDir medium \"\(medium)\" is not supported by this node")
         }
@@ -153,7 +163,7 @@ final class VolumeManager: Sendable {
                     message: "cannot find volume \"\(name)\" to mount into container \"\(container.name)\"")
             }
             var hostPath = volume.hostPath
-            if let subPath = subPath(mount, variables: variables), !subPath.isEmpty {
+            if let subPath = try subPath(mount, variables: variables), !subPath.isEmpty {
                 hostPath = paths.subPath(pod.uid, volume: name, container: container.name, position: position)
                 try bindSubPath(subPath, of: volume.hostPath, to: hostPath)
             }
@@ -162,6 +172,7 @@ final class VolumeManager: Sendable {
                 ContainerMount(
                     containerPath: path.hasPrefix("/") ? path : "/\(path)", hostPath: hostPath,
                     readOnly: mount["readOnly"].boolValue == true || volume.readOnly,
+                    recursiveReadOnly: ["Enabled", "IfPossible"].contains(mount["recursiveReadOnly"].stringValue),
                     propagation: ContainerMount.propagation(mount["mountPropagation"])))
         }
         return result
@@ -178,11 +189,20 @@ final class VolumeManager: Sendable {
         }
     }
 
-    private func subPath(_ mount: JSON, variables: [String: String]) -> String? {
-        if let expression = mount["subPathExpr"].stringValue, !expression.isEmpty {
-            return VariableExpansion.expand(expression) { variables[$0] }
+    private func subPath(_ mount: JSON, variables: [String: String]) throws -> String? {
+        guard let expression = mount["subPathExpr"].stringValue, !expression.isEmpty else {
+            return mount["subPath"].stringValue
         }
-        return mount["subPath"].stringValue
+        var missing: String?
+        let path = VariableExpansion.expand(expression) { name in
+            if variables[name] == nil { missing = missing ?? name }
+            return variables[name]
+        }
+        if let missing {
+            throw ContainerConfigurationError(
+                message: "subPathExpr \"\(expression)\": missing value for \"\(missing)\"")
+        }
+        return path
     }
 
     private func bindSubPath(_ subPath: String, of volume: String, to target: String) throws {

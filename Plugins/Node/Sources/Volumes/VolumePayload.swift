@@ -5,6 +5,8 @@ struct PayloadFile: Sendable, Equatable {
     var data: [UInt8]
     /// Permission bits.
     var mode: UInt32
+    /// Who owns it; nil for root.
+    var user: UInt32?
 }
 
 /// A volume that cannot be set up now; the message is what the FailedMount event shows.
@@ -65,10 +67,7 @@ struct VolumePayloadBuilder {
                 let wanted = source["serviceAccountToken"]
                 let text = try token(
                     wanted["audience"].stringValue ?? "", wanted["expirationSeconds"].integerValue ?? 3600)
-                files = [
-                    try checked(wanted["path"]): PayloadFile(
-                        data: Array(text.utf8), mode: UInt32(mode ?? Self.defaultMode))
-                ]
+                files = [try checked(wanted["path"]): tokenFile(text, mode: mode)]
             } else {
                 let name = source.objectValue?.keys.first ?? "unknown"
                 throw VolumeError(message: "projected source \"\(name)\" is not supported by this node")
@@ -76,6 +75,14 @@ struct VolumePayloadBuilder {
             result.merge(files) { _, later in later }
         }
         return result
+    }
+
+    /// A token is nobody else's to read where it is known whose it is.
+    private func tokenFile(_ text: String, mode: Int64?) -> PayloadFile {
+        let user = SecurityTranslation.commonUser(of: pod)
+        let isOwned = user != nil || pod.specification["securityContext"]["fsGroup"].exists
+        return PayloadFile(
+            data: Array(text.utf8), mode: isOwned ? 0o600 : UInt32(mode ?? Self.defaultMode), user: user)
     }
 
     private func keyed(_ resource: String, _ name: String, _ source: JSON, mode: Int64?) throws -> [String: PayloadFile]

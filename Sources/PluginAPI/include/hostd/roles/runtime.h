@@ -20,7 +20,7 @@ HOSTD_ASSUME_NONNULL_BEGIN
 /// Sandbox {id, podUID, name, namespace, attempt, state: "ready"|"notReady", createdAt, networkNamespace (path; "" when
 ///   the host's), labels, annotations}
 /// ContainerConfig {name, attempt, image (reference or id), command?: […] (replaces the entry point), args?: […],
-///   workingDirectory?, environment?: [{name, value}], mounts?: [{containerPath, hostPath, readOnly?, propagation?:
+///   workingDirectory?, environment?: [{name, value}], mounts?: [{containerPath, hostPath, readOnly?, recursiveReadOnly?, propagation?:
 ///   "private"|"hostToContainer"|"bidirectional"}], devices?: [{containerPath, hostPath, permissions}],
 ///   edits?: [CDI containerEdits], stdin?, stdinOnce?, tty?, logPath? (relative to logDirectory), labels?, annotations?,
 ///   resources?: Resources, security?: Security, stopSignal?}

@@ -20,7 +20,9 @@ typedef struct hostd_volume_1 {
     /// topology: {segments: {key: value}}, maximumVolumes?}
     int32_t (*status)(void *HOSTD_NULLABLE self, uint64_t deadline_ns, const uint8_t *request, uint64_t request_size,
                       hostd_buffer *response, hostd_error *error);
-    /// {name, capacityBytes, limitBytes?, accessModes, volumeMode, parameters, topology?, source?: {snapshotID?, volumeID?}} → {volume: Volume}
+    /// {name, capacityBytes, limitBytes?, accessModes, volumeMode, parameters, topology?, source?: {snapshotID?, volumeID?},
+    /// mutableParameters?: {name: value} of a VolumeAttributesClass} → {volume: Volume}. What a driver cannot give, such as a
+    /// source or mutable parameters, it refuses with HOSTD_ERROR_NOT_SUPPORTED.
     int32_t (*create_volume)(void *HOSTD_NULLABLE self, uint64_t deadline_ns,
                              const uint8_t *request, uint64_t request_size, hostd_buffer *response,
                              hostd_error *error);
