@@ -22,11 +22,24 @@ struct EventCorrelator {
     static let refillSeconds = 300.0
     static let capacity = 1024
 
+    /// What events have in common that differ in their message alone: source, object, type and reason, in one text, because it is
+    /// looked up with every event.
     struct Group: Hashable {
-        var source: String
-        var object: JSON
-        var type: String
-        var reason: String
+        private let text: String
+
+        init(_ event: JSON, source: String) {
+            let object = event["involvedObject"]
+            var text = source
+            for member in ["apiVersion", "kind", "namespace", "name", "uid", "fieldPath"] {
+                text += "\0"
+                if let value = object[member].stringValue { text += value }
+            }
+            for member in ["type", "reason"] {
+                text += "\0"
+                if let value = event[member].stringValue { text += value }
+            }
+            self.text = text
+        }
     }
     private struct Similar {
         var messages: Set<String> = []
@@ -58,40 +71,44 @@ struct EventCorrelator {
     ///   - key: names source and object, for the flood limit.
     mutating func correlate(_ event: JSON, key: String, now: Timestamp) -> Outcome {
         guard takeToken(key, now.seconds) else { return .drop }
-        var group = Group(
-            source: key, object: event["involvedObject"], type: event["type"].stringValue ?? "",
-            reason: event["reason"].stringValue ?? "")
-        group.object.removeValue(forKey: "resourceVersion")
+        let group = Group(event, source: key)
         let message = event["message"].stringValue ?? ""
         let isCombined = combine(group, message, now.seconds)
         // The combined event is one, whatever its latest message.
         let identity = Identity(group: group, message: isCombined ? "" : message)
         let text = isCombined ? "(combined from similar events): \(message)" : message
-        if var known = written[identity] {
-            known.count += 1
-            known.last = now.seconds
-            written[identity] = known
+        if written[identity] == nil { prune(now.seconds) }
+        let new = Written(name: event.name, count: 0, last: now.seconds)
+        let known = Self.count(&written[identity, default: new], now.seconds)
+        if known.count > 1 {
             return .patch(
                 name: known.name,
                 patch: [
                     "count": .integer(known.count), "message": .string(text), "lastTimestamp": event["lastTimestamp"],
                 ])
         }
-        prune(now.seconds)
-        written[identity] = Written(name: event.name, count: 1, last: now.seconds)
+        guard isCombined else { return .create(event) }
         var created = event
         created["message"] = .string(text)
         return .create(created)
     }
 
+    private static func count(_ written: inout Written, _ now: Int64) -> Written {
+        written.count += 1
+        written.last = now
+        return written
+    }
+
     /// Whether the message joins the group's combined event.
     private mutating func combine(_ group: Group, _ message: String, _ now: Int64) -> Bool {
-        var entry = similar[group] ?? Similar(last: now)
-        if now - entry.last > Self.similarWindow { entry = Similar(last: now) }
+        Self.combine(&similar[group, default: Similar(last: now)], message, now)
+    }
+
+    private static func combine(_ entry: inout Similar, _ message: String, _ now: Int64) -> Bool {
+        if now - entry.last > similarWindow { entry = Similar(last: now) }
         entry.last = now
-        if entry.messages.count < Self.similarLimit { entry.messages.insert(message) }
-        similar[group] = entry
-        return entry.messages.count >= Self.similarLimit
+        if entry.messages.count < similarLimit { entry.messages.insert(message) }
+        return entry.messages.count >= similarLimit
     }
 
     private mutating func takeToken(_ key: String, _ now: Int64) -> Bool {

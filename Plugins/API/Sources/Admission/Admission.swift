@@ -75,6 +75,11 @@ final class Admission: Sendable {
     /// Whether a write of a resource may have to wait for webhooks, so that it does not run on an event loop.
     func mayWait(_ resource: Resource) -> Bool { webhooks.contains { $0.concerns(resource) } }
 
+    /// Whether stored policies or webhooks may look at objects of a resource.
+    func isLookedAt(_ resource: Resource) -> Bool {
+        mayWait(resource) || policies.contains { !$0.entries.isEmpty }
+    }
+
     /// Fills the caches that the plugins decide by, and follows.
     func start() throws {
         try limits.ranges.start()

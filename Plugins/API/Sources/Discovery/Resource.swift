@@ -26,6 +26,8 @@ final class Resource: Sendable {
     let storageVersion: String
     /// Fields of objects that selectors may name, without the leading dot; metadata.name and namespace go without saying.
     let selectableFields: [String]
+    /// The same, as the index of an object takes them.
+    let indexedFields: [SelectableField]
 
     /// "v1", "apps/v1".
     let apiVersion: String
@@ -65,7 +67,9 @@ final class Resource: Sendable {
         apiVersion = group.isEmpty ? version : "\(group)/\(version)"
         let storedGroup = storageGroup ?? group
         storageAPIVersion = storedGroup.isEmpty ? self.storageVersion : "\(storedGroup)/\(self.storageVersion)"
-        qualified = storedGroup.isEmpty ? plural : "\(plural).\(storedGroup)"
+        let qualified = storedGroup.isEmpty ? plural : "\(plural).\(storedGroup)"
+        self.qualified = qualified
+        indexedFields = selectableFields.map { SelectableField($0, of: qualified) }
         hasStatus = subresources.contains { $0.name == "status" }
         self.hasGeneration = hasGeneration
         isVirtual = !verbs.contains("get")

@@ -56,17 +56,15 @@ extension RequestPipeline {
         try delete(context, DeleteOptions(context.request), attempts: 16, respond)
     }
 
+    /// - Parameter known: the object as it was a moment ago; when it has changed since, it is read again.
     func delete(
-        _ context: RequestContext, _ options: DeleteOptions, attempts: Int, _ respond: @escaping Responder
+        _ context: RequestContext, _ options: DeleteOptions, attempts: Int, known: StoreRecord? = nil,
+        _ respond: @escaping Responder
     ) throws(APIStatus) {
         let form = try context.form
-        let record = try read(context)
-        let present: JSON
-        do {
-            present = try record.object()
-        } catch {
-            throw .internalError("the stored object is damaged: \(error)")
-        }
+        let record: StoreRecord
+        if let known { record = known } else { record = try read(context) }
+        let (present, managedFields) = try self.present(record, context.resource)
         try Self.check(options, present, record.revision, context)
         var request = AdmissionRequest(.delete, context.resource, context, old: present)
         try admission.admit(&request)
@@ -75,19 +73,25 @@ extension RequestPipeline {
         let response: @Sendable (UInt64) throws(APIStatus) -> HTTPResponse
         switch Deletion.plan(present, options, context.resource) {
         case .pending(let object):
-            return respond(try show(Conversion.present(object, context.resource), record.revision, context, form))
+            let visible = try Conversion.present(object, context.resource)
+            return respond(try show(visible, managedFields, record.revision, context, form))
         case .write(let object):
             let visible = try Conversion.present(object, context.resource)
             transaction.update(
-                context.key, value: object.serialized(), index: StoredObject.index(of: object, context.resource),
-                expected: record.revision)
-            response = { [self] (revision) throws(APIStatus) in try show(visible, revision, context, form) }
+                context.key, value: object.serialized(adding: managedFields, as: "managedFields", to: "metadata"),
+                index: StoredObject.index(of: object, context.resource), expected: record.revision)
+            response = { [self] (revision) throws(APIStatus) in
+                try show(visible, managedFields, revision, context, form)
+            }
         case .remove(let object):
             transaction.delete(context.key, expected: record.revision)
             for step in admission.releases(present, context.resource) { step.add(to: &transaction) }
+            let isUnchanged = object == present
             response = { [self] (revision) throws(APIStatus) in
                 if Deletion.answersObject(context.resource) {
-                    return try show(object, record.revision, context, form)
+                    return isUnchanged
+                        ? try show(record, context, form)
+                        : try show(object, managedFields, record.revision, context, form)
                 }
                 return .json(200, APIStatus.success(name: present.name, resource: context.resource, uid: present.uid))
             }
@@ -124,12 +128,25 @@ extension RequestPipeline {
         }
     }
 
-    private func show(
-        _ object: JSON, _ revision: UInt64, _ context: RequestContext, _ form: ResponseForm
-    ) throws(APIStatus) -> HTTPResponse {
-        try StoredObject.normalized(object).serialized().withBytes { bytes throws(APIStatus) in
-            try show(bytes, revision, context, form)
+    /// The stored object and, by itself and unread, its `metadata.managedFields`: these take as long to parse as the rest, and no
+    /// deletion goes by them. Where others than the server look at the object, the list is a part of it.
+    private func present(
+        _ record: StoreRecord, _ resource: Resource
+    ) throws(APIStatus) -> (object: JSON, managedFields: [UInt8]) {
+        do {
+            if resource.custom != nil || admission.isLookedAt(resource) { return (try record.object(), []) }
+            return try record.objectAndManagedFields()
+        } catch {
+            throw .internalError("the stored object is damaged: \(error)")
         }
+    }
+
+    private func show(
+        _ object: JSON, _ managedFields: [UInt8], _ revision: UInt64, _ context: RequestContext, _ form: ResponseForm
+    ) throws(APIStatus) -> HTTPResponse {
+        let normalized = StoredObject.normalized(object)
+        return try normalized.serialized(adding: managedFields, as: "managedFields", to: "metadata")
+            .withBytes { bytes throws(APIStatus) in try show(bytes, revision, context, form) }
     }
 
     private static func check(
@@ -157,27 +174,32 @@ extension RequestPipeline {
         let options = try DeleteOptions(context.request)
         let listing = try Listing(context, store: store)
         onWorker(respond) { [self] () throws(APIStatus) in
-            var items: [JSON] = []
             var left = listing.page.records[...]
             // Definitions change one at a time.
             let size = context.resource.isDefinition ? 1 : Self.deletionGroup
             while !left.isEmpty {
                 let group = left.prefix(size)
                 left = left.dropFirst(group.count)
-                for (record, answer) in zip(group, deleteGroup(group, options, context)) {
-                    guard answer.status == 200 || answer.status == 404 else { return respond(answer) }
-                    do { items.append(try record.object()) } catch { throw .internalError("\(error)") }
+                for answer in deleteGroup(group, options, context) where answer.status != 200 && answer.status != 404 {
+                    return respond(answer)
                 }
             }
-            respond(
-                .json(
-                    200,
-                    [
-                        "kind": .string(context.resource.listKind),
-                        "apiVersion": .string(context.resource.apiVersion),
-                        "metadata": ["resourceVersion": .string(String(listing.page.revision))], "items": .array(items),
-                    ]))
+            respond(try Self.shown(listing, context.resource))
         }
+    }
+
+    /// The objects that were deleted, in the version of the request if that takes nobody else: they are gone by now, and a
+    /// webhook that does not answer must not make a failure of that.
+    private static func shown(_ listing: Listing, _ resource: Resource) throws(APIStatus) -> HTTPResponse {
+        guard resource.custom?.conversion != nil else { return try listing.response(.object) }
+        let items: [JSON]
+        do { items = try listing.page.records.map { try $0.object() } } catch { throw .internalError("\(error)") }
+        return .json(
+            200,
+            [
+                "kind": .string(resource.listKind), "apiVersion": .string(resource.apiVersion),
+                "metadata": ["resourceVersion": .string(String(listing.page.revision))], "items": .array(items),
+            ])
     }
 
     /// Deletes the objects of these records at the same time, and waits for all answers, which are in their order.
@@ -191,7 +213,7 @@ extension RequestPipeline {
             single.path.name = String(parts.name)
             single.request.accept = nil
             return ResponseBox.start { [single] (respond) throws(APIStatus) in
-                try delete(single, options, attempts: 16, respond)
+                try delete(single, options, attempts: 16, known: record, respond)
             }
         }
         return boxes.map { $0.answer() }

@@ -30,23 +30,42 @@ enum SelectableFields {
         default: []
         }
     }
+}
 
+/// A field that selectors may name, and where it is: found once for a resource, because it is asked for with every write.
+struct SelectableField: Sendable {
+    /// As the index has it: with a leading dot.
+    let name: String
+    /// Where its value is in an object of the storage version; the first that is there counts.
+    private let paths: [[String]]
     /// What an absent field is compared as.
-    static func absentValue(of field: String, in resource: Resource) -> String {
-        switch field {
-        case "spec.unschedulable", "spec.hostNetwork": "false"
-        case "status.replicas", "status.successful": "0"
-        default: ""
-        }
+    private let absent: String
+
+    /// - Parameters:
+    ///   - field: without the leading dot: "spec.nodeName".
+    ///   - qualified: the resource, as in store keys.
+    init(_ field: String, of qualified: String) {
+        name = "." + field
+        paths =
+            switch (qualified, field) {
+            case ("events", "source"): [["source", "component"], ["reportingComponent"]]
+            case ("jobs.batch", "status.successful"): [["status", "succeeded"]]
+            default: [field.split(separator: ".").map(String.init)]
+            }
+        absent =
+            switch field {
+            case "spec.unschedulable", "spec.hostNetwork": "false"
+            case "status.replicas", "status.successful": "0"
+            default: ""
+            }
     }
 
-    /// The value of a field in an object of its storage version.
-    static func value(of field: String, in object: JSON, _ resource: Resource) -> JSON {
-        switch (resource.qualified, field) {
-        case ("events", "source"):
-            return object["source"]["component"].exists ? object["source"]["component"] : object["reportingComponent"]
-        case ("jobs.batch", "status.successful"): return object["status"]["succeeded"]
-        default: return object[path: field.split(separator: ".").map(String.init)]
+    /// The value in an object of the storage version, as selectors compare it.
+    func value(in object: JSON) -> String {
+        for path in paths {
+            let value = object[path: path]
+            if value.exists { return value.stringValue ?? value.serializedString() }
         }
+        return absent
     }
 }

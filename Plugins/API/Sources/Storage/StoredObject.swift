@@ -70,11 +70,7 @@ enum StoredObject {
         var index: [UInt8] = []
         add(".metadata.name", object.name, to: &index)
         if resource.isNamespaced { add(".metadata.namespace", object.namespace, to: &index) }
-        for field in resource.selectableFields {
-            let value = SelectableFields.value(of: field, in: object, resource)
-            let absent = value.isNull ? SelectableFields.absentValue(of: field, in: resource) : nil
-            add("." + field, absent ?? value.stringValue ?? value.serializedString(), to: &index)
-        }
+        for field in resource.indexedFields { add(field.name, field.value(in: object), to: &index) }
         if let labels = object.labels.objectValue {
             for (name, value) in labels { add(name, value.stringValue ?? "", to: &index) }
         }

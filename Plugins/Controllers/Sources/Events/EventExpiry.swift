@@ -2,31 +2,30 @@ import Objects
 import PluginKit
 import Synchronization
 
-/// Deletes Event objects an hour after their last change.
+/// Deletes Event objects an hour after their last change. After a restart they live their full time once more.
 final class EventExpiry: Controller {
     /// Nanoseconds.
     static let lifetime: UInt64 = 3_600_000_000_000
+    /// So many are deleted at once.
+    private static let group = 32
+    /// The one key of the queue.
+    private static let next = "next"
 
-    private let cluster: Cluster
     private let queue: ControllerQueue
+    private let deadlines = Mutex(EventDeadlines(lifetime: EventExpiry.lifetime))
 
     init(_ cluster: Cluster, _ observer: StoreObserver) throws {
-        self.cluster = cluster
         let writer = cluster.writer
-        let deadlines = Deadlines()
-        queue = try cluster.queue("event-expiry", workers: 1) { key in
-            if let left = deadlines.left(key) { return .after(nanoseconds: left) }
-            try EventExpiry.expire(key, writer)
-            return .done
-        }
-        observer.onEvent { [queue] event in
+        let box = Unowned<EventExpiry>()
+        queue = try cluster.queue("event-expiry", workers: 1) { _ in try box.value?.expire(writer) ?? .done }
+        box.value = self
+        observer.onEvent { [unowned self] event in
             switch event {
-            case .put(let head):
-                guard head.storeName == "events" else { return }
-                let isNew = deadlines.renew(head.key)
-                // A key that waits finds its later deadline when it comes up.
-                if isNew { queue.add(head.key, afterSeconds: Int64(EventExpiry.lifetime / 1_000_000_000)) }
-            case .gone(let key): deadlines.forget(key)
+            case .eventPut(let key):
+                let isFirst = deadlines.withLock { $0.renew(key, now: monotonicNanoseconds()) }
+                if isFirst { queue.add(Self.next, afterSeconds: Int64(Self.lifetime / 1_000_000_000)) }
+            case .gone(let key): deadlines.withLock { $0.forget(key) }
+            case .put: break
             }
         }
     }
@@ -34,34 +33,31 @@ final class EventExpiry: Controller {
     func start() { queue.open() }
     func stop() { queue.stop() }
 
-    private static func expire(_ key: String, _ writer: Writer) throws {
+    private func expire(_ writer: Writer) throws -> Requeue {
+        while true {
+            let now = monotonicNanoseconds()
+            let due = deadlines.withLock { $0.due(now: now, limit: Self.group) }
+            if due.isEmpty {
+                guard let first = deadlines.withLock({ $0.first() }) else { return .done }
+                return .after(nanoseconds: first > now ? first - now : 1)
+            }
+            let answers = writer.all(due.map(Self.deletion))
+            for (key, answer) in zip(due, answers) {
+                do {
+                    _ = try answer.get()
+                } catch let error as APIError where error.isNotFound {
+                    // Someone else was faster.
+                }
+                deadlines.withLock { $0.forget(key) }
+            }
+        }
+    }
+
+    private static func deletion(of key: String) -> APIClient.Request {
         let parts = key.split(separator: "/", maxSplits: 2, omittingEmptySubsequences: false)
-        do {
-            try writer.api.delete("v1", "events", namespace: String(parts[1]), name: String(parts[2]))
-        } catch let error as APIError where error.isNotFound {
-            // Someone else was faster.
-        }
-    }
-}
-
-/// When each event ends, in monotonic nanoseconds. After a restart events live their full time once more.
-private final class Deadlines: Sendable {
-    private let ends = Mutex<[String: UInt64]>([:])
-
-    /// True when the key was not known.
-    func renew(_ key: String) -> Bool {
-        let end = monotonicNanoseconds() + EventExpiry.lifetime
-        return ends.withLock { $0.updateValue(end, forKey: key) == nil }
-    }
-
-    func forget(_ key: String) { ends.withLock { _ = $0.removeValue(forKey: key) } }
-
-    /// Nanoseconds that are left; nil when it is time.
-    func left(_ key: String) -> UInt64? {
-        let now = monotonicNanoseconds()
-        return ends.withLock { ends in
-            guard let end = ends[key], end > now else { return nil }
-            return end - now
-        }
+        return (
+            "DELETE", APIPath.object("v1", "events", String(parts[1]), String(parts[2])),
+            ["apiVersion": "v1", "kind": "DeleteOptions"]
+        )
     }
 }

@@ -29,9 +29,9 @@ final class GarbageCollector: Controller {
     private func handle(_ event: StoreObserver.Event) {
         let affected = graph.withLock { graph -> Set<String> in
             switch event {
-            case .put(let head):
-                // Events neither own nor are owned, and there are many.
-                head.storeName == "events" || head.storeName.hasPrefix("events.") ? [] : graph.put(head)
+            case .put(let head): graph.put(head)
+            // They neither own nor are owned.
+            case .eventPut: []
             case .gone(let key): graph.remove(key: key)
             }
         }

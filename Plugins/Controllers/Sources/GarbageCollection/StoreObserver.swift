@@ -7,11 +7,14 @@ import Synchronization
 final class StoreObserver: Sendable {
     enum Event: Sendable {
         case put(ObjectHead)
+        /// The key of a core/v1 Event, of which there are many: nobody needs to know more of one.
+        case eventPut(String)
         /// The key of an object that is gone.
         case gone(String)
     }
 
     private static let pageSize: UInt64 = 500
+    private static let eventPrefix = Array("events/".utf8)
 
     private let host: Host
     private let store: StoreClient
@@ -79,14 +82,19 @@ final class StoreObserver: Sendable {
 
     private func put(_ record: StoreRecord) {
         let key = record.key
-        guard let head = record.withValue({ ObjectHead(key: key, value: $0, revision: record.revision) }) else {
+        let event: Event
+        if key.utf8.starts(with: Self.eventPrefix) {
+            event = .eventPut(key)
+        } else if let head = record.withValue({ ObjectHead(key: key, value: $0, revision: record.revision) }) {
+            event = .put(head)
+        } else {
             return
         }
         let handlers = state.withLock { state in
             state.keys.insert(key)
             return state.handlers
         }
-        for handler in handlers { handler(.put(head)) }
+        for handler in handlers { handler(event) }
     }
 
     private func gone(_ key: String) {

@@ -43,6 +43,14 @@ enum SchedulerInput {
         return before.isFinished == after.isFinished && before.isTerminating == after.isTerminating
             && one.labels == other.labels && one["spec"] == other["spec"]
     }
+
+    /// Whether a pod that shows its node is otherwise what it was when the node was chosen.
+    static func isSamePlaced(_ chosen: JSON, _ placed: JSON) -> Bool {
+        var (before, after) = (chosen["spec"], placed["spec"])
+        before.removeValue(forKey: "nodeName")
+        after.removeValue(forKey: "nodeName")
+        return chosen.labels == placed.labels && before == after
+    }
 }
 
 /// Kubernetes' words for a pod that no node can take.

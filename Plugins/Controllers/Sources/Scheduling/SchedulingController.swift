@@ -26,11 +26,6 @@ final class SchedulingController: Controller {
         case preemptionFailed(JSON, message: String)
     }
 
-    private struct Mailbox {
-        var changes: [Change] = []
-        var isStarted = false
-    }
-
     /// A pod that was given a node and does not show it yet.
     struct Assumed {
         var pod: JSON
@@ -56,11 +51,13 @@ final class SchedulingController: Controller {
         var isPaused = false
 
         func isPlaced(_ uid: String) -> Bool { bound.contains(uid) || assumed[uid] != nil }
+        /// Whether no pod waits for anything that pods may do.
+        var isIdle: Bool { queue.count == 0 && preemptions.isEmpty && victims.isEmpty }
     }
 
     let cluster: Cluster
     let drivers: VolumeDrivers
-    private let mailbox = Mutex(Mailbox())
+    private let mailbox = Mutex(SchedulingMailbox())
     private let state: Mutex<State>
     private let queue: ControllerQueue
     private let roles = Mutex<Subscription?>(nil)
@@ -80,10 +77,7 @@ final class SchedulingController: Controller {
     }
 
     func start() throws {
-        mailbox.withLock {
-            $0.isStarted = true
-            $0.changes = [.started, .providerChanged]
-        }
+        mailbox.withLock { $0.start(with: [.started, .providerChanged]) }
         queue.open()
         queue.add("run")
         let subscription = try cluster.host.roles().watch { [weak self] change in
@@ -100,11 +94,7 @@ final class SchedulingController: Controller {
     // MARK: Events
 
     func post(_ change: Change) {
-        let isStarted = mailbox.withLock { mailbox -> Bool in
-            if mailbox.isStarted { mailbox.changes.append(change) }
-            return mailbox.isStarted
-        }
-        if isStarted { queue.add("run") }
+        if mailbox.withLock({ $0.put(change) }) { queue.add("run") }
     }
 
     private func nodeEvent(_ event: InformerEvent) {
@@ -144,17 +134,14 @@ final class SchedulingController: Controller {
                 explainOutage(&state, now: now)
                 return .after(nanoseconds: SchedulerOutage.retryDelay)
             }
+            if state.isIdle { mailbox.withLock { $0.rest() } }
             guard let due = state.queue.nextDue else { return .done }
             return .after(nanoseconds: due > now ? due - now : 1)
         }
     }
 
     private func takeMail(_ state: inout State) {
-        let changes = mailbox.withLock { mailbox -> [Change] in
-            defer { mailbox.changes.removeAll(keepingCapacity: mailbox.changes.count < 256) }
-            return mailbox.changes
-        }
-        for change in changes {
+        for change in mailbox.withLock({ $0.take() }) {
             do {
                 try apply(change, &state)
             } catch let failure {
@@ -254,16 +241,7 @@ final class SchedulingController: Controller {
     private func podChanged(_ pod: JSON, _ state: inout State) throws {
         let facts = PodState(pod)
         if facts.isFinished { return try podGone(pod, &state) }
-        guard facts.nodeName.isEmpty else {
-            state.queue.remove(uid: pod.uid)
-            state.assumed[pod.uid] = nil
-            state.bound.insert(pod.uid, priority: PreemptionPlan.priority(of: pod))
-            state.queue.wake(.podPlaced)
-            if state.scheduler.isFed && !state.victims.contains(pod.uid) {
-                try tell(pod: pod, on: facts.nodeName, &state.scheduler)
-            }
-            return
-        }
+        guard facts.nodeName.isEmpty else { return try podPlaced(pod, on: facts.nodeName, &state) }
         let isOurs = (pod["spec"]["schedulerName"].stringValue ?? Self.schedulerName) == Self.schedulerName
         if facts.isTerminating || !isOurs { return try podGone(pod, &state) }
         if state.isPlaced(pod.uid) { return }
@@ -272,6 +250,18 @@ final class SchedulingController: Controller {
             return
         }
         state.queue.add(key: objectKey(pod), uid: pod.uid, priority: pod["spec"]["priority"].integerValue ?? 0)
+    }
+
+    private func podPlaced(_ pod: JSON, on node: String, _ state: inout State) throws {
+        let uid = pod.uid
+        state.queue.remove(uid: uid)
+        let assumed = state.assumed.removeValue(forKey: uid)
+        state.bound.insert(uid, priority: PreemptionPlan.priority(of: pod))
+        state.queue.wake(.podPlaced)
+        guard state.scheduler.isFed, !state.victims.contains(uid) else { return }
+        // What the scheduler has decided itself it knows.
+        if let assumed, assumed.node == node, SchedulerInput.isSamePlaced(assumed.pod, pod) { return }
+        try tell(pod: pod, on: node, &state.scheduler)
     }
 
     private func podGone(_ pod: JSON, _ state: inout State) throws {

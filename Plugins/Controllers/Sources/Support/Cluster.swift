@@ -37,6 +37,9 @@ final class Cluster: Sendable {
     let autoscalers: ObjectCache
     let apiServices: ObjectCache
 
+    /// Whose pods pods are.
+    let podOwners: PodOwners
+
     private let queues = Mutex<[ControllerQueue]>([])
 
     /// - Parameter fence: what writes are fenced by; nil = nobody else writes.
@@ -48,6 +51,7 @@ final class Cluster: Sendable {
         writer = try Writer(host, fence: fence)
         recorder = try EventRecorder(host, component: "controllers")
         pods = ObjectCache(host, .pods)
+        podOwners = PodOwners(pods)
         nodes = ObjectCache(host, .nodes)
         namespaces = ObjectCache(host, .namespaces)
         services = ObjectCache(host, .services)

@@ -63,6 +63,7 @@ final class ObjectCache: Sendable {
 
     func get(_ namespace: String, _ name: String) -> JSON? { informer?.get(namespace: namespace, name: name) }
     func list(_ namespace: String? = nil) -> [JSON] { informer?.list(namespace: namespace) ?? [] }
+    var isEmpty: Bool { informer.map { $0.count == 0 } ?? true }
     /// See `Informer.revision`.
     var revision: UInt64 { informer?.revision ?? 0 }
 

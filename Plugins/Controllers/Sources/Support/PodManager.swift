@@ -23,16 +23,7 @@ final class PodManager: Sendable {
 
     /// Hears of pods, by the keys of the owners that control them or, of pods without an owner, whose selectors match.
     func onPod(of owners: ObjectCache, _ handler: @escaping @Sendable (_ key: String) -> Void) {
-        cluster.pods.onObject { [owner] pod in
-            if let reference = ControllerReference(controlling: pod) {
-                if reference.kind == owner.kind { handler("\(pod.namespace)/\(reference.name)") }
-                return
-            }
-            // An orphan may be anyone's: ask those whose selector matches.
-            for object in owners.list(pod.namespace) where owner.selects(object, pod.labels) {
-                handler(objectKey(object))
-            }
-        }
+        cluster.podOwners.add(owner, owners, handler)
     }
 
     /// The pods that `object` controls, after it took in orphans that match its selector and let go of those that match no
