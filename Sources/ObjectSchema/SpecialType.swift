@@ -2,8 +2,9 @@
 enum SpecialType: Sendable {
     case pod, podSpec, container, probe, lifecycleHandler, environmentVariable, volume, toleration, resourceRequirements
     case serviceSpec, configMap, secret, namespace, replicationController, limitRangeItem
-    case deploymentSpec, replicaSetSpec, statefulSetSpec, daemonSetSpec, jobSpec, customResourceDefinition
-    case apiService, event, resourceQuotaSpec, limitRangeSpec, persistentVolumeSpec, persistentVolumeClaimSpec
+    case deploymentSpec, replicaSetSpec, statefulSetSpec, daemonSetSpec, jobSpec, cronJob
+    case customResourceDefinition, apiService, event, resourceQuotaSpec, limitRangeSpec
+    case persistentVolumeSpec, persistentVolumeClaimSpec
 
     /// Nil for a type without.
     init?(typeName: String) {
@@ -41,6 +42,7 @@ enum SpecialType: Sendable {
         case "apps.v1.StatefulSetSpec": self = .statefulSetSpec
         case "apps.v1.DaemonSetSpec": self = .daemonSetSpec
         case "batch.v1.JobSpec": self = .jobSpec
+        case "batch.v1.CronJob": self = .cronJob
         default: return nil
         }
     }

@@ -11,6 +11,7 @@ enum UpdateValidation {
         case "io.k8s.api.core.v1.ResourceQuota": quota(old, new)
         case "io.k8s.api.apps.v1.StatefulSet": statefulSet(old, new)
         case "io.k8s.api.core.v1.Service": service(old, new)
+        case "io.k8s.api.batch.v1.Job": JobValidation.update(from: old, to: new)
         case CustomResourceDefinitionValidation.typeName: CustomResourceDefinitionValidation.update(from: old, to: new)
         default: []
         }

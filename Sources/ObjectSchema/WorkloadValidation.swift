@@ -45,7 +45,7 @@ enum WorkloadValidation {
     }
 
     /// A selector with a mistake is reported by its own rule.
-    private static func matches(_ selector: JSON, _ labels: JSON) -> Bool {
+    static func matches(_ selector: JSON, _ labels: JSON) -> Bool {
         do { return try LabelSelector(object: selector).matches(labels: labels) } catch { return true }
     }
 
@@ -72,23 +72,4 @@ enum WorkloadValidation {
     }
 
     private static func isZero(_ value: JSON) -> Bool { value == 0 || value == "0%" }
-
-    static func job(_ spec: JSON, _ place: String, _ errors: inout [FieldError]) {
-        let policy = spec["template"]["spec"]["restartPolicy"]
-        let path = "\(place).template.spec.restartPolicy"
-        if policy == "Always" {
-            errors.append(.required(path, "valid values: \"OnFailure\", \"Never\""))
-        } else if policy.exists, policy != "OnFailure", policy != "Never" {
-            errors.append(.notSupported(path, policy, ["OnFailure", "Never"]))
-        }
-        if spec["completionMode"] == "Indexed", spec["completions"].isNull {
-            errors.append(.required("\(place).completions", "when completion mode is Indexed"))
-        }
-        if spec["selector"].exists, !matches(spec["selector"], spec["template"]["metadata"]["labels"]) {
-            errors.append(
-                .invalid(
-                    "\(place).template.metadata.labels", spec["template"]["metadata"]["labels"],
-                    "`selector` does not match template `labels`"))
-        }
-    }
 }

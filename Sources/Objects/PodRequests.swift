@@ -67,7 +67,7 @@ public struct PodRequests: Sendable, Equatable {
     }
 
     /// Saturates: whoever asks for more than there can be gets none of it, and nobody else is hurt.
-    private mutating func add(_ other: PodRequests) {
+    public mutating func add(_ other: PodRequests) {
         func sum(_ one: Int64, _ other: Int64) -> Int64 {
             let (sum, overflow) = one.addingReportingOverflow(other)
             return overflow ? .max : sum

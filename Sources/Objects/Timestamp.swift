@@ -160,7 +160,7 @@ extension Timestamp {
         return Timestamp(seconds: days(year, month, day) * 86_400 + clock - offset, nanoseconds: nanoseconds)
     }
 
-    private static func monthLength(_ year: Int64, _ month: Int64) -> Int64 {
+    static func monthLength(_ year: Int64, _ month: Int64) -> Int64 {
         switch month {
         case 2: year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) ? 29 : 28
         case 4, 6, 9, 11: 30
@@ -168,12 +168,10 @@ extension Timestamp {
         }
     }
 
-    private static func floorDivide(_ value: Int64, _ divisor: Int64) -> Int64 {
-        value >= 0 ? value / divisor : -((divisor - 1 - value) / divisor)
-    }
+    private static func floorDivide(_ value: Int64, _ divisor: Int64) -> Int64 { value.flooredQuotient(divisor) }
 
     /// Days since 1970-01-01 of a date of the proleptic Gregorian calendar, counted in years that begin in March.
-    private static func days(_ year: Int64, _ month: Int64, _ day: Int64) -> Int64 {
+    static func days(_ year: Int64, _ month: Int64, _ day: Int64) -> Int64 {
         let marchYear = month <= 2 ? year - 1 : year
         let era = floorDivide(marchYear, 400)
         let yearOfEra = marchYear - era * 400
@@ -181,7 +179,14 @@ extension Timestamp {
         return era * 146_097 + yearOfEra * 365 + yearOfEra / 4 - yearOfEra / 100 + dayOfYear - 719_468
     }
 
-    private static func civil(days: Int64) -> (year: Int64, month: Int64, day: Int64) {
+    /// The day of the week of a day since 1970-01-01; 0 is Sunday.
+    static func weekday(ofDay day: Int64) -> Int {
+        let shifted = day + 4
+        return Int(shifted - shifted.flooredQuotient(7) * 7)
+    }
+
+    /// The date of a day since 1970-01-01.
+    static func civil(days: Int64) -> (year: Int64, month: Int64, day: Int64) {
         let shifted = days + 719_468
         let era = floorDivide(shifted, 146_097)
         let dayOfEra = shifted - era * 146_097
@@ -191,5 +196,13 @@ extension Timestamp {
         let day = dayOfYear - (153 * shiftedMonth + 2) / 5 + 1
         let month = shiftedMonth < 10 ? shiftedMonth + 3 : shiftedMonth - 9
         return (yearOfEra + era * 400 + (month <= 2 ? 1 : 0), month, day)
+    }
+}
+
+extension Int64 {
+    /// The quotient rounded down, also of a negative number.
+    /// - Parameter divisor: positive.
+    func flooredQuotient(_ divisor: Int64) -> Int64 {
+        self >= 0 ? self / divisor : -((divisor - 1 - self) / divisor)
     }
 }

@@ -80,6 +80,40 @@ final class StrategyTests: XCTestCase {
         XCTAssertEqual(job["spec"]["template"].labels["job-name"], "j")
     }
 
+    /// Labels that affinity is to have in common with the pod, or not, become part of its selectors.
+    func testAffinityToTheSameLabels() throws {
+        func selector(_ term: JSON) throws -> JSON {
+            let affinity: JSON = [
+                "podAffinity": ["requiredDuringSchedulingIgnoredDuringExecution": [term]],
+                "podAntiAffinity": [
+                    "preferredDuringSchedulingIgnoredDuringExecution": [["weight": 1, "podAffinityTerm": term]]
+                ],
+            ]
+            var pod: JSON = [
+                "metadata": ["name": "a", "labels": ["hash": "1", "tenant": "t"]], "spec": ["affinity": affinity],
+            ]
+            Strategy.prepareForCreate(&pod, try resource("pods"))
+            let after = pod["spec"]["affinity"]
+            let hard = after["podAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"][0]
+            let soft = after["podAntiAffinity"]["preferredDuringSchedulingIgnoredDuringExecution"][0]["podAffinityTerm"]
+            XCTAssertEqual(hard, soft)
+            return hard["labelSelector"]
+        }
+        let plain: JSON = ["matchLabels": ["app": "x"]]
+        XCTAssertEqual(try selector(["labelSelector": plain, "topologyKey": "zone"]), plain)
+        XCTAssertEqual(try selector(["labelSelector": plain, "matchLabelKeys": ["none"]]), plain)
+        XCTAssertEqual(
+            try selector(["labelSelector": plain, "matchLabelKeys": ["hash"], "mismatchLabelKeys": ["tenant"]]),
+            [
+                "matchLabels": ["app": "x"],
+                "matchExpressions": [
+                    ["key": "hash", "operator": "In", "values": ["1"]],
+                    ["key": "tenant", "operator": "NotIn", "values": ["t"]],
+                ],
+            ])
+        XCTAssertTrue(try selector(["matchLabelKeys": ["hash"]]).isNull, "a term without a selector selects nothing")
+    }
+
     func testCertificateRequestsSayWhoAsks() throws {
         var object: JSON = ["spec": ["username": "root", "groups": ["system:masters"], "signerName": "x/y"]]
         var user = UserInfo(name: "jane", groups: ["developers"])

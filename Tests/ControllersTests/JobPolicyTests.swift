@@ -13,6 +13,7 @@ final class JobPolicyTests: XCTestCase {
         deleted: Bool = false
     ) -> JSON {
         var metadata: JSON = ["name": .string(name), "uid": .string(name), "namespace": "default"]
+        metadata["finalizers"] = .array([.string(JobTracking.finalizer)])
         if let index { metadata["annotations"] = .object([JobPlan.indexAnnotation: .string("\(index)")]) }
         if deleted { metadata["deletionTimestamp"] = text(1) }
         var status: JSON = ["phase": .string(phase)]
@@ -101,7 +102,7 @@ final class JobPolicyTests: XCTestCase {
         XCTAssertEqual(going.failureCount(1), 1)
         XCTAssertEqual(going.status["failedIndexes"], "0")
         let others = (1...3).map { (index: Int) -> JSON in pod("s\(index)", "Succeeded", index: index) }
-        let ended = JobPlan(job(indexed([:])), pods: twice + others, now: now)
+        let ended = settled(job(indexed([:])), twice + others)
         XCTAssertEqual(ended.ended?.reason, "FailedIndexes")
         XCTAssertEqual(ended.status["completedIndexes"], "1-3")
         let most = JobPlan(
@@ -135,13 +136,115 @@ final class JobPolicyTests: XCTestCase {
     }
 
     func testReplacementWaitsForTheEnd() {
-        for (policy, creates) in [("Failed", 0), ("TerminatingOrFailed", 1)] {
+        for (policy, creates, failures) in [("Failed", 0, 0), ("TerminatingOrFailed", 1, 1)] {
             let plan = JobPlan(
                 job(["completions": 1, "podReplacementPolicy": .string(policy)]),
                 pods: [pod("a", "Running", deleted: true)], now: now)
             XCTAssertEqual(plan.create.count, creates, policy)
             XCTAssertEqual(plan.status["terminating"], 1, policy)
+            XCTAssertEqual(plan.status["uncountedTerminatedPods"]["failed"].arrayValue.count, failures, policy)
         }
+    }
+
+    /// The plan once the finalizers of all that is counted are gone.
+    private func settled(_ job: JSON, _ pods: [JSON]) -> JobPlan {
+        let first = JobPlan(job, pods: pods, now: now)
+        let released = Set(first.tracking.release.map(\.uid))
+        if released.isEmpty { return first }
+        var job = job
+        job["status"] = first.status
+        return settled(job, pods.map { released.contains($0.uid) ? untracked($0) : $0 })
+    }
+
+    private func untracked(_ pod: JSON) -> JSON {
+        var pod = pod
+        pod["metadata"].removeValue(forKey: "finalizers")
+        return pod
+    }
+
+    // MARK: Tracking
+
+    /// What is deleted behind the Job's back between any two steps counts once.
+    func testEachPodCountsOnce() {
+        let pods = [pod("a", "Succeeded"), pod("b", "Failed"), pod("c", "Running")]
+        let spec: JSON = ["completions": 3, "parallelism": 1]
+        let first = JobPlan(job(spec), pods: pods, now: now)
+        XCTAssertEqual(
+            first.status["uncountedTerminatedPods"], ["succeeded": ["a"], "failed": ["b"]])
+        XCTAssertFalse(first.status["succeeded"].exists, "nothing is counted before the finalizer is gone")
+        XCTAssertEqual(first.tracking.release.map(\.name), ["a", "b"])
+        let rows: [(String, [JSON], JSON, Int64?, Int64?)] = [
+            ("the finalizers are still there", pods, ["succeeded": ["a"], "failed": ["b"]], nil, nil),
+            ("one is gone", [untracked(pods[0])] + pods[1...], ["failed": ["b"]], 1, nil),
+            ("the pods are gone", [pods[2]], [:], 1, 1),
+        ]
+        for (reason, pods, uncounted, succeeded, failed) in rows {
+            let next = JobPlan(job(spec, status: first.status), pods: pods, now: now)
+            XCTAssertEqual(next.status["uncountedTerminatedPods"], uncounted, reason)
+            XCTAssertEqual(next.status["succeeded"].integerValue, succeeded, reason)
+            XCTAssertEqual(next.status["failed"].integerValue, failed, reason)
+            let last = settled(job(spec, status: next.status), pods)
+            XCTAssertEqual(last.status["succeeded"], 1, reason)
+            XCTAssertEqual(last.status["failed"], 1, reason)
+            XCTAssertEqual(last.status["uncountedTerminatedPods"], [:], reason)
+        }
+        let stray = JobPlan(job(spec), pods: pods.map(untracked), now: now)
+        XCTAssertEqual(stray.status["uncountedTerminatedPods"], [:], "what was counted before does not count again")
+        XCTAssertEqual(stray.untracked.map(\.name), ["c"], "what runs is to be counted when it ends")
+    }
+
+    func testWhatIsTakenAwayDoesNotCount() {
+        let rows: [(String, JSON, [JSON], [String])] = [
+            (
+                "fewer at once", ["completions": 3, "parallelism": 1], [pod("a", "Running"), pod("b", "Running")], ["a"]
+            ),
+            ("suspended", ["suspend": true], [pod("a", "Running")], ["a"]),
+            (
+                "a second one of an index", ["completions": 2, "parallelism": 2, "completionMode": "Indexed"],
+                [pod("a", "Running", index: 0), pod("b", "Running", index: 0)], ["b"]
+            ),
+        ]
+        for (reason, spec, pods, expected) in rows {
+            let plan = JobPlan(job(spec), pods: pods, now: now)
+            XCTAssertEqual(plan.discarded.map(\.name), expected, reason)
+            XCTAssertEqual(plan.delete.map(\.name), expected, reason)
+            XCTAssertEqual(plan.status["uncountedTerminatedPods"], [:], reason)
+        }
+    }
+
+    /// The status lists a bounded number at a time.
+    func testTheListIsBounded() {
+        let many = (0..<(JobTracking.limit + 10)).map { pod("p\($0)", "Succeeded") }
+        let spec: JSON = ["completions": 600, "parallelism": 1]
+        let plan = JobPlan(job(spec), pods: many, now: now)
+        XCTAssertEqual(plan.tracking.release.count, JobTracking.limit)
+        XCTAssertEqual(settled(job(spec), many).status["succeeded"], .integer(Int64(many.count)))
+    }
+
+    /// The newest failure of an index stays until the next pod of the index knows of it.
+    func testFailuresAreHandedOn() {
+        let failed = pod("a", "Failed", index: 0, exitCode: 1)
+        let first = JobPlan(job(indexed(["parallelism": 1])), pods: [failed], now: now)
+        XCTAssertEqual(first.create, [0])
+        XCTAssertEqual(first.failureCount(0), 1)
+        XCTAssertTrue(first.tracking.release.isEmpty)
+        var next = pod("b", "Running", index: 0)
+        next["metadata"]["annotations"][JobPlan.failureCountAnnotation] = "1"
+        let second = JobPlan(job(indexed(["parallelism": 1])), pods: [failed, next], now: now)
+        XCTAssertEqual(second.tracking.release.map(\.name), ["a"])
+        next["status"]["phase"] = "Failed"
+        let third = settled(job(indexed(["parallelism": 1]), status: second.status), [next])
+        XCTAssertEqual(third.status["failedIndexes"], "0", "the second failure is one too many, the first being gone")
+        XCTAssertEqual(third.status["failed"], 2)
+    }
+
+    func testEndedJobsLetGoOfTheirPods() {
+        let condition: JSON = ["type": "Complete", "status": "True", "lastTransitionTime": text(1)]
+        let plan = JobPlan(
+            job(["completions": 1], status: ["conditions": [condition]]),
+            pods: [pod("a", "Succeeded"), pod("b", "Running")], now: now)
+        XCTAssertEqual(plan.tracking.release.map(\.name), ["a", "b"])
+        XCTAssertEqual(plan.delete.map(\.name), ["b"])
     }
 
     func testOthersJobsAreLeftAlone() {

@@ -29,7 +29,11 @@ final class PreemptionPlanTests: XCTestCase {
     private func victims(
         _ pod: JSON, _ nodes: [JSON], _ placed: [String: [JSON]], budgets: [JSON] = []
     ) throws -> [String] {
-        let plan = try PreemptionPlan(for: pod, nodes: nodes, placed: placed, budgets: budgets)
+        var index = PlacedPods()
+        for (node, pods) in placed {
+            for pod in pods { index.insert(pod, on: node, priority: PreemptionPlan.priority(of: pod)) }
+        }
+        let plan = try PreemptionPlan(for: pod, nodes: nodes, placed: { try index.pods(on: $0) }, budgets: budgets)
         return plan.candidates.map { "\($0.node):\($0.victims.map(\.name).joined(separator: ","))" }
     }
 
@@ -111,14 +115,60 @@ final class PreemptionPlanTests: XCTestCase {
 
     func testPlacedPodsKnowTheirPriorities() {
         var placed = PlacedPods()
-        placed.insert("a", priority: 5)
-        placed.insert("b", priority: 7)
+        placed.insert(pod("a", priority: 5), on: "n", priority: 5)
+        placed.insert(pod("b", priority: 7), on: "n", priority: 7)
         XCTAssertFalse(placed.hasAny(below: 5))
         XCTAssertTrue(placed.hasAny(below: 6))
-        placed.insert("a", priority: 8)
+        placed.insert(pod("a", priority: 8), on: "n", priority: 8)
         XCTAssertFalse(placed.hasAny(below: 7))
         XCTAssertTrue(placed.remove("b"))
         XCTAssertFalse(placed.remove("b"))
         XCTAssertFalse(placed.contains("b"))
+    }
+
+    func testPlacedPodsKnowTheirNodes() throws {
+        var placed = PlacedPods()
+        placed.insert(pod("a", priority: 1), on: "n", priority: 1)
+        placed.insert(pod("b", priority: 1), on: "m", priority: 1)
+        XCTAssertEqual(try placed.pods(on: "n").map(\.pod.name), ["a"])
+        XCTAssertEqual(try placed.pods(on: "n").first?.use.amounts["cpu"], 1000)
+        placed.insert(pod("a", priority: 1, cpu: "2"), on: "n", priority: 1)
+        XCTAssertEqual(try placed.pods(on: "n").first?.use.amounts["cpu"], 2000, "a pod may be resized")
+        placed.insert(pod("a", priority: 1), on: "m", priority: 1)
+        XCTAssertEqual(try placed.pods(on: "n").count, 0)
+        XCTAssertEqual(try placed.pods(on: "m").count, 2)
+    }
+
+    func testPortsOfDifferentAddresses() throws {
+        func on(_ address: JSON, _ name: String, _ priority: Int64) -> JSON {
+            var object = pod(name, priority: priority, cpu: "0", port: 80)
+            object["spec"]["containers"][0]["ports"][0]["hostIP"] = address
+            return object
+        }
+        XCTAssertEqual(try victims(on("10.0.0.1", "new", 10), [node("a")], ["a": [on("10.0.0.2", "x", 1)]]), [])
+        XCTAssertEqual(try victims(on("10.0.0.1", "new", 10), [node("a")], ["a": [on("0.0.0.0", "x", 1)]]), ["a:x"])
+    }
+
+    /// Pods of one template are of one kind, whatever their names and the names of their volumes.
+    func testKindsWithoutHope() {
+        var hopeless = HopelessPreemptions()
+        var first = pod("a", priority: 10, cpu: "8")
+        first["metadata"]["labels"] = ["app": "x"]
+        var second = first
+        second["metadata"]["name"] = "b"
+        second["spec"]["volumes"] = [["name": "kube-api-access-abcde"]]
+        hopeless.insert(HopelessPreemptions.kind(of: first))
+        XCTAssertTrue(hopeless.contains(HopelessPreemptions.kind(of: second)))
+        let others: [(String, [String], JSON)] = [
+            ("another priority", ["spec", "priority"], 11), ("another namespace", ["metadata", "namespace"], "other"),
+            ("a selector", ["spec", "nodeSelector"], ["a": "b"]), ("labels", ["metadata", "labels"], ["app": "y"]),
+        ]
+        for (reason, path, value) in others {
+            var other = first
+            other[path[0]][path[1]] = value
+            XCTAssertFalse(hopeless.contains(HopelessPreemptions.kind(of: other)), reason)
+        }
+        hopeless.forget()
+        XCTAssertFalse(hopeless.contains(HopelessPreemptions.kind(of: first)))
     }
 }

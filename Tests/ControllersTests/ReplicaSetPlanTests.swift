@@ -74,6 +74,16 @@ final class ReplicaSetPlanTests: XCTestCase {
         XCTAssertEqual(status["availableReplicas"], 1)
         XCTAssertEqual(status["fullyLabeledReplicas"], 3)
         XCTAssertEqual(status["observedGeneration"], 2)
+        XCTAssertEqual(status["terminatingReplicas"], 0)
+        var leaving = pods
+        leaving[0]["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+        let less = ReplicaSetPlan.status(set(3), pods: leaving, failure: nil, now: now)
+        XCTAssertEqual(less["replicas"], 2)
+        XCTAssertEqual(less["terminatingReplicas"], 1)
+        XCTAssertFalse(
+            ReplicaSetPlan.status(set(3), pods: leaving, failure: nil, countsTerminating: false, now: now)[
+                "terminatingReplicas"
+            ].exists)
         XCTAssertEqual(ReplicaSetPlan(set(3, minReady: 60), pods: pods, related: pods, now: now).recheckAfter, 55)
         let failing = ReplicaSetPlan.status(set(3), pods: [], failure: ("FailedCreate", "no"), now: now)
         XCTAssertEqual(failing["conditions"].condition("ReplicaFailure")["status"], "True")

@@ -13,7 +13,7 @@ final class WorkloadPlanTests: XCTestCase {
     ) -> JSON {
         var metadata: JSON = [
             "name": .string(name), "uid": .string(name), "namespace": "default", "labels": labels,
-            "annotations": annotations,
+            "annotations": annotations, "finalizers": .array([.string(JobTracking.finalizer)]),
         ]
         if deleted { metadata["deletionTimestamp"] = text(1) }
         var status: JSON = [
@@ -30,6 +30,20 @@ final class WorkloadPlanTests: XCTestCase {
         var spec = spec
         spec["template"] = ["spec": ["restartPolicy": "Never"]]
         return ["metadata": ["name": "j", "namespace": "default", "uid": "j"], "spec": spec, "status": status]
+    }
+
+    /// The plan once the finalizers of all that is counted are gone.
+    private func settled(_ job: JSON, _ pods: [JSON]) -> JobPlan {
+        let first = JobPlan(job, pods: pods, now: now)
+        let released = Set(first.tracking.release.map(\.uid))
+        if released.isEmpty { return first }
+        var job = job
+        job["status"] = first.status
+        var left = pods
+        for index in left.indices where released.contains(left[index].uid) {
+            left[index]["metadata"].removeValue(forKey: "finalizers")
+        }
+        return settled(job, left)
     }
 
     func testJobCounts() {
@@ -57,7 +71,7 @@ final class WorkloadPlanTests: XCTestCase {
     }
 
     func testJobEnds() {
-        let done = JobPlan(job(["completions": 1]), pods: [pod("a", phase: "Succeeded")], now: now)
+        let done = settled(job(["completions": 1]), [pod("a", phase: "Succeeded")])
         XCTAssertEqual(done.ended?.reason, "Completed")
         XCTAssertEqual(done.status["conditions"].condition("Complete")["status"], "True")
         XCTAssertEqual(done.status["succeeded"], 1)
@@ -67,13 +81,16 @@ final class WorkloadPlanTests: XCTestCase {
         XCTAssertNil(failing.ended, "a Job ends when its last pod is gone")
         XCTAssertEqual(failing.status["conditions"].condition("FailureTarget")["reason"], "BackoffLimitExceeded")
         XCTAssertEqual(failing.delete.map(\.name), ["b"])
-        let leaving = JobPlan(
+        XCTAssertEqual(
+            failing.status["uncountedTerminatedPods"]["failed"], ["a", "b"], "what runs on counts as failed")
+        let leaving = settled(
             job(["backoffLimit": 0], status: failing.status),
-            pods: [pod("a", phase: "Failed"), pod("b", deleted: true)], now: now)
+            [pod("a", phase: "Failed"), pod("b", deleted: true)])
         XCTAssertNil(leaving.ended)
         XCTAssertEqual(leaving.status["terminating"], 1)
-        let failed = JobPlan(
-            job(["backoffLimit": 0], status: failing.status), pods: [pod("a", phase: "Failed")], now: now)
+        XCTAssertEqual(leaving.status["failed"], 2)
+        let failed = settled(job(["backoffLimit": 0], status: failing.status), [pod("a", phase: "Failed")])
+        XCTAssertEqual(failed.status["failed"], 2, "one that went meanwhile is counted")
         XCTAssertEqual(failed.ended?.reason, "BackoffLimitExceeded")
         XCTAssertEqual(failed.status["conditions"].condition("Failed")["status"], "True")
         let late = JobPlan(
@@ -169,6 +186,36 @@ final class WorkloadPlanTests: XCTestCase {
         }
     }
 
+    func testStatefulSetReplacesSeveralAtOnce() {
+        func strategy(_ limit: JSON, partition: Int64 = 0) -> [String: JSON] {
+            [
+                "updateStrategy": [
+                    "type": "RollingUpdate",
+                    "rollingUpdate": ["maxUnavailable": limit, "partition": .integer(partition)],
+                ], "podManagementPolicy": "Parallel",
+            ]
+        }
+        let old = (0..<5).map { member($0, hash: "old") }
+        let cases: [(String, [String: JSON], [JSON], [String])] = [
+            ("two", strategy(2), old, ["db-4", "db-3"]), ("half of five", strategy("50%"), old, ["db-4", "db-3"]),
+            ("less than one", strategy("10%"), old, ["db-4"]),
+            ("down to the partition", strategy(4, partition: 3), old, ["db-4", "db-3"]),
+            ("one is on its way", strategy(2), Array(old[..<4]) + [member(4, ready: false)], ["db-3"]),
+            (
+                "two are on their way", strategy(2),
+                Array(old[..<3]) + [member(3, ready: false), member(4, ready: false)], []
+            ),
+            (
+                "what does not serve goes first", strategy(2), [member(0, hash: "old", ready: false)] + old[1...],
+                ["db-0", "db-4"]
+            ),
+        ]
+        for (reason, extra, pods, deletes) in cases {
+            let plan = StatefulSetPlan(set(5, extra: extra), pods: pods, labels: ["h"], now: now)
+            XCTAssertEqual(plan.delete.map(\.name), deletes, reason)
+        }
+    }
+
     func testStatefulSetPodAndClaims() {
         let set = set(
             1,
@@ -254,32 +301,6 @@ final class WorkloadPlanTests: XCTestCase {
 
     // MARK: CronJob
 
-    func testCronSchedule() throws {
-        // 2026-01-02 is a Friday.
-        let start = try Timestamp(parsing: "2026-01-02T03:04:05Z")
-        let cases = [
-            ("* * * * *", "2026-01-02T03:05:00Z"), ("*/15 * * * *", "2026-01-02T03:15:00Z"),
-            ("0 3 * * *", "2026-01-03T03:00:00Z"),
-            ("30 2 1 * *", "2026-02-01T02:30:00Z"), ("0 0 * * sun", "2026-01-04T00:00:00Z"),
-            ("0 0 * * 7", "2026-01-04T00:00:00Z"),
-            ("@yearly", "2027-01-01T00:00:00Z"), ("0 0 29 2 *", "2028-02-29T00:00:00Z"),
-            ("5,10-12 4 * JAN *", "2026-01-02T04:05:00Z"),
-            ("0 0 13 * 5", "2026-01-09T00:00:00Z"), ("59 23 31 12 *", "2026-12-31T23:59:00Z"),
-            ("7/20 3 * * *", "2026-01-02T03:07:00Z"),
-        ]
-        for (text, expected) in cases {
-            XCTAssertEqual(
-                try CronSchedule(parsing: text).next(after: start)?.formatted(fraction: .none), expected, text)
-        }
-        XCTAssertNil(try CronSchedule(parsing: "0 0 30 2 *").next(after: start))
-        for wrong in [
-            "", "* * * *", "60 * * * *", "* 24 * * *", "a * * * *", "5-1 * * * *", "*/0 * * * *", "1--2 * * * *",
-            "@never",
-        ] {
-            XCTAssertThrowsError(try CronSchedule(parsing: wrong), wrong)
-        }
-    }
-
     private func cron(_ extra: [String: JSON] = [:], last: Int64? = nil) -> JSON {
         var spec: JSON = ["schedule": "* * * * *"]
         for (key, value) in extra { spec[key] = value }
@@ -327,5 +348,28 @@ final class WorkloadPlanTests: XCTestCase {
         XCTAssertNil(
             CronJobPlan(cron(["suspend": true]), schedule: try CronSchedule(parsing: "0 0 31 2 *"), jobs: [], now: now)
                 .warning, "nobody asks for it")
+    }
+
+    func testCronJobInAZone() throws {
+        let zone = try TimeZoneDatabase.rules(of: "America/New_York")
+        let time = try Timestamp(parsing: "2026-07-01T13:00:00Z")
+        let job = CronJobPlan.job(cron(["jobTemplate": ["spec": ["parallelism": 1]]]), time: time, zone: zone)
+        XCTAssertEqual(
+            job.annotations["batch.kubernetes.io/cronjob-scheduled-timestamp"], "2026-07-01T09:00:00-04:00")
+        XCTAssertEqual(job.name, "c-\(time.seconds / 60)")
+        let morning = try CronSchedule(parsing: "0 9 * * *")
+        let object = cron(last: time.seconds - 86_400)
+        let due = CronJobPlan(object, schedule: morning, zone: zone, jobs: [], now: time)
+        XCTAssertEqual(due.run, time)
+        XCTAssertNil(CronJobPlan(object, schedule: morning, jobs: [], now: time).run.flatMap { $0 == time ? $0 : nil })
+    }
+
+    func testCronJobTellsWhatHasEnded() throws {
+        var object = cron(last: 99_960)
+        let runs = [run("a", ended: "Complete"), run("b", ended: "Failed"), run("c")]
+        object["status"]["active"] = .array(["a", "b", "c"].map { ["uid": .string($0), "name": .string($0)] })
+        let plan = CronJobPlan(object, schedule: try CronSchedule(parsing: "* * * * *"), jobs: runs, now: now)
+        XCTAssertEqual(plan.completed.map { "\($0.name) \($0.condition)" }, ["a Complete", "b Failed"])
+        XCTAssertEqual(plan.status["active"].arrayValue.map { $0["name"] }, ["c"])
     }
 }

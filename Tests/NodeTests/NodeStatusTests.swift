@@ -33,6 +33,20 @@ final class NodeStatusTests: XCTestCase {
         XCTAssertEqual(ready?["status"], "True")
     }
 
+    /// Resources that somebody advertises by hand.
+    func testForeignResources() {
+        let old: JSON = [
+            "capacity": ["cpu": "64", "example.com/fake": "5"],
+            "allocatable": ["cpu": "64", "example.com/gone": "1", "nvidia.com/gpu": "1"],
+        ]
+        let status = builder().status(old: old, now: "2026-01-01T00:00:00Z")
+        XCTAssertEqual(status["allocatable"]["example.com/fake"], "5")
+        XCTAssertEqual(status["allocatable"].objectValue?["example.com/gone"], .null, "a merge patch takes it away")
+        XCTAssertEqual(status["allocatable"]["cpu"], "2", "what the node measures is not advertised by others")
+        XCTAssertEqual(status["allocatable"]["nvidia.com/gpu"], "1")
+        XCTAssertNil(status["capacity"].objectValue?["example.com/fake"], "it stays as it was written")
+    }
+
     func testConditionsKeepTimesAndForeignTypes() {
         let old: JSON = [
             "conditions": [

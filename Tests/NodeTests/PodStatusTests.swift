@@ -58,6 +58,23 @@ final class PodStatusTests: XCTestCase {
         }
     }
 
+    /// Whoever keeps a deleted pod with a finalizer is told how it ended.
+    func testPhaseOfWhatIsReleased() {
+        let deleted = TestPods.pod(metadata: ["deletionTimestamp": "2026-01-01T00:01:30Z"])
+        let rows: [(String, Pod, [ObservedContainer], PodPhase)] = [
+            ("never started", deleted, [], .failed),
+            ("succeeded", deleted, [TestPods.container("main", "exited")], .succeeded),
+            ("succeeded before its records went", TestPods.pod(status: ["phase": "Succeeded"]), [], .succeeded),
+            ("not deleted", TestPods.pod(), [], .pending),
+            ("something runs", deleted, [TestPods.container("main", "running")], .running),
+        ]
+        for (reason, pod, containers, phase) in rows {
+            var snapshot = TestPods.snapshot(pod, sandboxes: [], containers: containers)
+            snapshot.isReleased = true
+            XCTAssertEqual(PodPhase.compute(snapshot), phase, reason)
+        }
+    }
+
     func testRunningPod() {
         let status = status(Pods.snapshot(Pods.pod(), containers: [Pods.container("main", "running", attempt: 2)]))
         XCTAssertEqual(status["phase"], "Running")

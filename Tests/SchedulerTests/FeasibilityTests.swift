@@ -328,6 +328,18 @@ final class FeasibilityTests: XCTestCase {
                     ["matchLabelKeys": ["pod-template-hash"]], labels: ["app": "web", "pod-template-hash": "new"]),
                 fits: ["a", "b"]),
             Case(
+                name: "a node without the label of another constraint takes no part",
+                nodes: [Make.node("a", labels: ["zone": "z1", "rack": "r1"]), Make.node("b", labels: ["zone": "z2"])],
+                placed: [(web, "a")],
+                pod: Make.pod(
+                    [
+                        "topologySpreadConstraints": [
+                            ["topologyKey": "zone", "maxSkew": 1, "labelSelector": ["matchLabels": ["app": "web"]]],
+                            ["topologyKey": "rack", "maxSkew": 1, "labelSelector": ["matchLabels": ["app": "web"]]],
+                        ]
+                    ], labels: ["app": "web"]),
+                fits: ["a"]),
+            Case(
                 name: "ScheduleAnyway only prefers", nodes: [nodes[0]], placed: [(web, "a")],
                 pod: pod(["whenUnsatisfiable": "ScheduleAnyway"]), fits: ["a"]),
         ])

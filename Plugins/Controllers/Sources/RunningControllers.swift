@@ -25,7 +25,7 @@ final class RunningControllers: Sendable, LeaderWork {
             try ReplicaSetController.replicationControllers(cluster), try DeploymentController(cluster),
             try EndpointController(cluster), try MirrorController(cluster),
             try EphemeralVolumes(cluster), try ClusterServices(cluster), try VolumeController(cluster, drivers),
-            try NodeController(cluster),
+            try NodeController(cluster), try FinishedPods(cluster),
             try EventExpiry(cluster, observer), try JobController(cluster), try DaemonSetController(cluster),
             try StatefulSetController(cluster), try CronJobController(cluster), try QuotaController(cluster, observer),
             try DisruptionController(cluster), try AutoscalerController(cluster),

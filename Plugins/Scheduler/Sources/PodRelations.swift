@@ -75,11 +75,14 @@ struct PodRelations: Sendable {
 
     private func count(_ constraint: SpreadConstraint, _ pod: PodDescription, _ placement: Placement) -> Spread {
         var spread = Spread(constraint: constraint)
+        // A node takes part when it has the labels of all constraints of its sort.
+        let keys = pod.spread.filter { $0.isRequired == constraint.isRequired }.map(\.topologyKey)
         spread.selfCount = constraint.selects(pod) ? 1 : 0
         func domain(_ position: Int) -> String? {
             let node = placement.nodes[position].description
             if constraint.honorsNodeAffinity && !pod.selects(node) { return nil }
             if constraint.honorsTaints && placement.untoleratedTaint(of: pod, at: position) != nil { return nil }
+            if keys.contains(where: { node.labels[$0] == nil }) { return nil }
             return node.labels[constraint.topologyKey]
         }
         for position in placement.nodes.indices {

@@ -43,6 +43,12 @@ static void relate(call *call, wish *wish, const pod *other) {
 static const text *domain_of(const wish *wish, const spread *spread, const node_facts *node) {
     if (spread->honors_affinity && !node_is_selected(wish->pod, node)) return NULL;
     if (spread->honors_taints && untolerated_taint(wish->pod, node) != NULL) return NULL;
+    // A node takes part when it has the labels of all constraints of its sort.
+    for (uint32_t index = 0; index < wish->pod->spreads.count; index++) {
+        const struct spread *other = &wish->pod->spreads.items[index];
+        if (other->is_required == spread->is_required && pairs_find(&node->labels, other->topology_key) == NULL)
+            return NULL;
+    }
     return pairs_find(&node->labels, spread->topology_key);
 }
 

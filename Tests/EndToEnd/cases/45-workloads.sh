@@ -66,6 +66,13 @@ metadata: {name: orphans, namespace: workloads}
 spec:
   template: {spec: {restartPolicy: Never, $work_pod, command: [sleep, "1000"]}]}}
 ---
+apiVersion: batch/v1
+kind: Job
+metadata: {name: behind, namespace: workloads}
+spec:
+  backoffLimit: 0
+  template: {spec: {restartPolicy: Never, $work_pod, command: [sleep, "1000"]}]}}
+---
 apiVersion: v1
 kind: Service
 metadata: {name: by-hand, namespace: workloads}
@@ -100,6 +107,13 @@ check "it loses its owner" in_work patch pod "$orphan" --type=merge -p '{"metada
 eventually "and is taken in again" 20 is Job owners_of pod "$orphan"
 check "it loses its labels" in_work patch pod "$orphan" --type=merge -p '{"metadata":{"labels":null}}'
 eventually "and is let go" 20 is "" owners_of pod "$orphan"
+
+eventually "another Job's pod runs" 30 is 1 in_work get job behind -o 'jsonpath={.status.ready}'
+equal "it is tracked until it is counted" batch.kubernetes.io/job-tracking in_work get pods -l job-name=behind -o 'jsonpath={.items[0].metadata.finalizers[*]}'
+check "it is deleted behind the Job's back" in_work delete pods -l job-name=behind --force --wait=false
+check "and counts as a failure" in_work wait --for=condition=Failed job/behind --timeout=30s
+equal "once" "1 BackoffLimitExceeded" in_work get job behind -o "jsonpath={.status.failed} {.status.conditions[?(@.type=='Failed')].reason}"
+eventually "then it is gone" 20 is "" in_work get pods -l job-name=behind -o 'jsonpath={.items[*].metadata.name}'
 
 slices() { in_work get endpointslices -l kubernetes.io/service-name=by-hand -o 'jsonpath={.items[*].endpoints[*].addresses[*]}:{.items[*].ports[*].port}'; }
 eventually "Endpoints that are written by hand are mirrored" 20 is 10.9.8.7:8080 slices
@@ -156,6 +170,19 @@ spec:
   serviceName: wanting
   selector: {matchLabels: {app: wanting}}
   template: {metadata: {labels: {app: wanting}}, spec: {nodeName: $node_name, $work_pod, command: [sleep, "1000"], ports: [{hostPort: 21017, containerPort: 80}]}]}}
+EOF
+check "a pod of this node that asks for more than it has" kubectl apply -f - <<EOF
+apiVersion: v1
+kind: Pod
+metadata: {name: greedy, namespace: workloads}
+spec: {nodeName: $node_name, $work_pod, command: [sleep, "1000"], resources: {requests: {cpu: "10000"}}}]}
+EOF
+eventually "is refused" 20 is "Failed OutOfcpu" in_work get pod greedy -o 'jsonpath={.status.phase} {.status.reason}'
+refuse "a CronJob in a zone that nobody knows" "unknown time zone Nowhere/Town" in_work create -f - <<EOF
+apiVersion: batch/v1
+kind: CronJob
+metadata: {name: lost}
+spec: {schedule: "0 9 * * *", timeZone: Nowhere/Town, jobTemplate: {spec: {template: {spec: {restartPolicy: Never, $work_pod}]}}}}}
 EOF
 eventually "the node refuses it" 20 contains "Predicate NodePorts failed" in_work get events --field-selector involvedObject.name=wanting-0
 check "the holder goes" in_work delete pod holder

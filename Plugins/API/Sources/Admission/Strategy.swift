@@ -150,6 +150,7 @@ enum Strategy {
         switch resource.qualified {
         case "pods":
             object["status"] = ["phase": "Pending", "qosClass": .string(QualityOfService.of(object["spec"]))]
+            AffinityLabelKeys.merge(into: &object)
         case "namespaces":
             object["spec"]["finalizers"] = ["kubernetes"]
             object["status"] = ["phase": "Active"]

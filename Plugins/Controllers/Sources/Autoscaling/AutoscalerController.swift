@@ -110,16 +110,24 @@ final class AutoscalerController: Controller {
     private func evaluate(_ autoscaler: JSON, _ target: ScaleTarget, _ now: Timestamp) throws -> MetricEvaluation {
         let selector = try LabelSelector(parsing: target.selector)
         let pods = cluster.pods.list(autoscaler.namespace).filter { selector.matches(labels: $0.labels) }
+        let metrics = autoscaler["spec"]["metrics"].arrayValue
+        let sources = MetricSources(api: cluster.writer.api, versions: cluster.aggregated.versions)
+        let readings = metrics.map {
+            sources.reading(of: $0, namespace: autoscaler.namespace, selector: target.selector)
+        }
         var usage: PodUsage?
         var failure = ""
-        do {
-            usage = try PodUsage(
-                namespace: autoscaler.namespace, selector: target.selector, cluster.writer.api)
-        } catch {
-            failure = "\(error)"
+        if readings.contains(nil) {
+            do {
+                usage = try PodUsage(
+                    namespace: autoscaler.namespace, selector: target.selector, cluster.writer.api)
+            } catch {
+                failure = "\(error)"
+            }
         }
         return MetricEvaluation(
-            autoscaler: autoscaler, pods: pods, usage: usage, failure: failure, current: target.replicas, now: now)
+            autoscaler: autoscaler, pods: pods, usage: usage, failure: failure, readings: readings,
+            current: target.replicas, present: target.present, now: now)
     }
 
     // MARK: Status

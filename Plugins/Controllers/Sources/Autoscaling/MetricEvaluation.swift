@@ -7,14 +7,24 @@ struct MetricEvaluation {
     /// Nil when nobody measures; `failure` says why.
     let usage: PodUsage?
     let failure: String
+    /// Of the autoscaler's metrics in their order; nil for those that the nodes measure.
+    var readings: [MetricReading?] = []
     let current: Int64
+    /// How many pods the target says that it has.
+    var present: Int64 = 0
     let now: Timestamp
 
     var outcomes: [AutoscalerPlan.Outcome] {
-        autoscaler["spec"]["metrics"].arrayValue.map(outcome)
+        autoscaler["spec"]["metrics"].arrayValue.enumerated().map { index, metric in
+            outcome(metric, index < readings.count ? readings[index] : nil)
+        }
     }
 
-    private func outcome(_ metric: JSON) -> AutoscalerPlan.Outcome {
+    private var tolerance: ReplicaCalculator.Tolerance {
+        .init(up: ScalingRules.up(autoscaler).tolerance, down: ScalingRules.down(autoscaler).tolerance)
+    }
+
+    private func outcome(_ metric: JSON, _ reading: MetricReading?) -> AutoscalerPlan.Outcome {
         let type = metric["type"].stringValue ?? ""
         switch type {
         case "Resource": return resource(metric["resource"], type, container: nil)
@@ -22,17 +32,69 @@ struct MetricEvaluation {
             return resource(
                 metric["containerResource"], type, container: metric["containerResource"]["container"].stringValue ?? ""
             )
-        case "Pods", "Object", "External":
-            let api = type == "External" ? "external.metrics.k8s.io" : "custom.metrics.k8s.io"
-            let reason = ["Pods": "FailedGetPodsMetric", "Object": "FailedGetObjectMetric"][type]
-            return .failure(
-                reason: reason ?? "FailedGetExternalMetric",
-                message: "the HPA was unable to compute the replica count: metrics of type \(type) come from "
-                    + "\(api), which is not read; use Resource or ContainerResource")
+        case "Pods", "Object", "External": return measured(metric, type, reading ?? .failure("it was not read"))
         default:
             return .failure(reason: "InvalidMetricSourceType", message: "unknown metric source type \"\(type)\"")
         }
     }
+
+    // MARK: What others measure
+
+    private func measured(_ metric: JSON, _ type: String, _ reading: MetricReading) -> AutoscalerPlan.Outcome {
+        let member = type.lowercased()
+        let source = metric[member]
+        let name = source["metric"]["name"].stringValue ?? ""
+        let kind = type == "Object" ? source["describedObject"]["kind"].stringValue ?? "object" : member
+        func failed(_ why: String) -> AutoscalerPlan.Outcome {
+            .failure(
+                reason: "FailedGet\(type)Metric",
+                message: "the HPA was unable to compute the replica count: failed to get \(member) metric value: "
+                    + "unable to get metric \(name): \(why)")
+        }
+        do {
+            let (replicas, now) = try proposal(reading, target: source["target"], name)
+            var body: JSON = ["metric": source["metric"], "current": now]
+            if type == "Object" { body["describedObject"] = source["describedObject"] }
+            return .proposal(
+                replicas: replicas, name: "\(kind) metric \(name)",
+                status: JSON.object(["type": .string(type)]).with(member, body))
+        } catch let error as UnreadableMetric {
+            return failed(error.reason)
+        } catch {
+            return failed("\(error)")
+        }
+    }
+
+    private struct UnreadableMetric: Error { var reason: String }
+
+    private func proposal(
+        _ reading: MetricReading, target: JSON, _ name: String
+    ) throws -> (replicas: Int64, current: JSON) {
+        switch reading {
+        case .failure(let reason): throw UnreadableMetric(reason: reason)
+        case .pods(let samples):
+            let calculator = ReplicaCalculator(
+                pods: pods, samples: samples, resource: name, container: nil, current: current, tolerance: tolerance,
+                now: now, isOfNodes: false)
+            let proposal = try calculator.proposal(average: try Quantity(target["averageValue"]).milliValue)
+            return (proposal.replicas, ["averageValue": .string(Quantity(milliValue: proposal.average).description)])
+        case .value(let value):
+            let demand = ValueDemand(value: value, pods: pods, current: current, present: present, tolerance: tolerance)
+            if target["type"].stringValue == "AverageValue" {
+                let average = demand.average
+                return (
+                    demand.replicas(averaging: try Quantity(target["averageValue"]).milliValue),
+                    ["averageValue": .string(Quantity(milliValue: average).description)]
+                )
+            }
+            return (
+                demand.replicas(reaching: try Quantity(target["value"]).milliValue),
+                ["value": .string(Quantity(milliValue: value).description)]
+            )
+        }
+    }
+
+    // MARK: What the nodes measure
 
     private func resource(_ source: JSON, _ type: String, container: String?) -> AutoscalerPlan.Outcome {
         let reason = container == nil ? "FailedGetResourceMetric" : "FailedGetContainerResourceMetric"
@@ -50,9 +112,7 @@ struct MetricEvaluation {
         }
         let calculator = ReplicaCalculator(
             pods: pods, samples: usage.samples(of: name, container: container), resource: name, container: container,
-            current: current,
-            tolerance: .init(up: ScalingRules.up(autoscaler).tolerance, down: ScalingRules.down(autoscaler).tolerance),
-            now: now)
+            current: current, tolerance: tolerance, now: now)
         do {
             let proposal: ReplicaCalculator.Proposal
             let label: String

@@ -9,25 +9,10 @@ struct PodUsage {
     /// - Throws: an APIError, when nobody measures.
     init(namespace: String, selector: String, _ api: APIClient) throws {
         let path = APIPath.collection("metrics.k8s.io/v1beta1", "pods", namespace: namespace)
-        items = try api.request("GET", "\(path)?labelSelector=\(Self.encoded(selector))")["items"].arrayValue
+        items = try api.request("GET", "\(path)?labelSelector=\(APIPath.escaped(selector))")["items"].arrayValue
     }
 
     init(items: [JSON]) { self.items = items }
-
-    private static func encoded(_ text: String) -> String {
-        var result = ""
-        for byte in text.utf8 {
-            switch byte {
-            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
-                UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "."), UInt8(ascii: "_"):
-                result.unicodeScalars.append(Unicode.Scalar(byte))
-            default:
-                let digits = String(byte, radix: 16, uppercase: true)
-                result += "%" + (digits.count < 2 ? "0" : "") + digits
-            }
-        }
-        return result
-    }
 
     /// By the names of pods. A pod is left out where a container tells nothing of the resource.
     /// - Parameter container: nil for the sum over all of a pod's.

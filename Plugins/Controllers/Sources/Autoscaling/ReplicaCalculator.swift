@@ -62,6 +62,8 @@ struct ReplicaCalculator {
     let current: Int64
     let tolerance: Tolerance
     let now: Timestamp
+    /// Whether the resource is the nodes' CPU or memory; a metric of another name may be called so too.
+    var isOfNodes = true
 
     private struct Groups {
         var measured: [String: Int64] = [:]
@@ -129,7 +131,7 @@ struct ReplicaCalculator {
             if state.phase == "Pending" {
                 groups.unready.append(pod.name)
             } else if let sample = samples[pod.name] {
-                if resource == "cpu" && !isTypical(pod, sample) {
+                if isOfNodes && resource == "cpu" && !isTypical(pod, sample) {
                     groups.unready.append(pod.name)
                 } else {
                     groups.measured[pod.name] = sample.value

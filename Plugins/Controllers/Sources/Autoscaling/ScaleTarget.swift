@@ -44,6 +44,8 @@ struct ScaleTarget {
 
     /// The size that it is to have.
     var replicas: Int64 { scale["spec"]["replicas"].integerValue ?? 0 }
+    /// How many pods it has.
+    var present: Int64 { scale["status"]["replicas"].integerValue ?? 0 }
     /// Of its pods; empty when the target tells none.
     var selector: String { scale["status"]["selector"].stringValue ?? "" }
 

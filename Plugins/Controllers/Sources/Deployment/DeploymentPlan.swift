@@ -307,6 +307,10 @@ extension DeploymentPlan {
             ("unavailableReplicas", max(0, total(allSets) - available)),
         ]
         for (name, count) in counts where count != 0 { status[name] = .integer(count) }
+        let terminating = allSets.compactMap { $0.object["status"]["terminatingReplicas"].integerValue }
+        if terminating.count == allSets.count {
+            status["terminatingReplicas"] = .integer(terminating.reduce(0, +))
+        }
         if old["collisionCount"].exists { status["collisionCount"] = old["collisionCount"] }
         var list = conditions
         if available >= spec.replicas - spec.maximumUnavailable {

@@ -2,8 +2,8 @@ import Objects
 import PluginKit
 import Synchronization
 
-/// Watches over nodes: marks silent ones, evicts pods that do not tolerate a node's taints, and removes pods whose node is
-/// gone. Nothing polls: each node is looked at when it changes and when its Lease would run out.
+/// Watches over nodes: marks silent ones and their pods, evicts pods that do not tolerate a node's taints, and removes pods that
+/// nobody is left to end. Nothing polls: each node is looked at when it changes and when its Lease would run out.
 final class NodeController: Controller {
     private static let leaseNamespace = "kube-node-lease"
 
@@ -34,7 +34,10 @@ final class NodeController: Controller {
             switch event {
             case .added(let pod): podChanged(pod)
             case .updated(let old, let new):
-                if old["spec"]["nodeName"] != new["spec"]["nodeName"] { podChanged(new) }
+                if old["spec"]["nodeName"] != new["spec"]["nodeName"] || old.deletionTimestamp != new.deletionTimestamp
+                {
+                    podChanged(new)
+                }
             case .deleted, .synchronized: break
             }
         }
@@ -67,10 +70,13 @@ final class NodeController: Controller {
         for pod in cluster.pods.list() where PodState(pod).nodeName == node { pods.add(objectKey(pod)) }
     }
 
-    /// A pod matters here when its node is gone or repels it.
+    /// A pod matters here when its node is gone or repels it, or when it is to end and has none.
     private func podChanged(_ pod: JSON) {
         let name = PodState(pod).nodeName
-        if name.isEmpty { return }
+        if name.isEmpty {
+            if PodState(pod).isTerminating { pods.add(objectKey(pod)) }
+            return
+        }
         let isHome = cluster.nodes.get("", name).map { $0["spec"]["taints"].arrayValue.isEmpty } ?? false
         if !isHome { pods.add(objectKey(pod)) }
     }
@@ -88,6 +94,7 @@ final class NodeController: Controller {
         case .alive(let seconds): left = seconds + 1
         case .silent:
             if let conditions = NodeHealth.unknownConditions(node, now: now) {
+                try markUnready(podsOf: name, now)
                 try cluster.writer.updateStatus(.nodes, node, status: node["status"].with("conditions", conditions))
                 record(node, "NodeNotReady", "Node \(name) status is now: NodeNotReady")
                 // Its event brings the node back, with the condition that the taints follow.
@@ -113,21 +120,40 @@ final class NodeController: Controller {
         }
     }
 
+    /// Nobody knows any more whether the pods of a silent node serve.
+    private func markUnready(podsOf node: String, _ now: Timestamp) throws {
+        let ready = cluster.pods.list().filter { PodState($0).nodeName == node && PodState($0).isReady }
+        let patches = ready.map { pod -> APIClient.Request in
+            (
+                "PATCH application/strategic-merge-patch+json",
+                APIPath.object("v1", "pods", pod.namespace, pod.name, "status"),
+                NodeHealth.unready(pod, now: now)
+            )
+        }
+        for (pod, result) in zip(ready, cluster.writer.all(patches)) {
+            switch result {
+            case .success:
+                cluster.recorder.record(
+                    pod.typed(.pods), .warning, reason: "NodeNotReady", message: "Node is not ready",
+                    component: "node-controller")
+            case .failure(let error as APIError) where error.isNotFound || error.isConflict: continue
+            case .failure(let error): throw error
+            }
+        }
+    }
+
     private func syncPod(_ key: String) throws -> Requeue {
         guard let pod = cluster.pods.get(key: key) else { return .done }
         let name = PodState(pod).nodeName
-        if name.isEmpty { return .done }
-        let taints: [JSON]
-        if let node = cluster.nodes.get("", name) {
-            taints = node["spec"]["taints"].arrayValue
-        } else if let node = try cluster.store.object("nodes//\(name)") {
-            taints = node["spec"]["taints"].arrayValue
-        } else {
-            // No one is left who could end it.
-            cluster.host.log.info("a pod of a vanished node is removed", ["pod": .string(key), "node": .string(name)])
-            try cluster.writer.delete(.pods, pod, gracePeriodSeconds: 0)
+        var node = name.isEmpty ? nil : cluster.nodes.get("", name)
+        // The cache may be behind: a pod is on a node that came before it.
+        if node == nil, !name.isEmpty { node = try cluster.store.object("nodes//\(name)") }
+        if let reason = ForsakenPod(pod, node: node) {
+            try remove(pod, reason)
             return .done
         }
+        guard let node else { return .done }
+        let taints = node["spec"]["taints"].arrayValue
         if PodState(pod).isTerminating { return .done }
         let now = Timestamp.now()
         let dated = taintTimes.dated(taints, node: name, now: now)
@@ -141,6 +167,22 @@ final class NodeController: Controller {
             component: "taint-eviction-controller")
         try cluster.writer.delete(.pods, pod)
         return .done
+    }
+
+    /// Says that a pod has failed, for whoever keeps it with a finalizer, and removes it.
+    private func remove(_ pod: JSON, _ reason: ForsakenPod) throws {
+        cluster.host.log.info(
+            "a pod that nobody can end is removed", ["pod": .string(objectKey(pod)), "reason": .string("\(reason)")])
+        if let patch = reason.patch(of: pod, now: .now()) {
+            do {
+                _ = try cluster.writer.api.patch(
+                    "v1", "pods", namespace: pod.namespace, name: pod.name, subresource: "status", type: .strategic,
+                    patch)
+            } catch let error as APIError where error.isNotFound || error.isConflict {
+                // Gone, or another pod of this name by now.
+            }
+        }
+        try cluster.writer.delete(.pods, pod, gracePeriodSeconds: 0)
     }
 
     private func record(_ node: JSON, _ reason: String, _ message: String) {

@@ -48,6 +48,14 @@ enum NodeHealth {
         return conditions
     }
 
+    /// The patch of a pod's status that says that it does not serve any more as far as is known.
+    static func unready(_ pod: JSON, now: Timestamp) -> JSON {
+        let condition: JSON = [
+            "type": "Ready", "status": "False", "lastTransitionTime": .string(now.formatted(fraction: .none)),
+        ]
+        return ["metadata": ["uid": .string(pod.uid)], "status": ["conditions": .array([condition])]]
+    }
+
     /// In how many seconds a pod must leave a node with these taints; nil = it may stay, 0 = now.
     static func eviction(_ pod: JSON, taints: [JSON], now: Timestamp) -> Int64? {
         var soonest: Int64?
@@ -60,7 +68,7 @@ enum NodeHealth {
 
     /// Nil when a toleration without end covers the taint.
     private static func left(_ pod: JSON, _ taint: JSON, _ now: Timestamp) -> Int64? {
-        let matching = pod["spec"]["tolerations"].arrayValue.filter { tolerates($0, taint) }
+        let matching = pod["spec"]["tolerations"].arrayValue.filter { TolerationMatch.covers($0, taint) }
         if matching.isEmpty { return 0 }
         let limits = matching.compactMap { $0["tolerationSeconds"].integerValue }
         guard let limit = limits.min() else { return nil }
@@ -68,15 +76,5 @@ enum NodeHealth {
         let arrived = PodState(pod).condition("PodScheduled")["lastTransitionTime"].timestamp
         let since = max(taint["timeAdded"].timestamp ?? now, arrived ?? Timestamp(seconds: 0))
         return max(0, since.seconds + limit - now.seconds)
-    }
-
-    static func tolerates(_ toleration: JSON, _ taint: JSON) -> Bool {
-        let effect = toleration["effect"].stringValue ?? ""
-        if !effect.isEmpty && effect != taint["effect"].stringValue { return false }
-        let isAny = toleration["operator"].stringValue == "Exists"
-        let key = toleration["key"].stringValue ?? ""
-        if key.isEmpty { return isAny }
-        return key == taint["key"].stringValue
-            && (isAny || (toleration["value"].stringValue ?? "") == (taint["value"].stringValue ?? ""))
     }
 }

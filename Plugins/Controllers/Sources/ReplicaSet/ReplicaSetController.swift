@@ -61,7 +61,9 @@ final class ReplicaSetController: Controller {
         }
         let shown = failure.map { (reason: reason, message: "\($0)") }
         try cluster.writer.updateStatus(
-            type, set, status: ReplicaSetPlan.status(set, pods: owned, failure: shown, now: now))
+            type, set,
+            status: ReplicaSetPlan.status(
+                set, pods: owned, failure: shown, countsTerminating: type == .replicaSets, now: now))
         if let failure { throw failure }
         return .afterSeconds(plan.recheckAfter)
     }

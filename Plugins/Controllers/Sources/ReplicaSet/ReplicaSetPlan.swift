@@ -38,8 +38,10 @@ struct ReplicaSetPlan {
     }
 
     /// The status that the pods amount to; `failure` tells of a create or delete that failed just now.
+    /// - Parameter countsTerminating: whether pods that are on their way out are shown, which ReplicationControllers do not.
     static func status(
-        _ replicaSet: JSON, pods: [JSON], failure: (reason: String, message: String)?, now: Timestamp
+        _ replicaSet: JSON, pods: [JSON], failure: (reason: String, message: String)?, countsTerminating: Bool = true,
+        now: Timestamp
     ) -> JSON {
         let active = pods.filter { PodState($0).isActive }
         let minimum = replicaSet["spec"]["minReadySeconds"].integerValue ?? 0
@@ -53,6 +55,10 @@ struct ReplicaSetPlan {
         if labelled > 0 { status["fullyLabeledReplicas"] = .integer(Int64(labelled)) }
         if ready > 0 { status["readyReplicas"] = .integer(Int64(ready)) }
         if available > 0 { status["availableReplicas"] = .integer(Int64(available)) }
+        if countsTerminating {
+            let terminating = pods.count { PodState($0).isTerminating && !PodState($0).isFinished }
+            status["terminatingReplicas"] = .integer(Int64(terminating))
+        }
         if let generation = replicaSet["metadata"]["generation"].integerValue {
             status["observedGeneration"] = .integer(generation)
         }

@@ -16,19 +16,53 @@ struct PreemptionPlan {
 
     private let pod: JSON
     private let priority: Int64
-    private let budgets: [JSON]
-    private let wanted: Use
+    private let budgets: [Budget]
+    private let wanted: NodeUse
+
+    /// A pod on a node, or on its way there.
+    struct Occupant {
+        var pod: JSON
+        var priority: Int64
+        var use: NodeUse
+    }
+
+    /// A disruption budget as far as it counts here.
+    private struct Budget {
+        let namespace: String
+        let selector: LabelSelector
+        /// How many of its pods may go.
+        let allowed: Int64
+        /// Names of pods that were counted off already.
+        let granted: JSON
+
+        /// Nil when its selector does not parse: its own controller says so, and it keeps no pod.
+        init?(_ budget: JSON) {
+            guard let selector = try? LabelSelector(object: budget["spec"]["selector"]) else { return nil }
+            self.selector = selector
+            namespace = budget.namespace
+            allowed = budget["status"]["disruptionsAllowed"].integerValue ?? 0
+            granted = budget["status"]["disruptedPods"]
+        }
+
+        func covers(_ pod: JSON) -> Bool {
+            namespace == pod.namespace && !granted[pod.name].exists && selector.matches(labels: pod.labels)
+        }
+    }
 
     /// - Parameters:
-    ///   - placed: the pods on each node, those on their way included.
+    ///   - placed: the pods on a node, those on their way included; asked for nodes that the pod may run on.
     ///   - budgets: PodDisruptionBudgets, of all namespaces.
-    /// - Throws: the error of a quantity that does not parse.
-    init(for pod: JSON, nodes: [JSON], placed: [String: [JSON]], budgets: [JSON]) throws {
+    /// - Throws: the error of a quantity that does not parse, or of `placed`.
+    init(
+        for pod: JSON, nodes: [JSON], placed: (_ node: String) throws -> [Occupant], budgets: [JSON]
+    ) throws {
         self.pod = pod
-        self.budgets = budgets
+        self.budgets = budgets.compactMap(Budget.init)
         priority = Self.priority(of: pod)
-        wanted = try Use(pod)
-        candidates = try nodes.compactMap { try candidate($0, placed[$0.name] ?? []) }.sorted(by: Self.isBetter)
+        wanted = try NodeUse(pod)
+        candidates = try nodes.compactMap { node in
+            mayRun(on: node) ? try candidate(node, try placed(node.name)) : nil
+        }.sorted(by: Self.isBetter)
     }
 
     static func priority(of pod: JSON) -> Int64 { pod["spec"]["priority"].integerValue ?? 0 }
@@ -38,26 +72,25 @@ struct PreemptionPlan {
 
     // MARK: One node
 
-    private func candidate(_ node: JSON, _ pods: [JSON]) throws -> Candidate? {
-        let lower = pods.filter { Self.priority(of: $0) < priority && !PodState($0).isTerminating }
-        guard !lower.isEmpty, mayRun(on: node) else { return nil }
-        let capacity = try Use(allocatable: node["status"]["allocatable"])
-        var used = Use()
-        let lowerUIDs = Set(lower.map(\.uid))
-        for other in pods where !lowerUIDs.contains(other.uid) { used.add(try Use(other)) }
+    private func candidate(_ node: JSON, _ pods: [Occupant]) throws -> Candidate? {
+        let lower = pods.filter { $0.priority < priority && !PodState($0.pod).isTerminating }
+        guard !lower.isEmpty else { return nil }
+        let capacity = try NodeUse(allocatable: node["status"]["allocatable"])
+        var used = NodeUse()
+        for other in pods where other.priority >= priority || PodState(other.pod).isTerminating { used.add(other.use) }
         guard wanted.fits(into: capacity, beside: used) else { return nil }
         // All of them would do: those that matter most stay where there is room, those that a budget keeps first.
         var (victims, violations): ([JSON], Int) = ([], 0)
-        let kept = Self.keptByBudgets(lower, budgets)
-        let ranked = lower.sorted(by: Self.mattersMore)
+        let ranked = lower.sorted { Self.mattersMore($0.pod, $1.pod) }
+        let kept = keptByBudgets(ranked.map(\.pod))
         for isKept in [true, false] {
-            for other in ranked where kept.contains(other.uid) == isKept {
+            for other in ranked where kept.contains(other.pod.uid) == isKept {
                 var more = used
-                more.add(try Use(other))
+                more.add(other.use)
                 if wanted.fits(into: capacity, beside: more) {
                     used = more
                 } else {
-                    victims.append(other)
+                    victims.append(other.pod)
                     if isKept { violations += 1 }
                 }
             }
@@ -69,25 +102,23 @@ struct PreemptionPlan {
         let spec = pod["spec"]
         let only = DaemonPlan.node(of: pod)
         guard only.isEmpty || only == node.name else { return false }
-        if let selector = spec["nodeSelector"].objectValue, !selector.allSatisfy({ node.labels[$0.key] == $0.value }) {
-            return false
-        }
+        guard NodeSelector.accepts(podSpec: spec, node: node) else { return false }
         let tolerations = spec["tolerations"].arrayValue
         return node["spec"]["taints"].arrayValue.allSatisfy { taint in
             taint["effect"].stringValue == "PreferNoSchedule"
-                || tolerations.contains { NodeHealth.tolerates($0, taint) }
+                || tolerations.contains { TolerationMatch.covers($0, taint) }
         }
     }
 
     /// The uids of pods that may not go as their budgets have it: each eviction uses one that is allowed up.
-    private static func keptByBudgets(_ pods: [JSON], _ budgets: [JSON]) -> Set<String> {
-        var allowed = budgets.map { $0["status"]["disruptionsAllowed"].integerValue ?? 0 }
+    /// - Parameter pods: those that matter most first.
+    private func keptByBudgets(_ pods: [JSON]) -> Set<String> {
+        var left = budgets.map(\.allowed)
         var kept: Set<String> = []
-        for pod in pods.sorted(by: mattersMore) {
-            for (index, budget) in budgets.enumerated()
-            where budget.namespace == pod.namespace && budget.selects(pod.labels) {
-                allowed[index] -= 1
-                if allowed[index] < 0 { kept.insert(pod.uid) }
+        for pod in pods {
+            for (index, budget) in budgets.enumerated() where budget.covers(pod) {
+                left[index] -= 1
+                if left[index] < 0 { kept.insert(pod.uid) }
             }
         }
         return kept
@@ -112,49 +143,5 @@ struct PreemptionPlan {
         if first.count != second.count { return first.count < second.count }
         // The youngest of what matters most has done the least.
         return (one.victims.map(start).max() ?? "") > (other.victims.map(start).max() ?? "")
-    }
-}
-
-/// What pods take of a node: amounts by resource, one of "pods" each, and ports.
-private struct Use {
-    var amounts: [String: Int64] = [:]
-    var ports: Set<String> = []
-
-    init() {}
-
-    init(_ pod: JSON) throws {
-        self.init(try PodRequests(pod: pod))
-        amounts["pods"] = 1
-        for container in pod["spec"]["containers"].arrayValue {
-            for port in container["ports"].arrayValue {
-                guard let number = port["hostPort"].integerValue, number > 0 else { continue }
-                ports.insert("\(port["protocol"].stringValue ?? "TCP")/\(number)")
-            }
-        }
-    }
-
-    init(allocatable: JSON) throws {
-        self.init(try PodRequests(amounts: allocatable))
-        // A node that does not say how many pods it takes does not limit them.
-        amounts["pods"] = Int64(allocatable["pods"].stringValue ?? "") ?? allocatable["pods"].integerValue ?? .max
-    }
-
-    private init(_ requests: PodRequests) {
-        amounts = requests.extended
-        amounts["cpu"] = requests.milliCPU
-        amounts["memory"] = requests.memory
-        amounts["ephemeral-storage"] = requests.ephemeralStorage
-    }
-
-    mutating func add(_ other: Use) {
-        for (name, amount) in other.amounts { amounts[name, default: 0] += amount }
-        ports.formUnion(other.ports)
-    }
-
-    func fits(into capacity: Use, beside used: Use) -> Bool {
-        ports.isDisjoint(with: used.ports)
-            && amounts.allSatisfy { name, amount in
-                amount == 0 || amount <= (capacity.amounts[name] ?? 0) - (used.amounts[name] ?? 0)
-            }
     }
 }

@@ -64,7 +64,8 @@ extension SchedulingController {
     ) {
         do {
             let input = try SchedulerInput.pod(pod)
-            guard let decision = try state.scheduler.schedule(input, uid: pod.uid, object: constrained) else {
+            guard let decision = try state.scheduler.schedule(input, uid: pod.uid, object: try resolved(constrained))
+            else {
                 // It was decided by a scheduler that does not know everything; once fed it decides again.
                 return state.queue.putBack(item)
             }

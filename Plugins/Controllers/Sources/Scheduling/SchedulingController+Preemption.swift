@@ -25,28 +25,31 @@ extension SchedulingController {
         _ pod: JSON, _ constrained: JSON, unbound: [String], _ item: SchedulingQueue.Item, _ state: inout State
     ) throws -> Bool {
         guard PreemptionPlan.mayPreempt(pod), state.bound.hasAny(below: item.priority) else { return false }
+        let kind = HopelessPreemptions.kind(of: constrained)
+        if state.hopeless.contains(kind) { return false }
         let plan = try PreemptionPlan(
-            for: pod, nodes: cluster.nodes.list(), placed: placedPods(state), budgets: cluster.disruptionBudgets.list())
+            for: pod, nodes: cluster.nodes.list(), placed: { try occupants(of: $0, &state) },
+            budgets: cluster.disruptionBudgets.list())
         for candidate in plan.candidates.prefix(Self.attempts)
         where try takes(candidate, pod, constrained, &state) {
             begin(candidate, pod, unbound: unbound, item, &state)
             return true
         }
+        state.hopeless.insert(kind)
         return false
     }
 
     /// Without pods that are about to go for another: what they free is taken already.
-    private func placedPods(_ state: State) -> [String: [JSON]] {
-        var placed: [String: [JSON]] = [:]
-        for pod in cluster.pods.list() {
-            let facts = PodState(pod)
-            if facts.nodeName.isEmpty || facts.isFinished || state.victims.contains(pod.uid) { continue }
-            placed[facts.nodeName, default: []].append(pod)
+    private func occupants(of node: String, _ state: inout State) throws -> [PreemptionPlan.Occupant] {
+        var occupants = try state.bound.pods(on: node)
+        if !state.victims.isEmpty { occupants.removeAll { state.victims.contains($0.pod.uid) } }
+        for assumed in state.assumed.values where assumed.node == node && !state.bound.contains(assumed.pod.uid) {
+            occupants.append(
+                PreemptionPlan.Occupant(
+                    pod: assumed.pod, priority: PreemptionPlan.priority(of: assumed.pod), use: try NodeUse(assumed.pod))
+            )
         }
-        for assumed in state.assumed.values where !state.bound.contains(assumed.pod.uid) {
-            placed[assumed.node, default: []].append(assumed.pod)
-        }
-        return placed
+        return occupants
     }
 
     /// Asks the scheduler whether the pod fits without the victims; when it does, it counts there from now on.
@@ -57,7 +60,7 @@ extension SchedulingController {
         let here: JSON = ["key": "metadata.name", "operator": "In", "values": .array([.string(candidate.node)])]
         let decision = try state.scheduler.schedule(
             try SchedulerInput.pod(pod), uid: pod.uid,
-            object: PodVolumes.constrain(constrained, to: [[["matchFields": .array([here])]]]))
+            object: try resolved(PodVolumes.constrain(constrained, to: [[["matchFields": .array([here])]]])))
         if case .place(candidate.node)? = decision { return true }
         for victim in candidate.victims { try tell(pod: victim, on: candidate.node, &state.scheduler) }
         return false
@@ -68,6 +71,7 @@ extension SchedulingController {
         _ state: inout State
     ) {
         let victims = Set(candidate.victims.map(\.uid))
+        state.hopeless.forget()
         state.queue.remove(uid: pod.uid)
         state.assumed[pod.uid] = Assumed(pod: pod, node: candidate.node, item: item, awaitedClaims: nil)
         state.victims.formUnion(victims)
@@ -126,6 +130,7 @@ extension SchedulingController {
     func abandonPreemption(by uid: String, _ state: inout State) throws {
         guard let preemption = state.preemptions.removeValue(forKey: uid) else { return }
         state.victims.subtract(preemption.victims)
+        state.hopeless.forget()
         guard state.scheduler.isFed else { return }
         for pod in cluster.pods.list() where preemption.victims.contains(pod.uid) && !PodState(pod).isFinished {
             try tell(pod: pod, on: preemption.node, &state.scheduler)

@@ -17,6 +17,8 @@ final class SchedulingController: Controller {
         case pod(JSON)
         case podGone(JSON)
         case storage
+        /// Namespaces came, went, or have other labels.
+        case namespaces
         /// The caches are full, and changes are told from now on.
         case started
         /// Another provider took over, or the role has none at the moment.
@@ -41,11 +43,15 @@ final class SchedulingController: Controller {
         var scheduler: CountedScheduler
         /// The pods that show their node.
         var bound = PlacedPods()
+        /// The kinds of pods that found no others to push out since the nodes last changed.
+        var hopeless = HopelessPreemptions()
         /// By the uids of the pods that wait for others to end.
         var preemptions: [String: Preemption] = [:]
         /// Uids of the pods that are to end for others: the scheduler counts them no more.
         var victims: Set<String> = []
         var assumed: [String: Assumed] = [:]
+        /// By uid, the placed pods whose affinity chooses namespaces by labels.
+        var namespaceChoosers: [String: JSON] = [:]
         var outage = SchedulerOutage()
         /// The scheduler was not there: no pod is tried for a moment.
         var isPaused = false
@@ -73,6 +79,13 @@ final class SchedulingController: Controller {
         cluster.pods.onEvent { [unowned self] in podEvent($0) }
         for cache in [cluster.volumeClaims, cluster.volumes, cluster.storageClasses] {
             cache.onObject { [unowned self] _ in post(.storage) }
+        }
+        cluster.namespaces.onEvent { [unowned self] event in
+            switch event {
+            case .added, .deleted: post(.namespaces)
+            case .updated(let old, let new): if old.labels != new.labels { post(.namespaces) }
+            case .synchronized: break
+            }
         }
     }
 
@@ -160,14 +173,17 @@ final class SchedulingController: Controller {
         case .started: for pod in cluster.pods.list() { try podChanged(pod, &state) }
         case .providerChanged:
             // Another scheduler may see a place where the last one saw none.
+            state.hopeless.forget()
             if try state.scheduler.providerChanged() { state.queue.wake(.any) }
         case .node(let node):
             state.queue.wake(.node)
+            state.hopeless.forget()
             if state.scheduler.isFed { try tell(node: node, &state.scheduler) }
         case .nodeGone(let name): if state.scheduler.isFed { try state.scheduler.tell { try $0.nodeRemove(name) } }
         case .pod(let pod): try podChanged(pod, &state)
         case .podGone(let pod): try podGone(pod, &state)
         case .storage: try storageChanged(&state)
+        case .namespaces: try namespacesChanged(&state)
         case .bindingFailed(let pod, let item, let message): try bindingFailed(pod, item, message, &state)
         case .preemptionFailed(let pod, let message):
             guard let preemption = state.preemptions[pod.uid] else { return }
@@ -223,7 +239,7 @@ final class SchedulingController: Controller {
     func tell(pod: JSON, on node: String, _ scheduler: inout CountedScheduler) throws {
         do {
             let input = try SchedulerInput.pod(pod)
-            try pod.serialized().withUnsafeBytes { object in
+            try resolved(pod).serialized().withUnsafeBytes { object in
                 try scheduler.tell { try $0.podSet(input, uid: pod.uid, node: node, object: object) }
             }
         } catch let failure {
@@ -236,6 +252,21 @@ final class SchedulingController: Controller {
         let error = PluginError(failure)
         if error.isRetryable { throw error }
         cluster.host.log.warning("\(consequence): \(error)", ["object": .string(objectKey(object))])
+    }
+
+    /// The pod as a scheduler is told of it: with the names of the namespaces that its affinity chooses.
+    func resolved(_ pod: JSON) throws -> JSON {
+        try NamespaceTerms.resolved(pod) { self.cluster.namespaces.list() }
+    }
+
+    /// Pods that choose namespaces by labels may mean others now.
+    private func namespacesChanged(_ state: inout State) throws {
+        state.queue.wake(.podPlaced)
+        state.hopeless.forget()
+        guard state.scheduler.isFed else { return }
+        for pod in state.namespaceChoosers.values where !state.victims.contains(pod.uid) {
+            try tell(pod: pod, on: PodState(pod).nodeName, &state.scheduler)
+        }
     }
 
     private func podChanged(_ pod: JSON, _ state: inout State) throws {
@@ -256,11 +287,16 @@ final class SchedulingController: Controller {
         let uid = pod.uid
         state.queue.remove(uid: uid)
         let assumed = state.assumed.removeValue(forKey: uid)
-        state.bound.insert(uid, priority: PreemptionPlan.priority(of: pod))
+        state.bound.insert(pod, on: node, priority: PreemptionPlan.priority(of: pod))
+        state.hopeless.forget()
         state.queue.wake(.podPlaced)
+        let choosesNamespaces = NamespaceTerms.areUsed(by: pod)
+        if choosesNamespaces { state.namespaceChoosers[uid] = pod }
         guard state.scheduler.isFed, !state.victims.contains(uid) else { return }
-        // What the scheduler has decided itself it knows.
-        if let assumed, assumed.node == node, SchedulerInput.isSamePlaced(assumed.pod, pod) { return }
+        // What the scheduler has decided itself it knows, unless namespaces have changed since.
+        if let assumed, assumed.node == node, !choosesNamespaces, SchedulerInput.isSamePlaced(assumed.pod, pod) {
+            return
+        }
         try tell(pod: pod, on: node, &state.scheduler)
     }
 
@@ -274,7 +310,9 @@ final class SchedulingController: Controller {
     /// Takes a pod off its node, for the scheduler too.
     private func free(_ uid: String, _ state: inout State) throws {
         let wasAssumed = state.assumed.removeValue(forKey: uid) != nil
+        state.namespaceChoosers[uid] = nil
         guard state.bound.remove(uid) || wasAssumed else { return }
+        state.hopeless.forget()
         state.queue.wake(.podGone)
         if state.scheduler.isFed { try state.scheduler.tell { try $0.podRemove(uid) } }
     }

@@ -47,7 +47,8 @@ struct SchedulingMailbox {
         switch change {
         case .podGone: true
         case .pod(let pod): !PodState(pod).nodeName.isEmpty
-        case .node, .nodeGone, .storage, .started, .providerChanged, .bindingFailed, .preemptionFailed: false
+        case .node, .nodeGone, .storage, .namespaces, .started, .providerChanged, .bindingFailed, .preemptionFailed:
+            false
         }
     }
 }

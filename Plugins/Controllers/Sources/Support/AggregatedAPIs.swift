@@ -73,20 +73,9 @@ struct AggregatedAPIs: Sendable {
             }
             found += list["items"].arrayValue
             let token = list["metadata"]["continue"].stringValue ?? ""
-            more = token.isEmpty ? "" : "&continue=\(Self.escaped(token))"
+            more = token.isEmpty ? "" : "&continue=\(APIPath.escaped(token))"
         } while !more.isEmpty
         return found
-    }
-
-    /// A token in a query: all but what stands for itself is escaped (RFC 3986, section 2.3).
-    private static func escaped(_ token: String) -> String {
-        token.utf8.reduce(into: "") { text, byte in
-            switch byte {
-            case 0x30...0x39, 0x41...0x5A, 0x61...0x7A, 0x2D, 0x2E, 0x5F, 0x7E:
-                text.unicodeScalars.append(Unicode.Scalar(byte))
-            default: text += (byte < 16 ? "%0" : "%") + String(byte, radix: 16, uppercase: true)
-            }
-        }
     }
 
     /// Deletes this very object; one that is gone, or whose name is another's by now, is no error.

@@ -6,15 +6,19 @@ final class PodManager: Sendable {
     private let cluster: Cluster
     private let component: String
     private let owner: ResourceType
+    /// What the owner's pods carry until it has counted them.
+    private let finalizer: String?
     private let barrier = WriteBarrier()
 
     /// - Parameters:
     ///   - component: the source of events.
     ///   - owner: the kind of the controlling object.
-    init(_ cluster: Cluster, component: String, owner: ResourceType) {
+    ///   - finalizer: what pods are given when they are taken in, and lose when they are let go.
+    init(_ cluster: Cluster, component: String, owner: ResourceType, finalizer: String? = nil) {
         self.cluster = cluster
         self.component = component
         self.owner = owner
+        self.finalizer = finalizer
     }
 
     /// Whether the cache shows everything that was written for `key`.
@@ -35,19 +39,76 @@ final class PodManager: Sendable {
             cluster.pods.list(object.namespace).filter(isCandidate), owner: object,
             selector: try owner.selector(of: object))
         for pod in claim.adopt {
-            let adopted = try cluster.writer.patch(.pods, pod, Claim.adoption(of: pod, by: reference))
+            let adopted = try cluster.writer.patch(
+                .pods, pod, withFinalizer(pod, true, Claim.adoption(of: pod, by: reference)))
             barrier.wrote(adopted, for: key)
             claim.owned.append(adopted)
         }
         for pod in claim.release {
             do {
                 barrier.wrote(
-                    try cluster.writer.patch(.pods, pod, Claim.releasing(pod, from: reference.uid)), for: key)
+                    try cluster.writer.patch(
+                        .pods, pod, withFinalizer(pod, false, Claim.releasing(pod, from: reference.uid))), for: key)
             } catch let error as APIError where error.isNotFound {
                 // The pod is gone, and with it the reference.
             }
         }
         return claim.owned
+    }
+
+    /// The merge patch of a pod's metadata that gives it the owner's finalizer, or takes it.
+    private func withFinalizer(_ pod: JSON, _ isWanted: Bool, _ patch: JSON) -> JSON {
+        guard let finalizer else { return patch }
+        let present = pod.finalizers
+        if present.contains(finalizer) == isWanted { return patch }
+        let finalizers = isWanted ? present + [finalizer] : present.filter { $0 != finalizer }
+        var patch = patch
+        patch["metadata"]["finalizers"] = .array(finalizers.map { .string($0) })
+        return patch
+    }
+
+    /// Gives pods of an owner its finalizer, all at once. A pod that has changed meanwhile is left for the next look.
+    func track(_ pods: [JSON], _ key: String) throws {
+        let patches = pods.map { pod -> APIClient.Request in
+            let metadata: JSON = ["uid": .string(pod.uid), "resourceVersion": .string(pod.resourceVersion)]
+            return (
+                "PATCH application/merge-patch+json", APIPath.object("v1", "pods", pod.namespace, pod.name),
+                withFinalizer(pod, true, ["metadata": metadata])
+            )
+        }
+        try settle(patches, key)
+    }
+
+    /// Takes the owner's finalizer off pods, all at once; those that are gone, or new ones of their names, are no error.
+    func release(_ pods: [JSON], _ key: String) throws {
+        guard let finalizer else { return }
+        let body: (JSON) -> JSON = {
+            [
+                "metadata": [
+                    "uid": .string($0.uid), "$deleteFromPrimitiveList/finalizers": .array([.string(finalizer)]),
+                ]
+            ]
+        }
+        let patches = pods.map { pod -> APIClient.Request in
+            (
+                "PATCH application/strategic-merge-patch+json",
+                APIPath.object("v1", "pods", pod.namespace, pod.name), body(pod)
+            )
+        }
+        try settle(patches, key)
+    }
+
+    private func settle(_ patches: [APIClient.Request], _ key: String) throws {
+        if patches.isEmpty { return }
+        var failure: (any Error)?
+        for result in cluster.writer.all(patches) {
+            switch result {
+            case .success(let pod): barrier.wrote(pod, for: key)
+            case .failure(let error as APIError) where error.isNotFound || error.isConflict: continue
+            case .failure(let error): failure = error
+            }
+        }
+        if let failure { throw failure }
     }
 
     /// Creates pods in growing batches, and stops at the first batch that fails.

@@ -20,13 +20,15 @@ final class Writer: Sendable {
     func update(_ type: ResourceType, _ object: JSON) throws -> JSON { try api.update(type.plural, object) }
 
     /// Replaces the status of an object, at the object's resource version; without effect when it is the same.
-    func updateStatus(_ type: ResourceType, _ object: JSON, status: JSON) throws {
-        if object["status"] == status { return }
+    /// - Returns: the object as it is stored now; nil when nothing was written.
+    @discardableResult
+    func updateStatus(_ type: ResourceType, _ object: JSON, status: JSON) throws -> JSON? {
+        if object["status"] == status { return nil }
         var changed = object
         changed["apiVersion"] = .string(type.apiVersion)
         changed["kind"] = .string(type.kind)
         changed["status"] = status
-        try api.update(type.plural, changed, subresource: "status")
+        return try api.update(type.plural, changed, subresource: "status")
     }
 
     /// A merge patch.

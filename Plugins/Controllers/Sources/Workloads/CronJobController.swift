@@ -12,8 +12,16 @@ struct CronJobPlan {
     var recheckAfter: Int64?
     /// A warning for the event log.
     var warning: (reason: String, message: String)?
+    /// Jobs that the status shows as running and that have ended, with the condition that says how.
+    var completed: [(name: String, condition: String)] = []
 
-    init(_ cronJob: JSON, schedule: CronSchedule, jobs: [JSON], now: Timestamp) {
+    private let schedule: CronSchedule
+    private let zone: TimeZoneRules
+
+    /// - Parameter zone: that the schedule's times are of.
+    init(_ cronJob: JSON, schedule: CronSchedule, zone: TimeZoneRules = .utc, jobs: [JSON], now: Timestamp) {
+        self.schedule = schedule
+        self.zone = zone
         let spec = cronJob["spec"]
         let ended = jobs.filter { JobPlan.end(of: $0) != nil }
         let active = jobs.filter { JobPlan.end(of: $0) == nil && $0.deletionTimestamp == nil }
@@ -25,15 +33,20 @@ struct CronJobPlan {
         if let last = successes.compactMap({ $0["status"]["completionTime"].timestamp }).max() {
             status["lastSuccessfulTime"] = .string(last.formatted(fraction: .none))
         }
+        let shown = Set(status["active"].arrayValue.compactMap { $0["uid"].stringValue })
+        completed = ended.filter { shown.contains($0.uid) }.map { job in
+            let isComplete = job["status"]["conditions"].condition("Complete")["status"].stringValue == "True"
+            return (job.name, isComplete ? "Complete" : "Failed")
+        }
         setActive(active)
         if cronJob.deletionTimestamp != nil || spec["suspend"].boolValue == true { return }
-        guard let next = schedule.next(after: now) else {
+        guard let next = schedule.next(after: now, in: zone) else {
             let text = spec["schedule"].stringValue ?? ""
             warning = ("InvalidSchedule", "invalid schedule: \(text) : no time is ever as it says")
             return
         }
         recheckAfter = max(1, next.seconds - now.seconds)
-        guard let due = due(cronJob, schedule, now) else { return }
+        guard let due = due(cronJob, now) else { return }
         switch spec["concurrencyPolicy"].stringValue ?? "Allow" {
         case "Forbid" where !active.isEmpty:
             warning = (
@@ -66,7 +79,7 @@ struct CronJobPlan {
     }
 
     /// The latest time that was not run. Times that are older than the starting deadline, or than a month, are missed.
-    private mutating func due(_ cronJob: JSON, _ schedule: CronSchedule, _ now: Timestamp) -> Timestamp? {
+    private mutating func due(_ cronJob: JSON, _ now: Timestamp) -> Timestamp? {
         let last =
             cronJob["status"]["lastScheduleTime"].timestamp
             ?? cronJob["metadata"]["creationTimestamp"].timestamp ?? now
@@ -74,7 +87,7 @@ struct CronJobPlan {
         let oldest = Timestamp(seconds: now.seconds - min(deadline, Self.longestLookBack))
         var latest: Timestamp?
         var missed = 0
-        while let time = schedule.next(after: latest ?? max(last, oldest)), time <= now {
+        while let time = schedule.next(after: latest ?? max(last, oldest), in: zone), time <= now {
             latest = time
             missed += 1
         }
@@ -101,7 +114,7 @@ struct CronJobPlan {
     }
 
     /// The Job of one time. Its name tells the time, so that a time is run once.
-    static func job(_ cronJob: JSON, time: Timestamp) -> JSON {
+    static func job(_ cronJob: JSON, time: Timestamp, zone: TimeZoneRules = .utc) -> JSON {
         let template = cronJob["spec"]["jobTemplate"]
         var metadata: JSON = [
             "name": .string("\(cronJob.name)-\(time.seconds / 60)"), "namespace": .string(cronJob.namespace),
@@ -109,7 +122,7 @@ struct CronJobPlan {
         ]
         if template.labels.exists { metadata["labels"] = template.labels }
         var annotations = template.annotations.exists ? template.annotations : [:]
-        annotations["batch.kubernetes.io/cronjob-scheduled-timestamp"] = .string(time.formatted(fraction: .none))
+        annotations["batch.kubernetes.io/cronjob-scheduled-timestamp"] = .string(zone.formatted(time))
         metadata["annotations"] = annotations
         return ["apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": template["spec"]]
     }
@@ -143,38 +156,45 @@ final class CronJobController: Controller {
             return .done
         }
         guard barrier.isSatisfied(key, cluster.jobs) else { return .after(nanoseconds: 1_000_000_000) }
-        guard let schedule = schedule(of: cronJob) else { return .done }
+        guard let (schedule, zone) = schedule(of: cronJob) else { return .done }
         let jobs = cluster.jobs.list(cronJob.namespace).filter {
             ControllerReference(controlling: $0)?.uid == cronJob.uid
         }
-        let plan = CronJobPlan(cronJob, schedule: schedule, jobs: jobs, now: .now())
+        let plan = CronJobPlan(cronJob, schedule: schedule, zone: zone, jobs: jobs, now: .now())
+        for (name, condition) in plan.completed {
+            record(cronJob, .normal, "SawCompletedJob", "Saw completed job: \(name), condition: \(condition)")
+        }
         if let warning = plan.warning { record(cronJob, .warning, warning.reason, warning.message) }
         for job in plan.delete {
             try cluster.writer.delete(.jobs, job, propagation: "Background")
             barrier.deleted(job, for: key)
         }
-        if let time = plan.run { try start(time, of: cronJob, key) }
+        if let time = plan.run { try start(time, in: zone, of: cronJob, key) }
         try cluster.writer.updateStatus(.cronJobs, cronJob, status: plan.status)
         return .afterSeconds(plan.recheckAfter)
     }
 
-    private func schedule(of cronJob: JSON) -> CronSchedule? {
-        let zone = cronJob["spec"]["timeZone"].stringValue ?? "UTC"
-        guard ["UTC", "Etc/UTC", "GMT", ""].contains(zone) else {
-            record(cronJob, .warning, "UnknownTimeZone", "invalid timeZone: \"\(zone)\": this version knows UTC alone")
+    private func schedule(of cronJob: JSON) -> (CronSchedule, TimeZoneRules)? {
+        let text = cronJob["spec"]["schedule"].stringValue ?? ""
+        let name = cronJob["spec"]["timeZone"].stringValue ?? ""
+        let schedule: CronSchedule
+        do {
+            schedule = try CronSchedule(parsing: text)
+        } catch {
+            record(cronJob, .warning, "UnparseableSchedule", "unparseable schedule: \"\(text)\" : \(error)")
             return nil
         }
         do {
-            return try CronSchedule(parsing: cronJob["spec"]["schedule"].stringValue ?? "")
+            return (schedule, try TimeZoneDatabase.rules(of: name))
         } catch {
-            record(cronJob, .warning, "UnparseableSchedule", "\(error)")
+            record(cronJob, .warning, "UnknownTimeZone", "invalid timeZone: \"\(name)\": \(error)")
             return nil
         }
     }
 
-    private func start(_ time: Timestamp, of cronJob: JSON, _ key: String) throws {
+    private func start(_ time: Timestamp, in zone: TimeZoneRules, of cronJob: JSON, _ key: String) throws {
         do {
-            let job = try cluster.writer.create(.jobs, CronJobPlan.job(cronJob, time: time))
+            let job = try cluster.writer.create(.jobs, CronJobPlan.job(cronJob, time: time, zone: zone))
             barrier.wrote(job, for: key)
             record(cronJob, .normal, "SuccessfulCreate", "Created job \(job.name)")
         } catch let error as APIError where error.isAlreadyExists || error.isNamespaceTerminating {

@@ -49,12 +49,7 @@ enum DaemonPlan {
     static func wants(_ set: JSON, node: JSON) -> Bool {
         let spec = set["spec"]["template"]["spec"]
         if let name = spec["nodeName"].stringValue, !name.isEmpty, name != node.name { return false }
-        if let selector = spec["nodeSelector"].objectValue, !selector.allSatisfy({ node.labels[$0.key] == $0.value }) {
-            return false
-        }
-        let required = spec["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]
-        let affinity: JSON = ["spec": ["nodeAffinity": ["required": required]]]
-        if required.exists && !VolumeMatch.allows(affinity, node: node) { return false }
+        guard NodeSelector.accepts(podSpec: spec, node: node) else { return false }
         let all =
             spec["tolerations"].arrayValue
             + tolerations(set).map { key, effect in
@@ -62,7 +57,7 @@ enum DaemonPlan {
             }
         return node["spec"]["taints"].arrayValue.allSatisfy { taint in
             taint["effect"].stringValue == "PreferNoSchedule" || isOwnTrouble(taint)
-                || all.contains { NodeHealth.tolerates($0, taint) }
+                || all.contains { TolerationMatch.covers($0, taint) }
         }
     }
 

@@ -2,13 +2,16 @@ import Objects
 
 /// Conditions, times and counts of a Job.
 extension JobPlan {
-    /// Says first that the Job is to end and how; and that it has ended when its last pod is gone.
+    /// Says first that the Job is to end and how; and that it has ended when its last pod is gone and
+    /// all are counted.
     mutating func end(_ ending: Ending) {
         let (target, final) = ending.isFailure ? ("FailureTarget", "Failed") : ("SuccessCriteriaMet", "Complete")
         let time = JSON.string(now.formatted(fraction: .none))
         if !status["startTime"].exists { status["startTime"] = time }
         set(target, "True", ending.reason, ending.message)
-        guard pods.active.isEmpty, pods.terminating.isEmpty, pods.superfluous.isEmpty else { return }
+        guard pods.active.isEmpty, pods.terminating.isEmpty, pods.superfluous.isEmpty, tracking.isSettled,
+            keptForNextTry.isEmpty
+        else { return }
         set(final, "True", ending.reason, ending.message)
         if !ending.isFailure { status["completionTime"] = time }
         ended = ending.isFailure ? (ending.reason, ending.message) : ("Completed", "Job completed")
@@ -50,12 +53,12 @@ extension JobPlan {
         let deleted = Set(delete.map(\.uid))
         let going = pods.active.count { deleted.contains($0.uid) } + pods.superfluous.count
         set("active", Int64(pods.active.count + pods.superfluous.count - going))
-        set("succeeded", done)
-        set("failed", failures)
+        set("succeeded", isIndexed ? done : tracking.succeeded)
+        set("failed", tracking.failed)
         status["terminating"] = .integer(Int64(pods.terminating.count + going))
         status["ready"] = .integer(
             Int64(pods.active.count { PodState($0).isReady && !deleted.contains($0.uid) }))
-        status["uncountedTerminatedPods"] = [:]
+        status["uncountedTerminatedPods"] = tracking.uncounted
         guard isIndexed else { return }
         if !completed.isEmpty { status["completedIndexes"] = .string(completed.text) }
         if job["spec"]["backoffLimitPerIndex"].exists { status["failedIndexes"] = .string(failedIndexes.text) }

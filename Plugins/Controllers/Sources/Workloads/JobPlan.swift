@@ -23,6 +23,9 @@ struct JobPlan {
     let job: JSON
     let now: Timestamp
     private(set) var pods: JobPods
+    private(set) var tracking: JobTracking
+    /// Pods that run and are not tracked: made by hand, or by a version that did not track them.
+    private(set) var untracked: [JSON] = []
     private(set) var completed = CompletionIndexes()
     private(set) var failedIndexes = CompletionIndexes()
     let isIndexed: Bool
@@ -31,15 +34,24 @@ struct JobPlan {
         self.job = job
         self.now = now
         self.pods = JobPods(job, pods: pods)
+        tracking = JobTracking(job["status"], pods: pods)
         isIndexed = job["spec"]["completionMode"].stringValue == "Indexed"
         status = job["status"]
         if isIndexed { countIndexes() }
         if let end = JobPlan.end(of: job) {
+            for pod in pods { tracking.letGo(pod) }
             expire(after: end)
             return
         }
+        countPods()
         decide()
+        untracked = self.pods.active.filter { !JobTracking.isTracked($0) && !deletes($0) }
     }
+
+    /// Of the pods to delete, those that do not count: they are to be tracked no more when they go.
+    var discarded: [JSON] { delete.filter { JobTracking.isTracked($0) && !tracking.counts($0) } }
+
+    private func deletes(_ pod: JSON) -> Bool { delete.contains { $0.uid == pod.uid } }
 
     /// When a Job reached its final condition; nil while it runs.
     static func end(of job: JSON) -> Timestamp? {
@@ -81,19 +93,44 @@ struct JobPlan {
         failedIndexes.formUnion(lost)
     }
 
-    /// What counts towards completions: pods, or different indexes.
-    var done: Int64 {
-        isIndexed
-            ? completed.count : max(Int64(pods.succeeded.count), job["status"]["succeeded"].integerValue ?? 0)
+    /// Counts the pods that ended, or that count as if they had.
+    private mutating func countPods() {
+        for pod in pods.succeeded { if isIndexed { tracking.letGo(pod) } else { tracking.countSuccess(pod) } }
+        for pod in pods.ignored { tracking.letGo(pod) }
+        let kept = Set(keptForNextTry.map(\.uid))
+        for pod in pods.failed + pods.lost where !kept.contains(pod.uid) { tracking.countFailure(pod) }
     }
 
-    var failures: Int64 { max(Int64(pods.failed.count), job["status"]["failed"].integerValue ?? 0) }
+    /// Where indexes are limited: the newest failure of each index that is tried again and has no pod yet.
+    var keptForNextTry: [JSON] {
+        guard limitPerIndex != nil, !isEnding else { return [] }
+        let running = Set(pods.active.compactMap(JobPods.index))
+        return pods.newestFailures.filter { index, pod in
+            JobTracking.isTracked(pod) && !tracking.counts(pod) && !running.contains(index)
+                && !completed.contains(index) && !failedIndexes.contains(index)
+                && index < completions ?? 0
+        }.map(\.value)
+    }
+
+    private var isEnding: Bool {
+        ["FailureTarget", "SuccessCriteriaMet"].contains {
+            job["status"]["conditions"].condition($0)["status"].stringValue == "True"
+        }
+    }
+
+    /// What counts towards completions: pods, or different indexes.
+    var done: Int64 { isIndexed ? completed.count : tracking.allSuccesses }
+
+    private var failures: Int64 { tracking.allFailures + Int64(keptForNextTry.count) }
 
     private mutating func decide() {
         let isSuspended = job["spec"]["suspend"].boolValue ?? false
         delete = pods.superfluous
         if let ending = ending(isSuspended) {
             delete += pods.active
+            for pod in pods.active + pods.terminating {
+                if ending.isFailure { tracking.countFailure(pod) } else { tracking.letGo(pod) }
+            }
             end(ending)
         } else if isSuspended {
             delete += pods.active
@@ -182,10 +219,10 @@ struct JobPlan {
                 Int(active - max(0, wanted)), of: pods.active, related: pods.active, now: now)
             return
         }
-        let waitsForEnds = job["spec"]["podReplacementPolicy"].stringValue == "Failed"
+        let waitsForEnds = JobPods.waitsForEnds(job)
         let missing = wanted - active - (waitsForEnds ? Int64(pods.terminating.count) : 0)
         guard missing > 0 else { return }
-        if limitPerIndex == nil, let wait = backoff(pods.failed + pods.ignored, pods.succeeded) {
+        if limitPerIndex == nil, let wait = backoff(pods.failed + pods.lost + pods.ignored, pods.succeeded) {
             recheck(after: wait)
             return
         }
@@ -198,7 +235,7 @@ struct JobPlan {
 
     private mutating func fillIndexes(_ missing: Int, occupied: [JSON]) {
         let taken = Set(occupied.compactMap(JobPods.index))
-        let failures = Dictionary(grouping: pods.failed + pods.ignored) { JobPods.index($0) ?? -1 }
+        let failures = Dictionary(grouping: pods.failed + pods.lost + pods.ignored) { JobPods.index($0) ?? -1 }
         for index in 0..<(completions ?? 0) where create.count < missing {
             if taken.contains(index) || completed.contains(index) || failedIndexes.contains(index) { continue }
             if limitPerIndex != nil, let wait = backoff(failures[index] ?? [], []) {

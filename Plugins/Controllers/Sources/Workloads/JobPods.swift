@@ -11,6 +11,8 @@ struct JobPods {
     private(set) var failed: [JSON] = []
     /// Failed pods that the Job's policy does not count.
     private(set) var ignored: [JSON] = []
+    /// Of the terminating ones, those that count as failed already: the Job does not wait for their end.
+    private(set) var lost: [JSON] = []
     /// Completion indexes that the policy gives up.
     private(set) var givenUp: Set<Int64> = []
     /// Why the policy ends the whole Job; nil when it does not.
@@ -20,15 +22,25 @@ struct JobPods {
 
     init(_ job: JSON, pods: [JSON]) {
         let policy = PodFailurePolicy(job)
+        let waitsForEnds = Self.waitsForEnds(job)
         for pod in pods.sorted(by: { ($0.creationTimestamp ?? "", $0.name) < ($1.creationTimestamp ?? "", $1.name) }) {
             let state = PodState(pod)
             switch state.phase {
             case "Succeeded": succeeded.append(pod)
             case "Failed": noteFailure(pod, policy.verdict(on: pod))
-            default: if state.isTerminating { terminating.append(pod) } else { active.append(pod) }
+            default:
+                guard state.isTerminating else {
+                    active.append(pod)
+                    continue
+                }
+                terminating.append(pod)
+                if !waitsForEnds { lost.append(pod) }
             }
         }
     }
+
+    /// Whether a pod that is being deleted is replaced, and counts, when it has ended and not before.
+    static func waitsForEnds(_ job: JSON) -> Bool { job["spec"]["podReplacementPolicy"].stringValue == "Failed" }
 
     private mutating func noteFailure(_ pod: JSON, _ verdict: PodFailurePolicy.Verdict) {
         switch verdict {
@@ -57,17 +69,32 @@ struct JobPods {
         active = kept
     }
 
-    /// How often each index failed, of the pods that count.
+    /// How often each index failed, of the pods that count: what the newest pod was told of those before it, and itself.
     var failuresByIndex: [Int64: Int64] {
-        failed.compactMap(Self.index).reduce(into: [:]) { $0[$1, default: 0] += 1 }
+        (failed + lost).reduce(into: [:]) { failures, pod in
+            guard let index = Self.index(pod) else { return }
+            let before = pod.annotations[JobPlan.failureCountAnnotation].stringValue.flatMap { Int64($0) }
+            failures[index] = max((before ?? 0) + 1, (failures[index] ?? 0) + (before == nil ? 1 : 0))
+        }
+    }
+
+    /// The newest pod that failed of each index: it tells the next one how often the index failed.
+    var newestFailures: [Int64: JSON] {
+        (failed + lost).reduce(into: [:]) { newest, pod in
+            guard let index = Self.index(pod) else { return }
+            if (newest[index]?.creationTimestamp ?? "") <= pod.creationTimestamp ?? "" { newest[index] = pod }
+        }
     }
 
     static func index(_ pod: JSON) -> Int64? { Int64(pod.annotations[JobPlan.indexAnnotation].stringValue ?? "") }
 
-    /// When a pod's containers ended.
+    /// When a pod's containers ended, or its deletion was asked for.
     static func endTime(_ pod: JSON) -> Timestamp? {
         pod["status"]["containerStatuses"].arrayValue.compactMap { $0["state"]["terminated"]["finishedAt"].timestamp }
             .max()
+            ?? pod.metadata["deletionTimestamp"].timestamp.map {
+                $0.adding(seconds: -(pod.metadata["deletionGracePeriodSeconds"].integerValue ?? 0))
+            }
             ?? PodState(pod).condition("Ready")["lastTransitionTime"].timestamp
             ?? pod["metadata"]["creationTimestamp"].timestamp
     }

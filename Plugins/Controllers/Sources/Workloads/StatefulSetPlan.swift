@@ -44,6 +44,15 @@ struct StatefulSetPlan {
         }
         condemn(byOrdinal.filter { !wanted.contains($0.key) }, isParallel: isParallel, isHealthy)
         guard delete.isEmpty, create.isEmpty else { return }
+        let outdated = wanted.reversed().compactMap { byOrdinal[$0] }.filter { pod in
+            Self.ordinal(pod, of: set).map { Self.isOutdated(pod, set, $0, labels) } ?? false
+        }
+        let limit = Self.maximumUnavailable(set)
+        if limit > 1 {
+            let unavailable = wanted.count { byOrdinal[$0].map { !isHealthy($0) } ?? true }
+            replace(outdated, unavailable: unavailable, limit, isHealthy)
+            return
+        }
         for ordinal in wanted.reversed() {
             guard let pod = byOrdinal[ordinal] else { return }
             if Self.isOutdated(pod, set, ordinal, labels) {
@@ -52,6 +61,23 @@ struct StatefulSetPlan {
             }
             if !isHealthy(pod) { return }
         }
+    }
+
+    /// Deletes pods of an old template, the highest first, so that no more than so many are unavailable at once. Those that do
+    /// not serve anyway cost nothing.
+    private mutating func replace(
+        _ outdated: [JSON], unavailable: Int, _ limit: Int64, _ isHealthy: (JSON) -> Bool
+    ) {
+        let staying = outdated.filter { !PodState($0).isTerminating }
+        delete = staying.filter { !isHealthy($0) }
+        delete += staying.filter(isHealthy).prefix(max(0, Int(limit) - unavailable))
+    }
+
+    /// How many pods may be unavailable while a new template is rolled out; at least one.
+    static func maximumUnavailable(_ set: JSON) -> Int64 {
+        let limit = set["spec"]["updateStrategy"]["rollingUpdate"]["maxUnavailable"]
+        guard limit.exists else { return 1 }
+        return max(1, DeploymentSpec.amount(limit, of: set["spec"]["replicas"].integerValue ?? 1, roundUp: false))
     }
 
     /// Deletes pods above the set's size: the highest first and, in order, none that is unwell before the lowest of those is

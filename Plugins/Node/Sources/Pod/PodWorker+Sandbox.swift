@@ -228,6 +228,7 @@ extension PodWorker {
     /// Removes files and the API object; afterwards the node knows nothing of the pod.
     func finalize(_ entry: PodEntry) throws {
         let (pod, isOrphan) = entry.read { ($0.pod, $0.isOrphan) }
+        if !isOrphan, !pod.object.finalizers.isEmpty { try writeStatus(entry) }
         try services.volumes.remove(podUID: entry.uid)
         try FileTree.remove(paths.logDirectory(pod))
         if !isOrphan {

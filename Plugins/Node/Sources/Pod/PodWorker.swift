@@ -72,7 +72,9 @@ final class PodWorker: Sendable {
         let (entry, isNew) = entries.withLock { entries -> (PodEntry?, Bool) in
             if let known = entries[pod.uid] { return (known, false) }
             // Done here already; others' finalizers keep the object.
-            let isDone = pod.deletionTimestamp != nil && pod.deletionGraceSeconds == 0
+            let isDone =
+                pod.deletionTimestamp != nil && pod.deletionGraceSeconds == 0
+                && (pod.isTerminal || pod.object.finalizers.isEmpty)
             if isDone && record.sandboxes.isEmpty && record.containers.isEmpty { return (nil, false) }
             let made = PodEntry(pod: pod, now: now)
             entries[pod.uid] = made
@@ -91,9 +93,18 @@ final class PodWorker: Sendable {
             other.uid != entry.uid
                 && other.read { !$0.isReleased && !$0.isOrphan && $0.failure == nil && !$0.pod.isTerminal }
         }
-        guard let refusal = PodRefusal.judge(pod, among: others.map(\.pod)) else { return }
-        entry.update { $0.failure = refusal }
-        services.events.warning(pod, refusal.reason, refusal.message)
+        do {
+            let refusal = try PodRefusal(pod: pod, others: others.map(\.pod)).judge {
+                try services.objects.object("nodes//\(services.facts().nodeName)")
+            }
+            guard let refusal else { return }
+            entry.update { $0.failure = refusal }
+            services.events.warning(pod, refusal.reason, refusal.message)
+        } catch {
+            services.log.warning(
+                "a pod is taken without a look at the node's object",
+                NodeLog.fields(pod, ["error": .string("\(error)")]))
+        }
     }
 
     func podRemoved(_ object: JSON) {

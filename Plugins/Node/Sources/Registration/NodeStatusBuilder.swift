@@ -51,6 +51,7 @@ struct NodeStatusBuilder {
             capacity[name] = .string(String(count.all))
             allocatable[name] = .string(String(count.healthy))
         }
+        adoptForeign(old, capacity, &allocatable)
         return [
             "capacity": .object(capacity), "allocatable": .object(allocatable),
             "conditions": conditions(old["conditions"], now: now),
@@ -60,6 +61,14 @@ struct NodeStatusBuilder {
             "daemonEndpoints": ["kubeletEndpoint": ["Port": 10250]],
             "nodeInfo": nodeInfo, "images": .array(images.prefix(50).compactMap(imageEntry)),
         ]
+    }
+
+    /// A resource that somebody advertised in the capacity can be given out, as long as it is there. A null takes its amount away.
+    private func adoptForeign(_ old: JSON, _ own: JSONObject, _ allocatable: inout JSONObject) {
+        for (name, amount) in old["capacity"].objectValue ?? [:] where own[name] == nil { allocatable[name] = amount }
+        for (name, _) in old["allocatable"].objectValue ?? [:] where allocatable[name] == nil {
+            allocatable[name] = .null
+        }
     }
 
     private var nodeInfo: JSON {

@@ -10,9 +10,17 @@ enum PodPhase: String, Sendable {
         let pod = snapshot.pod
         if let shown = PodPhase(rawValue: pod.phase), shown == .succeeded || shown == .failed { return shown }
         let live = snapshot.containers.contains { $0.state != .exited }
+        // Whoever keeps the object with a finalizer learns that nothing of it will run any more.
+        if pod.deletionTimestamp != nil, snapshot.isReleased, !live, !hasSucceeded(snapshot) { return .failed }
         if PodPlanner.deadlineExceeded(snapshot) && pod.deletionTimestamp == nil && !live { return .failed }
         if let failed = initializationVerdict(snapshot) { return failed ? (live ? .running : .failed) : .pending }
         return mainVerdict(snapshot, live: live)
+    }
+
+    private static func hasSucceeded(_ snapshot: PodSnapshot) -> Bool {
+        snapshot.pod.regularContainers.allSatisfy { container in
+            snapshot.newest(container.name).map { $0.state == .exited && $0.exitCode == 0 } ?? false
+        }
     }
 
     /// Nil when initialization is over; true when it failed for good; false while it goes on.
