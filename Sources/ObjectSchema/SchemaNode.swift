@@ -1,5 +1,4 @@
 import Objects
-import Synchronization
 
 /// A group, a version and a kind, such as ("apps", "v1", "Deployment"); the core group is empty.
 public struct GroupVersionKind: Sendable, Hashable, CustomStringConvertible {
@@ -189,7 +188,7 @@ public final class SchemaProperty: Sendable {
     public let mergeKey: String?
     public let mapType: MapType?
     private let reference: SchemaReference
-    private let resolved = AtomicLazyReference<SchemaNode>()
+    private let resolved = NodeReference()
 
     init(
         name: String, isRequired: Bool, defaultValue: JSON?, listType: ListType?, mapKeys: [String], mergesList: Bool,

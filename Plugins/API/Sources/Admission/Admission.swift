@@ -1,5 +1,6 @@
 import Objects
 import PluginKit
+import Synchronization
 
 /// What the server adds to objects, or refuses, beyond their own content: the admission plugins in their order, and what
 /// is given out with objects, addresses and ports.
@@ -11,6 +12,10 @@ final class Admission: Sendable {
     private let priorities: PriorityAdmission
     private let runtimes: RuntimeClassAdmission
     private let plugins: [any AdmissionPlugin]
+    /// Those that look at a resource, by its name, once it has been written.
+    private let concerned = Mutex<[String: [any AdmissionPlugin]]>([:])
+    /// Names of custom resources come and go.
+    private static let concernedLimit = 1024
     /// Those that look at connections, too.
     private let connecting: [any AdmissionPlugin]
     private let webhookPool = WorkerPool(limit: 64)
@@ -100,7 +105,7 @@ final class Admission: Sendable {
 
     /// Changes what is to be written, or refuses it.
     func admit(_ request: inout AdmissionRequest) throws(APIStatus) {
-        for plugin in plugins { try plugin.admit(&request) }
+        for plugin in plugins(of: request.resource) { try plugin.admit(&request) }
         if request.isWrite(of: "pods", .create) {
             request.object["status"]["qosClass"] = .string(QualityOfService.of(request.object["spec"]))
         }
@@ -124,7 +129,19 @@ final class Admission: Sendable {
 
     /// Looks at what is about to be written, or deleted, and refuses it or warns of it.
     func validate(_ request: inout AdmissionRequest) throws(APIStatus) {
-        for plugin in plugins { try plugin.validate(&request) }
+        for plugin in plugins(of: request.resource) { try plugin.validate(&request) }
+    }
+
+    /// Those of the plugins that look at a resource, in their order.
+    private func plugins(of resource: Resource) -> [any AdmissionPlugin] {
+        let name = resource.qualified
+        return concerned.withLock { concerned in
+            if let known = concerned[name] { return known }
+            let found = plugins.filter { type(of: $0).resources?.contains(name) ?? true }
+            if concerned.count >= Self.concernedLimit { concerned.removeAll() }
+            concerned[name] = found
+            return found
+        }
     }
 
     /// What a removed object gives back.

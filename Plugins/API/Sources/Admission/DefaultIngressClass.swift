@@ -5,6 +5,7 @@ import PluginKit
 /// See https://kubernetes.io/docs/concepts/services-networking/ingress/#default-ingress-class.
 struct DefaultIngressClass: AdmissionPlugin {
     let name = "DefaultIngressClass"
+    static let resources: Set<String>? = ["ingresses.networking.k8s.io"]
     let store: StoreClient
 
     func admit(_ request: inout AdmissionRequest) throws(APIStatus) {

@@ -5,6 +5,7 @@ import PluginKit
 /// See https://kubernetes.io/docs/concepts/storage/storage-classes/#default-storageclass.
 struct DefaultStorageClass: AdmissionPlugin {
     let name = "DefaultStorageClass"
+    static let resources: Set<String>? = ["persistentvolumeclaims"]
     let store: StoreClient
 
     func admit(_ request: inout AdmissionRequest) throws(APIStatus) {

@@ -3,6 +3,7 @@ import Objects
 /// Tolerations that every pod gets, so that it leaves a failed node after five minutes.
 struct DefaultTolerationSeconds: AdmissionPlugin {
     let name = "DefaultTolerationSeconds"
+    static let resources: Set<String>? = ["pods"]
 
     func admit(_ request: inout AdmissionRequest) throws(APIStatus) {
         guard request.resource.qualified == "pods", request.subresource.isEmpty, request.operation != .delete else {

@@ -5,6 +5,7 @@ import PluginKit
 /// See https://kubernetes.io/docs/concepts/policy/limit-range/.
 struct LimitRanger: AdmissionPlugin {
     let name = "LimitRanger"
+    static let resources: Set<String>? = ["pods", "persistentvolumeclaims"]
     /// `spec.limits` of each range.
     let ranges: AdmissionCache<[JSON]>
 

@@ -5,6 +5,7 @@ import PluginKit
 /// See https://kubernetes.io/docs/concepts/storage/persistent-volumes/#expanding-persistent-volumes-claims.
 struct PersistentVolumeClaimResize: AdmissionPlugin {
     let name = "PersistentVolumeClaimResize"
+    static let resources: Set<String>? = ["persistentvolumeclaims"]
     let store: StoreClient
 
     func validate(_ request: inout AdmissionRequest) throws(APIStatus) {

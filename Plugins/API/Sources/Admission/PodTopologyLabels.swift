@@ -6,6 +6,7 @@ import PluginKit
 /// See https://kubernetes.io/docs/reference/access-authn-authz/admission-controllers/#podtopologylabels.
 struct PodTopologyLabels: AdmissionPlugin {
     let name = "PodTopologyLabels"
+    static let resources: Set<String>? = ["pods"]
     private static let keys = ["topology.kubernetes.io/zone", "topology.kubernetes.io/region"]
     let store: StoreClient
 

@@ -20,6 +20,7 @@ struct PriorityAdmission: AdmissionPlugin {
     }
 
     let name = "Priority"
+    static let resources: Set<String>? = ["pods", resource]
     let classes: AdmissionCache<PriorityClass>
     private let store: StoreClient
 

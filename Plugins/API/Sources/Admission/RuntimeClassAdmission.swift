@@ -5,6 +5,7 @@ import PluginKit
 /// See https://kubernetes.io/docs/concepts/containers/runtime-class/.
 struct RuntimeClassAdmission: AdmissionPlugin {
     let name = "RuntimeClass"
+    static let resources: Set<String>? = ["pods"]
     /// Overhead and scheduling of the classes.
     let classes: AdmissionCache<JSON>
     private let store: StoreClient

@@ -5,6 +5,7 @@ import PluginKit
 /// See https://kubernetes.io/docs/tasks/configure-pod-container/configure-service-account/.
 struct ServiceAccountAdmission: AdmissionPlugin {
     let name = "ServiceAccount"
+    static let resources: Set<String>? = ["pods"]
     private static let tokenPath = "/var/run/secrets/kubernetes.io/serviceaccount"
     private static let mirrorAnnotation = "kubernetes.io/config.mirror"
     let store: StoreClient

@@ -19,6 +19,7 @@ struct SignerPermissions: Sendable {
 /// Only who may approve for a signer approves or denies requests to it.
 struct CertificateApproval: AdmissionPlugin {
     let name = "CertificateApproval"
+    static let resources: Set<String>? = [CertificateRequest.resource]
     let permissions: SignerPermissions
 
     func validate(_ request: inout AdmissionRequest) throws(APIStatus) {
@@ -35,6 +36,7 @@ struct CertificateApproval: AdmissionPlugin {
 /// Only who may sign for a signer writes certificates, or says that there will be none.
 struct CertificateSigning: AdmissionPlugin {
     let name = "CertificateSigning"
+    static let resources: Set<String>? = [CertificateRequest.resource]
     let permissions: SignerPermissions
 
     func validate(_ request: inout AdmissionRequest) throws(APIStatus) {
@@ -53,6 +55,7 @@ struct CertificateSigning: AdmissionPlugin {
 /// Nobody asks for a client certificate that may do everything.
 struct CertificateSubjectRestriction: AdmissionPlugin {
     let name = "CertificateSubjectRestriction"
+    static let resources: Set<String>? = [CertificateRequest.resource]
     private static let forbiddenGroup = "system:masters"
 
     func validate(_ request: inout AdmissionRequest) throws(APIStatus) {

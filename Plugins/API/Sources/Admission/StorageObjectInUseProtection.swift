@@ -4,6 +4,7 @@ import Objects
 /// See https://kubernetes.io/docs/concepts/storage/persistent-volumes/#storage-object-in-use-protection.
 struct StorageObjectInUseProtection: AdmissionPlugin {
     let name = "StorageObjectInUseProtection"
+    static let resources: Set<String>? = ["persistentvolumeclaims", "persistentvolumes"]
 
     func admit(_ request: inout AdmissionRequest) throws(APIStatus) {
         guard request.operation == .create, request.subresource.isEmpty else { return }

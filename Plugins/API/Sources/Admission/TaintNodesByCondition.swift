@@ -4,6 +4,7 @@ import Objects
 /// See https://kubernetes.io/docs/reference/access-authn-authz/admission-controllers/#taintnodesbycondition.
 struct TaintNodesByCondition: AdmissionPlugin {
     let name = "TaintNodesByCondition"
+    static let resources: Set<String>? = ["nodes"]
     private static let taint: JSON = ["key": "node.kubernetes.io/not-ready", "effect": "NoSchedule"]
 
     func admit(_ request: inout AdmissionRequest) throws(APIStatus) {

@@ -1,6 +1,5 @@
 import ObjectSchema
 import Objects
-import Synchronization
 
 /// One resource of one API version as the server serves it.
 final class Resource: Sendable {
@@ -44,7 +43,7 @@ final class Resource: Sendable {
     /// What a custom resource's definition says of this version; nil for the server's own resources.
     let custom: CustomVersion?
     /// The type of its objects, once somebody has looked it up (`SchemaRules`).
-    let knownSchema = AtomicLazyReference<SchemaNode>()
+    let knownSchema = NodeReference()
 
     init(
         group: String, version: String, kind: String, plural: String, singular: String, shortNames: [String] = [],

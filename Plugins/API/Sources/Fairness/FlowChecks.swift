@@ -4,6 +4,7 @@ import Objects
 struct FlowChecks: AdmissionPlugin {
     /// In Kubernetes the validation of this kind sees to it; the name is ours.
     let name = "FlowControlChecks"
+    static let resources: Set<String>? = ["prioritylevelconfigurations.\(FlowObjects.group)"]
 
     func validate(_ request: inout AdmissionRequest) throws(APIStatus) {
         guard request.resource.qualified == "prioritylevelconfigurations.\(FlowObjects.group)",

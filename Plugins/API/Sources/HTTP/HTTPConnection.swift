@@ -52,6 +52,8 @@ final class HTTPConnection: EventHandler, HTTPExchangeOwner, UpgradeHost, @unche
     private(set) var certificate: ClientCertificate?
     private var isReadable = true
     private var isWritable = true
+    /// The client sends no more, or the connection is broken: it is read to its end.
+    private var hasHungUp = false
     private var sawEnd = false
     private(set) var isAdvancing = false
     var isAdvanceDue = false
@@ -92,6 +94,7 @@ final class HTTPConnection: EventHandler, HTTPExchangeOwner, UpgradeHost, @unche
     func ready(_ events: UInt32) {
         if events & (EPOLLIN.rawValue | EPOLLRDHUP.rawValue | EPOLLHUP.rawValue | EPOLLERR.rawValue) != 0 {
             isReadable = true
+            if events & ~EPOLLIN.rawValue & ~EPOLLOUT.rawValue != 0 { hasHungUp = true }
         }
         if events & (EPOLLOUT.rawValue | EPOLLHUP.rawValue | EPOLLERR.rawValue) != 0 { isWritable = true }
         advance()
@@ -312,7 +315,10 @@ final class HTTPConnection: EventHandler, HTTPExchangeOwner, UpgradeHost, @unche
     func receiveScratch() -> Int {
         guard isReadable, !sawEnd else { return 0 }
         switch transport.read(into: loop.scratch) {
-        case .count(let count): return count
+        case .count(let count):
+            // What comes now is announced, and the look for it would find nothing. An end that has been announced is not again.
+            if transport.isDrained, !hasHungUp { isReadable = false }
+            return count
         case .wantsRead: isReadable = false
         case .wantsWrite: isWritable = false
         case .end, .failed: sawEnd = true

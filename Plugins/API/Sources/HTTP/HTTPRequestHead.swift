@@ -20,7 +20,12 @@ struct HTTPRequestHead: Sendable {
 
     var method: String { string(methodRange) }
     /// Whether the response must have no body.
-    var isHead: Bool { methodRange.count == 4 && bytes[methodRange].elementsEqual("HEAD".utf8) }
+    var isHead: Bool {
+        let start = methodRange.lowerBound
+        guard methodRange.count == 4, bytes[start] == UInt8(ascii: "H") else { return false }
+        return bytes[start + 1] == UInt8(ascii: "E") && bytes[start + 2] == UInt8(ascii: "A")
+            && bytes[start + 3] == UInt8(ascii: "D")
+    }
     /// The request target in origin form, query included.
     var target: String { string(targetRange) }
     var targetBytes: ArraySlice<UInt8> { bytes[targetRange] }

@@ -42,7 +42,13 @@ struct Query: Sendable {
 enum PercentEncoding {
     /// Decodes "%41" and, in queries, "+".
     static func decode(_ text: Substring, plusIsSpace: Bool = false) throws(APIStatus) -> String {
-        guard text.utf8.contains(where: { $0 == 0x25 || $0 == 0x2B }) else { return String(text) }
+        try decode(String(text), plusIsSpace: plusIsSpace)
+    }
+
+    /// The same; most texts are as they were sent.
+    static func decode(_ text: String, plusIsSpace: Bool = false) throws(APIStatus) -> String {
+        var text = text
+        guard text.withUTF8({ $0.contains { $0 == 0x25 || $0 == 0x2B } }) else { return text }
         var bytes: [UInt8] = []
         var iterator = text.utf8.makeIterator()
         while let byte = iterator.next() {

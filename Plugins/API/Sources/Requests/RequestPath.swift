@@ -21,15 +21,14 @@ enum RequestPath: Sendable, Equatable {
     /// Reads a path without its query.
     /// See https://kubernetes.io/docs/reference/using-api/api-concepts/#resource-uris.
     init(parsing path: Substring) throws(APIStatus) {
-        // By bytes: a slash is one, whatever follows it.
-        var rest = path.utf8.split(separator: UInt8(ascii: "/")).map(Substring.init)[...]
+        var rest = Self.parts(of: path)[...]
         var resource = ResourcePath()
         if rest.count >= 3, rest.first == "api" {
-            resource.version = String(rest[1])
+            resource.version = rest[1]
             rest = rest.dropFirst(2)
         } else if rest.count >= 4, rest.first == "apis" {
-            resource.group = String(rest[1])
-            resource.version = String(rest[2])
+            resource.group = rest[1]
+            resource.version = rest[2]
             rest = rest.dropFirst(3)
         } else {
             self = .other(try PercentEncoding.decode(path))
@@ -49,9 +48,25 @@ enum RequestPath: Sendable, Equatable {
         rest = rest.dropFirst()
         if let name = rest.popFirst() { resource.name = try PercentEncoding.decode(name) }
         if let subresource = rest.popFirst() { resource.subresource = try PercentEncoding.decode(subresource) }
-        if !rest.isEmpty { resource.rest = try PercentEncoding.decode(Substring(rest.joined(separator: "/"))) }
+        if !rest.isEmpty { resource.rest = try PercentEncoding.decode(rest.joined(separator: "/")) }
         self = .resource(resource)
     }
 
-    private static func isNamespaceSubresource(_ part: Substring) -> Bool { part == "status" || part == "finalize" }
+    /// What lies between slashes, as it was sent. By bytes: a slash is one, whatever follows it.
+    private static func parts(of path: Substring) -> [String] {
+        var path = path
+        return path.withUTF8 { bytes in
+            var parts: [String] = []
+            parts.reserveCapacity(8)
+            var start = 0
+            for position in 0...bytes.count where position == bytes.count || bytes[position] == UInt8(ascii: "/") {
+                let part = UnsafeBufferPointer(rebasing: bytes[start..<position])
+                if !part.isEmpty { parts.append(String(decoding: part, as: UTF8.self)) }
+                start = position + 1
+            }
+            return parts
+        }
+    }
+
+    private static func isNamespaceSubresource(_ part: String) -> Bool { part == "status" || part == "finalize" }
 }

@@ -30,6 +30,8 @@ final class TLSConnection {
     /// Bytes of the caller's that `unsent` stands for.
     private var promised = 0
     private var failure: String?
+    /// Whether the socket gave less than there was room for when it was read last: nothing more had come then.
+    private(set) var isDrained = false
 
     /// - Parameter received: what came behind the handshake.
     init(descriptor: Int32, space: RecordSpace, records: TLSRecords, received: [UInt8]) {
@@ -50,8 +52,10 @@ final class TLSConnection {
             let kept = received.count
             var count = 0
             if !mustLook {
-                count = recv(descriptor, buffer.baseAddress.map { $0 + kept }, buffer.count - kept, 0)
+                let room = buffer.count - kept
+                count = recv(descriptor, buffer.baseAddress.map { $0 + kept }, room, 0)
                 guard count > 0 else { return count == 0 ? .end : .ofErrno(errno, or: .wantsRead) }
+                isDrained = count < room
             }
             mustLook = false
             buffer.copyBytes(from: received)

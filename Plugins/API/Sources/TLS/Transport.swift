@@ -72,6 +72,9 @@ struct Transport {
         return .done(peer)
     }
 
+    /// Whether it is known that nothing more had come when it was read last.
+    var isDrained: Bool { if case .records(let connection) = state { connection.isDrained } else { false } }
+
     func read(into buffer: UnsafeMutableRawBufferPointer) -> Result {
         switch state {
         case .plain:
