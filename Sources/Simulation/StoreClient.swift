@@ -104,7 +104,9 @@ struct StoreClient: @unchecked Sendable {  // The table is constant; any thread 
         let value = step.isPut ? Payload.bytes(step.tag) : []
         let size = (48 + key.count + index.count + value.count + 7) & ~7
         let head = hostd_store_operation(
-            struct_size: 48, operation_size: UInt32(size), kind: UInt32(step.kind.rawValue), flags: 0,
+            struct_size: 48, operation_size: UInt32(size), kind: UInt32(step.kind.rawValue),
+            // Half of the writers say that they do not wait; waking somebody is all that completions do here.
+            flags: step.tag.isMultiple(of: 2) ? HOSTD_STORE_OPERATION_PROMPT : 0,
             expected_revision: step.expected, lease: step.lease, key_size: UInt32(key.count),
             index_size: UInt32(index.count), value_size: UInt32(value.count), reserved: 0)
         var bytes = withUnsafeBytes(of: head) { Array($0) } + key + index + value
@@ -257,7 +259,9 @@ struct StoreClient: @unchecked Sendable {  // The table is constant; any thread 
     }
 
     /// Begins a watch; `sink` stays for ever.
-    func watch(prefix: String, app: String?, from: UInt64, sink: Sink) -> (watch: UInt64, failure: Response?) {
+    func watch(
+        prefix: String, app: String?, from: UInt64, isPrompt: Bool = false, sink: Sink
+    ) -> (watch: UInt64, failure: Response?) {
         let (prefix, selector) = (Array(prefix.utf8), Array((app.map { "app=\($0)" } ?? "").utf8))
         var watch: UInt64 = 0
         let response = answered { error in
@@ -271,6 +275,9 @@ struct StoreClient: @unchecked Sendable {  // The table is constant; any thread 
             return (status, .done(revision: 0))
         }
         if case .failed = response { return (0, response) }
+        if isPrompt {
+            _ = answered { error in (table.pointee.watch_promptly(this, watch, &error), .done(revision: 0)) }
+        }
         return (watch, nil)
     }
 

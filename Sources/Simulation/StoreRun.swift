@@ -326,7 +326,7 @@ final class StoreRun: @unchecked Sendable {  // Only the thread that has the tur
         var luck = generator.split()
         let isSlow = plan.slowSinks
         let (handle, failure) = client.watch(
-            prefix: prefix, app: app, from: from,
+            prefix: prefix, app: app, from: from, isPrompt: !isSlow && luck.oneIn(2),
             sink: .init { [self] kind, bytes in
                 guard life == self.life else { return }
                 let message = message(kind, bytes)

@@ -1,6 +1,7 @@
 import CStateStore
 import Glibc
 import PluginAPI
+import Synchronization
 
 /// One watch: live, when routing fills its queue, or catching up, when it reads the store's history itself.
 final class Watch: PoolJob, @unchecked Sendable {
@@ -12,6 +13,8 @@ final class Watch: PoolJob, @unchecked Sendable {
     private static let deliverySize = 256 << 10
     /// Deliveries in a row before other watches get the thread.
     private static let turn = 16
+    /// Bytes that the committer delivers itself.
+    private static let promptSize = 64 << 10
     /// An event of this size goes to the sink by itself, as it lies; smaller ones are put together.
     private static let largeSize = 4 << 10
 
@@ -46,6 +49,12 @@ final class Watch: PoolJob, @unchecked Sendable {
     /// Where it lies in the tables; the hub's.
     var place = WatchRoutes.Place.all
     var ringPosition = 0
+    /// Whether its sink returns promptly.
+    var isPrompt: Bool {
+        get { promptness.load(ordering: .relaxed) }
+        set { promptness.store(newValue, ordering: .relaxed) }
+    }
+    private let promptness = Atomic<Bool>(false)
 
     init(handle: UInt64, prefix: [UInt8], selector: IndexSelector, from: UInt64, hub: WatchHub, sink: @escaping Sink) {
         self.handle = handle
@@ -122,7 +131,13 @@ final class Watch: PoolJob, @unchecked Sendable {
         return !isScheduled
     }
 
-    // MARK: Delivering, by a dispatcher
+    /// Whether the committer may deliver what is queued: little, and to a sink that returns promptly.
+    var canBeServedPromptly: Bool {
+        guard isPrompt else { return false }
+        return monitor.locked { isLive && queuedBytes <= Self.promptSize }
+    }
+
+    // MARK: Delivering, by a dispatcher, or by the committer
 
     func run() {
         monitor.lock()

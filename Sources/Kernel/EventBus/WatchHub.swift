@@ -32,6 +32,7 @@ final class WatchHub: PoolJob, @unchecked Sendable {
     private var nextHandle: UInt64 = 1
     private var isClosed = false
     private let watchCount = Atomic<Int>(0)
+    private let promptCount = Atomic<Int>(0)
 
     private let monitor = Monitor()
     private var pending: [Batch] = []
@@ -60,8 +61,20 @@ final class WatchHub: PoolJob, @unchecked Sendable {
     /// To be called once, before the first commit.
     func begin(at revision: UInt64) { routed.store(revision, ordering: .releasing) }
 
-    /// Takes a batch of events that can be read already. Never waits for a watch. [committer]
-    func publish(_ events: [Event], upTo revision: UInt64) {
+    /// What a publication leaves to the dispatchers.
+    enum Undelivered {
+        case nothing
+        case batch
+        case watches([Watch])
+    }
+
+    /// So many events, and watches that they concern, are few: the committer serves them itself.
+    private static let fewEvents = 4
+    private static let fewWatches = 4
+
+    /// Takes a batch of events that can be read already. Never waits for a watch. Of a few events it delivers to a few watches
+    /// whose sinks return promptly, which saves them the change to another thread; the rest is for `deliver`. [committer]
+    func publish(_ events: [Event], upTo revision: UInt64) -> Undelivered {
         let isWatched = watchCount.load(ordering: .sequentiallyConsistent) > 0
         if isWatched { for event in events { event.retain() } }
         let schedule = monitor.locked {
@@ -74,20 +87,50 @@ final class WatchHub: PoolJob, @unchecked Sendable {
             defer { isRouting = true }
             return !isRouting
         }
-        if schedule { dispatchers.submit(self) }
+        guard schedule else { return .nothing }
+        let servesSome = events.count <= Self.fewEvents && promptCount.load(ordering: .relaxed) > 0
+        return servesSome ? .watches(serveSome()) : .batch
+    }
+
+    /// Has the dispatchers do what `publish` has left, once those are told who wait for the write itself. [committer]
+    func deliver(_ undelivered: Undelivered) {
+        switch undelivered {
+        case .nothing: break
+        case .batch: dispatchers.submit(self)
+        case .watches(let watches): for watch in watches { dispatchers.submit(watch) }
+        }
+    }
+
+    /// Routes what waits, and serves the watches whose sinks return promptly if they are few and up to date. The others.
+    private func serveSome() -> [Watch] {
+        var left: [Watch] = []
+        while let batches = takePending() {
+            let watches = route(batches).filter { $0.claimSchedule() }
+            let prompt = watches.filter(\.canBeServedPromptly)
+            guard prompt.count <= Self.fewWatches else {
+                left += watches
+                continue
+            }
+            left += watches.filter { watch in !prompt.contains { $0 === watch } }
+            for watch in prompt { watch.run() }
+        }
+        return left
+    }
+
+    /// What waits for routing; nil when nothing does, and then whoever brings more has it routed.
+    private func takePending() -> [Batch]? {
+        monitor.locked {
+            defer { pending = [] }
+            if pending.isEmpty { isRouting = false }
+            return pending.isEmpty ? nil : pending
+        }
     }
 
     /// [dispatcher] Routes what waits; then delivers to one of the watches itself, so that a single watch gets its event
     /// without another change of threads.
     func run() {
         var last: Watch?
-        while true {
-            let batches = monitor.locked {
-                defer { pending = [] }
-                if pending.isEmpty { isRouting = false }
-                return pending
-            }
-            if batches.isEmpty { break }
+        while let batches = takePending() {
             for watch in route(batches) where watch.claimSchedule() {
                 if let last { dispatchers.submit(last) }
                 last = watch
@@ -201,6 +244,15 @@ final class WatchHub: PoolJob, @unchecked Sendable {
         return watch.handle
     }
 
+    /// See `hostd_store_1.watch_promptly`.
+    func setPrompt(_ handle: UInt64) {
+        tables.locked {
+            guard let watch = watches[handle], !watch.isPrompt else { return }
+            watch.isPrompt = true
+            promptCount.add(1, ordering: .relaxed)
+        }
+    }
+
     private func insert(_ watch: Watch) {
         watch.ringPosition = ring.count
         ring.append(watch)
@@ -215,6 +267,7 @@ final class WatchHub: PoolJob, @unchecked Sendable {
     func forget(_ watch: Watch) {
         let wasKnown = tables.locked {
             guard watches.removeValue(forKey: watch.handle) != nil else { return false }
+            if watch.isPrompt { promptCount.subtract(1, ordering: .relaxed) }
             let last = ring.removeLast()
             if last !== watch {
                 ring[watch.ringPosition] = last

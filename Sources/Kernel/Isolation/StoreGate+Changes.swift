@@ -88,6 +88,10 @@ extension StoreGate {
             if let pinned, let place = MemoryLayout<hostd_store_operation>.offset(of: \.expected_revision) {
                 operations.storeBytes(of: pinned, toByteOffset: offset + place, as: UInt64.self)
             }
+            // Its completion waits for another process, whatever the plugin promises.
+            if position == 0, let place = MemoryLayout<hostd_store_operation>.offset(of: \.flags) {
+                operations.storeBytes(of: 0, toByteOffset: offset + place, as: UInt32.self)
+            }
             offset += size
             position += 1
         }

@@ -15,7 +15,7 @@ final class StoreGate: Gate<hostd_store_1>, @unchecked Sendable {
                 transaction: gateTransaction, watch: gateWatch, watch_cancel: gateWatchCancel,
                 lease_grant: gateLeaseGrant, lease_keep_alive: gateLeaseKeepAlive, lease_revoke: gateLeaseRevoke,
                 compact: gateCompact, status: gateStatus, backup: gateBackup, transaction_by: gateTransactionBy,
-                history: gateHistory, revision_at: gateRevisionAt)
+                history: gateHistory, revision_at: gateRevisionAt, watch_promptly: gateWatchPromptly)
         }
     }
 
@@ -109,6 +109,13 @@ private func gateWatch(
 private func gateWatchCancel(_ this: This, _ watch: UInt64, _ error: ErrorOut) -> Int32 {
     let gate = owner(this, as: StoreGate.self)
     return gate.using(watch, error, ends: true) { gate.base.pointee.watch_cancel(gate.this, watch, error) }
+}
+
+/// What runs in another process waits for that: no promise of it makes the committer run it.
+private func gateWatchPromptly(_: This, _: UInt64, _ error: ErrorOut) -> Int32 {
+    report(
+        StoreError(HOSTD_ERROR_NOT_SUPPORTED, "sinks of a plugin in a process of its own have a thread of their own"),
+        to: error)
 }
 
 private func gateStatus(_ this: This, _ json: BufferOut, _ error: ErrorOut) -> Int32 {

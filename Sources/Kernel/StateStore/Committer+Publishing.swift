@@ -27,13 +27,15 @@ extension Committer {
         for round in done {
             for write in round.batch.writes where write.outcome.error == nil { followAction(write.action) }
         }
+        var undelivered = WatchHub.Undelivered.nothing
         if !events.isEmpty {
-            store.hub.publish(events, upTo: store.tree.revision)
+            undelivered = store.hub.publish(events, upTo: store.tree.revision)
             if progressDue == .max { progressDue = monotonicNow() + WatchHub.progressNanoseconds }
         }
         if nextHousekeeping == .max { planHousekeeping() }
         rounds.removeFirst(done.count)
         for round in done { complete(round) }
+        store.hub.deliver(undelivered)
     }
 
     /// Nothing of the round happened.
@@ -57,6 +59,7 @@ extension Committer {
             switch write.completion {
             case .wake: sleepers += 1
             case .call: calls += 1
+            case .callPromptly(let completion): completion(write.outcome)
             case .none: break
             }
         }

@@ -26,7 +26,7 @@ extension StateStore {
             lease_grant: storeLeaseGrant,
             lease_keep_alive: storeLeaseKeepAlive, lease_revoke: storeLeaseRevoke, compact: storeCompact,
             status: storeStatus, backup: storeBackup, transaction_by: storeTransactionBy, history: storeHistory,
-            revision_at: storeRevisionAt)
+            revision_at: storeRevisionAt, watch_promptly: storeWatchPromptly)
     }
 }
 
@@ -142,6 +142,11 @@ private func storeWatchCancel(
     _ this: This, _ watch: UInt64, _: ErrorOut
 ) -> Int32 {
     owner(this, as: StateStore.self).parts.hub.cancel(watch)
+    return HOSTD_OK
+}
+
+private func storeWatchPromptly(_ this: This, _ watch: UInt64, _: ErrorOut) -> Int32 {
+    owner(this, as: StateStore.self).parts.hub.setPrompt(watch)
     return HOSTD_OK
 }
 

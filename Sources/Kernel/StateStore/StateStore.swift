@@ -136,14 +136,15 @@ public final class StateStore: @unchecked Sendable {
         return try perform(write).revision
     }
 
-    /// A transaction whose completion runs on the completion thread when it is on disk or refused. [any-thread]
+    /// A transaction whose completion runs when it is on disk or refused: on the committer when its operations promise that it
+    /// returns promptly, else on the completion thread. [any-thread]
     func transaction(
         _ operations: UnsafeRawBufferPointer, by writer: Writer? = nil,
         completion: @escaping @Sendable (Outcome) -> Void
     ) throws(StoreError) {
         let write = try Write(operations: operations, options: parts.options)
         write.writer = writer?.text
-        write.completion = .call(completion)
+        write.completion = write.isPrompt ? .callPromptly(completion) : .call(completion)
         try committer.enqueue(write)
     }
 

@@ -42,6 +42,8 @@ final class Write: @unchecked Sendable {  // Handed over from thread to thread, 
         case wake
         /// Runs on the completion thread.
         case call(@Sendable (Outcome) -> Void)
+        /// Runs on the committer: the caller has promised that it returns promptly.
+        case callPromptly(@Sendable (Outcome) -> Void)
         case none
     }
 
@@ -51,6 +53,8 @@ final class Write: @unchecked Sendable {  // Handed over from thread to thread, 
     var writer: String?
     var outcome = Outcome()
     var completion = Completion.none
+    /// Whether its completion returns promptly, as its caller says.
+    private(set) var isPrompt = false
     /// Bytes of its records.
     let size: Int
 
@@ -75,11 +79,13 @@ extension Write {
                 "a transaction of \(operations.count) bytes is too large; at most \(options.maximumTransactionSize)")
         }
         var steps: [Step] = []
+        var flags: UInt32 = 0
         do throws(StoreError) {
             var offset = 0
             while offset < operations.count {
-                let (step, size) = try Self.step(
+                let (step, size, stepFlags) = try Self.step(
                     UnsafeRawBufferPointer(rebasing: operations[offset...]), position: steps.count, options: options)
+                if steps.isEmpty { flags = stepFlags }
                 steps.append(step)
                 offset += size
             }
@@ -90,11 +96,12 @@ extension Write {
             throw error
         }
         self.init(.transaction, steps: steps)
+        isPrompt = flags & HOSTD_STORE_OPERATION_PROMPT != 0
     }
 
     private static func step(
         _ bytes: UnsafeRawBufferPointer, position: Int, options: StateStoreOptions
-    ) throws(StoreError) -> (Step, Int) {
+    ) throws(StoreError) -> (Step, size: Int, flags: UInt32) {
         let headSize = MemoryLayout<hostd_store_operation>.size
         guard bytes.count >= headSize, let base = bytes.baseAddress else {
             throw .invalid("step \(position) of the transaction is cut off after \(bytes.count) bytes")
@@ -116,7 +123,7 @@ extension Write {
         let step = try make(
             kind: Int32(clamping: head.kind), key: key, index: index, value: value, lease: head.lease,
             expected: head.expected_revision, options: options)
-        return (step, Int(head.operation_size))
+        return (step, Int(head.operation_size), head.flags)
     }
 
     /// Checks one step against the rules and copies it.

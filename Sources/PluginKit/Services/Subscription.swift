@@ -63,9 +63,11 @@ final class SinkBox: Sendable {
 
     /// Registers a handler. The box stays alive until the subscription is cancelled; a stream that ended by itself keeps
     /// its few bytes until then.
+    /// - Parameter begun: gets the handle before anybody can cancel.
     static func subscribe(
         handler: @escaping @Sendable (StreamMessage) -> Void,
         start: (UnsafeMutableRawPointer, UnsafeMutablePointer<UInt64>, UnsafeMutablePointer<hostd_error>) -> Int32,
+        begun: (UInt64) -> Void = { _ in },
         stop: @escaping @Sendable (UInt64) -> Void
     ) throws(PluginError) -> Subscription {
         let box = Unmanaged.passRetained(SinkBox(handler))
@@ -81,6 +83,7 @@ final class SinkBox: Sendable {
             box.release()
             throw error
         }
+        begun(handle)
         subscription.started(handle)
         return subscription
     }

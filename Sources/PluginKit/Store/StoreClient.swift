@@ -55,11 +55,14 @@ public struct StoreClient: @unchecked Sendable {
 
     /// Delivers every change under `prefix` after `revision` (0 = from now on), in order. The handler runs serially on
     /// host threads and must return promptly. `.resync` and `.ended` end the watch.
-    /// - Parameter prefix: "", "RESOURCE/" or "RESOURCE/NAMESPACE/", and nothing else: one object is watched with the selector
-    ///   ".metadata.name=NAME".
+    /// - Parameters:
+    ///   - prefix: "", "RESOURCE/" or "RESOURCE/NAMESPACE/", and nothing else: one object is watched with the selector
+    ///     ".metadata.name=NAME".
+    ///   - isPrompt: whether the handler hands on what it gets and returns: it waits for nothing, writes nothing itself, and holds
+    ///     no lock for long. Then the thread that commits may run it, which saves a change of threads.
     /// - Throws: INVALID_ARGUMENT for any other prefix.
     public func watch(
-        prefix: String, selector: String = "", from revision: UInt64 = 0,
+        prefix: String, selector: String = "", from revision: UInt64 = 0, isPrompt: Bool = false,
         handler: @escaping @Sendable (StoreWatchMessage) -> Void
     ) throws(PluginError) -> Subscription {
         let address = UInt(bitPattern: table)
@@ -75,6 +78,11 @@ public struct StoreClient: @unchecked Sendable {
                             handle, error)
                     }
                 }
+            },
+            begun: { handle in
+                guard isPrompt, hasSlot(\.watch_promptly) else { return }
+                // An engine may make no difference.
+                cancelQuietly { table.pointee.watch_promptly(this, handle, $0) }
             },
             stop: { handle in
                 guard let table = UnsafePointer<hostd_store_1>(bitPattern: address) else { return }

@@ -6,7 +6,11 @@ public struct StoreTransaction: Sendable {
     /// How many steps it has.
     public private(set) var count = 0
 
-    public init() {}
+    /// Whether the completion returns promptly: it hands on what it gets, waits for nothing, writes nothing itself, and holds no
+    /// lock for long. Then the thread that commits may run it, which saves a change of threads. To be said before the first step.
+    public let completesPromptly: Bool
+
+    public init(completesPromptly: Bool = false) { self.completesPromptly = completesPromptly }
 
     public mutating func create(_ key: String, value: [UInt8], index: [UInt8] = [], lease: UInt64 = 0) {
         append(HOSTD_STORE_CREATE, key, value, index, expected: 0, lease: lease)
@@ -32,12 +36,13 @@ public struct StoreTransaction: Sendable {
         _ kind: Int32, _ key: String, _ value: [UInt8], _ index: [UInt8], expected: UInt64, lease: UInt64
     ) {
         count += 1
+        let flags = count == 1 && completesPromptly ? HOSTD_STORE_OPERATION_PROMPT : 0
         let head = MemoryLayout<hostd_store_operation>.size
         let used = head + key.utf8.count + index.count + value.count
         let size = (used + 7) & ~7
         bytes.reserveCapacity(bytes.count + size)
         let operation = hostd_store_operation(
-            struct_size: UInt32(head), operation_size: UInt32(size), kind: UInt32(kind), flags: 0,
+            struct_size: UInt32(head), operation_size: UInt32(size), kind: UInt32(kind), flags: flags,
             expected_revision: expected, lease: lease, key_size: UInt32(key.utf8.count),
             index_size: UInt32(index.count), value_size: UInt32(value.count), reserved: 0)
         withUnsafeBytes(of: operation) { bytes.append(contentsOf: $0) }

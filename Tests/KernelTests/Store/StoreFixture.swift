@@ -173,11 +173,11 @@ func indexBytes(_ index: [String: String]) -> [UInt8] {
 
 /// One operation of a transaction, as bytes.
 func operation(
-    _ kind: Int32, _ key: String, _ value: String = "", expected: UInt64 = 0, lease: UInt64 = 0
+    _ kind: Int32, _ key: String, _ value: String = "", expected: UInt64 = 0, lease: UInt64 = 0, flags: UInt32 = 0
 ) -> [UInt8] {
     let size = (48 + key.utf8.count + value.utf8.count + 7) & ~7
     let head = hostd_store_operation(
-        struct_size: 48, operation_size: UInt32(size), kind: UInt32(kind), flags: 0, expected_revision: expected,
+        struct_size: 48, operation_size: UInt32(size), kind: UInt32(kind), flags: flags, expected_revision: expected,
         lease: lease,
         key_size: UInt32(key.utf8.count), index_size: 0, value_size: UInt32(value.utf8.count), reserved: 0)
     var bytes = withUnsafeBytes(of: head) { Array($0) } + Array(key.utf8) + Array(value.utf8)

@@ -49,6 +49,8 @@ struct APIRequest: Sendable {
     var fence: WriteFence?
     /// The event loop of its connection, where it is answered; nil in process.
     var loop: EventLoop?
+    /// Whether it is being handled on that loop, where its answer is made too.
+    var isOnLoop: Bool { loop?.isCurrent ?? false }
     /// Who asks, where `user` is whom they act as.
     var impersonator: UserInfo?
     /// The permission by which they do, where that is constrained to what is done.

@@ -123,7 +123,7 @@ extension RequestPipeline {
         let kept = try Conversion.stored(draft.object, resource)
         let index = StoredObject.index(of: kept, resource)
         let name = draft.object.name
-        var transaction = StoreTransaction()
+        var transaction = StoreTransaction(completesPromptly: context.request.isOnLoop)
         transaction.create(
             resource.key(draft.object.namespace, name),
             value: resource.custom == nil ? value : Draft.bytes(of: kept, draft.managedFields), index: index)

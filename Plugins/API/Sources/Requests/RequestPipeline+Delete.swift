@@ -69,7 +69,7 @@ extension RequestPipeline {
         var request = AdmissionRequest(.delete, context.resource, context, old: present)
         try admission.admit(&request)
         try admission.validate(&request)
-        var transaction = StoreTransaction()
+        var transaction = StoreTransaction(completesPromptly: context.request.isOnLoop)
         let response: @Sendable (UInt64) throws(APIStatus) -> HTTPResponse
         switch Deletion.plan(present, options, context.resource) {
         case .pending(let object):

@@ -173,7 +173,7 @@ extension RequestPipeline {
             respond(try shown(update, StoredObject.normalized(present), record.revision, context, form))
         case .write(let object, let steps, let isFixed):
             if isDryRun { return respond(try shown(update, object, record.revision, context, form)) }
-            var transaction = StoreTransaction()
+            var transaction = StoreTransaction(completesPromptly: context.request.isOnLoop)
             let kept = try Conversion.stored(object, context.resource)
             transaction.update(
                 context.key, value: kept.serialized(adding: managedFields, as: "managedFields", to: "metadata"),
@@ -182,7 +182,7 @@ extension RequestPipeline {
             try commit(transaction, update, object, steps, isFixed, context, form, respond)
         case .remove(let object):
             if isDryRun { return respond(try shown(update, object, record.revision, context, form)) }
-            var transaction = StoreTransaction()
+            var transaction = StoreTransaction(completesPromptly: context.request.isOnLoop)
             transaction.delete(context.key, expected: record.revision)
             for step in admission.releases(present, context.resource) { step.add(to: &transaction) }
             try commit(transaction, update, object, [], false, context, form, respond)

@@ -86,8 +86,9 @@ extension RequestPipeline {
             encoder.resource.custom?.conversion == nil ? nil : ConvertedEvents(encoder, stream, workers: workers)
         box.marks.store(start, ordering: .relaxed)
         do {
-            let subscription = try store.watch(prefix: prefix, selector: options.selection.text, from: start) {
-                message in
+            let subscription = try store.watch(
+                prefix: prefix, selector: options.selection.text, from: start, isPrompt: encoder.copiesBytes
+            ) { message in
                 switch message {
                 case .events(let events):
                     if let converting { return converting.add(events) }

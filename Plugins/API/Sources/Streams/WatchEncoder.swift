@@ -19,6 +19,11 @@ struct WatchEncoder: Sendable {
     /// Where watches find what others have encoded already.
     let lines: EventLines
 
+    /// Whether events are made of the stored bytes as they lie, which takes a microsecond or two.
+    var copiesBytes: Bool {
+        form == .object && resource.custom == nil && resource.apiVersion == resource.storageAPIVersion
+    }
+
     /// What a change means to this watch; nil when it does not concern it.
     func kind(of event: StoreEvent) -> Kind? {
         if !name.isEmpty, StoreRecord.split(key: event.record.key).name != name { return nil }

@@ -358,7 +358,7 @@ pub struct Runtime {
 pub const STORE_1: &[u8] = b"hostd.store/1\0";
 pub const STORE_1_SLOTS: &[u8] = b"get:bwoe;list:bbwwboe;create:bbbwWe;update:bbbwwWe;remove:bwWe;transaction:bce;\
 watch:bbwvHe;watch_cancel:he;lease_grant:wWe;lease_keep_alive:we;lease_revoke:we;compact:we;status:oe;backup:Foe;\
-transaction_by:bbce;history:bwoe;revision_at:wWe\0";
+transaction_by:bbce;history:bwoe;revision_at:wWe;watch_promptly:he\0";
 pub const STORE_RECORD_PUT: u32 = 1;
 pub const STORE_RECORD_DELETE: u32 = 2;
 pub const STORE_RECORD_HAS_PREVIOUS: u32 = 1;
@@ -494,4 +494,6 @@ pub struct Store {
     >,
     pub revision_at:
         Option<unsafe extern "C" fn(this: *mut c_void, time_ms: u64, revision: *mut u64, error: *mut Error) -> i32>,
+    // That a watch's sink does not wait; an engine that makes no difference has None.
+    pub watch_promptly: Option<SlotH>,
 }

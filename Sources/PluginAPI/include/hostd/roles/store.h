@@ -8,7 +8,7 @@ HOSTD_EXTERN_C_BEGIN
 HOSTD_ASSUME_NONNULL_BEGIN
 
 #define HOSTD_STORE_1 "hostd.store/1"
-#define HOSTD_STORE_1_SLOTS "get:bwoe;list:bbwwboe;create:bbbwWe;update:bbbwwWe;remove:bwWe;transaction:bce;watch:bbwvHe;watch_cancel:he;lease_grant:wWe;lease_keep_alive:we;lease_revoke:we;compact:we;status:oe;backup:Foe;transaction_by:bbce;history:bwoe;revision_at:wWe"
+#define HOSTD_STORE_1_SLOTS "get:bwoe;list:bbwwboe;create:bbbwWe;update:bbbwwWe;remove:bwWe;transaction:bce;watch:bbwvHe;watch_cancel:he;lease_grant:wWe;lease_keep_alive:we;lease_revoke:we;compact:we;status:oe;backup:Foe;transaction_by:bbce;history:bwoe;revision_at:wWe;watch_promptly:he"
 #define HOSTD_STORE_1_COSTS "get:1ms;watch_cancel:1s;status:10ms"
 
 /// Kinds of hostd_store_record.
@@ -54,6 +54,10 @@ typedef struct hostd_store_page {
 #define HOSTD_STORE_PUT 3    ///< Creates or replaces.
 #define HOSTD_STORE_DELETE 4 ///< Needs the key, at `expected_revision` unless that is 0.
 #define HOSTD_STORE_CHECK 5  ///< Writes nothing; the key must be at `expected_revision`, 0 = must not exist.
+/// Flag of a transaction's first step: its completion returns promptly. It hands on what it gets: it calls nothing that waits, no
+/// write of the store either, and holds no lock for long. So the thread that commits may run it, without a change of threads, and
+/// before completions of earlier transactions that did not promise that. An engine may ignore it.
+#define HOSTD_STORE_OPERATION_PROMPT 1u
 
 /// One step of a transaction: this head, then key, index and value, then zeros up to a multiple of 8.
 typedef struct hostd_store_operation {
@@ -136,6 +140,9 @@ typedef struct hostd_store_1 {
     /// The newest revision at or before a time, milliseconds since 1970 (UTC). COMPACTED when the history does not reach so
     /// far back; NOT_SUPPORTED by an engine that does not know when its revisions were written.
     int32_t (*revision_at)(void *HOSTD_NULLABLE self, uint64_t time_ms, uint64_t *revision, hostd_error *error);
+    /// Promises that the sink of a watch returns promptly, as the completion of a transaction whose first step has
+    /// HOSTD_STORE_OPERATION_PROMPT: the thread that commits may run it. NOT_SUPPORTED by an engine that makes no difference.
+    int32_t (*watch_promptly)(void *HOSTD_NULLABLE self, uint64_t watch, hostd_error *error);
 } hostd_store_1;
 
 HOSTD_ASSUME_NONNULL_END

@@ -212,6 +212,7 @@ plugin *plugin_create(void) {
         .lease_keep_alive = lease_keep_alive, .lease_revoke = lease_revoke, .compact = compact, .status = status,
         .backup = backup,
         // transaction_by, history and revision_at stay NULL: it does not know who wrote when, and hostd goes without.
+        // watch_promptly too: sinks run on a thread of their own, whatever they promise.
     };
     return self;
 }

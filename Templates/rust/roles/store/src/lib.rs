@@ -69,6 +69,8 @@ impl Plugin for LogStore {
             transaction_by: None,
             history: None,
             revision_at: None,
+            // Its sinks run on a thread of their own, whatever they promise.
+            watch_promptly: None,
         }
     }
 

@@ -2,7 +2,8 @@ import PluginAPI
 import PluginKit
 
 /// The table of hostd.store/1. PluginKit has none for providers of this role, so it is made here, slot by slot.
-/// `transaction_by`, `history` and `revision_at` stay empty: it does not know who wrote when, and hostd goes without.
+/// `transaction_by`, `history` and `revision_at` stay empty: it does not know who wrote when, and hostd goes without. So does
+/// `watch_promptly`: sinks run on a thread of their own, whatever they promise.
 func storeTable(_ plugin: @MODULE@) -> UnsafePointer<hostd_interface> {
     RoleTable.make(hostd_store_1.self, id: HOSTD_STORE_1, slots: HOSTD_STORE_1_SLOTS, provider: plugin) { table in
         fillReading(table)
