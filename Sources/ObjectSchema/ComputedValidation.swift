@@ -29,6 +29,9 @@ enum ComputedValidation {
         case .limitRangeSpec: LimitRangeValidation.check(object, place, &errors)
         case .persistentVolumeSpec: VolumeValidation.volume(object, place, &errors)
         case .persistentVolumeClaimSpec: VolumeValidation.accessModes(object, place, &errors)
+        case .networkPolicyPeer: NetworkPolicyValidation.peer(object, place, &errors)
+        case .networkPolicyPort: NetworkPolicyValidation.port(object, place, &errors)
+        case .addressBlock: NetworkPolicyValidation.block(object, place, &errors)
         case .pod, .namespace, .replicationController, .limitRangeItem: break
         }
     }

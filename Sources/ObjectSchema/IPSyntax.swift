@@ -16,6 +16,14 @@ public enum IPSyntax {
         !text.utf8.contains(0) && (isIPv4(text) || isIPv6(text))
     }
 
+    /// The bytes of an address as they travel, 4 or 16; nil for what is none.
+    static func bytes(_ text: String) -> [UInt8]? {
+        var address = in6_addr()
+        let (family, size) = text.contains(":") ? (AF_INET6, 16) : (AF_INET, 4)
+        guard inet_pton(family, text, &address) == 1 else { return nil }
+        return withUnsafeBytes(of: &address) { Array($0.prefix(size)) }
+    }
+
     /// ADDRESS/BITS.
     public static func isRange(_ text: String) -> Bool {
         guard let slash = text.firstIndex(of: "/"), !text.utf8.contains(0) else { return false }

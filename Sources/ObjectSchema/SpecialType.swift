@@ -5,6 +5,7 @@ enum SpecialType: Sendable {
     case deploymentSpec, replicaSetSpec, statefulSetSpec, daemonSetSpec, jobSpec, cronJob
     case customResourceDefinition, apiService, event, resourceQuotaSpec, limitRangeSpec
     case persistentVolumeSpec, persistentVolumeClaimSpec
+    case networkPolicyPeer, networkPolicyPort, addressBlock
 
     /// Nil for a type without.
     init?(typeName: String) {
@@ -43,6 +44,9 @@ enum SpecialType: Sendable {
         case "apps.v1.DaemonSetSpec": self = .daemonSetSpec
         case "batch.v1.JobSpec": self = .jobSpec
         case "batch.v1.CronJob": self = .cronJob
+        case "networking.v1.NetworkPolicyPeer": self = .networkPolicyPeer
+        case "networking.v1.NetworkPolicyPort": self = .networkPolicyPort
+        case "networking.v1.IPBlock": self = .addressBlock
         default: return nil
         }
     }

@@ -167,6 +167,48 @@ final class NetworkSwapTests: XCTestCase {
         }
     }
 
+    /// The next network enforces nothing and says so; what the last one enforced does not go on without anybody's care.
+    func testPoliciesEndWhereNobodyEnforcesThem() throws {
+        let host = try NamespaceThread()
+        defer { host.end() }
+        let pod = try NamespaceThread()
+        defer { pod.end() }
+        try host.run {
+            try shell("mkdir -p \(directory)/plugin; ip link set lo up")
+            let network = try configured(false)
+            try network.activate()
+            let result = try network.attach(request("a", pod.path), deadline: 0)
+            let known = services([address(result)])
+            _ = try network.servicesSet(known, deadline: 0)
+            let rules: JSON = [
+                "full": true, "policies": [["name": "d/deny", "ingress": []]],
+                "subjects": [["address": .string(address(result)), "ingress": ["d/deny"]]],
+            ]
+            _ = try network.policyRulesSet(rules, deadline: 0)
+            let enforces = { try shell("nft list tables").contains("hostd-policies") }
+            // Another one of the same kind takes them over without a moment in between.
+            let next = try configured(false)
+            try swap(network, next)
+            _ = try next.servicesSet(known, deadline: 0)
+            try network.deactivate()
+            XCTAssertTrue(try enforces())
+            XCTAssertThrowsError(try next.policyRulesSet(["subjects": []], deadline: 0)) {
+                XCTAssertEqual(($0 as? PluginError)?.code, HOSTD_ERROR_WRONG_STATE)
+            }
+            _ = try next.policyRulesSet(rules, deadline: 0)
+            XCTAssertEqual(try next.status([:], deadline: 0)["policies"], ["enforced": 1, "isolatedPods": 1])
+            let cni = try configured(true)
+            try swap(next, cni)
+            XCTAssertTrue(try enforces(), "until the other is in charge")
+            _ = try cni.servicesSet(known, deadline: 0)
+            try next.deactivate()
+            XCTAssertFalse(try enforces())
+            XCTAssertThrowsError(try cni.policyRulesSet(rules, deadline: 0)) {
+                XCTAssertEqual(($0 as? PluginError)?.code, HOSTD_ERROR_NOT_SUPPORTED)
+            }
+        }
+    }
+
     func testAFailedSwapChangesNothing() throws {
         let host = try NamespaceThread()
         defer { host.end() }

@@ -234,6 +234,24 @@ final class PolicyTablesTests: XCTestCase {
         for (list, tries, reason) in rows { try check([("a", ports(list))], tries, reason) }
     }
 
+    /// The API takes none such; were there one, it must not keep the others from holding.
+    func testWhatNoNetworkCouldReadMatchesNothing() throws {
+        let web = Self.web
+        let rules: [(JSON, String)] = [
+            (["ports": [["port": 90, "endPort": 80]]], "a range from high to low"),
+            (["ports": [["port": 70000]]], "no port"),
+            (["ports": [["protocol": "ICMP"]]], "no transport"),
+            (["from": [["ipBlock": ["cidr": "0.0.0.0/33"]]]], "too long a prefix"),
+            (["from": [["ipBlock": ["cidr": "0.0.0.0/0", "except": ["x"]]]]], "an exception that is none"),
+            (["from": [["ipBlock": [:]]]], "an empty block"),
+        ]
+        for (rule, reason) in rules {
+            try check(
+                [("a", ["podSelector": [:], "ingress": [rule]])],
+                [(Self.client, web, "TCP", 80, false), (Self.client, web, "TCP", 90, false)], reason)
+        }
+    }
+
     func testEgressAndUnions() throws {
         try check(
             [("a", ["podSelector": ["matchLabels": ["app": "client"]], "policyTypes": ["Egress"]])],

@@ -49,6 +49,11 @@ final class ServiceFeedTests: XCTestCase {
                 ],
             ])
         XCTAssertNil(ServiceTranslation.build(service("h", ["clusterIP": "None"]), slices: [], nodeName: "a"))
+        for label in ["service.kubernetes.io/service-proxy-name", "service.kubernetes.io/headless"] {
+            var others = service("web")
+            others["metadata"]["labels"] = .object([label: "other"])
+            XCTAssertNil(ServiceTranslation.build(others, slices: [], nodeName: "a"), label)
+        }
         XCTAssertNil(ServiceTranslation.build(service("e", ["type": "ExternalName"]), slices: [], nodeName: "a"))
     }
 

@@ -450,6 +450,70 @@ final class ValidationTests: XCTestCase {
         for row in rows { XCTAssertEqual(try errors(row.object, "{}"), row.errors, "\(row.object.kind)") }
     }
 
+    func testAddressesAndNetworkPolicies() throws {
+        let address: JSON = [
+            "apiVersion": "networking.k8s.io/v1", "kind": "IPAddress", "metadata": ["name": "fe80::42:1dff:fe84:f9e2"],
+            "spec": ["parentRef": ["resource": "services", "name": "s", "namespace": "d"]],
+        ]
+        let notAnAddress = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"
+        try check(
+            address,
+            [
+                ("{}", []), (#"{"metadata":{"name":"255.255.255.255"}}"#, []),
+                (#"{"metadata":{"name":"x"}}"#, [#"metadata.name: Invalid value: "x": \#(notAnAddress)"#]),
+                (#"{"spec":{"parentRef":null}}"#, ["spec.parentRef: Required value"]),
+                (#"{"spec":{"parentRef":{"resource":""}}}"#, ["spec.parentRef.resource: Required value"]),
+            ])
+        let range: JSON = [
+            "apiVersion": "networking.k8s.io/v1", "kind": "ServiceCIDR", "metadata": ["name": "r"],
+            "spec": ["cidrs": ["10.98.0.0/16"]],
+        ]
+        let notARange = "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)"
+        try check(
+            range,
+            [
+                ("{}", []), (#"{"spec":{"cidrs":[]}}"#, ["spec.cidrs: Required value"]),
+                (#"{"spec":{"cidrs":["x"]}}"#, [#"spec.cidrs[0]: Invalid value: "x": \#(notARange)"#]),
+            ])
+        let policy: JSON = [
+            "apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": ["name": "p"],
+            "spec": ["podSelector": [:]],
+        ]
+        func rule(_ text: String) -> String { #"{"spec":{"ingress":[\#(text)]}}"# }
+        let (from, port) = ("spec.ingress[0].from[0]", "spec.ingress[0].ports[0].endPort")
+        try check(
+            policy,
+            [
+                ("{}", []), (rule(#"{"from":[{"podSelector":{}}],"ports":[{"port":80,"endPort":80}]}"#), []),
+                (rule(#"{"from":[{}]}"#), ["\(from): Required value: must specify a peer"]),
+                (
+                    rule(#"{"from":[{"podSelector":{},"ipBlock":{"cidr":"10.0.0.0/8"}}]}"#),
+                    ["\(from): Forbidden: may not specify both ipBlock and another peer"]
+                ),
+                (rule(#"{"from":[{"ipBlock":{"cidr":"fd00::/8","except":["fd01::/16"]}}]}"#), []),
+                (
+                    rule(#"{"from":[{"ipBlock":{"cidr":"10.0.0.0/8","except":["10.1.0.0/16","11.0.0.0/16"]}}]}"#),
+                    [#"\#(from).ipBlock.except[1]: Invalid value: "11.0.0.0/16": must be a strict subset of `cidr`"#]
+                ),
+                (
+                    rule(#"{"from":[{"ipBlock":{"cidr":"10.0.0.0/8","except":["10.0.0.0/8"]}}]}"#),
+                    [#"\#(from).ipBlock.except[0]: Invalid value: "10.0.0.0/8": must be a strict subset of `cidr`"#]
+                ),
+                (
+                    rule(#"{"ports":[{"endPort":80}]}"#),
+                    ["\(port): Invalid value: 80: may not be specified when `port` is not specified"]
+                ),
+                (
+                    rule(#"{"ports":[{"port":"http","endPort":80}]}"#),
+                    ["\(port): Invalid value: 80: may not be specified when `port` is non-numeric"]
+                ),
+                (
+                    rule(#"{"ports":[{"port":90,"endPort":80}]}"#),
+                    ["\(port): Invalid value: 80: must be greater than or equal to `port`"]
+                ),
+            ])
+    }
+
     func testEvents() throws {
         let older: JSON = [
             "apiVersion": "v1", "kind": "Event", "metadata": ["name": "e", "namespace": "d"],

@@ -8,6 +8,8 @@ equal "the claim is bound" Bound jsonpath pvc web '{.status.phase}'
 
 pod=$(kubectl get pods -l app=web -o 'jsonpath={.items[0].metadata.name}')
 address=$(jsonpath service web '{.spec.clusterIP}')
+equal "the service's address is an object" "services default/web" jsonpath ipaddress "$address" '{.spec.parentRef.resource} {.spec.parentRef.namespace}/{.spec.parentRef.name}'
+equal "the range of addresses is one" "10.96.0.0/16 True" jsonpath servicecidr kubernetes '{.spec.cidrs[0]} {.status.conditions[?(@.type=="Ready")].status}'
 names() { for _ in $(seq 40); do curl -sS --max-time 5 "http://$address/cgi-bin/hostname"; done | sort -u; }
 all_three() { [ "$(names | wc -l)" = 3 ]; }
 eventually "the service answers from all three, from the host" 20 all_three
@@ -51,8 +53,13 @@ check "a pod of no application" kubectl run outsider --image=hostd.dev/example:l
 check "it is ready" kubectl wait pod/outsider --for=condition=Ready --timeout=30s
 server=$(kubectl get pods -l app=web --field-selector=status.phase=Running -o 'jsonpath={.items[0].status.podIP}')
 insider=$(kubectl get pods -l app=web --field-selector=status.phase=Running -o 'jsonpath={.items[1].metadata.name}')
-reach() { kubectl exec "$1" -- wget -T 1 -qO /dev/null "http://$2"; }
-closed() { ! reach "$@"; }
+reach() { kubectl exec "$1" -- timeout "${3:-3}" wget -qO- "http://$2" >"$work/answer"; }
+# Nothing answers, not even that nothing does: the time runs out.
+closed() {
+    local status=0
+    reach "$@" 1 || status=$?
+    [ "$status" = 143 ] || [ "$status" = 124 ] || { echo "wget ended with $status"; return 1; }
+}
 check "without policies it reaches the application" reach outsider "$server:8080"
 check "a policy that lets only the application in" kubectl apply -f - <<POLICY
 apiVersion: networking.k8s.io/v1
@@ -89,8 +96,7 @@ spec:
     ports: [{port: 53, protocol: UDP}, {port: 53}]
 POLICY
 gateway=$(kubectl get endpointslice -n kube-system kube-dns -o 'jsonpath={.endpoints[0].addresses[0]}')
-closed_port() { ! kubectl exec outsider -- nc -w 1 "$1" "$2" </dev/null; }
-eventually "the host's other ports are closed to it" 3 closed_port "$gateway" 6443
+eventually "the host's other ports are closed to it" 3 closed outsider "$gateway:6443"
 check "it resolves names" kubectl exec outsider -- nslookup web.default.svc.cluster.local
 check "remove the policies" kubectl delete networkpolicy --all
 eventually "everybody is let in again" 3 reach outsider "$server:8080"

@@ -36,6 +36,8 @@ final class Cluster: Sendable {
     let disruptionBudgets: ObjectCache
     let autoscalers: ObjectCache
     let apiServices: ObjectCache
+    let serviceRanges: ObjectCache
+    let addresses: ObjectCache
 
     /// Whose pods pods are.
     let podOwners: PodOwners
@@ -75,6 +77,8 @@ final class Cluster: Sendable {
         resourceQuotas = ObjectCache(host, .resourceQuotas)
         disruptionBudgets = ObjectCache(host, .disruptionBudgets)
         autoscalers = ObjectCache(host, .autoscalers)
+        serviceRanges = ObjectCache(host, .serviceRanges)
+        addresses = ObjectCache(host, .addresses)
         apiServices = ObjectCache(host, .apiServices) {
             ["metadata": ["name": $0["metadata"]["name"]], "spec": $0["spec"]]
         }
@@ -105,7 +109,8 @@ final class Cluster: Sendable {
     var caches: [ObjectCache] {
         [
             namespaces, nodes, leases, storageClasses, volumes, volumeClaims, serviceAccounts, rootCertificates,
-            services, endpoints, endpointSlices, controllerRevisions, deployments, replicaSets,
+            serviceRanges, addresses, services, endpoints, endpointSlices, controllerRevisions, deployments,
+            replicaSets,
             replicationControllers, statefulSets, daemonSets, jobs, cronJobs, plugins, resourceQuotas,
             disruptionBudgets, autoscalers, apiServices, pods,
         ]

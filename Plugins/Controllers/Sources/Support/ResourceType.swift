@@ -68,5 +68,9 @@ struct ResourceType: Sendable, Hashable {
     static let disruptionBudgets = ResourceType(
         apiVersion: "policy/v1", plural: "poddisruptionbudgets", kind: "PodDisruptionBudget")
     static let resourceQuotas = ResourceType(apiVersion: "v1", plural: "resourcequotas", kind: "ResourceQuota")
+    static let serviceRanges = ResourceType(
+        apiVersion: "networking.k8s.io/v1", plural: "servicecidrs", kind: "ServiceCIDR", isNamespaced: false)
+    static let addresses = ResourceType(
+        apiVersion: "networking.k8s.io/v1", plural: "ipaddresses", kind: "IPAddress", isNamespaced: false)
     static let leases = ResourceType(apiVersion: "coordination.k8s.io/v1", plural: "leases", kind: "Lease")
 }

@@ -49,17 +49,24 @@ struct PolicySource: Hashable, Sendable {
         var rules: [Rule] = []
         for entry in json.arrayValue {
             var found: [Peer] = []
-            for peer in entry[peers].arrayValue { found.append(try Self.peer(peer, namespace)) }
-            let ports = entry["ports"].arrayValue.map(port)
-            // An empty list is, unlike an empty set of addresses, no restriction.
-            rules.append(Rule(peers: found.isEmpty ? nil : found, ports: ports.isEmpty ? nil : ports))
+            for peer in entry[peers].arrayValue {
+                if let peer = try Self.peer(peer, namespace) { found.append(peer) }
+            }
+            // An empty list is no restriction; one whose entries can match nothing is.
+            let ports = entry["ports"].arrayValue
+            rules.append(
+                Rule(
+                    peers: entry[peers].isEmpty ? nil : found, ports: ports.isEmpty ? nil : ports.compactMap(port)))
         }
         return rules
     }
 
-    private static func peer(_ json: JSON, _ namespace: String) throws(LabelSelector.ParseError) -> Peer {
-        if let cidr = json["ipBlock"]["cidr"].stringValue {
-            return .block(cidr: cidr, except: json["ipBlock"]["except"].arrayValue.compactMap(\.stringValue))
+    /// Nil for one that no network could read; the API takes none such.
+    private static func peer(_ json: JSON, _ namespace: String) throws(LabelSelector.ParseError) -> Peer? {
+        if json["ipBlock"].exists {
+            let cidr = json["ipBlock"]["cidr"].stringValue ?? ""
+            let except = json["ipBlock"]["except"].arrayValue.compactMap(\.stringValue)
+            return ([cidr] + except).allSatisfy(isRange) ? .block(cidr: cidr, except: except) : nil
         }
         let namespaces = json["namespaceSelector"]
         let pods = json["podSelector"]
@@ -69,11 +76,26 @@ struct PolicySource: Hashable, Sendable {
                 pods: try LabelSelector(object: pods.isNull ? [:] : pods)))
     }
 
-    private static func port(_ json: JSON) -> Port {
+    private static func isRange(_ text: String) -> Bool {
+        let parts = text.split(separator: "/", omittingEmptySubsequences: false)
+        guard parts.count == 2, let bits = Int(parts[1]) else { return false }
+        if parts[0].contains(":") { return (0...128).contains(bits) }
+        let numbers = parts[0].split(separator: ".", omittingEmptySubsequences: false)
+        return (0...32).contains(bits) && numbers.count == 4
+            && numbers.allSatisfy { UInt8($0).map(String.init) == String($0) }
+    }
+
+    /// Nil for one that no network could read.
+    private static func port(_ json: JSON) -> Port? {
         let transport = json["protocol"].stringValue ?? "TCP"
+        guard ["TCP", "UDP", "SCTP"].contains(transport) else { return nil }
         if let name = json["port"].stringValue { return .named(PortName(transport: transport, name: name)) }
-        return .number(
-            transport: transport, port: json["port"].integerValue, endPort: json["endPort"].integerValue)
+        guard let port = json["port"].integerValue else {
+            return .number(transport: transport, port: nil, endPort: nil)
+        }
+        let last = json["endPort"].integerValue
+        guard (1...65535).contains(port), (port...max(port, 65535)).contains(last ?? port) else { return nil }
+        return .number(transport: transport, port: port, endPort: last)
     }
 }
 

@@ -2,11 +2,16 @@ import Objects
 
 /// Turns a Service and its EndpointSlices into what the network routes. Pure.
 enum ServiceTranslation {
-    /// The network's Service object; nil for services without a cluster address (headless, ExternalName).
+    /// Marks of services that somebody else routes, and of those that are to be treated as headless ones.
+    private static let notRouted = ["service.kubernetes.io/service-proxy-name", "service.kubernetes.io/headless"]
+
+    /// The network's Service object; nil for services without a cluster address (headless, ExternalName), and for those
+    /// whose labels leave them to others.
     static func build(_ service: JSON, slices: [JSON], nodeName: String) -> JSON? {
         let specification = service["spec"]
         guard specification["type"].stringValue != "ExternalName",
-            let address = specification["clusterIP"].stringValue, !address.isEmpty, address != "None"
+            let address = specification["clusterIP"].stringValue, !address.isEmpty, address != "None",
+            !notRouted.contains(where: { service.labels[$0].exists })
         else { return nil }
         var addresses = specification["clusterIPs"].arrayValue.compactMap(\.stringValue)
         if addresses.isEmpty { addresses = [address] }
