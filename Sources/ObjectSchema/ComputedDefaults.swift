@@ -13,6 +13,8 @@ enum ComputedDefaults {
         case .replicationController: labelsFromTemplate(&object)
         case .limitRangeItem: limitRange(&object)
         case .customResourceDefinition: resourceNames(&object)
+        case .deviceTaint:
+            if object["timeAdded"].isNull { object["timeAdded"] = .string(Timestamp.now().formatted()) }
         default: break
         }
     }

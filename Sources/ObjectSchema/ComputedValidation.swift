@@ -32,7 +32,10 @@ enum ComputedValidation {
         case .networkPolicyPeer: NetworkPolicyValidation.peer(object, place, &errors)
         case .networkPolicyPort: NetworkPolicyValidation.port(object, place, &errors)
         case .addressBlock: NetworkPolicyValidation.block(object, place, &errors)
-        case .pod, .namespace, .replicationController, .limitRangeItem: break
+        case .deviceClaim: DeviceClaimValidation.claim(object, &errors)
+        case .deviceClassSpec: DeviceClaimValidation.deviceClass(object, &errors)
+        case .resourceSliceSpec: ResourceSliceValidation.slice(object, &errors)
+        case .pod, .namespace, .replicationController, .limitRangeItem, .deviceTaint: break
         }
     }
 

@@ -121,6 +121,11 @@ extension Schema {
         return errors
     }
 
+    /// What is wrong with a change of a ResourceClaim's status.
+    public func claimStatusErrors(from old: JSON, to new: JSON) -> [FieldError] {
+        ResourceClaimStatusValidation.errors(in: new, from: old)
+    }
+
     /// What is wrong with the stored versions that a CustomResourceDefinition's status names.
     public func storedVersionErrors(in definition: JSON) -> [FieldError] {
         CustomResourceDefinitionValidation.storedVersions(definition)

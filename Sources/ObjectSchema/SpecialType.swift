@@ -6,6 +6,7 @@ enum SpecialType: Sendable {
     case customResourceDefinition, apiService, event, resourceQuotaSpec, limitRangeSpec
     case persistentVolumeSpec, persistentVolumeClaimSpec
     case networkPolicyPeer, networkPolicyPort, addressBlock
+    case deviceClaim, deviceClassSpec, resourceSliceSpec, deviceTaint
 
     /// Nil for a type without.
     init?(typeName: String) {
@@ -47,6 +48,10 @@ enum SpecialType: Sendable {
         case "networking.v1.NetworkPolicyPeer": self = .networkPolicyPeer
         case "networking.v1.NetworkPolicyPort": self = .networkPolicyPort
         case "networking.v1.IPBlock": self = .addressBlock
+        case "resource.v1.DeviceClaim": self = .deviceClaim
+        case "resource.v1.DeviceClassSpec": self = .deviceClassSpec
+        case "resource.v1.ResourceSliceSpec": self = .resourceSliceSpec
+        case "resource.v1.DeviceTaint": self = .deviceTaint
         default: return nil
         }
     }

@@ -160,7 +160,7 @@ private struct Application {
                 switch current {
                 case .object(let object): object[token]
                 case .array(let elements):
-                    Self.position(token).flatMap { elements.indices.contains($0) ? elements[$0] : nil }
+                    Self.position(token).flatMap { elements.indices.contains($0) ? .some(elements[$0]) : nil }
                 default: nil
                 }
             guard let next else {

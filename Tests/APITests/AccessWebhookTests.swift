@@ -79,6 +79,45 @@ final class AccessWebhookTests: XCTestCase {
         XCTAssertEqual(try review.json["status"], ["allowed": false, "denied": true, "reason": "not that"])
     }
 
+    func testSelectorsAreTold() throws {
+        let server = try start()
+        let path = "/api/v1/namespaces/default/configmaps"
+        let ann = ["Impersonate-User": "ann", "Impersonate-Group": "g"]
+        let fields: JSON = [
+            ["key": "metadata.name", "operator": "In", "values": ["never"]],
+            ["key": "metadata.namespace", "operator": "NotIn", "values": ["x"]],
+        ]
+        let labels: JSON = [
+            ["key": "a", "operator": "In", "values": ["b"]], ["key": "c", "operator": "NotIn", "values": ["d", "e"]],
+            ["key": "f", "operator": "Exists"], ["key": "g", "operator": "DoesNotExist"],
+        ]
+        let query =
+            "?fieldSelector=metadata.name%3Dnever,metadata.namespace!%3Dx"
+            + "&labelSelector=a%3Db,c%20notin%20(d,e),f,!g,h%3E1"
+        for (method, verb) in [("GET", "list"), ("DELETE", "deletecollection")] {
+            XCTAssertEqual(try server.request(method, path + query, headers: ann).status, 403)
+            let asked = webhook.questions.last?.body["spec"]["resourceAttributes"] ?? .null
+            XCTAssertEqual(asked["verb"].stringValue, verb)
+            XCTAssertEqual(asked["name"], "never", "as if that object were asked for")
+            XCTAssertEqual(asked["fieldSelector"]["requirements"], fields)
+            XCTAssertEqual(asked["labelSelector"]["requirements"], labels, "what cannot be told is left out")
+        }
+        for selector: JSON in [["requirements": labels], ["rawSelector": "a=b,c notin (d,e),f,!g"]] {
+            let review = try server.request(
+                "POST", "/apis/authorization.k8s.io/v1/subjectaccessreviews",
+                [
+                    "apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview",
+                    "spec": [
+                        "user": .string("user-\(selector.count)-\(selector["rawSelector"].exists)"),
+                        "resourceAttributes": ["verb": "list", "resource": "pods", "labelSelector": selector],
+                    ],
+                ])
+            XCTAssertEqual(review.status, 201, review.text)
+            XCTAssertEqual(
+                webhook.questions.last?.body["spec"]["resourceAttributes"]["labelSelector"], ["requirements": labels])
+        }
+    }
+
     func testFailurePolicyAndConditions() throws {
         let server = try start {
             $0["webhook"]["failurePolicy"] = "Deny"

@@ -15,7 +15,13 @@ final class ConnectAdmissionTests: XCTestCase {
         server = try TestServer()
         webhook = try ReviewServer { path, request in
             switch path.prefix(while: { $0 != "?" }) {
-            case "/patch": ["allowed": true, "patchType": "JSONPatch", "patch": "W10="]
+            // Instead of the first word of the command.
+            case "/patch":
+                [
+                    "allowed": true, "patchType": "JSONPatch",
+                    "patch": .string(
+                        Base64.encode(Array(#"[{"op":"replace","path":"/command/0","value":"ls"}]"#.utf8))),
+                ]
             default:
                 request["name"] == "kept"
                     ? ["allowed": false, "status": ["code": 403, "message": "nobody looks into it"]] : ["allowed": true]
@@ -141,14 +147,69 @@ final class ConnectAdmissionTests: XCTestCase {
         XCTAssertEqual(try server.request("POST", Self.pods + "/kept/exec?command=ls").status, 404)
     }
 
-    func testAConnectionIsNotChanged() throws {
+    /// Policies and then webhooks change how a client is connected; who only looks sees what became of it.
+    func testConnectionsAreChanged() throws {
+        let policy: JSON = [
+            "metadata": ["name": "no-terminal"],
+            "spec": [
+                "reinvocationPolicy": "Never",
+                "matchConstraints": [
+                    "resourceRules": [
+                        [
+                            "apiGroups": [""], "apiVersions": ["v1"], "operations": ["CONNECT"],
+                            "resources": ["pods/exec"],
+                        ]
+                    ]
+                ],
+                "mutations": [
+                    [
+                        "patchType": "JSONPatch",
+                        "jsonPatch": ["expression": "[JSONPatch{op: 'add', path: '/tty', value: false}]"],
+                    ]
+                ],
+            ],
+        ]
+        XCTAssertEqual(try server.request("POST", Self.path + "/mutatingadmissionpolicies", policy).status, 201)
+        XCTAssertEqual(
+            try server.request(
+                "POST", Self.path + "/mutatingadmissionpolicybindings",
+                ["metadata": ["name": "no-terminal"], "spec": ["policyName": "no-terminal"]]
+            ).status, 201)
         try store(
             "MutatingWebhookConfiguration", "mutatingwebhookconfigurations", [entry("/patch", ["pods/exec"], ["*"])])
-        try server.eventually("the webhook is asked") {
-            try self.server.request("POST", Self.pods + "/a/exec?command=sh").status == 500
+        try store(
+            "ValidatingWebhookConfiguration", "validatingwebhookconfigurations",
+            [entry("/look", ["pods/exec"], ["CONNECT"])])
+        let exec = Self.pods + "/kept/exec?command=sh&command=-c&tty=true&stdout=true"
+        try server.eventually("all three have their say") {
+            XCTAssertTrue([403, 404].contains(try self.server.request("POST", exec).status))
+            let seen = self.webhook.requests.last { $0.path.hasPrefix("/look") }?.request["object"]
+            return seen == [
+                "kind": "PodExecOptions", "apiVersion": "v1", "stdout": true, "tty": false, "command": ["ls", "-c"],
+            ]
         }
-        let answer = try server.request("POST", Self.pods + "/a/exec?command=sh")
-        XCTAssertTrue(answer.text.contains("not supported for this operation"), answer.text)
+    }
+
+    func testTheQueryOfChangedOptions() throws {
+        let resources = ResourceTable.ofSchema()
+        func context(_ target: String) throws -> RequestContext {
+            let request = try APIRequest(method: .post, target: target, user: .anonymous, isInternal: false)
+            guard case .resource(let path) = request.path else { throw TLSClient.Failure(message: target) }
+            let pods = try XCTUnwrap(resources.find(group: "", version: "v1", resource: "pods"))
+            return RequestContext(request: request, path: path, resource: pods)
+        }
+        let asked = try context("/api/v1/namespaces/d/pods/p/exec?command=a&tty=1&x=y&container=c")
+        var options = ConnectOptions.of(asked)
+        options["command"] = ["b", "c"]
+        options["stdin"] = true
+        options.removeValue(forKey: "tty")
+        XCTAssertEqual(
+            try ConnectOptions.query(options, asked).pairs.map { "\($0.name)=\($0.value)" },
+            ["x=y", "stdin=true", "container=c", "command=b", "command=c"])
+        options.kind = "Pod"
+        XCTAssertThrowsError(try ConnectOptions.query(options, asked), "another kind")
+        let proxied = try context("/api/v1/namespaces/d/pods/p/proxy/a/b")
+        XCTAssertThrowsError(try ConnectOptions.query(ConnectOptions.of(proxied), proxied), "a path is the client's")
     }
 
     func testValidatingWebhooksAreAskedAtTheSameTime() throws {

@@ -13,6 +13,16 @@ final class FairQueuesTests: XCTestCase {
         let started = Mutex<[(name: String, turn: FairQueues.Turn)]>([])
         let refused = Mutex<[String]>([])
 
+        /// Of schema "s".
+        static let origin: FlowOrigin = {
+            do throws(APIStatus) {
+                let request = try APIRequest(method: .get, target: "/version", user: .anonymous, isInternal: false)
+                return FlowOrigin(FlowSchema(["metadata": ["name": "s"]]), RequestInfo(request), request)
+            } catch {
+                preconditionFailure("\(error)")
+            }
+        }()
+
         init(seats: Int, queues: Int64 = 16, handSize: Int64 = 4, length: Int64 = 50, isQueuing: Bool = true) {
             let response: JSON =
                 isQueuing
@@ -41,7 +51,7 @@ final class FairQueuesTests: XCTestCase {
                 return "started"
             }
             let entry = level.enter(
-                seats: seats, hash: ShuffleSharding.hash("s", flow), deadline: deadline,
+                seats: seats, hash: ShuffleSharding.hash("s", flow), origin: Self.origin, deadline: deadline,
                 start: { turn in self.started.withLock { $0.append((name, turn)) } },
                 refuse: { self.refused.withLock { $0.append(name) } })
             switch entry {
@@ -100,7 +110,7 @@ final class FairQueuesTests: XCTestCase {
         let full = Level(seats: 1, queues: 1, handSize: 1, length: 2)
         XCTAssertEqual(
             ["a", "b", "c", "d"].map { full.come($0, flow: "x") }, ["started", "waits", "waits", "queue-full"])
-        XCTAssertEqual(full.level.takeRefused(), [.queueFull: 1])
+        XCTAssertEqual(full.level.refused, [.init(schema: "s", reason: .queueFull): 1])
         let hard = Level(seats: 1, isQueuing: false)
         XCTAssertEqual(["a", "b"].map { hard.come($0, flow: "x") }, ["started", "concurrency-limit"])
     }
@@ -113,7 +123,7 @@ final class FairQueuesTests: XCTestCase {
         XCTAssertEqual(level.level.expire(99), 100, "nobody yet")
         XCTAssertEqual(level.level.expire(100), 200)
         XCTAssertEqual(level.refused.withLock { $0 }, ["b"])
-        XCTAssertEqual(level.level.takeRefused()[.timeOut], 1)
+        XCTAssertEqual(level.level.refused, [.init(schema: "s", reason: .timeOut): 1])
         XCTAssertEqual(level.order(), ["a", "c"])
         XCTAssertNil(level.level.expire(1000), "nobody waits")
     }
@@ -162,7 +172,7 @@ final class FairQueuesTests: XCTestCase {
                         continue
                     }
                     let entry = level.level.enter(
-                        seats: 1, hash: UInt64(number), deadline: .max,
+                        seats: 1, hash: UInt64(number), origin: Level.origin, deadline: .max,
                         start: { turn in
                             level.level.leave(turn)
                             ended.add(1, ordering: .relaxed)

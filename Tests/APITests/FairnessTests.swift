@@ -83,9 +83,8 @@ final class FairnessTests: XCTestCase {
         let text = try server.request("GET", "/metrics").text
         XCTAssertTrue(
             text.contains(
-                "apiserver_flowcontrol_rejected_requests_total{plugin=\"api\",priority_level=\"narrow\",reason=\"concurrency-limit\"}"
-            )
-                || text.contains("priority_level=\"narrow\",reason=\"concurrency-limit\""), String(text.prefix(2000)))
+                "flow_schema=\"ann\",priority_level=\"narrow\",reason=\"concurrency-limit\""), String(text.prefix(2000))
+        )
     }
 
     func testWhatWaitsRunsWhenTheSettingsChange() throws {
@@ -103,6 +102,52 @@ final class FairnessTests: XCTestCase {
         try server.eventually("the request waits") {
             fairness.table.levels.first { $0.settings.name == "narrow" }?.waiting == 1
         }
+        XCTAssertEqual(try server.request("DELETE", Self.root + "/flowschemas/ann").status, 200)
+        XCTAssertEqual(try client.response().status, 200)
+    }
+
+    func testWhatIsGoingOnCanBeSeen() throws {
+        try level(["type": "Queue", "queuing": ["queues": 4, "handSize": 2, "queueLengthLimit": 5]])
+        let fairness = try XCTUnwrap(server.plugin.provider.pipeline?.fairness)
+        try server.eventually("the level is in force") { fairness.table.schemas.contains { $0.name == "ann" } }
+        let client = try server.connect()
+        defer { client.close() }
+        client.send(
+            "GET /version?x=1 HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer \(TestServer.token)\r\n"
+                + "Impersonate-User: ann\r\n\r\n")
+        try server.eventually("the request waits") {
+            fairness.table.levels.first { $0.settings.name == "narrow" }?.waiting == 1
+        }
+        func rows(_ path: String) throws -> [[String]] {
+            let answer = try server.request("GET", "/debug/api_priority_and_fairness/" + path)
+            XCTAssertEqual(answer.status, 200)
+            XCTAssertEqual(answer.headers["content-type"], "text/plain; charset=utf-8")
+            return answer.text.split(separator: "\n").map { line in
+                line.split(separator: ",", omittingEmptySubsequences: false).map {
+                    String($0.drop { $0 == " " })
+                }
+            }
+        }
+        let levels = try rows("dump_priority_levels")
+        XCTAssertEqual(levels[0].prefix(3), ["PriorityLevelName", "ActiveQueues", "IsIdle"])
+        XCTAssertEqual(
+            levels.first { $0[0] == "narrow" }, ["narrow", "1", "false", "false", "1", "0", "0", "0", "0", "0"])
+        XCTAssertEqual(levels.first { $0[0] == "exempt" }?[2], "false", "this request runs there")
+        XCTAssertEqual(Set(levels.map(\.count)), [10])
+        let queues = try rows("dump_queues").filter { $0[0] == "narrow" }
+        XCTAssertEqual(queues.map { $0[1] }, ["0", "1", "2", "3"])
+        XCTAssertEqual(queues.filter { $0[2] == "1" }.map { $0[5...] }, [["0.00000000ss", "1", "1", "0.00100000ss"]])
+        let requests = try rows("dump_requests?includeRequestDetails=1")
+        XCTAssertEqual(requests.count, 2)
+        XCTAssertEqual(requests.last?.count, 17)
+        XCTAssertEqual(requests.last?[1], "ann")
+        XCTAssertEqual(requests.last?[9...12], ["ann", "get", "/version", ""])
+        XCTAssertEqual(try rows("dump_requests").last?.count, 9)
+        XCTAssertEqual(
+            try server.request(
+                "GET", "/debug/api_priority_and_fairness/dump_queues", headers: ["Impersonate-User": "bob"]
+            ).status, 403, "not everybody may see it")
+        XCTAssertEqual(try server.request("GET", "/debug/api_priority_and_fairness/dump_all").status, 404)
         XCTAssertEqual(try server.request("DELETE", Self.root + "/flowschemas/ann").status, 200)
         XCTAssertEqual(try client.response().status, 200)
     }

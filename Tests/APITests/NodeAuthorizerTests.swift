@@ -120,7 +120,8 @@ final class NodeAuthorizerTests: XCTestCase {
             ),
             ("n1", get("pods", "web"), "yes", "its pod"), ("n2", get("pods", "web"), unrelated("n2"), "another's"),
             (
-                "n1", .init(verb: "list", resource: "pods", fields: ["spec.nodeName": "n1"]), "yes", "all its pods"
+                "n1", .init(verb: "list", resource: "pods", fields: AccessSelector(fields: "spec.nodeName=n1")), "yes",
+                "all its pods"
             ),
             (
                 "n1", .init(verb: "list", resource: "pods"),

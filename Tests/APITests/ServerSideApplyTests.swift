@@ -166,6 +166,32 @@ final class ServerSideApplyTests: XCTestCase {
         XCTAssertEqual(managers(next), ["me Apply", "before-first-apply Update"])
     }
 
+    /// A scale's replicas belong to who applies them, by the path that the object has them at.
+    func testScaleIsApplied() throws {
+        let path = deployments + "/web"
+        XCTAssertEqual(try apply(path, deployment(["replicas": 2]), "fieldManager=me").status, 201)
+        let scale: JSON = ["apiVersion": "autoscaling/v1", "kind": "Scale", "spec": ["replicas": 5]]
+        let refused = try apply(path + "/scale", scale, "fieldManager=auto")
+        XCTAssertEqual(refused.status, 409)
+        XCTAssertEqual(
+            try refused.json["details"]["causes"],
+            [["reason": "FieldManagerConflict", "message": "conflict with \"me\"", "field": ".spec.replicas"]])
+        let forced = try apply(path + "/scale", scale, "fieldManager=auto&force=true")
+        XCTAssertEqual(forced.status, 200, forced.text)
+        XCTAssertEqual(try forced.json.kind, "Scale")
+        XCTAssertEqual(try forced.json["spec"]["replicas"], 5)
+        let owned = try server.request("GET", path).json
+        XCTAssertEqual(owned["spec"]["replicas"], 5)
+        XCTAssertEqual(Set(managers(owned)), ["auto/scale Apply", "me Apply"])
+        XCTAssertEqual(
+            owned.metadata["managedFields"].arrayValue.first { $0["manager"] == "auto" }?["fieldsV1"],
+            ["f:spec": ["f:replicas": [:]]])
+        XCTAssertEqual(
+            try apply(path + "/scale", ["spec": ["replicas": 1]], "fieldManager=auto").status, 400, "no kind")
+        XCTAssertEqual(
+            try apply(path + "/scale", scale.with("spec", ["replicas": -1]), "fieldManager=auto").status, 422)
+    }
+
     func testDryRunWritesNothing() throws {
         let draft = try apply(maps + "/a", configMap(["k": "v"]), "fieldManager=me&dryRun=All")
         XCTAssertEqual(draft.status, 201)

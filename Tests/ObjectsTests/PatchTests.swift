@@ -53,6 +53,7 @@ final class PatchTests: XCTestCase {
             (#"[{"op":"add","path":"/d/y","value":1}]"#, .missingPath),
             (#"[{"op":"replace","path":"/x","value":1}]"#, .missingPath),
             (#"[{"op":"copy","path":"/x","from":"/y"}]"#, .missingPath),
+            (#"[{"op":"copy","path":"/x","from":"/a/7"}]"#, .missingPath),
             (#"[{"op":"test","path":"/b/c","value":2}]"#, .testFailed),
             (#"[{"op":"test","path":"/d","value":null}]"#, .testFailed),
         ]

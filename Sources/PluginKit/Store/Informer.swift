@@ -90,7 +90,7 @@ public final class Informer: @unchecked Sendable {
         state.withLock { state in
             guard let namespace else { return state.entries.values.map(\.object) }
             let prefix = "\(resource)/\(namespace)/"
-            return state.entries.compactMap { $0.key.hasPrefix(prefix) ? $0.value.object : nil }
+            return state.entries.lazy.filter { $0.key.hasPrefix(prefix) }.map(\.value.object)
         }
     }
 

@@ -37,7 +37,8 @@ final class Admission: Sendable {
         let mutatingWebhooks = MutatingWebhooks(index: webhooks[0], tools: tools, rules: rules)
         let validatingPolicies = ValidatingPolicies(index: policies[1], tools: tools)
         let validatingWebhooks = ValidatingWebhooks(index: webhooks[1], tools: tools, pool: webhookPool)
-        connecting = [mutatingWebhooks, validatingPolicies, validatingWebhooks]
+        let mutatingPolicies = MutatingPolicies(index: policies[0], tools: tools, rules: rules)
+        connecting = [mutatingPolicies, mutatingWebhooks, validatingPolicies, validatingWebhooks]
         // The order of Kubernetes: who changes objects comes before who looks at what became of them.
         plugins = [
             NamespaceLifecycle(),
@@ -60,7 +61,7 @@ final class Admission: Sendable {
             RoleEscalation(store: store, authorizer: authorizer),
             ExpressionChecks(),
             FlowChecks(),
-            MutatingPolicies(index: policies[0], tools: tools, rules: rules),
+            mutatingPolicies,
             mutatingWebhooks,
             validatingPolicies,
             validatingWebhooks,
@@ -119,9 +120,11 @@ final class Admission: Sendable {
     }
 
     /// Whether anybody may have something to say of connections.
-    var looksAtConnections: Bool { webhooks.contains { !$0.webhooks.isEmpty } || !policies[1].entries.isEmpty }
+    var looksAtConnections: Bool {
+        webhooks.contains { !$0.webhooks.isEmpty } || policies.contains { !$0.entries.isEmpty }
+    }
 
-    /// Asks whether a client may be connected. [blocking]
+    /// Asks whether a client may be connected, and how. [blocking]
     func connect(_ request: inout AdmissionRequest) throws(APIStatus) {
         for plugin in connecting { try plugin.admit(&request) }
         for plugin in connecting { try plugin.validate(&request) }

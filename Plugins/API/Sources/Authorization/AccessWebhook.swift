@@ -67,8 +67,10 @@ final class AccessWebhook: AccessAuthorizer {
 
     private func keep(_ decision: AccessDecision, _ question: Question) -> AccessDecision {
         // What only one request can have asked like that is not worth its memory.
-        let size = [question.wanted.path, question.wanted.name, question.wanted.namespace, question.wanted.resource]
-            .reduce(0) { $0 + $1.utf8.count }
+        let wanted = question.wanted
+        let size =
+            [wanted.path, wanted.name, wanted.namespace, wanted.resource].reduce(0) { $0 + $1.utf8.count }
+            + wanted.fields.size + wanted.labels.size
         guard size <= 2048 else { return decision }
         let isAllowed = if case .allowed = decision { true } else { false }
         cache.keep(
@@ -102,12 +104,8 @@ final class AccessWebhook: AccessAuthorizer {
             ("namespace", wanted.namespace), ("group", wanted.group), ("version", wanted.version),
             ("resource", wanted.resource), ("subresource", wanted.subresource), ("name", wanted.name),
         ] where !value.isEmpty { attributes[key] = .string(value) }
-        if !wanted.fields.isEmpty {
-            let requirements = wanted.fields.sorted { $0.key < $1.key }.map { key, value -> JSON in
-                ["key": .string(key), "operator": "In", "values": [.string(value)]]
-            }
-            attributes["fieldSelector"] = ["requirements": .array(requirements)]
-        }
+        if !wanted.fields.isEmpty { attributes["fieldSelector"] = wanted.fields.json }
+        if !wanted.labels.isEmpty { attributes["labelSelector"] = wanted.labels.json }
         spec["resourceAttributes"] = .object(attributes)
         return spec
     }

@@ -18,8 +18,9 @@ final class Authorizer: Sendable {
         var name = ""
         /// Of a request that is not about a resource; then the others are empty.
         var path = ""
-        /// What a list, a watch or a deletion of a collection selects by equality of fields.
-        var fields: [String: String] = [:]
+        /// What a list, a watch or a deletion of a collection selects.
+        var fields = AccessSelector()
+        var labels = AccessSelector()
     }
 
     struct Rule: Sendable, Equatable {

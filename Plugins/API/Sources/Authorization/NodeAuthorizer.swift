@@ -127,7 +127,7 @@ struct NodeRules {
         case "create": return .allowed(reason: "")
         case "get", "update", "patch", "delete": return related(.slice, wanted)
         case "list", "watch", "deletecollection":
-            guard wanted.fields["spec.nodeName"] == node else {
+            guard wanted.fields.equality("spec.nodeName") == node else {
                 return no("can only list/watch/deletecollection resourceslices with spec.nodeName field selector")
             }
             return .allowed(reason: "")
@@ -157,7 +157,7 @@ struct NodeRules {
         switch (wanted.subresource, wanted.verb) {
         case ("", "get"): return related(.pod, wanted)
         case ("", "list"), ("", "watch"):
-            guard wanted.fields["spec.nodeName"] == node else {
+            guard wanted.fields.equality("spec.nodeName") == node else {
                 return no("can only list/watch pods with spec.nodeName field selector")
             }
             return .allowed(reason: "")

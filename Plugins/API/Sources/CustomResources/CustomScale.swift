@@ -7,6 +7,10 @@ extension RequestPipeline {
         _ context: RequestContext, _ paths: CustomVersion.Scale, _ respond: @escaping Responder
     ) throws(APIStatus) {
         let resource = context.resource
+        let show: @Sendable (JSON) -> JSON = { object in
+            // What was written has the number, so that showing it cannot fail.
+            (try? CustomScale.show(object, paths)) ?? .null
+        }
         let change: Change
         var names = false
         switch context.request.method {
@@ -19,21 +23,25 @@ extension RequestPipeline {
             }
             return respond(.json(200, try CustomScale.show(object, paths)))
         case .put:
+            try WriteOptions.update.check(context.query)
             var wanted = try Self.parseBody(context.request)
             try Self.checkKind(&wanted, apiVersion: "autoscaling/v1", kind: "Scale")
             let body = wanted
             names = !wanted.resourceVersion.isEmpty
-            change = { (present) throws(APIStatus) in try CustomScale.apply(body, to: present, paths, resource) }
-        case .patch(let type):
-            let patch = try patchFunction(context, type: type)
             change = { (present) throws(APIStatus) in
-                try CustomScale.apply(try patch(CustomScale.show(present, paths)), to: present, paths, resource)
+                DecodedBody(object: try CustomScale.apply(body, to: present, paths, resource))
+            }
+        case .patch(let type) where Apply.isAsked(by: type):
+            return try applyScale(context, at: paths.replicas.memberNames ?? [], show, respond)
+        case .patch(let type):
+            try WriteOptions.patch.check(context.query)
+            let patch = try Patch(context, type: type, rules: rules)
+            change = { (present) throws(APIStatus) in
+                DecodedBody(
+                    object: try CustomScale.apply(
+                        try patch.apply(CustomScale.show(present, paths)), to: present, paths, resource))
             }
         default: throw .methodNotAllowed
-        }
-        let show: @Sendable (JSON) -> JSON = { object in
-            // What was written has the number, so that showing it cannot fail.
-            (try? CustomScale.show(object, paths)) ?? .null
         }
         try run(Update(change: change, scope: .whole, show: show, namesRevision: names), context, respond)
     }

@@ -32,11 +32,22 @@ final class Health: Sendable {
             guard let check = checks.first(where: { $0.0 == parts[1] }) else { return nil }
             return .text(check.1 ? 200 : 500, check.1 ? "ok" : "internal server error: \(check.0) failed\n")
         }
-        let excluded = query.all("exclude")
-        checks.removeAll { excluded.contains($0.0) }
-        let isHealthy = checks.allSatisfy(\.1)
+        var unknown = Set(query.all("exclude"))
+        var lines = ""
+        var isHealthy = true
+        for (name, holds) in checks {
+            if unknown.remove(name) != nil {
+                lines += "[+]\(name) excluded: ok\n"
+            } else {
+                lines += holds ? "[+]\(name) ok\n" : "[-]\(name) failed: reason withheld\n"
+                isHealthy = isHealthy && holds
+            }
+        }
+        if !unknown.isEmpty {
+            let names = unknown.sorted().map { "\"\($0)\"" }.joined(separator: ",")
+            lines += "warn: some health checks cannot be excluded: no matches for \(names)\n"
+        }
         guard query["verbose"] != nil || !isHealthy else { return .text(200, "ok") }
-        let lines = checks.map { "[\($0.1 ? "+" : "-")]\($0.0) \($0.1 ? "ok" : "failed: reason withheld")\n" }.joined()
         return .text(isHealthy ? 200 : 500, lines + "\(kind) check \(isHealthy ? "passed" : "failed")\n")
     }
 

@@ -2,20 +2,22 @@
 /// Cheng, 1996), by the seats and the time that requests take. Pure; guarded by its level.
 struct FairQueues {
     /// One request that waits.
-    final class Waiting {
+    final class Waiting: Sendable {
         let seats: Int
         let queue: Int
+        let origin: FlowOrigin
         /// CLOCK_MONOTONIC, nanoseconds.
         let deadline: UInt64
         let start: @Sendable (Turn) -> Void
         let refuse: @Sendable () -> Void
 
         init(
-            seats: Int, queue: Int, deadline: UInt64, start: @escaping @Sendable (Turn) -> Void,
+            seats: Int, queue: Int, origin: FlowOrigin, deadline: UInt64, start: @escaping @Sendable (Turn) -> Void,
             refuse: @escaping @Sendable () -> Void
         ) {
             self.seats = seats
             self.queue = queue
+            self.origin = origin
             self.deadline = deadline
             self.start = start
             self.refuse = refuse
@@ -34,6 +36,7 @@ struct FairQueues {
     private struct Queue {
         var requests: [Waiting] = []
         var waitingSeats = 0
+        var running = 0
         var runningSeats = 0
         /// The virtual time at which its next request starts.
         var nextStart = 0.0
@@ -92,6 +95,7 @@ struct FairQueues {
         }
         queue.requests.removeFirst()
         queue.waitingSeats -= request.seats
+        queue.running += 1
         queue.runningSeats += request.seats
         virtualTime = queue.nextStart
         queue.nextStart += Double(request.seats) * Self.estimate
@@ -104,6 +108,7 @@ struct FairQueues {
     /// A request of a queue has ended: what it took beyond the estimate, its queue waits for.
     mutating func ended(_ turn: Turn, seconds: Double) {
         guard let number = turn.queue, var queue = queues[number] else { return }
+        queue.running -= 1
         queue.runningSeats -= turn.seats
         queue.nextStart += Double(turn.seats) * (seconds - Self.estimate)
         // A queue that nobody uses, and that is not behind, is as good as a new one.
@@ -141,5 +146,30 @@ struct FairQueues {
         let all = active.sorted().flatMap { queues[$0]?.requests ?? [] }
         self = FairQueues(settings)
         return all
+    }
+
+    /// What one queue holds, for whoever looks into the server.
+    struct QueueState: Sendable {
+        var number: Int
+        var waiting: [Waiting] = []
+        var waitingSeats = 0
+        var running = 0
+        var runningSeats = 0
+        /// The virtual time at which its next request starts, in seconds of one seat.
+        var nextStart = 0.0
+    }
+
+    /// More queues than this are not told of one by one: of so many, those that have something to do.
+    static let dumpedQueues = 10_000
+
+    /// What the queues hold, by their numbers.
+    var states: [QueueState] {
+        let numbers = settings.queues <= Self.dumpedQueues ? Array(0..<settings.queues) : queues.keys.sorted()
+        return numbers.map { number in
+            guard let queue = queues[number] else { return QueueState(number: number) }
+            return QueueState(
+                number: number, waiting: queue.requests, waitingSeats: queue.waitingSeats, running: queue.running,
+                runningSeats: queue.runningSeats, nextStart: queue.nextStart)
+        }
     }
 }

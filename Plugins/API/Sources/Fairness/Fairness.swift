@@ -56,25 +56,33 @@ final class Fairness: Sendable {
         let table = table
         let match = table.match(info, request.user)
         let level = match.level
-        table.dispatched[match.schema].value.add(1, ordering: .relaxed)
+        let counter = table.dispatched[match.schema]
         // Seats are for what ends by itself; a watch has one until it has told what there is.
         if level.settings.isExempt || (info.isLongRunning && info.verb != "watch") {
-            return work { response in respond(response.adding(match.headers)) }
+            counter.count(level)
+            return work { response in
+                level.ends()
+                respond(response.adding(match.headers))
+            }
         }
         let width = estimates.seats(info, request)
         if let turn = level.tryEnter(seats: width) {
+            counter.count(level)
             return work { Self.finish($0, turn, level, match, respond) }
         }
         let schema = table.schemas[match.schema]
+        let origin = FlowOrigin(schema, info, request)
         let entry = level.enter(
-            seats: width,
-            hash: ShuffleSharding.hash(schema.name, schema.flow(info, request.user)),
+            seats: width, hash: ShuffleSharding.hash(schema.name, origin.flow), origin: origin,
             deadline: monotonicNanoseconds() + patience,
             start: { turn in
+                counter.count(level)
                 later { work { Self.finish($0, turn, level, match, respond) } }
             }, refuse: { respond(Self.refusal(match)) })
         switch entry {
-        case .started(let turn): work { Self.finish($0, turn, level, match, respond) }
+        case .started(let turn):
+            counter.count(level)
+            work { Self.finish($0, turn, level, match, respond) }
         case .waits: startTimer()
         case .refused: respond(Self.refusal(match))
         }
@@ -84,6 +92,7 @@ final class Fairness: Sendable {
         _ response: HTTPResponse, _ turn: FairQueues.Turn, _ level: PriorityLevel, _ match: FlowTable.Match,
         _ respond: Responder
     ) {
+        level.ends()
         respond(response.adding(match.headers))
         level.leave(turn)
     }

@@ -10,6 +10,7 @@ final class FlowMetrics: Sendable {
         var series: [String: Metrics.Series] = [:]
         /// What is published already, by counter.
         var published: [ObjectIdentifier: UInt64] = [:]
+        var refused: [ObjectIdentifier: [PriorityLevel.RefusalCount: UInt64]] = [:]
         var hasWarned = false
     }
     private let state = Mutex(State())
@@ -41,6 +42,8 @@ final class FlowMetrics: Sendable {
             let present = Set(table.dispatched.map { ObjectIdentifier($0) })
             state.published = state.published.filter { present.contains($0.key) }
             for level in table.levels { publish(level, &state) }
+            let levels = Set(table.levels.map { ObjectIdentifier($0) })
+            state.refused = state.refused.filter { levels.contains($0.key) }
         }
     }
 
@@ -48,13 +51,18 @@ final class FlowMetrics: Sendable {
         let label = "priority_level=\"\(level.settings.name)\""
         for (name, value) in [
             ("apiserver_flowcontrol_nominal_limit_seats", level.limits.nominal),
+            ("apiserver_flowcontrol_lower_limit_seats", level.limits.nominal - level.limits.lendable),
             ("apiserver_flowcontrol_current_executing_seats", level.used),
+            ("apiserver_flowcontrol_current_executing_requests", level.executing),
             ("apiserver_flowcontrol_current_inqueue_requests", level.waiting),
         ] { record(&state, .gauge, name, label, Double(value)) }
-        for (reason, count) in level.takeRefused() where count > 0 {
+        let refused = level.refused
+        let told = state.refused.updateValue(refused, forKey: ObjectIdentifier(level)) ?? [:]
+        for (key, count) in refused where count > told[key] ?? 0 {
             record(
                 &state, .counter, "apiserver_flowcontrol_rejected_requests_total",
-                label + ",reason=\"\(reason.rawValue)\"", Double(count))
+                "flow_schema=\"\(key.schema)\",\(label),reason=\"\(key.reason.rawValue)\"",
+                Double(count - (told[key] ?? 0)))
         }
     }
 

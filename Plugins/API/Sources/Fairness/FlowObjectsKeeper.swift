@@ -11,11 +11,9 @@ final class FlowObjectsKeeper: Sendable {
         var levels: [String: JSON] = [:]
         var schemas: [String: JSON] = [:]
         var isFilled = false
-        var isRunning = false
-        var isStopped = false
-        var mustLookAgain = false
     }
     private let state = Mutex(State())
+    private let keeping = CoalescingRun()
     private let fairness: Fairness
     private let log: Log
 
@@ -77,39 +75,14 @@ final class FlowObjectsKeeper: Sendable {
         keep(pipeline)
     }
 
-    func stop() { state.withLock { $0.isStopped = true } }
+    func stop() { keeping.stop() }
 
-    /// Brings what is stored to what it should be. Runs of it do not overlap: one that is under way looks again.
+    /// Brings what is stored to what it should be, once all of it is known.
     private func keep(_ pipeline: RequestPipeline) {
-        let mustRun = state.withLock { state in
-            guard state.isFilled, !state.isStopped, !state.isRunning else {
-                state.mustLookAgain = true
-                return false
-            }
-            state.isRunning = true
-            return true
-        }
-        guard mustRun else { return }
-        let isTaken = pipeline.workers.run(isOwn: true) { [self] in run(pipeline) }
-        // The server has stopped; the next start looks at all of them.
-        if !isTaken { state.withLock { $0.isRunning = false } }
-    }
-
-    private func run(_ pipeline: RequestPipeline) {
-        while true {
-            let (levels, schemas) = state.withLock { state in
-                state.mustLookAgain = false
-                return (state.levels, state.schemas)
-            }
+        guard state.withLock({ $0.isFilled }) else { return }
+        keeping.request(on: pipeline.workers) { [self] in
+            let (levels, schemas) = state.withLock { ($0.levels, $0.schemas) }
             for step in Self.steps(levels: levels, schemas: schemas) { perform(step, pipeline) }
-            let isDone = state.withLock { state in
-                guard !state.isStopped, state.mustLookAgain else {
-                    state.isRunning = false
-                    return true
-                }
-                return false
-            }
-            if isDone { return }
         }
     }
 

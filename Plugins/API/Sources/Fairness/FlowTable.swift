@@ -11,9 +11,15 @@ final class FlowTable: Sendable {
     private let headers: [[(name: String, value: String)]]
     let dispatched: [Counter]
 
-    /// Counts what a schema's requests came to.
+    /// Counts requests of a schema that began to run.
     final class Counter: Sendable {
         let value = Atomic<UInt64>(0)
+
+        /// A request of the schema begins to run at a level.
+        func count(_ level: PriorityLevel) {
+            value.add(1, ordering: .relaxed)
+            level.begins()
+        }
     }
 
     /// Users as schemas see them.

@@ -9,6 +9,12 @@ final class PriorityLevel: Sendable {
         case timeOut = "time-out"
     }
 
+    /// What refusals are counted by.
+    struct RefusalCount: Sendable, Hashable {
+        var schema: String
+        var reason: Refusal
+    }
+
     enum Entry: Sendable {
         /// It runs now.
         case started(FairQueues.Turn)
@@ -32,9 +38,11 @@ final class PriorityLevel: Sendable {
 
     private struct State {
         var queues: FairQueues?
-        var refused: [Refusal: UInt64] = [:]
+        var refused: [RefusalCount: UInt64] = [:]
     }
     private let state: Mutex<State>
+    private let started = Atomic<UInt64>(0)
+    private let ended = Atomic<UInt64>(0)
 
     init(_ settings: PriorityLevelSettings, _ limits: Limits, seats: SeatPool, index: Int) {
         self.settings = settings
@@ -47,6 +55,18 @@ final class PriorityLevel: Sendable {
     /// Requests that wait.
     var waiting: Int { state.withLock { $0.queues?.count ?? 0 } }
     var used: Int { seats.used(index) }
+    /// Requests that have begun to run since the level is in force.
+    var dispatched: UInt64 { started.load(ordering: .relaxed) }
+    /// Requests that run.
+    var executing: Int {
+        let ended = ended.load(ordering: .acquiring)
+        return Int(clamping: started.load(ordering: .acquiring) - ended)
+    }
+
+    /// A request begins to run, on whatever seats.
+    func begins() { started.add(1, ordering: .relaxed) }
+    /// One that began has been answered.
+    func ends() { ended.add(1, ordering: .releasing) }
 
     /// The most seats that one request takes.
     var widest: Int { max(1, min(10, limits.nominal * 15 / 100)) }
@@ -64,24 +84,22 @@ final class PriorityLevel: Sendable {
     /// - Parameters:
     ///   - deadline: When it has waited for too long: CLOCK_MONOTONIC, nanoseconds.
     func enter(
-        seats width: Int, hash: UInt64, deadline: UInt64, start: @escaping @Sendable (FairQueues.Turn) -> Void,
-        refuse: @escaping @Sendable () -> Void
+        seats width: Int, hash: UInt64, origin: FlowOrigin, deadline: UInt64,
+        start: @escaping @Sendable (FairQueues.Turn) -> Void, refuse: @escaping @Sendable () -> Void
     ) -> Entry {
         let width = min(width, widest)
         let entry = state.withLock { state -> Entry in
             if state.queues?.count ?? 0 == 0, seats.take(width, index) {
                 return .started(.init(seats: width, queue: nil, began: 0))
             }
-            guard state.queues != nil else {
-                state.refused[.concurrencyLimit, default: 0] += 1
-                return .refused(.concurrencyLimit)
-            }
             guard let queue = state.queues?.queue(for: hash) else {
-                state.refused[.queueFull, default: 0] += 1
-                return .refused(.queueFull)
+                let reason = state.queues == nil ? Refusal.concurrencyLimit : .queueFull
+                state.refused[.init(schema: origin.schema, reason: reason), default: 0] += 1
+                return .refused(reason)
             }
             state.queues?.add(
-                .init(seats: width, queue: queue, deadline: deadline, start: start, refuse: refuse))
+                .init(
+                    seats: width, queue: queue, origin: origin, deadline: deadline, start: start, refuse: refuse))
             seats.waits(index, true)
             return .waits
         }
@@ -117,7 +135,9 @@ final class PriorityLevel: Sendable {
     func expire(_ now: UInt64) -> UInt64? {
         let (late, next) = state.withLock { state in
             let late = state.queues?.expire(now) ?? []
-            state.refused[.timeOut, default: 0] += UInt64(late.count)
+            for request in late {
+                state.refused[.init(schema: request.origin.schema, reason: .timeOut), default: 0] += 1
+            }
             if state.queues?.count ?? 0 == 0 { seats.waits(index, false) }
             return (late, state.queues?.firstDeadline)
         }
@@ -135,11 +155,9 @@ final class PriorityLevel: Sendable {
         }
     }
 
-    /// How many were refused, by reason, since the last call.
-    func takeRefused() -> [Refusal: UInt64] {
-        state.withLock { state in
-            defer { state.refused = [:] }
-            return state.refused
-        }
-    }
+    /// How many were refused since the level is in force.
+    var refused: [RefusalCount: UInt64] { state.withLock { $0.refused } }
+
+    /// What its queues hold; nil for a level without queues.
+    var queueStates: [FairQueues.QueueState]? { state.withLock { $0.queues?.states } }
 }

@@ -8,7 +8,8 @@ protocol HTTPExchangeOwner: AnyObject {
 
 /// One request of a connection and its one response.
 final class HTTPExchange: @unchecked Sendable {
-    // SAFETY (@unchecked Sendable): the owner is only touched on its loop, where `respond` takes the response.
+    // SAFETY (@unchecked Sendable): the owner is only touched on its loop, where `respond` takes the response; `labels` by
+    // whoever has the request at hand, which is one thread at a time.
     let head: HTTPRequestHead
     let body: [UInt8]
     /// Whether the body is still to come, for who carries it on.
@@ -18,6 +19,8 @@ final class HTTPExchange: @unchecked Sendable {
     private let owner: any HTTPExchangeOwner
     /// Where it is handled and answered.
     let loop: EventLoop
+    /// What it is counted by, once it is known what it is about.
+    var labels: RequestLabels?
 
     init(
         head: HTTPRequestHead, body: [UInt8], carriesBody: Bool = false, certificate: ClientCertificate?,

@@ -16,11 +16,12 @@ final class HTTPFront: HTTPHandler {
 
     func handle(_ exchange: HTTPExchange) {
         let start = monotonicNanoseconds()
-        let verb = exchange.head.method
         let (metrics, workers) = (metrics, pipeline.workers)
         let wantsProtobuf = ResponseForm.prefersProtobuf(exchange.head.header("accept"))
         let report: @Sendable (Int) -> Void = { status in
-            metrics.record(verb: verb, status: status, nanoseconds: monotonicNanoseconds() - start)
+            metrics.record(
+                exchange.labels ?? RequestLabels(method: exchange.head.method), status: status,
+                nanoseconds: monotonicNanoseconds() - start)
         }
         let respond: Responder = { response in
             // Another server's status is reported when it is known.
@@ -124,6 +125,7 @@ final class HTTPFront: HTTPHandler {
             contentType: contentType, body: exchange.body, user: user, isInternal: false)
         request.userAgent = head.header("user-agent")
         request.loop = exchange.loop
+        request.exchange = exchange
         if case .other = request.path { request.ifNoneMatch = head.header("if-none-match") }
         if head.header("upgrade") != nil || exchange.carriesBody || mayStream(request) {
             request.upgrade = Self.upgrade(exchange, peer: peer ?? exchange.peerAddress ?? "")

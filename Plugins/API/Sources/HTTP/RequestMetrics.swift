@@ -1,7 +1,7 @@
 import PluginKit
 import Synchronization
 
-/// Counts and times of requests, by verb and status, in the names that Kubernetes' dashboards know.
+/// Counts and times of requests, in the names that Kubernetes' dashboards know.
 final class RequestMetrics: Sendable {
     private let metrics: Metrics?
     private let log: Log
@@ -10,8 +10,11 @@ final class RequestMetrics: Sendable {
         var counter: Metrics.Series?
         var duration: Metrics.Series?
     }
-    /// By verb and status.
-    private let series = Mutex<[Int: Series]>([:])
+    private struct Key: Hashable {
+        var labels: RequestLabels
+        var status: Int
+    }
+    private let series = Mutex<[Key: Series]>([:])
 
     /// Without the host's metrics nothing is counted.
     init(_ host: Host) {
@@ -25,19 +28,16 @@ final class RequestMetrics: Sendable {
     }
 
     /// - Parameter nanoseconds: From the request's arrival to its answer, or to the head of a stream.
-    func record(verb: String, status: Int, nanoseconds: UInt64) {
+    func record(_ labels: RequestLabels, status: Int, nanoseconds: UInt64) {
         guard let metrics else { return }
-        let index = Self.verbs.firstIndex(of: verb) ?? Self.verbs.count
         let found = series.withLock { series -> Series in
-            let key = index * 1000 + status
+            let key = Key(labels: labels, status: status)
             if let known = series[key] { return known }
-            let name = index < Self.verbs.count ? verb : "OTHER"
+            let text = labels.text
             let new = Series(
-                counter: define(
-                    metrics, .counter, "apiserver_request_total", labels: "verb=\"\(name)\",code=\"\(status)\""),
+                counter: define(metrics, .counter, "apiserver_request_total", labels: "code=\"\(status)\",\(text)"),
                 // The host has one series of a name and labels.
-                duration: define(
-                    metrics, .histogram, "apiserver_request_duration_seconds", labels: "verb=\"\(name)\""))
+                duration: define(metrics, .histogram, "apiserver_request_duration_seconds", labels: text))
             series[key] = new
             return new
         }
@@ -54,6 +54,4 @@ final class RequestMetrics: Sendable {
             return nil
         }
     }
-
-    private static let verbs = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 }

@@ -51,6 +51,8 @@ struct APIRequest: Sendable {
     var loop: EventLoop?
     /// Whether it is being handled on that loop, where its answer is made too.
     var isOnLoop: Bool { loop?.isCurrent ?? false }
+    /// What it came on, which is told what it is counted by; nil in process.
+    var exchange: HTTPExchange?
     /// Who asks, where `user` is whom they act as.
     var impersonator: UserInfo?
     /// The permission by which they do, where that is constrained to what is done.

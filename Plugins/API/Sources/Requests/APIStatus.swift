@@ -22,6 +22,8 @@ struct APIStatus: Error, Sendable {
     var uid = ""
     var causes: [Cause] = []
     var retryAfterSeconds = 0
+    /// Of a failure for a method that is not served: those that are.
+    var allowedMethods: [String] = []
     /// Where a list whose state is gone can go on as things are now; empty elsewhere.
     var continuation = ""
 

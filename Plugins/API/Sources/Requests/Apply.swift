@@ -19,17 +19,6 @@ struct Apply: Sendable {
 
     /// Reads an apply from a request.
     init(_ context: RequestContext) throws(APIStatus) {
-        let manager = context.query["fieldManager"] ?? ""
-        guard !manager.isEmpty else {
-            throw Self.invalidOptions([.required("fieldManager", "is required for apply patch")])
-        }
-        guard manager.unicodeScalars.count <= 128 else {
-            throw Self.invalidOptions([
-                .init(
-                    reason: "FieldValueTooLong", message: "Too long: may not be more than 128 bytes",
-                    field: "fieldManager")
-            ])
-        }
         var repeated = RepeatedKeys()
         config = try RequestPipeline.parseText(context.request.body, &repeated)
         guard config.objectValue != nil else { throw .badRequest("the body of an apply must be an object") }
@@ -37,9 +26,33 @@ struct Apply: Sendable {
             throw .badRequest("metadata.managedFields must be nil")
         }
         if context.path.subresource != "scale" { try Self.check(&config, context) }
-        self.manager = manager
+        manager = context.query["fieldManager"] ?? ""
         force = context.query.flag("force")
         warnings = try Self.judge(repeated, context)
+    }
+
+    /// An apply of a Scale as one of the object that it is of.
+    /// - Parameter path: Where that object has the number of replicas.
+    func ofScale(_ context: RequestContext, at path: [String]) throws(APIStatus) -> Apply {
+        var scale = config
+        guard !scale.apiVersion.isEmpty, !scale.kind.isEmpty else {
+            throw .badRequest("invalid object type: apiVersion and kind must be set in what is applied")
+        }
+        try RequestPipeline.checkKind(&scale, apiVersion: "autoscaling/v1", kind: "Scale")
+        guard scale.name.isEmpty || scale.name == context.path.name else {
+            throw .badRequest(
+                "the name of the object (\(scale.name)) does not match the name on the URL (\(context.path.name))")
+        }
+        var replicas = scale["spec"]["replicas"]
+        if replicas.exists { for name in path.reversed() { replicas = .object([name: replicas]) } }
+        var object = replicas.exists ? replicas : [:]
+        object.apiVersion = context.resource.apiVersion
+        object.kind = context.resource.kind
+        object.name = context.path.name
+        if !scale.resourceVersion.isEmpty { object.resourceVersion = scale.resourceVersion }
+        var apply = self
+        apply.config = object
+        return apply
     }
 
     /// Refuses keys that are there more than once, or warns of them, as the query says.
@@ -65,16 +78,6 @@ struct Apply: Sendable {
         }
         try RequestPipeline.checkNamespace(&config, context)
     }
-
-    static func invalidOptions(_ causes: [APIStatus.Cause]) -> APIStatus {
-        let text = causes.map { "\($0.field): \($0.message)" }.joined(separator: ", ")
-        var status = APIStatus(
-            code: 422, reason: "Invalid", message: "PatchOptions.meta.k8s.io \"\" is invalid: \(text)")
-        status.group = "meta.k8s.io"
-        status.kind = "PatchOptions"
-        status.causes = causes
-        return status
-    }
 }
 
 extension RequestPipeline {
@@ -92,7 +95,8 @@ extension RequestPipeline {
         guard !exists, scope == .main else {
             return try run(
                 Update(
-                    change: { (present) throws(APIStatus) in present }, applied: apply, unchanged: request,
+                    change: { (present) throws(APIStatus) in DecodedBody(object: present) }, applied: apply,
+                    unchanged: request,
                     scope: scope, warnings: apply.warnings, namesRevision: !apply.config.resourceVersion.isEmpty),
                 context, respond)
         }

@@ -9,7 +9,7 @@ enum ListOptions {
         let causes =
             isWatch
             ? watchCauses(match, query, sendsInitialEvents) : listCauses(match, query, sendsInitialEvents)
-        guard causes.isEmpty else { throw .invalidListOptions(causes) }
+        guard causes.isEmpty else { throw .invalidOptions("ListOptions", causes) }
     }
 
     private static func listCauses(
@@ -57,17 +57,4 @@ enum ListOptions {
     private static let withContinue = "resourceVersionMatch is forbidden when continue is provided"
 
     private static func forbidden(_ detail: String) -> APIStatus.Cause { .forbidden(field, detail) }
-}
-
-extension APIStatus {
-    static func invalidListOptions(_ causes: [Cause]) -> APIStatus {
-        let texts = causes.map { "\($0.field): \($0.message)" }
-        let text = texts.count == 1 ? texts[0] : "[\(texts.joined(separator: ", "))]"
-        var status = APIStatus(
-            code: 422, reason: "Invalid", message: "ListOptions.meta.k8s.io \"\" is invalid: \(text)")
-        status.group = "meta.k8s.io"
-        status.kind = "ListOptions"
-        status.causes = causes
-        return status
-    }
 }

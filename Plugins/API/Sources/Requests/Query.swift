@@ -4,6 +4,8 @@ struct Query: Sendable {
 
     init() {}
 
+    init(pairs: [(name: String, value: String)]) { self.pairs = pairs }
+
     /// - Throws: 400 when a percent escape is broken or the decoded bytes are not UTF-8.
     init(parsing text: Substring) throws(APIStatus) {
         guard !text.isEmpty else { return }

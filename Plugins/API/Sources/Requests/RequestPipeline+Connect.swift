@@ -8,14 +8,18 @@ extension RequestPipeline {
         ConnectOptions.isConnection(context) && admission.looksAtConnections
     }
 
-    /// - Returns: Warnings for the client.
+    /// - Returns: The request as it goes on, and warnings for the client.
     /// - Throws: the refusal.
-    func admitConnection(_ context: RequestContext) throws(APIStatus) -> [String] {
+    func admitConnection(_ context: RequestContext) throws(APIStatus) -> (RequestContext, warnings: [String]) {
+        let options = ConnectOptions.of(context)
         var request = AdmissionRequest(
             .connect, resources.working(context.resource), subresource: context.path.subresource, context,
-            object: ConnectOptions.of(context))
+            object: options)
         try admission.connect(&request)
-        return request.warnings
+        guard request.object != options else { return (context, request.warnings) }
+        var admitted = context
+        admitted.request.query = try ConnectOptions.query(request.object, context)
+        return (admitted, request.warnings)
     }
 }
 
@@ -50,5 +54,23 @@ enum ConnectOptions {
         default: if !path.rest.isEmpty { options["path"] = .string(path.rest) }
         }
         return options
+    }
+
+    /// The query by which a client is connected as options say that policies or webhooks have changed.
+    /// - Throws: 500 for options that are none, and for those of a proxy, whose path is the client's.
+    static func query(_ options: JSON, _ context: RequestContext) throws(APIStatus) -> Query {
+        let before = of(context)
+        guard options.objectValue != nil, options.kind == before.kind, options.apiVersion == before.apiVersion,
+            context.path.subresource != "proxy"
+        else {
+            throw .internalError("the options of a connection were changed in a way that is not supported")
+        }
+        let own = Set(flags + ["container", "command", "ports"])
+        var pairs = context.query.pairs.filter { !own.contains($0.name) }
+        pairs += flags.compactMap { options[$0].boolValue == true ? ($0, "true") : nil }
+        if let container = options["container"].stringValue { pairs.append(("container", container)) }
+        pairs += options["command"].arrayValue.compactMap(\.stringValue).map { ("command", $0) }
+        pairs += options["ports"].arrayValue.compactMap(\.integerValue).map { ("ports", String($0)) }
+        return Query(pairs: pairs)
     }
 }

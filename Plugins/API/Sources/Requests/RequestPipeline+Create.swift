@@ -31,6 +31,7 @@ extension RequestPipeline {
     func create(_ context: RequestContext, _ respond: @escaping Responder) throws(APIStatus) {
         guard context.resource.has("create") else { throw .methodNotAllowed }
         try CustomResources.checkAccepts(context.resource)
+        try WriteOptions.create.check(context.query)
         let form = try context.form
         let isDryRun = try context.request.isDryRun
         try create(try decodeObject(context), context, form, isDryRun: isDryRun, respond)

@@ -8,9 +8,21 @@ struct DeleteOptions: Sendable {
     var propagation: String?
     var uid: String?
     var resourceVersion: String?
-    var isDryRun = false
+    private var orphan: Bool?
+    private var dryRun: [String] = []
+
+    var isDryRun: Bool {
+        get { !dryRun.isEmpty }
+        set { dryRun = newValue ? ["All"] : [] }
+    }
 
     init() {}
+
+    /// Of a body alone, such as the one in an Eviction.
+    init(_ json: JSON) throws(APIStatus) {
+        read(json)
+        try settle()
+    }
 
     init(_ request: APIRequest) throws(APIStatus) {
         if !request.body.isEmpty {
@@ -19,26 +31,45 @@ struct DeleteOptions: Sendable {
             guard json.kind.isEmpty || json.kind == "DeleteOptions" else {
                 throw .badRequest("the body of a delete request must be DeleteOptions, not \(json.kind)")
             }
-            try read(json)
+            read(json)
         }
         if let seconds = try request.query.integer("gracePeriodSeconds") { gracePeriodSeconds = seconds }
         if let policy = request.query["propagationPolicy"], !policy.isEmpty { propagation = policy }
-        if request.query.flag("orphanDependents") { propagation = "Orphan" }
-        if try request.isDryRun { isDryRun = true }
-        guard propagation.map({ ["Background", "Foreground", "Orphan"].contains($0) }) ?? true else {
-            throw .badRequest(
-                "propagationPolicy: Unsupported value: \"\(propagation ?? "")\": supported values: \"Background\", "
-                    + "\"Foreground\", \"Orphan\"")
-        }
+        if request.query["orphanDependents"] != nil { orphan = request.query.flag("orphanDependents") }
+        dryRun += request.query.all("dryRun").filter { !$0.isEmpty }
+        try settle()
     }
 
-    mutating func read(_ json: JSON) throws(APIStatus) {
+    /// Refuses what may not be, and makes of the two ways to say what becomes of dependents one.
+    private mutating func settle() throws(APIStatus) {
+        var causes: [APIStatus.Cause] = []
+        let policies = ["Foreground", "Background", "Orphan"]
+        if let propagation {
+            if orphan != nil {
+                causes.append(
+                    .invalid(
+                        "propagationPolicy", .string(propagation),
+                        "orphanDependents and deletionPropagation cannot be both set"))
+            }
+            if !policies.contains(propagation) {
+                causes.append(.notSupported("propagationPolicy", .string(propagation), policies + ["nil"]))
+            }
+        } else if let orphan {
+            propagation = orphan ? "Orphan" : "Background"
+        }
+        if dryRun.contains(where: { $0 != "All" }) {
+            causes.append(.notSupported("dryRun", .array(dryRun.map { .string($0) }), ["All"]))
+        }
+        guard causes.isEmpty else { throw .invalidOptions("DeleteOptions", causes) }
+    }
+
+    private mutating func read(_ json: JSON) {
         gracePeriodSeconds = json["gracePeriodSeconds"].integerValue
         propagation = json["propagationPolicy"].stringValue
-        if let orphan = json["orphanDependents"].boolValue { propagation = orphan ? "Orphan" : "Background" }
+        orphan = json["orphanDependents"].boolValue
         uid = json["preconditions"]["uid"].stringValue
         resourceVersion = json["preconditions"]["resourceVersion"].stringValue
-        isDryRun = !json["dryRun"].arrayValue.isEmpty
+        dryRun = json["dryRun"].arrayValue.compactMap(\.stringValue)
     }
 }
 

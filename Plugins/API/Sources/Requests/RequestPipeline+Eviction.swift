@@ -12,8 +12,7 @@ extension RequestPipeline {
         guard eviction.name.isEmpty || eviction.name == context.path.name else {
             throw .badRequest("name in URL does not match name in Eviction object")
         }
-        var options = DeleteOptions()
-        try options.read(eviction["deleteOptions"])
+        var options = try DeleteOptions(eviction["deleteOptions"])
         if try context.request.isDryRun { options.isDryRun = true }
         let wanted = options
         onWorker(respond) { [self] () throws(APIStatus) in
@@ -66,7 +65,7 @@ extension RequestPipeline {
             try run(
                 Update(
                     change: { (present) throws(APIStatus) in
-                        try Eviction.mark(present, options, context.resource, now: .now())
+                        DecodedBody(object: try Eviction.mark(present, options, context.resource, now: .now()))
                     }, scope: .status), marking, respond)
         }
         guard answer.status == 200 else { return answer }
@@ -109,7 +108,7 @@ extension RequestPipeline {
             try run(
                 Update(
                     change: { (present) throws(APIStatus) in
-                        try Eviction.take(from: present, for: pod.name, now: .now())
+                        DecodedBody(object: try Eviction.take(from: present, for: pod.name, now: .now()))
                     }, scope: .status), context, respond)
         }
         guard answer.status != 200 else { return }

@@ -62,6 +62,11 @@ extension RequestPipeline {
         default: break
         }
         if let response = health.response(path, request.query) { return response }
+        if path.hasPrefix(FlowDump.path), let table = fairness?.table,
+            let text = FlowDump.text(path, request.query, table)
+        {
+            return .text(200, text)
+        }
         let form = try ResponseForm.choose(request.accept, protobuf: true)
         if let response = discovery.response(path, form, ifNoneMatch: request.ifNoneMatch) { return response }
         throw .unknownPath

@@ -63,7 +63,8 @@ extension RequestPipeline {
             wanted = .init(
                 verb: text("verb"), group: text("group"), version: text("version"), resource: text("resource"),
                 subresource: text("subresource"), namespace: text("namespace"), name: text("name"),
-                fields: FieldEqualities.of(attributes["fieldSelector"]))
+                fields: AccessSelector(attributes["fieldSelector"]) { AccessSelector(fields: $0) },
+                labels: AccessSelector(attributes["labelSelector"]) { AccessSelector(labels: $0) })
         }
         var status: JSONObject = ["allowed": false]
         switch authorizer.decide(user, wanted, mayWait: true) {

@@ -80,21 +80,42 @@ extension RequestPipeline {
             }
             return
         case .put:
+            try WriteOptions.update.check(context.query)
             var wanted = try Self.parseBody(context.request)
             try Self.checkKind(&wanted, apiVersion: "autoscaling/v1", kind: "Scale")
             let body = wanted
             names = !wanted.resourceVersion.isEmpty
-            change = { (present) throws(APIStatus) in try Self.apply(body, to: present, resource) }
+            change = { (present) throws(APIStatus) in
+                DecodedBody(object: try Self.apply(body, to: present, resource))
+            }
+        case .patch(let type) where Apply.isAsked(by: type):
+            return try applyScale(context, at: ["spec", "replicas"], show, respond)
         case .patch(let type):
+            try WriteOptions.patch.check(context.query)
             // A scale's fields merge alike under every patch type.
             let essence = type.hasPrefix("application/strategic") ? "application/merge-patch+json" : type
-            let patch = try patchFunction(context, type: essence)
+            let patch = try Patch(context, type: essence, rules: rules)
             change = { (present) throws(APIStatus) in
-                try Self.apply(try patch(Self.scale(of: present, resource)), to: present, resource)
+                DecodedBody(
+                    object: try Self.apply(try patch.apply(Self.scale(of: present, resource)), to: present, resource))
             }
         default: throw .methodNotAllowed
         }
         try run(Update(change: change, scope: .whole, show: show, namesRevision: names), context, respond)
+    }
+
+    /// - Parameter path: Where the object has the number of replicas.
+    func applyScale(
+        _ context: RequestContext, at path: [String], _ show: @escaping @Sendable (JSON) -> JSON,
+        _ respond: @escaping Responder
+    ) throws(APIStatus) {
+        try WriteOptions.apply.check(context.query)
+        let apply = try Apply(context).ofScale(context, at: path)
+        try run(
+            Update(
+                change: { (present) throws(APIStatus) in DecodedBody(object: present) }, applied: apply, scope: .whole,
+                warnings: apply.warnings, show: show, namesRevision: !apply.config.resourceVersion.isEmpty), context,
+            respond)
     }
 
     private static func apply(_ scale: JSON, to present: JSON, _ resource: Resource) throws(APIStatus) -> JSON {
@@ -127,7 +148,7 @@ extension RequestPipeline {
         try run(
             Update(
                 change: { (pod) throws(APIStatus) in
-                    try Self.bound(pod, bound, node, place.resource)
+                    DecodedBody(object: try Self.bound(pod, bound, node, place.resource))
                 }, scope: .binding,
                 show: { _ in
                     ["kind": "Status", "apiVersion": "v1", "metadata": [:], "status": "Success", "code": 201]

@@ -6,7 +6,7 @@ import PluginKit
 /// Replacement and patch: read, change, admit, validate, write at the revision that was read; again when it has moved.
 extension RequestPipeline {
     /// Makes of the present object, in the version of the request, the one that is wanted.
-    typealias Change = @Sendable (_ present: JSON) throws(APIStatus) -> JSON
+    typealias Change = @Sendable (_ present: JSON) throws(APIStatus) -> DecodedBody
 
     /// What an update is, apart from how the new object comes about.
     struct Update: Sendable {
@@ -34,6 +34,7 @@ extension RequestPipeline {
 
     /// PUT on the main resource or on a subresource that has the object's own shape.
     func replace(_ context: RequestContext, _ scope: Strategy.Scope, _ respond: @escaping Responder) throws(APIStatus) {
+        try WriteOptions.update.check(context.query)
         let decoded = try decodeObject(context)
         var object = decoded.object
         if object.name.isEmpty { object.name = context.path.name }
@@ -52,7 +53,8 @@ extension RequestPipeline {
         let wanted = object
         try run(
             Update(
-                change: { (_) throws(APIStatus) in wanted }, scope: scope, warnings: decoded.warnings,
+                change: { (_) throws(APIStatus) in DecodedBody(object: wanted) }, scope: scope,
+                warnings: decoded.warnings,
                 namesRevision: !wanted.resourceVersion.isEmpty && wanted.resourceVersion != "0"), context, respond)
     }
 
@@ -71,25 +73,17 @@ extension RequestPipeline {
         try patch(context, type: type, .main, respond)
     }
 
-    static let patchTypes =
-        "application/json-patch+json, application/merge-patch+json, "
-        + "application/strategic-merge-patch+json, application/apply-patch+yaml"
-
-    static let customPatchTypes =
-        "application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml"
-
     func patch(
         _ context: RequestContext, type: String, _ scope: Strategy.Scope, _ respond: @escaping Responder
     ) throws(APIStatus) {
-        if Apply.isAsked(by: type) { return try apply(context, scope, respond) }
-        if let force = context.query["force"], !force.isEmpty {
-            throw Apply.invalidOptions([.forbidden("force", "may not be specified for non-apply patch")])
-        }
-        let apply = try patchFunction(context, type: type)
+        let isApply = Apply.isAsked(by: type)
+        try (isApply ? WriteOptions.apply : .patch).check(context.query)
+        if isApply { return try apply(context, scope, respond) }
+        let patch = try Patch(context, type: type, rules: rules)
         try run(
             Update(
                 change: { [self] (present) throws(APIStatus) in
-                    var patched = try apply(present)
+                    var patched = try patch.apply(present)
                     patched.kind = context.resource.kind
                     patched.apiVersion = context.resource.apiVersion
                     guard patched.name == context.path.name else {
@@ -97,49 +91,9 @@ extension RequestPipeline {
                             context.resource, context.path.name,
                             [.invalid("metadata.name", .string(patched.name), "field is immutable")])
                     }
-                    return try checkFields(patched, context).object
+                    return try checkFields(ofPatched: patched, patch, context)
                 }, scope: scope, namesRevision: context.request.body.contains(text: "\"resourceVersion\"")), context,
             respond)
-    }
-
-    /// The function that a patch's type and body make of one JSON value another.
-    func patchFunction(_ context: RequestContext, type: String) throws(APIStatus) -> Change {
-        let essence = type.split(separator: ";").first.map(String.init)?.lowercased() ?? ""
-        let resource = context.resource
-        let body: JSON
-        switch essence {
-        case "application/strategic-merge-patch+json" where resource.custom != nil:
-            // The schema of a custom resource says nothing of how lists merge in such a patch.
-            throw .unsupportedMediaType(Self.customPatchTypes)
-        case "application/json-patch+json", "application/merge-patch+json", "application/strategic-merge-patch+json":
-            var repeated = RepeatedKeys()
-            body = try Self.parse(context.request.body, &repeated)
-            if !repeated.isEmpty, context.query["fieldValidation"] == "Strict" {
-                let list = repeated.fields.map { "duplicate field \"\($0)\"" }.joined(separator: ", ")
-                throw .badRequest("strict decoding error: \(list)")
-            }
-        default: throw .unsupportedMediaType(resource.custom == nil ? Self.patchTypes : Self.customPatchTypes)
-        }
-        @Sendable func refused(_ error: any Error) -> APIStatus {
-            var status = APIStatus(
-                code: 422, reason: "Invalid",
-                message: "the server rejected our request due to an error in our request: \(error)")
-            status.name = context.path.name
-            status.group = resource.group
-            status.kind = resource.plural
-            return status
-        }
-        return { [rules] (present) throws(APIStatus) in
-            do {
-                switch essence {
-                case "application/json-patch+json": return try JSONPatch.apply(body, to: present)
-                case "application/merge-patch+json": return try MergePatch.apply(body, to: present)
-                default: return try rules.strategicMerge(body, to: present, resource)
-                }
-            } catch {
-                throw refused(error)
-            }
-        }
     }
 
     // MARK: - The update itself
@@ -271,11 +225,13 @@ extension RequestPipeline {
         var present = present
         let managed = present["metadata"].removeValue(forKey: "managedFields") ?? .null
         var object: JSON
+        var warnings: [String] = []
         var applied: ManagedFields?
         if let apply = update.applied {
             (object, applied) = try ownership.apply(apply, to: present, managed)
         } else {
-            object = try update.change(Self.shown(present, managed, resource))
+            let changed = try update.change(Self.shown(present, managed, resource))
+            (object, warnings) = (changed.object, changed.warnings)
         }
         let given = object["metadata"].removeValue(forKey: "managedFields") ?? .null
         let named = object.resourceVersion
@@ -301,7 +257,7 @@ extension RequestPipeline {
         object = StoredObject.normalized(request.object)
         Strategy.countGeneration(&object, before, stored, update.scope)
         if object == before, owned == managed, !isOutdated {
-            return Plan(outcome: .unchanged, warnings: request.warnings)
+            return Plan(outcome: .unchanged, warnings: warnings + request.warnings)
         }
         let causes = rules.validateUpdate(of: object, from: before, stored, update.scope)
         guard causes.isEmpty else { throw .invalid(resource, object.name, causes.deduplicated()) }
@@ -311,7 +267,7 @@ extension RequestPipeline {
         let outcome: Outcome =
             Strategy.isFinished(object, stored)
             ? .remove(object) : .write(object, request.steps, isFixed: update.namesRevision)
-        return Plan(outcome: outcome, warnings: request.warnings)
+        return Plan(outcome: outcome, warnings: warnings + request.warnings)
     }
 }
 

@@ -140,6 +140,7 @@ final class RequestPipeline: Sendable {
             return try handleOther(request, request.rawPath, respond)
         }
         let context = RequestContext(request: request, path: path, resource: resource)
+        request.exchange?.labels = RequestLabels(context)
         guard try isAuthorized(context, mayWait: false) else {
             return onAccessWorker(respond) { [self] () throws(APIStatus) in
                 _ = try isAuthorized(context, mayWait: true)
@@ -153,9 +154,9 @@ final class RequestPipeline: Sendable {
     private func proceed(_ context: RequestContext, _ respond: @escaping Responder) throws(APIStatus) {
         guard mustAsk(aboutConnection: context) else { return try go(on: context, respond) }
         onWorker(respond) { [self] () throws(APIStatus) in
-            let warnings = try admitConnection(context)
+            let (admitted, warnings) = try admitConnection(context)
             let answer: Responder = { respond($0.warning(warnings)) }
-            try go(on: context, warnings.isEmpty ? respond : answer)
+            try go(on: admitted, warnings.isEmpty ? respond : answer)
         }
     }
 
@@ -190,8 +191,18 @@ final class RequestPipeline: Sendable {
         }
     }
 
-    /// Runs the verb of an authorized request.
+    /// Runs the verb of an authorized request; a method that is not served there is told which are.
     private func run(_ context: RequestContext, _ respond: @escaping Responder) throws(APIStatus) {
+        do throws(APIStatus) {
+            try runVerb(context, respond)
+        } catch {
+            var error = error
+            if error.code == 405 { error.allowedMethods = context.servedMethods }
+            throw error
+        }
+    }
+
+    private func runVerb(_ context: RequestContext, _ respond: @escaping Responder) throws(APIStatus) {
         let resource = context.resource
         if !context.path.subresource.isEmpty { return try handleSubresource(context, respond) }
         guard resource.isNamespaced || context.path.namespace.isEmpty else { throw .unknownPath }
@@ -324,16 +335,37 @@ struct RequestContext: Sendable {
     /// The verb as authorization names it.
     var verb: String { request.verb(at: path) }
 
+    /// The HTTP methods that are served at the request's path, in alphabetical order.
+    var servedMethods: [String] {
+        let methods: KeyValuePairs<String, [String]>
+        let verbs: [String]
+        if let subresource = resource.subresource(path.subresource) {
+            verbs = subresource.verbs
+            methods = ["DELETE": ["delete"], "GET": ["get"], "PATCH": ["patch"], "POST": ["create"], "PUT": ["update"]]
+        } else if path.name.isEmpty {
+            verbs = resource.verbs
+            methods = ["DELETE": ["deletecollection"], "GET": ["list", "watch"], "POST": ["create"]]
+        } else {
+            verbs = resource.verbs
+            methods = ["DELETE": ["delete"], "GET": ["get"], "PATCH": ["patch"], "PUT": ["update"]]
+        }
+        return methods.filter { $0.value.contains { verbs.contains($0) } }.map(\.key)
+    }
+
     var attributes: Authorizer.Attributes {
         var attributes = Authorizer.Attributes(
             verb: verb, group: resource.group, version: resource.version, resource: resource.plural,
             subresource: path.subresource, namespace: path.namespace, name: path.name)
-        // A list or watch of one name asks for no more than that object.
-        if path.name.isEmpty, let text = request.query["fieldSelector"], !text.isEmpty,
+        guard path.name.isEmpty, !request.query.pairs.isEmpty,
             ["list", "watch", "deletecollection"].contains(attributes.verb)
-        {
-            attributes.fields = FieldEqualities.of(text)
-            attributes.name = attributes.fields["metadata.name"] ?? ""
+        else { return attributes }
+        if let text = request.query["fieldSelector"], !text.isEmpty {
+            attributes.fields = AccessSelector(fields: text)
+            // A list or watch of one name asks for no more than that object.
+            attributes.name = attributes.fields.equality("metadata.name") ?? ""
+        }
+        if let text = request.query["labelSelector"], !text.isEmpty {
+            attributes.labels = AccessSelector(labels: text)
         }
         return attributes
     }
@@ -343,6 +375,9 @@ extension HTTPResponse {
     static func failure(_ status: APIStatus) -> HTTPResponse {
         var response = HTTPResponse(status: status.code, body: .bytes(status.json.serialized() + [0x0A]))
         if status.code == 401 { response.headers.append(("WWW-Authenticate", "Bearer")) }
+        if !status.allowedMethods.isEmpty {
+            response.headers.append(("Allow", status.allowedMethods.joined(separator: ", ")))
+        }
         if status.retryAfterSeconds > 0 { response.headers.append(("Retry-After", String(status.retryAfterSeconds))) }
         return response
     }

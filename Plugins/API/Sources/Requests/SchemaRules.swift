@@ -48,6 +48,8 @@ struct SchemaRules: ObjectRules {
         case .approval: return metadata() + CertificateRequest.faults(in: object, from: before, isApproval: true)
         case .status where resource.qualified == CertificateRequest.resource:
             return metadata() + CertificateRequest.faults(in: object, from: before, isApproval: false)
+        case .status where resource.qualified == "resourceclaims.resource.k8s.io":
+            return metadata() + table.claimStatusErrors(from: before, to: object).map(Self.cause)
         case .status, .finalize:
             return metadata() + (resource.isDefinition ? table.storedVersionErrors(in: object).map(Self.cause) : [])
         }

@@ -41,7 +41,7 @@ final class MirrorController: Controller {
                 && $0.deletionTimestamp == nil
         }
         let endpoints = cluster.endpoints.get(key: key).flatMap {
-            MirrorPlan.isMirrored($0, service: cluster.services.get(key: key)) ? $0 : nil
+            MirrorPlan.isMirrored($0, service: cluster.services.get(key: key)) ? .some($0) : nil
         }
         let plan = MirrorPlan(endpoints, existing: existing)
         for slice in plan.update {

@@ -1,5 +1,6 @@
 import CEL
 import FieldManagement
+import ObjectSchema
 import Objects
 import PluginKit
 
@@ -56,14 +57,20 @@ struct MutatingPolicies: AdmissionPlugin {
             let variables = PolicyVariables(policy.variables, evaluation)
             evaluation.set("variables", .map(.lazy(variables)))
             guard try run.conditionsHold(evaluation) else { return }
-            let shown = ReviewRequest.object(request.object, as: run.matched)
+            let shown = ReviewRequest.object(of: request, as: run.matched)
             let changed: JSON
             do throws(CELError) {
                 let value = try mutation.expression.evaluate(evaluation)
-                changed = try mutation.isPatch ? Self.patched(shown, value) : merged(shown, value, run.matched)
+                // Of the options of a connection no list or map is more than a whole.
+                let schema = request.operation == .connect ? nil : rules.schema(of: run.matched)
+                changed = try mutation.isPatch ? Self.patched(shown, value) : Self.merged(shown, value, schema)
             } catch {
                 throw PolicyFailure(
                     "expression '\(mutation.expression.source.trimmingWhitespace())' resulted in error: \(error)")
+            }
+            if request.operation == .connect {
+                request.object = changed
+                continue
             }
             var object = Conversion.toWorking(changed, run.matched)
             guard object.name == request.object.name, object.namespace == request.object.namespace else {
@@ -84,7 +91,7 @@ struct MutatingPolicies: AdmissionPlugin {
         }
     }
 
-    private func merged(_ object: JSON, _ value: CELValue, _ resource: Resource) throws(CELError) -> JSON {
+    private static func merged(_ object: JSON, _ value: CELValue, _ schema: SchemaNode?) throws(CELError) -> JSON {
         try MutationTypes.check(value)
         var configuration = try value.json()
         guard case .object = configuration else { throw CELError("unexpected expression result type: \(value.type)") }
@@ -95,6 +102,6 @@ struct MutatingPolicies: AdmissionPlugin {
             guard ["name", "namespace", "uid"].contains(name), configuration.metadata[name].exists else { continue }
             throw CELError("error applying patch: metadata.\(name) must not be set")
         }
-        return AppliedConfiguration.merge(configuration, over: object, rules.schema(of: resource))
+        return AppliedConfiguration.merge(configuration, over: object, schema)
     }
 }

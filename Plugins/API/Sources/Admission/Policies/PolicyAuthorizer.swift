@@ -17,7 +17,12 @@ struct PolicyAuthorizer: CELAuthorizer {
         let wanted = Authorizer.Attributes(
             verb: question.verb, group: question.group, resource: question.resource,
             subresource: question.subresource, namespace: question.namespace, name: question.name,
-            path: question.path ?? "")
-        return CELAccessDecision(isAllowed: authorizer.allows(asking, wanted), reason: "")
+            path: question.path ?? "", fields: AccessSelector(fields: question.fieldSelector ?? ""),
+            labels: AccessSelector(labels: question.labelSelector ?? ""))
+        return switch authorizer.decide(asking, wanted, mayWait: true) {
+        case .allowed(let reason): CELAccessDecision(isAllowed: true, reason: reason)
+        case .denied(let reason), .noOpinion(let reason): CELAccessDecision(isAllowed: false, reason: reason)
+        case .mustWait: CELAccessDecision(isAllowed: false, reason: "")
+        }
     }
 }

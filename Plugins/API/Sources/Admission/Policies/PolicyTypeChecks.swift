@@ -4,13 +4,9 @@ import Synchronization
 
 /// Writes into the status of validating policies what `PolicyTypeCheck` finds, once for each generation.
 final class PolicyTypeChecks: Sendable {
-    private struct State {
-        /// Policies that wait, by name.
-        var waiting: [String: JSON] = [:]
-        var isRunning = false
-        var isStopped = false
-    }
-    private let state = Mutex(State())
+    /// Policies that wait, by name.
+    private let waiting = Mutex<[String: JSON]>([:])
+    private let writing = CoalescingRun()
     private let check: PolicyTypeCheck
     private let log: Log
 
@@ -31,38 +27,19 @@ final class PolicyTypeChecks: Sendable {
             })
     }
 
-    func stop() { state.withLock { $0.isStopped = true } }
+    func stop() {
+        writing.stop()
+        waiting.withLock { $0 = [:] }
+    }
 
     private func take(_ policy: JSON, _ pipeline: RequestPipeline) {
         let status = policy["status"]
         guard status["observedGeneration"].integerValue != policy.generation || status["typeChecking"].isNull else {
             return
         }
-        let mustRun = state.withLock { state in
-            guard !state.isStopped else { return false }
-            state.waiting[policy.name] = policy
-            guard !state.isRunning else { return false }
-            state.isRunning = true
-            return true
-        }
-        guard mustRun else { return }
-        let isTaken = pipeline.workers.run(isOwn: true) { [self] in run(pipeline) }
-        // The server has stopped; the next start looks at all of them.
-        if !isTaken { state.withLock { $0.isRunning = false } }
-    }
-
-    private func run(_ pipeline: RequestPipeline) {
-        while true {
-            let policy = state.withLock { state -> JSON? in
-                if !state.isStopped, let next = state.waiting.first {
-                    state.waiting.removeValue(forKey: next.key)
-                    return next.value
-                }
-                state.isRunning = false
-                return nil
-            }
-            guard let policy else { return }
-            write(policy, pipeline)
+        waiting.withLock { $0[policy.name] = policy }
+        writing.request(on: pipeline.workers) { [self] in
+            while let next = waiting.withLock({ $0.popFirst()?.value }) { write(next, pipeline) }
         }
     }
 

@@ -61,7 +61,7 @@ struct MutatingWebhooks: AdmissionPlugin {
         guard let response = outcome.response else { return }
         defer { note(call, isMutated: request.object != before, response, request) }
         guard let text = response["patch"].stringValue, !text.isEmpty else { return }
-        guard request.operation != .delete, request.operation != .connect else {
+        guard request.operation != .delete else {
             throw .internalError(
                 "admission webhook \"\(call.webhook.name)\" attempted to modify the object, which is not supported for this operation"
             )
@@ -70,9 +70,13 @@ struct MutatingWebhooks: AdmissionPlugin {
         do {
             guard let bytes = Base64.decode(text) else { throw UpstreamError("response.patch is no base64") }
             changed = try JSONPatch.apply(
-                try JSON(parsing: bytes), to: ReviewRequest.object(request.object, as: call.matched))
+                try JSON(parsing: bytes), to: ReviewRequest.object(of: request, as: call.matched))
         } catch {
             throw .internalError("failed to apply the patch of webhook \"\(call.webhook.name)\": \(error)")
+        }
+        if request.operation == .connect {
+            request.object = changed
+            return
         }
         var object = Conversion.toWorking(changed, call.matched)
         guard object.name == request.object.name, object.namespace == request.object.namespace else {

@@ -1,0 +1,178 @@
+import Objects
+import XCTest
+
+@testable import API
+
+/// What requests may say in their queries and bodies, and in which words they are refused.
+final class OptionsConformanceTests: ConformanceCase {
+    private static let maps = "/api/v1/namespaces/default/configmaps"
+
+    private func map(_ name: String) -> JSON {
+        ["apiVersion": "v1", "kind": "ConfigMap", "metadata": ["name": .string(name)], "data": ["k": "v"]]
+    }
+
+    func testOptionsOfWrites() throws {
+        let long = String(repeating: "m", count: 129)
+        let tooLong = "fieldManager: Too long: may not be more than 128 bytes"
+        let validation =
+            "fieldValidation: Unsupported value: \"Some\": supported values: \"\", \"Ignore\", \"Strict\", \"Warn\""
+        let dry = "dryRun: Unsupported value: [\"Some\"]: supported values: \"All\""
+        XCTAssertEqual(try ask("POST", Self.maps, map("a")).status, 201)
+        let rows: [(method: String, query: String, kind: String, error: String)] = [
+            ("POST", "fieldManager=\(long)", "CreateOptions", tooLong),
+            ("POST", "fieldValidation=Some", "CreateOptions", validation),
+            ("POST", "dryRun=Some", "CreateOptions", dry),
+            ("PUT", "dryRun=Some&fieldValidation=Some", "UpdateOptions", "[\(dry), \(validation)]"),
+            (
+                "PUT", "fieldManager=a%09b", "UpdateOptions",
+                "fieldManager: Invalid value: \"a\\tb\": invalid character U+0009 (at position 1)"
+            ),
+            ("merge", "dryRun=Some", "PatchOptions", dry),
+            ("merge", "force=true", "PatchOptions", "force: Forbidden: may not be specified for non-apply patch"),
+            ("apply", "", "PatchOptions", "fieldManager: Required value: is required for apply patch"),
+            ("apply", "fieldManager=m&fieldValidation=Some", "PatchOptions", validation),
+            ("DELETE", "dryRun=Some", "DeleteOptions", dry),
+            (
+                "DELETE", "propagationPolicy=Some", "DeleteOptions",
+                "propagationPolicy: Unsupported value: \"Some\": supported values: \"Foreground\", \"Background\", \"Orphan\", \"nil\""
+            ),
+            (
+                "DELETE", "propagationPolicy=Orphan&orphanDependents=true", "DeleteOptions",
+                "propagationPolicy: Invalid value: \"Orphan\": orphanDependents and deletionPropagation cannot be both set"
+            ),
+        ]
+        for row in rows {
+            let path = Self.maps + (row.method == "POST" ? "?" : "/a?") + row.query
+            let answer: TLSClient.Response
+            switch row.method {
+            case "merge": answer = try merge(path, [:])
+            case "apply": answer = try ask("PATCH", path, map("a"), type: "application/apply-patch+yaml")
+            case "DELETE": answer = try ask("DELETE", path)
+            default: answer = try ask(row.method, path, map("a"))
+            }
+            XCTAssertEqual(answer.status, 422, row.query)
+            XCTAssertEqual(
+                try answer.json["message"].stringValue, "\(row.kind).meta.k8s.io \"\" is invalid: \(row.error)",
+                row.query)
+            XCTAssertEqual(try answer.json["details"]["kind"].stringValue, row.kind, row.query)
+        }
+    }
+
+    /// Fields that nobody knows, or that are there twice, in every kind of body.
+    func testFieldValidation() throws {
+        let path = "/apis/apps/v1/namespaces/default/deployments"
+        let head = #""metadata":{"name":"fv","labels":{"app":"x"}}"#
+        let spec =
+            #""selector":{"matchLabels":{"app":"x"}},"template":{"metadata":{"labels":{"app":"x"}},"spec":{"containers":[{"name":"c","image":"i:1"}]}}"#
+        let bad = #"{\#(head),"spec":{"unknown1":1,"replicas":0,"replicas":0,\#(spec)}}"#
+        XCTAssertEqual(
+            try ask("POST", path, text: #"{\#(head),"spec":{\#(spec)}}"#, type: "application/json").status, 201)
+        let patch = #"{"spec":{"unknown1":1,"replicas":0,"replicas":0}}"#
+        let steps =
+            #"[{"op":"add","path":"/spec/unknown1","value":1,"foo":"bar"},{"op":"add","path":"/spec/paused","path":"/spec/paused","value":true}]"#
+        let both = #"unknown field "spec.unknown1", duplicate field "spec.replicas""#
+        let turned = #"duplicate field "spec.replicas", unknown field "spec.unknown1""#
+        let stepped =
+            #"json patch unknown field "[0].foo", json patch duplicate field "[1].path", unknown field "spec.unknown1""#
+        let rows: [(type: String, method: String, body: String, code: Int, faults: String)] = [
+            ("application/json", "PUT", bad, 400, both), ("application/merge-patch+json", "PATCH", patch, 422, turned),
+            ("application/strategic-merge-patch+json", "PATCH", patch, 422, turned),
+            ("application/json-patch+json", "PATCH", steps, 422, stepped),
+        ]
+        for row in rows {
+            let target = path + "/fv?dryRun=All"
+            let strict = try ask(row.method, target + "&fieldValidation=Strict", text: row.body, type: row.type)
+            XCTAssertEqual(strict.status, row.code, "\(row.type): \(strict.text)")
+            XCTAssertTrue(
+                try strict.json["message"].stringValue?.hasSuffix("strict decoding error: \(row.faults)") ?? false,
+                "\(row.type): \(strict.text)")
+            let ignored = try ask(row.method, target + "&fieldValidation=Ignore", text: row.body, type: row.type)
+            XCTAssertEqual(ignored.status, 200, "\(row.type): \(ignored.text)")
+            XCTAssertNil(ignored.headers["warning"], row.type)
+            for query in ["", "&fieldValidation=Warn"] {
+                let warned = try ask(row.method, target + query, text: row.body, type: row.type)
+                XCTAssertEqual(warned.status, 200, row.type)
+                XCTAssertTrue(
+                    warned.headers["warning"]?.contains("field \\\"") ?? false, "\(row.type): \(warned.headers)")
+            }
+        }
+        let typed = try merge(path + "/fv", ["spec": ["replicas": "many"]])
+        XCTAssertEqual(typed.status, 422, "a value of a wrong type")
+        XCTAssertTrue(
+            try typed.json["message"].stringValue?.hasPrefix(" \"\" is invalid: patch: Invalid value: ") ?? false,
+            typed.text)
+    }
+
+    func testHealth() throws {
+        for kind in ["livez", "readyz", "healthz"] {
+            let verbose = try ask("GET", "/\(kind)?verbose").text
+            XCTAssertTrue(verbose.hasPrefix("[+]ping ok\n[+]store ok\n[+]etcd ok\n"), verbose)
+            XCTAssertTrue(verbose.hasSuffix("\(kind) check passed\n"), verbose)
+            let less = try ask("GET", "/\(kind)?verbose&exclude=etcd&exclude=other").text
+            XCTAssertTrue(less.contains("[+]etcd excluded: ok\n"), less)
+            XCTAssertTrue(
+                less.contains("warn: some health checks cannot be excluded: no matches for \"other\"\n"), less)
+            XCTAssertEqual(try ask("GET", "/\(kind)?exclude=other").text, "ok")
+            XCTAssertEqual(try ask("GET", "/\(kind)/ping").text, "ok")
+            XCTAssertEqual(try ask("GET", "/\(kind)/nothing").status, 404)
+        }
+    }
+
+    func testMethodsThatAreNotServed() throws {
+        let rows: [(method: String, path: String, allowed: String)] = [
+            ("PUT", Self.maps, "DELETE, GET, POST"), ("POST", Self.maps + "/a", "DELETE, GET, PATCH, PUT"),
+            ("DELETE", "/api/v1/namespaces", "GET, POST"),
+            ("DELETE", "/apis/apps/v1/namespaces/default/deployments/x/scale", "GET, PATCH, PUT"),
+            ("OPTIONS", Self.maps, "DELETE, GET, POST"),
+            ("GET", "/apis/authorization.k8s.io/v1/subjectaccessreviews", "POST"),
+        ]
+        for row in rows {
+            let answer = try ask(row.method, row.path)
+            XCTAssertEqual(answer.status, 405, row.path)
+            XCTAssertEqual(try answer.json["reason"], "MethodNotAllowed", row.path)
+            XCTAssertEqual(answer.headers["allow"], row.allowed, "\(row.method) \(row.path)")
+        }
+    }
+
+    func testMediaTypes() throws {
+        let patch = try ask("PATCH", Self.maps + "/a", [:], type: "application/json")
+        XCTAssertEqual(patch.status, 415)
+        XCTAssertEqual(
+            try patch.json["message"].stringValue,
+            "the body of the request was in an unknown format - accepted media types include: application/json-patch+json, application/merge-patch+json, application/strategic-merge-patch+json, application/apply-patch+yaml"
+        )
+        XCTAssertEqual(try ask("POST", Self.maps, text: "<a/>", type: "text/xml").status, 415)
+        XCTAssertEqual(try ask("GET", Self.maps, headers: ["Accept": "text/xml"]).status, 406)
+        XCTAssertEqual(
+            try ask("GET", Self.maps, headers: ["Accept": "application/cbor, application/json;q=0.5"]).status, 200)
+    }
+
+    /// The series by which dashboards of Kubernetes count.
+    func testMetrics() throws {
+        let name = "metrics-\(UInt32.random(in: 0 ... .max))"
+        try ask("POST", Self.maps, map(name))
+        try ask("GET", "\(Self.maps)/\(name)")
+        try apply("\(Self.maps)/\(name)", map(name), manager: "m")
+        try ask("GET", "/api/v1/configmaps?limit=1")
+        try ask("DELETE", "\(Self.maps)/\(name)?dryRun=All")
+        try ask("GET", "/apis/apps/v1/namespaces/default/deployments/nowhere/scale")
+        let text = try ask("GET", "/metrics").text
+        func labels(
+            _ code: Int, _ verb: String, _ resource: String, scope: String, dryRun: String = "", group: String = "",
+            subresource: String = ""
+        ) -> String {
+            "apiserver_request_total{code=\"\(code)\",component=\"apiserver\",dry_run=\"\(dryRun)\",group=\"\(group)\",resource=\"\(resource)\","
+                + "scope=\"\(scope)\",subresource=\"\(subresource)\",verb=\"\(verb)\",version=\"v1\"}"
+        }
+        for series in [
+            labels(201, "POST", "configmaps", scope: "resource"), labels(200, "GET", "configmaps", scope: "resource"),
+            labels(200, "APPLY", "configmaps", scope: "resource"), labels(200, "LIST", "configmaps", scope: "cluster"),
+            labels(200, "DELETE", "configmaps", scope: "resource", dryRun: "All"),
+            labels(404, "GET", "deployments", scope: "resource", group: "apps", subresource: "scale"),
+        ] { XCTAssertTrue(text.contains(series), series) }
+        XCTAssertTrue(
+            text.contains(
+                "apiserver_request_duration_seconds_count{component=\"apiserver\",dry_run=\"\",group=\"\",resource=\"configmaps\",scope=\"cluster\",subresource=\"\",verb=\"LIST\",version=\"v1\"}"
+            ))
+    }
+}
