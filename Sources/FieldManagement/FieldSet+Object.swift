@@ -1,7 +1,7 @@
 import ObjectSchema
 import Objects
 
-/// What an object that is applied cannot be: unknown fields, lists whose elements cannot be told apart.
+/// What an object that is applied cannot be: unknown fields, values of other types, lists whose elements cannot be told apart.
 public struct TypedObjectError: Error, Sendable, Equatable, CustomStringConvertible {
     /// Each with its path, such as `.spec.replica: field not declared in schema`.
     public let problems: [String]
@@ -12,7 +12,7 @@ public struct TypedObjectError: Error, Sendable, Equatable, CustomStringConverti
 extension FieldSet {
     /// The fields that an object has.
     ///
-    /// With `isStrict`, unknown fields and elements that are there twice are errors; otherwise an element without its
+    /// With `isStrict`, unknown fields, values of other types and elements that are there twice are errors; otherwise an element without its
     /// keys counts by its position.
     public static func fields(of object: JSON, schema: SchemaNode?, isStrict: Bool = false) throws(TypedObjectError)
         -> FieldSet
@@ -38,6 +38,7 @@ private struct FieldWalker {
     init(isStrict: Bool) { self.isStrict = isStrict }
 
     mutating func walk(_ value: JSON, _ type: FieldType) -> FieldSet.Entry {
+        if isStrict, let mismatch = type.mismatch(with: value) { report(mismatch) }
         let division = type.division(of: value)
         switch division {
         case .leaf: return FieldSet.Entry(isMember: true)
@@ -66,10 +67,11 @@ private struct FieldWalker {
     ) -> FieldSet.Entry {
         var result = FieldSet.Entry()
         for (position, element) in elements.enumerated() {
-            let step = step(to: element, position, type, division)
+            // Nothing more can be said of a list whose elements cannot be told apart.
+            guard let step = step(to: element, position, type, division) else { return result }
+            if isStrict, result.children[step] != nil { report("duplicate entries for key \(step)") }
             path.append(step)
             defer { path.removeLast() }
-            if isStrict, result.children[step] != nil { report("duplicate entries for key \(step)") }
             var entry = walk(element, type.element)
             entry.isMember = true
             if let known = result.children[step] { entry.children = entry.children.union(known.children) }
@@ -80,12 +82,13 @@ private struct FieldWalker {
 
     private mutating func step(
         to element: JSON, _ position: Int, _ type: FieldType, _ division: FieldType.Division
-    ) -> FieldStep {
+    ) -> FieldStep? {
         do throws(FieldTypeError) {
             return try type.step(to: element, at: position, division)
         } catch {
-            if isStrict { report("element \(position): \(error.reason)") }
-            return .index(position)
+            guard isStrict else { return .index(position) }
+            report("element \(position): \(error.reason)")
+            return nil
         }
     }
 

@@ -344,7 +344,17 @@ final class FieldManagerTests: XCTestCase {
             (deployment(["replica": 3]), ".spec.replica: field not declared in schema"),
             (
                 withContainers([["name": "a"], ["name": "a"]]),
-                ".spec.template.spec.containers[name=\"a\"]: duplicate entries for key [name=\"a\"]"
+                ".spec.template.spec.containers: duplicate entries for key [name=\"a\"]"
+            ), (deployment(["replicas": "two"]), ".spec.replicas: expected numeric (int or float), got string"),
+            (deployment(["paused": 1]), ".spec.paused: expected boolean, got integer"),
+            (deployment(["selector": "app=web"]), ".spec.selector: expected map, got string"),
+            (
+                withContainers([["name": 1]]),
+                ".spec.template.spec.containers[name=1].name: expected string, got integer"
+            ),
+            (
+                withContainers([["name": "a", "args": "x"]]),
+                ".spec.template.spec.containers[name=\"a\"].args: expected list, got string"
             ),
             (
                 withContainers(["x"]),

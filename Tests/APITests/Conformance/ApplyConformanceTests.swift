@@ -260,11 +260,11 @@ final class ApplyConformanceTests: ConformanceCase {
         XCTAssertEqual(
             try apply(Self.parts + "/none", foreign.with("metadata", ["name": "none", "uid": "x"]), manager: "a")
                 .status, 409)
-        for reset: JSON in [[], [[:]]] {
+        for (leaf, reset): (String, JSON) in [("2", []), ("3", [[:]])] {
             let cleared = try merge(path, ["metadata": ["managedFields": reset]])
             XCTAssertEqual(cleared.status, 200, cleared.text)
             XCTAssertTrue(try cleared.json.metadata["managedFields"].isNull)
-            let adopted = try apply(path, part("times", #"{"leaf":"2"}"#), manager: "a", force: true).json
+            let adopted = try apply(path, part("times", #"{"leaf":"\#(leaf)"}"#), manager: "a", force: true).json
             XCTAssertEqual(
                 adopted.metadata["managedFields"].arrayValue.compactMap { $0["manager"].stringValue }, ["a"],
                 "what was before belongs to nobody any more once it is taken over")

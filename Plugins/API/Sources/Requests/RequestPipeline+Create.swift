@@ -106,7 +106,8 @@ extension RequestPipeline {
             .create, stored, subresource: context.path.subresource, context, object: consume object)
         try admission.admit(&request)
         request.object = StoredObject.normalized(request.object)
-        let causes = rules.validate(request.object, stored)
+        var causes = rules.validate(request.object, stored)
+        if resource.group == EventChecks.group { causes += EventChecks.faults(in: request.object) }
         guard causes.isEmpty else { throw .invalid(resource, request.name, causes.deduplicated()) }
         try admission.validate(&request)
         return Draft(

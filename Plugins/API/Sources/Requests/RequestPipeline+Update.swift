@@ -259,7 +259,8 @@ extension RequestPipeline {
         if object == before, owned == managed, !isOutdated {
             return Plan(outcome: .unchanged, warnings: warnings + request.warnings)
         }
-        let causes = rules.validateUpdate(of: object, from: before, stored, update.scope)
+        var causes = rules.validateUpdate(of: object, from: before, stored, update.scope)
+        if resource.group == EventChecks.group { causes += EventChecks.faults(in: object, from: before) }
         guard causes.isEmpty else { throw .invalid(resource, object.name, causes.deduplicated()) }
         request.object = object
         try admission.validate(&request)
