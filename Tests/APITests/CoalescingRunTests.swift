@@ -63,4 +63,18 @@ final class CoalescingRunTests: XCTestCase {
         ran.wait()
         pool.stop()
     }
+
+    /// Work that waits for other work of the same pool comes to its end when the pool stops.
+    func testWhoWaitsForWhatIsDroppedIsTold() {
+        let pool = WorkerPool(limit: 1)
+        let (queued, told) = (BoundedSemaphore(), BoundedSemaphore())
+        XCTAssertTrue(
+            pool.run {
+                XCTAssertTrue(pool.run(dropped: { told.signal() }, { XCTFail("the pool has stopped") }))
+                queued.signal()
+                told.wait()
+            })
+        queued.wait()
+        pool.stop()
+    }
 }

@@ -103,8 +103,8 @@ final class QuotaAdmission: AdmissionPlugin {
             }
             guard let next else { return }
             // Without a free worker it runs here: it only hands work to the store.
-            let isTaken = pool.run { [self] in run(namespace, pool, next) }
-            if !isTaken { run(namespace, pool, next) }
+            let here: @Sendable () -> Void = { [self] in run(namespace, pool, next) }
+            if !pool.run(dropped: here, here) { here() }
         }
     }
 }

@@ -177,10 +177,14 @@ final class CustomResources: Sendable {
             return state.turns.removeFirst()
         }
         guard let turn else { return }
-        guard let workers = state.withLock({ $0.pipeline?.workers }), workers.run({ [self] in run(turn) }) else {
-            turn.respond(.failure(.tooManyRequests("too many requests wait already", retryAfterSeconds: 1)))
-            return next()
-        }
+        let workers = state.withLock { $0.pipeline?.workers }
+        let isTaken = workers?.run(dropped: { [self] in refuse(turn) }, { [self] in run(turn) }) ?? false
+        if !isTaken { refuse(turn) }
+    }
+
+    private func refuse(_ turn: Turn) {
+        turn.respond(.failure(.tooManyRequests("too many requests wait already", retryAfterSeconds: 1)))
+        next()
     }
 
     /// Gives a definition that is being written the status that follows from it.

@@ -9,7 +9,8 @@ enum Concurrently {
         guard let first = items.first else { return [] }
         let results = Results<Result>(count: items.count)
         for (index, item) in items.enumerated().dropFirst() {
-            let isTaken = pool.run { results.put(index, work(item)) }
+            let here: @Sendable () -> Void = { results.put(index, work(item)) }
+            let isTaken = pool.run(dropped: here, here)
             if !isTaken { results.put(index, work(item)) }
         }
         results.put(0, work(first))

@@ -10,7 +10,11 @@ final class WorkerPool: @unchecked Sendable {
     private let queueLimit: Int
     private var lock = pthread_mutex_t()
     private var condition = pthread_cond_t()
-    private var queue: [@Sendable () -> Void] = []
+    private struct Item {
+        var work: @Sendable () -> Void
+        var dropped: @Sendable () -> Void
+    }
+    private var queue: [Item] = []
     private var threads = 0
     private var idle = 0
     private var isStopping = false
@@ -32,14 +36,18 @@ final class WorkerPool: @unchecked Sendable {
     }
 
     /// Runs `work` on one of the threads; false when too much waits already or the pool has stopped.
-    /// - Parameter isOwn: for work of the server's own, of which there is a little at most: it waits however much does.
-    func run(isOwn: Bool = false, _ work: @escaping @Sendable () -> Void) -> Bool {
+    /// - Parameters:
+    ///   - isOwn: for work of the server's own, of which there is a little at most: it waits however much does.
+    ///   - dropped: called instead when the pool stops before it is the work's turn, so that who waits for it waits no longer.
+    func run(
+        isOwn: Bool = false, dropped: @escaping @Sendable () -> Void = {}, _ work: @escaping @Sendable () -> Void
+    ) -> Bool {
         pthread_mutex_lock(&lock)
         guard !isStopping, isOwn || queue.count < queueLimit else {
             pthread_mutex_unlock(&lock)
             return false
         }
-        queue.append(work)
+        queue.append(Item(work: work, dropped: dropped))
         let mustStart = idle < queue.count && threads < limit
         if mustStart { threads += 1 } else { pthread_cond_signal(&condition) }
         pthread_mutex_unlock(&lock)
@@ -51,8 +59,13 @@ final class WorkerPool: @unchecked Sendable {
     func stop() {
         pthread_mutex_lock(&lock)
         isStopping = true
+        let left = queue
         queue = []
         pthread_cond_broadcast(&condition)
+        pthread_mutex_unlock(&lock)
+        // A thread of this pool may be one that waits for it.
+        for item in left { item.dropped() }
+        pthread_mutex_lock(&lock)
         while threads > 0 { pthread_cond_wait(&condition, &lock) }
         pthread_mutex_unlock(&lock)
     }
@@ -79,10 +92,10 @@ final class WorkerPool: @unchecked Sendable {
     private func serve() {
         pthread_mutex_lock(&lock)
         while true {
-            if let work = queue.first {
+            if let item = queue.first {
                 queue.removeFirst()
                 pthread_mutex_unlock(&lock)
-                work()
+                item.work()
                 pthread_mutex_lock(&lock)
                 continue
             }
