@@ -138,6 +138,27 @@ final class APIServerTests: XCTestCase {
             try server.request("POST", maps, map("a").with("data", ["k": 1])).status, 400, "a value of a wrong type")
     }
 
+    func testAdvice() throws {
+        let service: JSON = [
+            "apiVersion": "v1", "kind": "Service", "metadata": ["name": "a"],
+            "spec": ["ports": [["port": 80]], "externalName": "x.example.com"],
+        ]
+        let text = #"299 - "spec.externalName is ignored when spec.type is not \"ExternalName\"""#
+        let services = "/api/v1/namespaces/default/services"
+        let created = try server.request("POST", services, service)
+        XCTAssertEqual(created.headers["warning"], text, created.text)
+        let patch = ["Content-Type": "application/merge-patch+json"]
+        XCTAssertEqual(
+            try server.request("PATCH", services + "/a", ["metadata": ["labels": ["a": "b"]]], headers: patch).headers[
+                "warning"], text)
+        XCTAssertNil(
+            try server.request("PATCH", services + "/a", ["spec": ["externalName": .null]], headers: patch).headers[
+                "warning"])
+        XCTAssertEqual(
+            try server.request("GET", "/api/v1/endpoints").headers["warning"],
+            #"299 - "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice""#)
+    }
+
     /// The words that clients of Kubernetes look for.
     func testRepeatedKeys() throws {
         let twice = #"{"metadata":{"name":"twice"},"x":1,"data":{"k":"a","k":"b"}}"#

@@ -40,6 +40,8 @@ final class Resource: Sendable {
     let isVirtual: Bool
     /// A resource of what is measured when it is asked for.
     var isMeasured: Bool { group == UsageObjects.group }
+    /// What whoever uses it is warned of; nil for a resource that stays.
+    let deprecation: String?
     /// What a custom resource's definition says of this version; nil for the server's own resources.
     let custom: CustomVersion?
     /// The type of its objects, once somebody has looked it up (`SchemaRules`).
@@ -72,8 +74,14 @@ final class Resource: Sendable {
         hasStatus = subresources.contains { $0.name == "status" }
         self.hasGeneration = hasGeneration
         isVirtual = !verbs.contains("get")
+        deprecation = custom == nil ? Self.deprecations[qualified] : nil
         self.custom = custom
     }
+
+    private static let deprecations = [
+        "endpoints": "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice",
+        "componentstatuses": "v1 ComponentStatus is deprecated in v1.19+",
+    ]
 
     func key(_ namespace: String, _ name: String) -> String { "\(qualified)/\(namespace)/\(name)" }
 

@@ -1,3 +1,4 @@
+import ObjectSchema
 import Objects
 import PluginAPI
 import PluginKit
@@ -113,7 +114,16 @@ extension RequestPipeline {
         return Draft(
             object: request.object, managedFields: managed,
             generateName: decoded.object.name.isEmpty ? generateName : "", steps: request.steps,
-            warnings: decoded.warnings + request.warnings, isCharged: request.isCharged)
+            warnings: decoded.warnings + request.warnings + Self.warnings(of: request.object, nil, stored, context),
+            isCharged: request.isCharged)
+    }
+
+    /// What a client is told of an object that is valid; the server itself needs no advice.
+    static func warnings(
+        of object: JSON, _ before: JSON?, _ resource: Resource, _ context: RequestContext
+    ) -> [String] {
+        context.request.isInternal
+            ? [] : ObjectWarnings.texts(for: object, before: before, resource: resource.qualified)
     }
 
     private func write(

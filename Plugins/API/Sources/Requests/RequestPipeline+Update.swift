@@ -268,7 +268,8 @@ extension RequestPipeline {
         let outcome: Outcome =
             Strategy.isFinished(object, stored)
             ? .remove(object) : .write(object, request.steps, isFixed: update.namesRevision)
-        return Plan(outcome: outcome, warnings: warnings + request.warnings)
+        let advice = update.scope == .main ? Self.warnings(of: object, before, stored, context) : []
+        return Plan(outcome: outcome, warnings: warnings + request.warnings + advice)
     }
 }
 

@@ -178,7 +178,12 @@ final class RequestPipeline: Sendable {
                 try run(context, respond)
             }
         }
-        guard let custom = resource.custom else { return try run(context, respond) }
+        guard let custom = resource.custom else {
+            guard let warning = resource.deprecation, !context.request.isInternal else {
+                return try run(context, respond)
+            }
+            return try run(context) { respond($0.warning([warning])) }
+        }
         var answer = respond
         if let warning = custom.deprecationWarning { answer = { respond($0.warning([warning])) } }
         let mustIndex = needsIndex(context, custom)
