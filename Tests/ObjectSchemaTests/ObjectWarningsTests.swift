@@ -17,7 +17,9 @@ final class ObjectWarningsTests: XCTestCase {
 
     func testPods() {
         let rows: [(spec: JSON, warnings: [String])] = [
-            (["containers": [["name": "c", "env": [["name": "A", "value": "1"], ["name": "B", "value": "2"]]]]], []),
+            (
+                ["containers": [["name": "c", "env": [["name": "A", "value": "1"], ["name": "B", "value": "2"]]]]], []
+            ),
             (
                 ["containers": [["name": "c", "env": [["name": "A", "value": "1"], ["name": "A", "value": "2"]]]]],
                 [#"spec.containers[0].env[1]: hides previous definition of "A", which may be dropped when using apply"#]
@@ -59,7 +61,11 @@ final class ObjectWarningsTests: XCTestCase {
                 ]
             ),
             (
-                ["volumes": [["name": "v", "gitRepo": [:]], ["name": "w", "cephfs": [:]], ["name": "x", "emptyDir": [:]]]],
+                [
+                    "volumes": [
+                        ["name": "v", "gitRepo": [:]], ["name": "w", "cephfs": [:]], ["name": "x", "emptyDir": [:]],
+                    ]
+                ],
                 [
                     "spec.volumes[0].gitRepo: deprecated in v1.11, and disabled by default in v1.33+",
                     "spec.volumes[1].cephfs: deprecated in v1.28, non-functional in v1.31+",
@@ -105,7 +111,11 @@ final class ObjectWarningsTests: XCTestCase {
             warnings("pods", pod([:], annotations: .object(JSONObject([(old, JSON.string("x"))])))),
             ["metadata.annotations[\(old)]: non-functional in v1.27+; use the \"seccompProfile\" field instead"])
         XCTAssertEqual(
-            warnings("pods", pod(["securityContext": ["seccompProfile": [:]]], annotations: .object(JSONObject([(old, JSON.string("x"))])))), [])
+            warnings(
+                "pods",
+                pod(
+                    ["securityContext": ["seccompProfile": [:]]],
+                    annotations: .object(JSONObject([(old, JSON.string("x"))])))), [])
     }
 
     func testNamesAndTemplates() {

@@ -18,7 +18,8 @@ public enum ObjectWarnings {
             workload(object, before, object["spec"]["template"], at: "spec.template.", namesPods: false)
         case "cronjobs.batch":
             workload(
-                object, before, object["spec"]["jobTemplate"]["spec"]["template"], at: "spec.jobTemplate.spec.template.",
+                object, before, object["spec"]["jobTemplate"]["spec"]["template"],
+                at: "spec.jobTemplate.spec.template.",
                 namesPods: true)
         case "services": ServiceWarnings.texts(object)
         case "persistentvolumes": VolumeWarnings.volume(object)

@@ -9,7 +9,9 @@ enum PodWarnings {
         var texts = nodes(spec, place) + annotations(pod, containers, place)
         for (index, volume) in spec["volumes"].arrayValue.enumerated() {
             let own = "\(place)spec.volumes[\(index)]."
-            if volume["gitRepo"].exists { texts.append("\(own)gitRepo: deprecated in v1.11, and disabled by default in v1.33+") }
+            if volume["gitRepo"].exists {
+                texts.append("\(own)gitRepo: deprecated in v1.11, and disabled by default in v1.33+")
+            }
             texts += VolumeWarnings.source(volume, at: own)
             texts += VolumeWarnings.claim(
                 volume["ephemeral"]["volumeClaimTemplate"]["spec"], at: own + "ephemeral.volumeClaimTemplate.spec.")
@@ -88,7 +90,8 @@ enum PodWarnings {
             return affinity[required].arrayValue.enumerated().filter { $1["labelSelector"].isNull }.map {
                 "\(own)\(required)[\($0.offset)]\(noSelector)"
             }
-                + affinity[preferred].arrayValue.enumerated().filter { $1["podAffinityTerm"]["labelSelector"].isNull }.map {
+                + affinity[preferred].arrayValue.enumerated().filter { $1["podAffinityTerm"]["labelSelector"].isNull }
+                .map {
                     "\(own)\(preferred)[\($0.offset)].podAffinityTerm\(noSelector)"
                 }
         }
@@ -123,7 +126,8 @@ enum PodWarnings {
                 check("container.seccomp.security.alpha.kubernetes.io/\(name)", seccomp)
             }
             // Of a pod itself the annotation is taken over into the field.
-            if !place.isEmpty, context["appArmorProfile"].isNull, container["securityContext"]["appArmorProfile"].isNull {
+            if !place.isEmpty, context["appArmorProfile"].isNull, container["securityContext"]["appArmorProfile"].isNull
+            {
                 check(
                     "container.apparmor.security.beta.kubernetes.io/\(name)",
                     #"deprecated since v1.30; use the "appArmorProfile" field instead"#)
@@ -175,7 +179,9 @@ enum PodWarnings {
                 let own = "\(place).ports[\(index)]"
                 let key = "\(port["containerPort"].integerValue ?? 0)/\(port["protocol"].stringValue ?? "TCP")"
                 for other in known[key] ?? [] {
-                    if let text = overlap(port, other.port) { texts.append("\(own): \(text) port definition with \(other.place)") }
+                    if let text = overlap(port, other.port) {
+                        texts.append("\(own): \(text) port definition with \(other.place)")
+                    }
                 }
                 known[key, default: []].append((port, own))
             }
