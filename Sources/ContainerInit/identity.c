@@ -148,7 +148,7 @@ void identity_resolve(const struct configuration *configuration, struct identity
     if (configuration_number(configuration, TAG_MUST_NOT_BE_ROOT, 0) && identity->user == 0)
         fail(STEP_NON_ROOT, EPERM, given ? given : "0");
     add_group(identity, identity->group);
-    if (search.found && *search.found_name)
+    if (search.found && *search.found_name && !configuration_number(configuration, TAG_ONLY_LISTED_GROUPS, 0))
         each_entry("/etc/group", 4, visit_membership, &search);
     size_t offset = 0;
     struct record record;

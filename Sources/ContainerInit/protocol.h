@@ -61,6 +61,7 @@ enum tag {
     TAG_PROCESS_FILE = 43,      ///< string: where it writes the number of the process, in the state directory
     TAG_CONSOLE_SOCKET = 44,    ///< string: where it is to send the terminal, in the state directory
     TAG_TEMPORARY = 45,         ///< *: string: file or empty directory to remove once the process runs
+    TAG_ONLY_LISTED_GROUPS = 46, ///< u64: 1 = no groups from the image's /etc/group
 };
 
 enum bind_flag {

@@ -33,13 +33,15 @@ enum PodValidation {
         }
     }
 
+    private static let restartPolicies = ["Always", "Never", "OnFailure"]
+
     /// Only an init container that keeps running may have probes and hooks.
     private static func initContainer(_ container: JSON, _ place: String, _ errors: inout [FieldError]) {
         if let policy = container["restartPolicy"].stringValue {
-            if policy != "Always" {
-                errors.append(.notSupported("\(place).restartPolicy", .string(policy), ["Always"]))
+            if !restartPolicies.contains(policy) {
+                errors.append(.notSupported("\(place).restartPolicy", .string(policy), restartPolicies))
             }
-            return
+            if policy == "Always" { return }
         }
         for field in ["lifecycle", "livenessProbe", "readinessProbe", "startupProbe"] where container[field].exists {
             errors.append(

@@ -53,7 +53,7 @@ final class ConfigurationTests: XCTestCase {
                     "readOnlyRootFilesystem": true,
                 ]
             ])
-        let security = try SecurityTranslation.build(pod.containers[0], pod: pod)
+        let security = try SecurityTranslation.build(pod.containers[0], pod: pod, seccompDirectory: "/s")
         XCTAssertEqual(security["runAsUser"], 5, "the container's own wins")
         XCTAssertEqual(security["supplementalGroups"], [3000, 2000])
         XCTAssertEqual(security["noNewPrivileges"], true)
@@ -61,7 +61,7 @@ final class ConfigurationTests: XCTestCase {
         XCTAssertEqual(security["readOnlyRootFilesystem"], true)
         XCTAssertFalse(security["maskedPaths"].isEmpty)
         let privileged = TestPods.pod(template: ["securityContext": ["privileged": true]])
-        let open = try SecurityTranslation.build(privileged.containers[0], pod: privileged)
+        let open = try SecurityTranslation.build(privileged.containers[0], pod: privileged, seccompDirectory: "/s")
         XCTAssertEqual(open["seccomp"], ["type": "Unconfined"])
         XCTAssertTrue(open["maskedPaths"].isEmpty)
     }
@@ -81,7 +81,8 @@ final class ConfigurationTests: XCTestCase {
             }
         }
         let explicit = TestPods.pod(template: ["securityContext": ["runAsNonRoot": true, "runAsUser": 0]])
-        XCTAssertThrowsError(try SecurityTranslation.build(explicit.containers[0], pod: explicit))
+        XCTAssertThrowsError(
+            try SecurityTranslation.build(explicit.containers[0], pod: explicit, seccompDirectory: "/s"))
     }
 
     func testContainerConfiguration() throws {
@@ -89,7 +90,7 @@ final class ConfigurationTests: XCTestCase {
         let config = try ContainerConfiguration(
             pod: pod, container: pod.containers[0], attempt: 3, image: "busybox:1",
             environment: [("GREETING", "hi")], mounts: [ContainerMount(containerPath: "/x", hostPath: "/y")], edits: [],
-            nodeMemoryBytes: 1 << 30
+            nodeMemoryBytes: 1 << 30, seccompDirectory: "/s"
         ).build()
         XCTAssertEqual(config["args"], ["echo hi"])
         XCTAssertEqual(config["logPath"], "main/3.log")

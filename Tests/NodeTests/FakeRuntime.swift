@@ -20,6 +20,8 @@ final class FakeRuntime: PodRuntime {
         var failingCommands: Set<String> = []
         var pulls: [(request: JSON, completion: Completion)] = []
         var execExitCode: Int64 = 0
+        /// Of every container, bytes.
+        var usedMemory: Int64 = 0
     }
     let state = Mutex(State())
     /// What its ids begin with.
@@ -31,6 +33,11 @@ final class FakeRuntime: PodRuntime {
     var calls: [String] { state.withLock { $0.calls } }
 
     func status(_ request: JSON, deadline: UInt64) throws -> JSON { ["name": "fake", "version": "1", "ready": true] }
+
+    func runSandbox(_ request: JSON, handler: String, deadline: UInt64) throws -> JSON {
+        note("handler \(handler)")
+        return try runSandbox(request, deadline: deadline)
+    }
 
     func runSandbox(_ request: JSON, deadline: UInt64) throws -> JSON {
         note("runSandbox")
@@ -181,6 +188,7 @@ final class FakeRuntime: PodRuntime {
     func watchCancel(_ watch: UInt64) throws { state.withLock { $0.handler = nil } }
     func imageStatus(_ request: JSON, deadline: UInt64) throws -> JSON {
         let name = request["image"].stringValue ?? ""
+        if name.contains("//") { throw PluginError.invalid("\"\(name)\" is not an image reference") }
         return [
             "image": state.withLock { $0.images.contains(name) }
                 ? ["id": "sha256:1", "repoTags": [.string(name)]] : .null
@@ -192,9 +200,14 @@ final class FakeRuntime: PodRuntime {
         return 9
     }
     func listImages(_ request: JSON, deadline: UInt64) throws -> JSON { ["images": []] }
-    func updateContainer(_ request: JSON, deadline: UInt64) throws -> JSON { [:] }
+    func updateContainer(_ request: JSON, deadline: UInt64) throws -> JSON {
+        note("update \(request["id"].stringValue ?? "") \(request["resources"].serializedString())")
+        return [:]
+    }
     func reopenLog(_ request: JSON, deadline: UInt64) throws -> JSON { [:] }
-    func containerStats(_ request: JSON, deadline: UInt64) throws -> JSON { ["stats": []] }
+    func containerStats(_ request: JSON, deadline: UInt64) throws -> JSON {
+        ["stats": [["memoryWorkingSetBytes": .integer(state.withLock { $0.usedMemory })]]]
+    }
     func loadImage(_ request: JSON, archive: Int32, deadline: UInt64) throws -> JSON { [:] }
     func pullCancel(_ operation: UInt64) throws {}
     func removeImage(_ request: JSON, deadline: UInt64) throws -> JSON { [:] }

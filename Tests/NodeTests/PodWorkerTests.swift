@@ -7,7 +7,7 @@ import XCTest
 @testable import Node
 
 /// A worker over fakes, driven by hand.
-private final class Bench {
+final class Bench {
     let directory: TemporaryDirectory
     let runtime = FakeRuntime()
     let network = FakeNetwork()
@@ -30,7 +30,9 @@ private final class Bench {
         let volumes = VolumeManager(
             paths: paths, mounts: FakeMounts(), objects: objects, tokens: TokenCache(api: client),
             drivers: NoDrivers())
-        let facts = NodeFacts(nodeName: "alpha", addresses: ["10.244.0.1"], memoryBytes: 1 << 30)
+        let facts = NodeFacts(
+            nodeName: "alpha", addresses: ["10.244.0.1"], memoryBytes: 1 << 30,
+            allocatable: .init(cpuMilli: 2000, memoryBytes: 1 << 30))
         let queued = queued
         worker = PodWorker(
             services: PodWorkerServices(
@@ -41,6 +43,12 @@ private final class Bench {
             runtimeState: runtimeState, probes: probes, enqueue: { uid, delay in queued.add(uid, delay) })
         watcher = RuntimeWatcher(runtime: runtime, state: runtimeState, onChange: { queued.add($0, 0) })
         _ = try watcher.start()
+    }
+
+    static func with(_ body: (Bench) throws -> Void) throws {
+        let bench = try Bench()
+        defer { bench.stop() }
+        try body(bench)
     }
 
     func give(_ pod: Pod) {
@@ -104,11 +112,7 @@ private final class Bench {
 }
 
 final class PodWorkerTests: XCTestCase {
-    private func withBench(_ body: (Bench) throws -> Void) throws {
-        let bench = try Bench()
-        defer { bench.stop() }
-        try body(bench)
-    }
+    private func withBench(_ body: (Bench) throws -> Void) throws { try Bench.with(body) }
 
     func testAPodRunsWithOneStatusWrite() throws {
         try withBench { bench in
@@ -249,6 +253,16 @@ final class PodWorkerTests: XCTestCase {
             try bench.sync()
             XCTAssertEqual(
                 bench.lastStatus["containerStatuses"][0]["state"]["waiting"]["reason"], "ErrImageNeverPull")
+        }
+    }
+
+    func testImageWhoseNameIsNone() throws {
+        try withBench { bench in
+            bench.give(TestPods.pod(template: ["image": "a//b"]))
+            try bench.sync()
+            XCTAssertEqual(
+                bench.lastStatus["containerStatuses"][0]["state"]["waiting"]["reason"], "InvalidImageName")
+            XCTAssertTrue(bench.events.has("InspectFailed"))
         }
     }
 

@@ -58,11 +58,37 @@ final class ProbeTests: XCTestCase {
             "httpHeaders": [["name": "host", "value": "example"], ["name": "X", "value": "a\r\nb"]],
         ]
         let text = String(
-            decoding: HTTPProbeRequest.build(action, host: "10.0.0.1", port: 80, agent: "probe"), as: UTF8.self)
+            decoding: HTTPProbeRequest.build(action, at: place("health?x=1"), program: "probe"), as: UTF8.self)
         XCTAssertEqual(
             text,
-            "GET /health?x=1 HTTP/1.1\r\nUser-Agent: probe\r\nAccept: */*\r\nConnection: close\r\nhost: example\r\n\r\n"
-        )
+            "GET /health?x=1 HTTP/1.1\r\nUser-Agent: kube-probe/1.36\r\nAccept: */*\r\nConnection: close\r\n"
+                + "host: example\r\n\r\n")
+        let repeated: JSON = [
+            "httpHeaders": [
+                ["name": "X", "value": "1"], ["name": "X", "value": "2"], ["name": "User-Agent", "value": ""],
+                ["name": "accept", "value": ""],
+            ]
+        ]
+        XCTAssertEqual(
+            String(decoding: HTTPProbeRequest.build(repeated, at: place("/"), program: "probe"), as: UTF8.self),
+            "GET / HTTP/1.1\r\nHost: 10.0.0.1:80\r\nConnection: close\r\nX: 1\r\nX: 2\r\n\r\n")
+    }
+
+    private func place(_ path: String, host: String = "10.0.0.1") -> HTTPPlace {
+        HTTPPlace(isTLS: false, host: host, port: 80, path: path)
+    }
+
+    func testLocations() {
+        let rows: [(location: String, url: String?)] = [
+            ("/b", "http://10.0.0.1:80/b"), ("c?y#z", "http://10.0.0.1:80/a/c?y"), ("?q", "http://10.0.0.1:80/a/b?q"),
+            ("", "http://10.0.0.1:80/a/b?x=/1"), ("#f", "http://10.0.0.1:80/a/b?x=/1"),
+            ("https://other/d", "https://other:443/d"), ("http://other:8080", "http://other:8080/"),
+            ("http://other?q", "http://other:80/?q"), ("//[::1]:81/e", "http://[::1]:81/e"),
+            ("http://user@host/", "http://host:80/"), ("ftp://x/", nil), ("http://x:99999/", nil), ("http://", nil),
+        ]
+        for row in rows {
+            XCTAssertEqual(place("/a/b?x=/1").following(row.location)?.url, row.url, row.location)
+        }
     }
 
     func testHTTPVerdicts() {
@@ -72,6 +98,10 @@ final class ProbeTests: XCTestCase {
             ("HTTP/1.1 404 Not Found\r\n", false, .failed("HTTP probe failed with statuscode: 404")),
             ("HTTP/1.1 20", false, .needsMore), ("", true, .failed("Get \"u\": EOF")),
             ("nonsense\r\n", false, .failed("Get \"u\": malformed HTTP response")),
+            ("HTTP/1.1 302 Found\r\nLocation: /x\r\n", false, .needsMore),
+            ("HTTP/1.1 302 Found\r\nlocation:  /x\r\n\r\n", false, .redirected("/x")),
+            ("HTTP/1.1 302 Found\r\n\r\nLocation: /x\r\n\r\n", false, .succeeded),
+            ("HTTP/1.1 304 Not Modified\r\n", false, .succeeded),
         ]
         for row in rows {
             XCTAssertEqual(exchange.judge(Array(row.received.utf8), isClosed: row.isClosed), row.progress, row.received)
@@ -184,6 +214,66 @@ final class ProbeTests: XCTestCase {
         try run(["readinessProbe": ["httpGet": ["port": .integer(Int64(server.port))]]]) { reports in
             XCTAssertTrue(reports.wait { $0.change == .ready(true) })
         }
+    }
+
+    /// A server that sends every request on: to itself, over and over, or to a place that nobody may ask.
+    func testRedirects() throws {
+        let loop = try Server(answer: "HTTP/1.1 302 Found\r\nLocation: /again\r\n\r\n")
+        defer { loop.stop() }
+        try run(["livenessProbe": ["httpGet": ["port": .integer(Int64(loop.port))], "failureThreshold": 1]]) {
+            reports in
+            XCTAssertTrue(
+                reports.wait { $0.change == .failed(graceSeconds: nil) }, "a host's own redirects are followed")
+            XCTAssertTrue(
+                reports.all.contains {
+                    if case .unhealthy(let message) = $0.change {
+                        return message.contains("stopped after 10 redirects")
+                    }
+                    return false
+                })
+        }
+        let away = try Server(answer: "HTTP/1.1 302 Found\r\nLocation: http://192.0.2.1/\r\n\r\n")
+        defer { away.stop() }
+        try run(["readinessProbe": ["httpGet": ["port": .integer(Int64(away.port))]]]) { reports in
+            XCTAssertTrue(reports.wait { $0.change == .ready(true) }, "those to others are as good as an answer")
+            XCTAssertEqual(reports.all.first?.change, .warning("Probe terminated redirects at http://192.0.2.1:80/"))
+        }
+    }
+
+    func testReadinessIsAskedUntilTheEnd() throws {
+        let server = try Server(answer: "HTTP/1.1 200 OK\r\n\r\n")
+        defer { server.stop() }
+        let action: JSON = ["port": .integer(Int64(server.port))]
+        let reports = try Reports()
+        let operations = OperationPool(maximum: 1)
+        let manager = try ProbeManager(runtime: FakeRuntime(), operations: operations) { reports.add($0) }
+        manager.add(
+            container([
+                "readinessProbe": ["httpGet": action, "periodSeconds": 1],
+                "livenessProbe": ["tcpSocket": ["port": 1], "initialDelaySeconds": 1, "failureThreshold": 1],
+            ]), instance: TestPods.container("main", "running"), podUID: "u1", startupPassed: false,
+            target: ProbeTarget(podIP: "127.0.0.1", startedAt: WallClock.now()))
+        manager.remove(containerID: "main-0", keepsReadiness: true)
+        XCTAssertTrue(reports.wait { $0.change == .ready(true) })
+        manager.stop()
+        operations.close()
+        XCTAssertEqual(reports.all.map(\.kind), [.readiness])
+    }
+
+    func testHooksAskForNoMoreThanAnAnswer() throws {
+        let server = try Server(answer: "HTTP/1.1 500 Oh\r\n\r\n")
+        defer { server.stop() }
+        let runner = HookRunner(runtime: FakeRuntime())
+        func hook(_ scheme: String, _ port: JSON) throws {
+            try runner.run(
+                ["httpGet": ["port": port, "scheme": .string(scheme), "host": "127.0.0.1"]], containerID: "c",
+                container: container(["ports": [["name": "web", "containerPort": .integer(Int64(server.port))]]]),
+                podIP: "", timeoutSeconds: 5, isCancelled: { false })
+        }
+        try hook("HTTP", "web")
+        XCTAssertThrowsError(try hook("HTTPS", "web"), "the server does not speak TLS")
+        XCTAssertThrowsError(try hook("HTTP", "other")) { XCTAssertTrue("\($0)".contains("not a port")) }
+        XCTAssertThrowsError(try hook("HTTP", 1)) { XCTAssertTrue("\($0)".contains("refused")) }
     }
 
     func testStartupGatesTheOthers() throws {

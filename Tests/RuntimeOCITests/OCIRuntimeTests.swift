@@ -21,6 +21,10 @@ final class OCIRuntimeTests: XCTestCase {
             ("with a group's number", .init(text: "web:7"), (33, 7, [7, 50], "/var/www")),
             ("overridden", .init(text: "web:staff", user: 5, group: 6), (5, 6, [6], "/")),
             ("more groups", .init(text: "web", supplementary: [8, 50]), (33, 44, [44, 50, 8], "/var/www")),
+            (
+                "only those listed", .init(text: "web", supplementary: [8], hasOnlyListedGroups: true),
+                (33, 44, [44, 8], "/var/www")
+            ),
             ("unknown name", .init(text: "nobody"), nil),
             ("unknown group", .init(text: "web:nobody"), nil),
             ("must not be root", .init(text: "0", mustNotBeRoot: true), nil),

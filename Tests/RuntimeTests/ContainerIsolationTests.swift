@@ -89,6 +89,39 @@ class ContainerIsolationTests: XCTestCase {
         }
     }
 
+    func testGroupsOfTheImage() throws {
+        let file = "\(fixture.directory)/group"
+        try AtomicFile.write(Array("www-data:x:33:\nstaff:x:50:www-data\n".utf8), to: file)
+        let mounts: JSON = [["containerPath": "/etc/group", "hostPath": .string(file)]]
+        for (onlyListed, expected) in [(false, "7 33 50"), (true, "7 33")] {
+            let (_, output) = try fixture.run(
+                "id -G | tr ' ' '\\n' | sort -n | xargs",
+                [
+                    "mounts": mounts,
+                    "security": ["runAsUser": 33, "supplementalGroups": [7], "onlyListedGroups": .bool(onlyListed)],
+                ])
+            XCTAssertEqual(output.last, expected, "only those listed: \(onlyListed)")
+        }
+    }
+
+    /// As an ephemeral container for debugging does.
+    func testProcessesOfAnotherContainer() throws {
+        let sandbox = try fixture.sandbox()
+        let first = try fixture.container(sandbox, "exec sleep 1234")
+        try fixture.start(first)
+        let second = try fixture.container(
+            sandbox, "tr '\\0' ' ' </proc/1/cmdline; test $$ -ne 1 && echo beside",
+            ["name": "second", "logPath": "second.log", "targetContainerID": .string(first)])
+        try fixture.start(second)
+        _ = fixture.finish(second)
+        XCTAssertEqual(try fixture.output(second).last, "sleep 1234 beside")
+        let other = try fixture.container(
+            try fixture.sandbox(["podUID": "other"]), "true", ["targetContainerID": .string(first)])
+        XCTAssertThrowsError(try fixture.start(other), "it is in another pod") { error in
+            XCTAssertTrue("\(error)".contains("does not run in its pod"), "\(error)")
+        }
+    }
+
     func testPrivileges() throws {
         let rows: [(name: String, security: JSON, script: String, expected: String)] = [
             (

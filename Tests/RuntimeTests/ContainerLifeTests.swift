@@ -299,6 +299,23 @@ class ContainerLifeTests: XCTestCase {
                     "can't fork"))
     }
 
+    func testLimitsOfAPodAreChanged() throws {
+        let sandbox = try fixture.sandbox(["resources": ["cpuQuota": 10_000, "cpuPeriod": 100_000]])
+        func update(_ id: String, _ quota: Int64) throws {
+            try fixture.service.updateContainer([
+                "id": .string(id), "resources": ["cpuQuota": .integer(quota), "cpuPeriod": 100_000],
+            ])
+        }
+        let id = try fixture.container(sandbox, "sleep 100", ["resources": ["cpuQuota": 5_000, "cpuPeriod": 100_000]])
+        try fixture.start(id)
+        try update(sandbox, 30_000)
+        try update(id, 20_000)
+        let shown = try fixture.exec(
+            id, ["sh", "-c", "cat /sys/fs/cgroup/cpu.max /sys/fs/cgroup/*cpu*/cpu.cfs_quota_us 2>/dev/null"])
+        XCTAssertEqual(shown.output.split(whereSeparator: \.isWhitespace).first, "20000", shown.error)
+        XCTAssertThrowsError(try update("nothing", 1))
+    }
+
     private func stats(_ id: String) throws -> JSON {
         try fixture.service.containerStats(["id": .string(id)])["stats"][0]
     }

@@ -76,7 +76,10 @@ final class Node: Sendable {
                 runtime: runtime, network: network, api: api, objects: store, volumes: volumes, devices: devices,
                 events: RecordedPodEvents(recorder: recorder), operations: operations,
                 endings: endings, services: { feed.services(for: $0) },
-                isolate: { try policies.isolate($0, addresses: $1) }, facts: currentFacts, metrics: metrics, log: log),
+                isolate: { try policies.isolate($0, addresses: $1) }, facts: currentFacts,
+                sysctls: SysctlPolicy(
+                    allowed: configuration.options["allowedUnsafeSysctls"].arrayValue.compactMap(\.stringValue)),
+                metrics: metrics, log: log),
             runtimeState: runtimeState, probes: probes,
             enqueue: { late.node?.enqueue($0, delay: $1) })
         let worker = worker
@@ -340,6 +343,11 @@ final class Node: Sendable {
                 pod, "Unhealthy", "\(report.kind.rawValue) probe failed: \(message)", container: container)
             return
         }
+        if case .warning(let message) = report.change {
+            worker.services.events.warning(
+                pod, "ProbeWarning", "\(report.kind.rawValue) probe warning: \(message)", container: container)
+            return
+        }
         entry.update { memory in
             guard memory.health[report.containerID] != nil else { return }
             switch report.change {
@@ -349,7 +357,7 @@ final class Node: Sendable {
                 memory.health[report.containerID]?.killReason =
                     report.kind == .startup ? .startupFailed : .livenessFailed
                 memory.health[report.containerID]?.killGraceSeconds = grace
-            case .unhealthy: break
+            case .unhealthy, .warning: break
             }
         }
         enqueue(report.podUID, delay: 0)

@@ -13,7 +13,8 @@ public final class NodePlugin: Plugin {
         sharedOnly: "it writes pods' volumes and reads their logs in the data directory, which is hostd's own")
     public static let optionsSchema = """
         {"type": "object", "additionalProperties": false, "properties": {
-          "workers": {"type": "integer", "description": "Pods that are worked on at once.", "default": 16, "minimum": 1, "maximum": 256}
+          "workers": {"type": "integer", "description": "Pods that are worked on at once.", "default": 16, "minimum": 1, "maximum": 256},
+          "allowedUnsafeSysctls": {"type": "array", "items": {"type": "string", "minLength": 1}, "default": [], "description": "Kernel parameters of their namespaces that pods may set beside the safe ones: dotted names, or prefixes that end with *, such as kernel.msg* and net.core.somaxconn."}
         }}
         """
 

@@ -21,7 +21,7 @@ struct ContainerPlan {
         var configuration: SandboxConfiguration
         /// Directory with net, ipc, uts and shm.
         var directory: String
-        /// First process of a shared process namespace.
+        /// A process of the process namespace to join: the first of a shared one, or of the container to look into.
         var holder: pid_t?
     }
 
@@ -167,6 +167,7 @@ struct ContainerPlan {
             if let number = security.runAsGroup { result.add(.groupID, number) }
         }
         for group in security.supplementalGroups { result.add(.supplementaryGroup, group) }
+        if security.hasOnlyListedGroups { result.add(.onlyListedGroups, 1) }
         if security.mustNotBeRoot { result.add(.mustNotBeRoot, 1) }
         let bits = capabilities.bits
         result.add(.capabilities, [bits, bits, 0, 0])

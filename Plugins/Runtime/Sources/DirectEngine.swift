@@ -111,7 +111,8 @@ final class DirectEngine: ContainerEngine {
         return ContainerPlan(
             configuration: container.configuration, image: image.configuration,
             sandbox: .init(
-                configuration: sandbox.configuration, directory: sandbox.directory, holder: sandbox.holder?.process),
+                configuration: sandbox.configuration, directory: sandbox.directory,
+                holder: (container.target.withLock { $0 } ?? sandbox.holder)?.process),
             place: ContainerPlan.Place(
                 directory: container.directory, layersDirectory: services.images.layersDirectory,
                 lowerDirectories: try services.images.lowerDirectories(image).map(String.init).joined(separator: ":"),

@@ -27,7 +27,7 @@ struct BundlePlan {
         var configuration: SandboxConfiguration
         /// Directory with net, ipc, uts and shm.
         var directory: String
-        /// First process of a shared process namespace.
+        /// A process of the process namespace to join: the first of a shared one, or of the container to look into.
         var holder: pid_t?
     }
 

@@ -19,6 +19,8 @@ struct ContainerIdentity: Equatable {
         var user: UInt64?
         var group: UInt64?
         var supplementary: [UInt64] = []
+        /// /etc/group gives no further groups.
+        var hasOnlyListedGroups = false
         var mustNotBeRoot = false
     }
 
@@ -54,7 +56,7 @@ struct ContainerIdentity: Equatable {
             )
         }
         add(group)
-        if let name = entry?[0], !name.isEmpty {
+        if let name = entry?[0], !name.isEmpty, !request.hasOnlyListedGroups {
             for fields in Self.fields(table, 4) where fields[3].split(separator: ",").contains(Substring(name)) {
                 if let member = UInt32(fields[2]) { add(member) }
             }

@@ -80,6 +80,7 @@ final class OCIEngine: ContainerEngine {
             request.group = security.runAsGroup
         }
         request.supplementary = security.supplementalGroups
+        request.hasOnlyListedGroups = security.hasOnlyListedGroups
         request.mustNotBeRoot = security.mustNotBeRoot
         return try ContainerIdentity(
             request, users: try ContainerIdentity.file("/etc/passwd", in: root),
@@ -107,7 +108,8 @@ final class OCIEngine: ContainerEngine {
         return BundlePlan(
             configuration: container.configuration, image: image.configuration,
             sandbox: .init(
-                configuration: sandbox.configuration, directory: sandbox.directory, holder: sandbox.holder?.process),
+                configuration: sandbox.configuration, directory: sandbox.directory,
+                holder: (container.target.withLock { $0 } ?? sandbox.holder)?.process),
             identity: identity, abilities: abilities, cgroup: container.cgroup.text, seccomp: seccomp,
             devices: devices, deviceRules: rules)
     }

@@ -20,6 +20,8 @@ package final class Container: Sendable {
     package let state = Mutex<ContainerState>(.created)
     /// Limits may be changed while it runs.
     package let resources: Mutex<Resources>
+    /// Whose process namespace it joins: the first process of `configuration.targetContainerID`, found when it starts.
+    package let target = Mutex<ProcessIdentity?>(nil)
     /// Held by start and remove, so that they do not overlap.
     package let changing = Mutex<Void>(())
     /// Opens when it has exited.

@@ -40,6 +40,8 @@ package struct ContainerConfiguration: Sendable {
     package var resources: Resources
     package var security: SecurityConfiguration
     package var stopSignal: String
+    /// A container of the same pod whose process namespace this one joins; empty for the pod's own or a new one.
+    package var targetContainerID: String
 
     package init(_ json: JSON) throws(PluginError) {
         guard let name = json["name"].stringValue, !name.isEmpty else {
@@ -66,6 +68,7 @@ package struct ContainerConfiguration: Sendable {
         resources = try Resources(json["resources"])
         security = try SecurityConfiguration(json["security"])
         stopSignal = json["stopSignal"].stringValue ?? ""
+        targetContainerID = json["targetContainerID"].stringValue ?? ""
         mounts = []
         devices = []
         for mount in json["mounts"].arrayValue { mounts.append(try Self.mount(mount, name)) }
@@ -150,6 +153,8 @@ package struct SecurityConfiguration: Sendable {
     package var runAsUsername: String?
     package var runAsGroup: UInt64?
     package var supplementalGroups: [UInt64]
+    /// The image's /etc/group gives its user no further groups.
+    package var hasOnlyListedGroups: Bool
     package var hasReadOnlyRoot: Bool
     package var noNewPrivileges: Bool
     package var mustNotBeRoot: Bool
@@ -180,6 +185,7 @@ package struct SecurityConfiguration: Sendable {
         guard supplementalGroups.count <= 60 else {
             throw .invalid("security.supplementalGroups may list at most 60 groups")
         }
+        hasOnlyListedGroups = json["onlyListedGroups"].boolValue ?? false
         hasReadOnlyRoot = json["readOnlyRootFilesystem"].boolValue ?? false
         noNewPrivileges = json["noNewPrivileges"].boolValue ?? false
         mustNotBeRoot = json["runAsNonRoot"].boolValue ?? false

@@ -5,7 +5,7 @@ package enum InitTag: UInt32, CaseIterable {
         cgroupUnified, cgroupOOM, argument, environment, workingDirectory, user, userID, groupID, supplementaryGroup,
         mustNotBeRoot, capabilities, noNewPrivileges, seccomp, resourceLimit, oomScore, sysctl, hostName, targetProcess,
         terminalSize, keepNamespace, sharedMemory, holder, cgroupMount, runtimeArgument, runtimeLog,
-        processFile, consoleSocket, temporary
+        processFile, consoleSocket, temporary, onlyListedGroups
 }
 
 package enum InitStep: UInt32, CaseIterable {

@@ -72,6 +72,7 @@ extension RuntimeService {
             guard let sandbox = state.withLock({ $0.sandboxes[container.sandboxID] }),
                 let image = try images.find(container.image.description)
             else { throw .notFound("the sandbox or the image of container \(container.id) is gone") }
+            try findTarget(of: container)
             let helper = try engine.start(container, sandbox, image)
             do throws(PluginError) {
                 try waitForStart(helper, container)
@@ -87,6 +88,18 @@ extension RuntimeService {
             throw error
         }
         report("started", container)
+    }
+
+    private func findTarget(of container: Container) throws(PluginError) {
+        let id = container.configuration.targetContainerID
+        if id.isEmpty { return }
+        let found = state.withLock { $0.containers[id] }
+        guard let found, found.sandboxID == container.sandboxID, let running = found.running else {
+            throw .notFound(
+                "container \(container.configuration.name): the container \(id) whose processes it is to see does not run in "
+                    + "its pod")
+        }
+        container.target.withLock { $0 = running.start.process }
     }
 
     private func waitForStart(_ helper: Launcher.Helper, _ container: Container) throws(PluginError) {
@@ -254,8 +267,11 @@ extension RuntimeService {
     }
 
     package func updateContainer(_ request: JSON) throws(PluginError) {
-        let container = try container(request)
         let resources = try Resources(request["resources"])
+        if let sandbox = try existing({ () throws(PluginError) in try self.sandbox(request) }) {
+            return try cgroups.update(sandbox.cgroup, resources)
+        }
+        let container = try container(request)
         try cgroups.update(container.cgroup, resources)
         container.resources.withLock { $0 = resources }
     }

@@ -102,6 +102,15 @@ equal "the token is for its audience" '["test"]' sh -c "kubectl exec many -- cat
 equal "the token is the user's and the group's alone" 640 kubectl exec many -- stat -Lc %a /all/token
 check "attach" sh -c "timeout 3 kubectl attach many >/dev/null 2>&1; [ \$? = 124 ]"
 check "a long log can be followed" sh -c "timeout 2 kubectl logs -f many | grep -q 'started many'"
+check "its memory is resized" kubectl patch pod many --subresource resize -p '{"spec":{"containers":[{"name":"main","resources":{"requests":{"memory":"48Mi"},"limits":{"memory":"48Mi"}}}]}}' -o name
+eventually "the status tells" 10 is "48Mi 0" jsonpath pod many '{.status.containerStatuses[0].resources.limits.memory} {.status.containerStatuses[0].restartCount}'
+equal "and so does its cgroup" 50331648 kubectl exec many -- sh -c 'cat /sys/fs/cgroup/memory.max /sys/fs/cgroup/memory/memory.limit_in_bytes 2>/dev/null'
+refuse "a limit cannot be taken away" "resource limits cannot be removed" kubectl patch pod many --subresource resize --type json -p '[{"op":"remove","path":"/spec/containers/0/resources/limits"}]'
+check "a container for debugging" kubectl debug many --image=hostd.dev/example:latest --image-pull-policy=IfNotPresent --target=main --container=debugger -- sh -c 'tr "\\0" " " </proc/1/cmdline'
+eventually "sees the processes of its target" 10 contains "trap 'exit 0' TERM" kubectl logs many -c debugger
+node=$(kubectl get nodes -o jsonpath='{.items[0].metadata.name}')
+check "the node's log files" contains 'href="default_many_' kubectl get --raw "/api/v1/nodes/$node/proxy/logs/pods/"
+check "the node's figures of the pod" contains 'pod_memory_working_set_bytes[{]namespace="default",pod="many"[}]' kubectl get --raw "/api/v1/nodes/$node/proxy/metrics/resource"
 eventually "too much memory: OOMKilled" 30 is OOMKilled jsonpath pod hungry '{.status.containerStatuses[0].state.terminated.reason}'
 eventually "a failing liveness probe restarts" 30 contains '[1-9]' jsonpath pod unwell '{.status.containerStatuses[0].restartCount}'
 check "the job completes" kubectl wait job/sum --for=condition=Complete --timeout=30s

@@ -68,13 +68,7 @@ enum Strategy {
             merged["spec"]["ephemeralContainers"] = object["spec"]["ephemeralContainers"]
             object = merged
         case .resize:
-            var merged = present
-            let wanted = object["spec"]["containers"].arrayValue
-            merged["spec"]["containers"].updateElements { (index, container: inout JSON) throws(Never) in
-                guard index < wanted.count else { return }
-                container["resources"] = wanted[index]["resources"]
-            }
-            object = merged
+            object = PodResize.merged(object, present)
         case .approval:
             var merged = CertificateRequest.approved(present, as: object, now: .now())
             mergeMetadata(&merged, object, [])
@@ -203,7 +197,10 @@ enum QualityOfService {
     static func of(_ spec: JSON) -> String {
         var isGuaranteed = true
         var isBestEffort = true
-        let containers = spec["containers"].arrayValue + spec["initContainers"].arrayValue
+        // Resources of the pod as a whole decide alone, where it has them.
+        let containers =
+            spec["resources"]["requests"].isEmpty && spec["resources"]["limits"].isEmpty
+            ? spec["containers"].arrayValue + spec["initContainers"].arrayValue : [spec]
         for container in containers {
             let requests = container["resources"]["requests"]
             let limits = container["resources"]["limits"]

@@ -42,7 +42,12 @@ struct SchemaRules: ObjectRules {
         let metadata = { self.table.metadataErrors(from: before, to: object, as: node).map(Self.cause) }
         switch scope {
         case .main: return table.validateUpdate(from: before, to: object, as: node).map(Self.cause)
-        case .whole, .ephemeralContainers, .resize: return table.validate(object, as: node).map(Self.cause)
+        case .whole: return table.validate(object, as: node).map(Self.cause)
+        case .ephemeralContainers:
+            let faults = EphemeralContainerRules.faults(in: object, from: before)
+            return (faults + table.validate(object, as: node)).map(Self.cause)
+        case .resize:
+            return (PodResize.faults(in: object, from: before) + table.validate(object, as: node)).map(Self.cause)
         case .binding: return table.bindingErrors(from: before, to: object, as: node).map(Self.cause)
         // The types are checked, and the rest of the object is as it was.
         case .approval: return metadata() + CertificateRequest.faults(in: object, from: before, isApproval: true)

@@ -41,6 +41,9 @@ struct ContainerConfiguration {
     /// CDI edits of allocated devices.
     let edits: [JSON]
     let nodeMemoryBytes: Int64
+    let seccompDirectory: String
+    /// The id of the container whose processes this one, which was added to debug it, is to see.
+    var target: String?
 
     func build() throws -> JSON {
         let object = container.object
@@ -60,7 +63,7 @@ struct ContainerConfiguration {
             "labels": labels, "annotations": [ObservedContainer.imageAnnotation: .string(container.image)],
             "resources": ResourceTranslation.container(
                 container, quality: quality, nodeMemoryBytes: nodeMemoryBytes),
-            "security": try SecurityTranslation.build(container, pod: pod),
+            "security": try SecurityTranslation.build(container, pod: pod, seccompDirectory: seccompDirectory),
         ]
         if !object["command"].isEmpty { config["command"] = expanded(object["command"]) }
         if !object["args"].isEmpty { config["args"] = expanded(object["args"]) }
@@ -69,6 +72,7 @@ struct ContainerConfiguration {
         }
         for name in ["stdin", "stdinOnce", "tty"] where object[name].boolValue == true { config[name] = true }
         if let signal = object["lifecycle"]["stopSignal"].stringValue { config["stopSignal"] = .string(signal) }
+        if let target { config["targetContainerID"] = .string(target) }
         if !edits.isEmpty { config["edits"] = .array(edits) }
         return .object(config)
     }
@@ -106,7 +110,7 @@ enum SandboxConfiguration {
 
     /// The kernel's host name: the short one, or the full one with setHostnameAsFQDN.
     static func hostname(_ pod: Pod, clusterDomain: String) -> String {
-        guard pod.specification["setHostnameAsFQDN"].boolValue == true,
+        guard pod.hostnameOverride == nil, pod.specification["setHostnameAsFQDN"].boolValue == true,
             let full = fullyQualifiedName(pod, clusterDomain: clusterDomain)
         else { return pod.hostname }
         return full
@@ -114,7 +118,9 @@ enum SandboxConfiguration {
 
     /// "web-0.web.default.svc.cluster.local"; nil without a subdomain.
     static func fullyQualifiedName(_ pod: Pod, clusterDomain: String) -> String? {
-        guard let subdomain = pod.specification["subdomain"].stringValue, !subdomain.isEmpty else { return nil }
+        guard let subdomain = pod.specification["subdomain"].stringValue, !subdomain.isEmpty,
+            pod.hostnameOverride == nil
+        else { return nil }
         return "\(pod.hostname).\(subdomain).\(pod.namespace).svc.\(clusterDomain)"
     }
 }

@@ -28,22 +28,22 @@ struct HookRunner {
                 throw HookError(description: "command exited with \(code)\(text.isEmpty ? "" : ": \(text)")")
             }
         } else if hook["httpGet"].exists {
-            try request(hook["httpGet"], container: container, podIP: podIP, timeoutSeconds: timeoutSeconds)
+            try HTTPExchange.get(
+                hook["httpGet"], at: try place(hook["httpGet"], container: container, podIP: podIP),
+                timeoutSeconds: timeoutSeconds, isCancelled: isCancelled)
         } else if hook["sleep"].exists {
             pause(min(Double(hook["sleep"]["seconds"].integerValue ?? 0), timeoutSeconds), isCancelled: isCancelled)
         }
     }
 
-    private func request(_ action: JSON, container: PodContainer, podIP: String, timeoutSeconds: Double) throws {
+    private func place(_ action: JSON, container: PodContainer, podIP: String) throws -> HTTPPlace {
         guard let port = container.port(action["port"]) else {
             throw HookError(description: "port \(action["port"].stringValue ?? "") is not a port of the container")
         }
-        let host = action["host"].stringValue ?? podIP
-        let status = try HTTPExchange.get(
-            host: host, port: port,
-            request: HTTPProbeRequest.build(action, host: host, port: port, agent: "hostd-lifecycle/1"),
-            timeoutSeconds: min(timeoutSeconds, 30))
-        guard (200..<400).contains(status) else { throw HookError(description: "HTTP status \(status)") }
+        let host = action["host"].stringValue.flatMap { $0.isEmpty ? nil : $0 } ?? podIP
+        return HTTPPlace(
+            isTLS: action["scheme"].stringValue == "HTTPS", host: host, port: port,
+            path: action["path"].stringValue ?? "/")
     }
 
     /// The sleep hook: the thread rests, and looks up once a second whether the container has ended meanwhile.

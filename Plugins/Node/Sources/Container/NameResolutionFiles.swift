@@ -13,7 +13,8 @@ struct NameResolutionFiles {
     var hostname: String { SandboxConfiguration.hostname(pod, clusterDomain: clusterDomain) + "\n" }
 
     var hosts: String {
-        var text = "# Kubernetes-managed hosts file.\n"
+        // Programs tell by the first line whether the names are the pod's own or the host's.
+        var text = "# Kubernetes-managed hosts file\(pod.hostNetwork ? " (host network)" : "").\n"
         if pod.hostNetwork {
             text += hostHosts
             if !text.hasSuffix("\n") { text += "\n" }

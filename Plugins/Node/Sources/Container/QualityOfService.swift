@@ -9,7 +9,11 @@ enum QualityOfService: String, Sendable {
     /// The class by the rules of the Kubernetes API: every container with equal cpu and memory requests and limits is
     /// Guaranteed, none with any is BestEffort.
     static func classify(_ specification: JSON) -> QualityOfService {
-        let containers = specification["initContainers"].arrayValue + specification["containers"].arrayValue
+        // Resources of the pod as a whole decide alone, where it has them.
+        let own = specification["resources"]
+        let containers =
+            own["requests"].isEmpty && own["limits"].isEmpty
+            ? specification["initContainers"].arrayValue + specification["containers"].arrayValue : [specification]
         var any = false
         var guaranteed = true
         for container in containers {

@@ -50,13 +50,42 @@ enum ResourceTranslation {
         let cpu = ResourceQuantity.milliValue(own["limits"]["cpu"]) ?? total(pod, "limits", "cpu", milli: true).complete
         let memory =
             ResourceQuantity.value(own["limits"]["memory"]) ?? total(pod, "limits", "memory", milli: false).complete
-        let requested = cpuRequest == 0 ? cpu ?? 0 : cpuRequest
+        // The overhead of its runtime class is the pod's own, beside what its containers have.
+        let overhead = Self.overhead(pod)
+        let requested = (cpuRequest == 0 ? cpu ?? 0 : cpuRequest) + overhead.cpuMilli
         var result: JSONObject = ["cpuShares": .integer(cpuShares(milli: requested))]
         if let cpu {
-            result["cpuQuota"] = .integer(cpuQuota(milli: cpu))
+            result["cpuQuota"] = .integer(cpuQuota(milli: cpu + overhead.cpuMilli))
             result["cpuPeriod"] = .integer(cpuPeriodMicroseconds)
         }
-        if let memory { result["memoryLimitBytes"] = .integer(memory) }
+        if let memory { result["memoryLimitBytes"] = .integer(memory + overhead.memoryBytes) }
+        return .object(result)
+    }
+
+    private static func overhead(_ pod: Pod) -> PodRequest {
+        let overhead = pod.specification["overhead"]
+        return PodRequest(
+            cpuMilli: ResourceQuantity.milliValue(overhead["cpu"]) ?? 0,
+            memoryBytes: ResourceQuantity.value(overhead["memory"]) ?? 0)
+    }
+
+    /// What the pod keeps of the node: its containers' requests, or the pod's own, and the overhead of its runtime class.
+    static func request(_ pod: Pod) -> PodRequest {
+        let own = pod.specification["resources"]["requests"]
+        let containers = PodRequest(
+            cpuMilli: ResourceQuantity.milliValue(own["cpu"]) ?? total(pod, "requests", "cpu", milli: true).sum,
+            memoryBytes: ResourceQuantity.value(own["memory"]) ?? total(pod, "requests", "memory", milli: false).sum)
+        return containers + overhead(pod)
+    }
+
+    /// Limits of a pod that leave room for both: of each the larger, none where one has none.
+    static func widest(_ left: JSON, _ right: JSON) -> JSON {
+        var result = JSONObject()
+        for name in ["cpuShares", "cpuQuota", "memoryLimitBytes"] {
+            guard let one = left[name].integerValue, let other = right[name].integerValue else { continue }
+            result[name] = .integer(max(one, other))
+        }
+        if result["cpuQuota"] != nil { result["cpuPeriod"] = .integer(cpuPeriodMicroseconds) }
         return .object(result)
     }
 

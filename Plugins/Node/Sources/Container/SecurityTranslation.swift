@@ -10,7 +10,8 @@ enum SecurityTranslation {
     ]
     static let readonlyPaths = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"]
 
-    static func build(_ container: PodContainer, pod: Pod) throws -> JSON {
+    /// - Parameter seccompDirectory: where profiles that pods name as theirs are looked for.
+    static func build(_ container: PodContainer, pod: Pod, seccompDirectory: String) throws -> JSON {
         let own = container.object["securityContext"]
         let shared = pod.specification["securityContext"]
         func either(_ name: String) -> JSON { own[name].exists ? own[name] : shared[name] }
@@ -28,11 +29,14 @@ enum SecurityTranslation {
         var groups = shared["supplementalGroups"].arrayValue
         if shared["fsGroup"].exists { groups.append(shared["fsGroup"]) }
         if !groups.isEmpty { security["supplementalGroups"] = .array(groups) }
+        // Then the image's /etc/group gives its user no further ones.
+        if shared["supplementalGroupsPolicy"].stringValue == "Strict" { security["onlyListedGroups"] = true }
         security["readOnlyRootFilesystem"] = .bool(own["readOnlyRootFilesystem"].boolValue ?? false)
         let mayEscalate = own["allowPrivilegeEscalation"].boolValue ?? true
         security["noNewPrivileges"] = .bool(!mayEscalate && !privileged)
         if own["capabilities"].exists { security["capabilities"] = capabilities(own["capabilities"]) }
-        security["seccomp"] = seccomp(either("seccompProfile"), privileged: privileged)
+        security["seccomp"] = try seccomp(
+            either("seccompProfile"), privileged: privileged, directory: seccompDirectory)
         let unmasked = own["procMount"].stringValue == "Unmasked" || privileged
         security["maskedPaths"] = JSON(unmasked ? [String]() : maskedPaths)
         security["readonlyPaths"] = JSON(unmasked ? [String]() : readonlyPaths)
@@ -60,10 +64,15 @@ enum SecurityTranslation {
         return ["add": names(json["add"]), "drop": names(json["drop"])]
     }
 
-    private static func seccomp(_ profile: JSON, privileged: Bool) -> JSON {
+    private static func seccomp(_ profile: JSON, privileged: Bool, directory: String) throws -> JSON {
         // Without a wish the default profile applies: safer than Kubernetes' historic default, which is none.
         let type = privileged ? "Unconfined" : profile["type"].stringValue ?? "RuntimeDefault"
         guard type == "Localhost" else { return ["type": .string(type)] }
-        return ["type": "Localhost", "path": profile["localhostProfile"]]
+        let name = profile["localhostProfile"].stringValue ?? ""
+        guard !name.isEmpty, !name.hasPrefix("/"), !name.split(separator: "/").contains("..") else {
+            throw ContainerConfigurationError(
+                message: "seccompProfile.localhostProfile \"\(name)\" must be a path below \(directory)")
+        }
+        return ["type": "Localhost", "path": .string("\(directory)/\(name)")]
     }
 }

@@ -20,7 +20,7 @@ enum RestartPolicy: String, Sendable {
 
 /// One container of a pod's specification, with the members that the state machine reads; the rest stays in `object`.
 struct PodContainer: Sendable {
-    let object: JSON
+    private(set) var object: JSON
     let name: String
     let image: String
     let kind: ContainerKind
@@ -41,6 +41,13 @@ struct PodContainer: Sendable {
         case .initialization: restartPolicy = own ?? (podPolicy == .always ? .onFailure : podPolicy)
         case .regular: restartPolicy = own ?? podPolicy
         }
+    }
+
+    /// The container with other resources than the specification's.
+    func with(resources: JSON) -> PodContainer {
+        var copy = self
+        copy.object["resources"] = resources
+        return copy
     }
 
     /// Whether the container starts again after it ended with `exitCode`, first by its own rules, then by the policy.
@@ -134,14 +141,31 @@ struct Pod: Sendable {
 
     func container(named name: String) -> PodContainer? { containers.first { $0.name == name } }
 
+    /// The pod with other resources of its containers, by name.
+    func with(resources: [String: JSON]) -> Pod {
+        var object = object
+        for list in ["initContainers", "containers"] {
+            object["spec"][list].updateElements { _, container in
+                if let other = resources[container["name"].stringValue ?? ""] { container["resources"] = other }
+            }
+        }
+        return Pod(object: object) ?? self
+    }
+
     /// Whether the API already shows an end state, which never changes again.
     var isTerminal: Bool { phase == "Succeeded" || phase == "Failed" }
 
     /// How the node names the pod in messages: "web-1_default(uid)".
     var fullName: String { "\(name)_\(namespace)(\(uid))" }
 
+    /// The host name that stands in for all others, with what DNS says of the pod left as it is; nil without one.
+    var hostnameOverride: String? {
+        specification["hostnameOverride"].stringValue.flatMap { $0.isEmpty ? nil : $0 }
+    }
+
     /// The host name inside the pod; at most 63 characters, as the kernel and DNS labels allow.
     var hostname: String {
+        if let override = hostnameOverride { return override }
         let wanted = specification["hostname"].stringValue ?? ""
         var label = String((wanted.isEmpty ? name : wanted).prefix(63))
         while let last = label.last, last == "-" || last == "." { label.removeLast() }

@@ -40,6 +40,11 @@ struct PodMemory: Sendable {
     var startFailures: [String: Int] = [:]
     /// Containers whose back-off was reported as an event.
     var reportedBackOff: Set<String> = []
+    var resources: PodResources
+    /// What the pod keeps of the node, as granted.
+    var request: PodRequest
+    /// Containers that are being ended to be started anew, whatever their exit code and the restart policy say.
+    var replacing: Set<String> = []
 
     /// Takes over a newer version of the object; answers whether the pod must be looked at.
     mutating func take(_ newer: Pod) -> Bool {
@@ -80,7 +85,8 @@ final class PodEntry: Sendable {
         let started = pod.status["startTime"].stringValue
         var memory = PodMemory(
             pod: pod, startTime: started ?? WallClock.timestamp(),
-            startedAt: started.flatMap(WallClock.seconds(rfc3339:)) ?? now)
+            startedAt: started.flatMap(WallClock.seconds(rfc3339:)) ?? now, resources: PodResources(pod),
+            request: ResourceTranslation.request(pod))
         for member in ["initContainerStatuses", "containerStatuses", "ephemeralContainerStatuses"] {
             for status in pod.status[member].arrayValue {
                 guard let name = status["name"].stringValue, status["containerID"].exists else { continue }
@@ -110,7 +116,8 @@ final class PodEntry: Sendable {
                 retryAt: memory.retryAt, stopping: memory.stopping, killing: memory.killing,
                 sandboxRetryAt: memory.sandboxRetryAt,
                 isOrphan: memory.isOrphan, startedAt: memory.startedAt, now: now, attemptFloor: memory.attemptFloor,
-                isReleased: memory.isReleased, isRefused: memory.failure != nil)
+                isReleased: memory.isReleased, isRefused: memory.failure != nil,
+                resources: memory.resources, replacing: memory.replacing)
         }
     }
 }

@@ -6,6 +6,8 @@ enum PodAction: Sendable, Equatable {
     case startContainer(name: String, attempt: Int64)
     /// Runs beside the worker: preStop hook and stop signal, or SIGKILL without grace.
     case stopContainer(id: String, name: String, reason: StopReason, graceSeconds: Int64)
+    /// Brings what runs to the resources that it is granted.
+    case applyResources
     /// Removes a container that never ran, or whose record is no longer needed.
     case removeContainer(id: String)
     /// Ends a sandbox and its link, beside the worker; records of its containers stay, for logs and status.

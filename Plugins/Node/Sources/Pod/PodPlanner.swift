@@ -34,14 +34,14 @@ enum PodPlanner {
         let pod = snapshot.pod
         for container in pod.initContainers where container.kind == .initialization {
             if let last = snapshot.newest(container.name), last.state == .exited, last.exitCode != 0,
-                !container.restarts(afterExitCode: last.exitCode)
+                !snapshot.restarts(container, last)
             {
                 return true
             }
         }
         return pod.regularContainers.allSatisfy { container in
             guard let last = snapshot.newest(container.name), last.state == .exited else { return false }
-            return !container.restarts(afterExitCode: last.exitCode)
+            return !snapshot.restarts(container, last)
         }
     }
 
@@ -117,6 +117,7 @@ enum PodPlanner {
             return replaceSandbox(snapshot)
         }
         for stale in snapshot.sandboxes where stale.id != sandbox.id { endSandbox(stale, snapshot, plan: &plan) }
+        applyResources(snapshot, plan: &plan)
         let begun = snapshot.pod.regularContainers.contains { snapshot.newest($0.name, in: sandbox.id) != nil }
         guard initialize(snapshot, sandbox, begun: begun, plan: &plan) else { return plan }
         for container in snapshot.pod.regularContainers {
@@ -126,6 +127,23 @@ enum PodPlanner {
             start(container, snapshot, plan: &plan)
         }
         return plan
+    }
+
+    /// The pod's own limits come first when there is more; they become exact again once nothing is left to be applied.
+    private static func applyResources(_ snapshot: PodSnapshot, plan: inout PodPlan) {
+        let outdated = snapshot.outdatedInstances
+        let isDue =
+            switch snapshot.resources.podLimits {
+            case .outdated: true
+            case .wide: outdated.isEmpty || outdated.contains { !snapshot.needsRestart($0) }
+            case .exact: outdated.contains { !snapshot.needsRestart($0) }
+            }
+        guard isDue else { return }
+        if snapshot.resources.retryAt > snapshot.now {
+            plan.wake(after: snapshot.resources.retryAt - snapshot.now)
+        } else {
+            plan.actions.append(.applyResources)
+        }
     }
 
     private static func replaceSandbox(_ snapshot: PodSnapshot) -> PodPlan {
@@ -191,7 +209,7 @@ enum PodPlanner {
         case .running:
             stopIfUnfit(container, instance, snapshot, plan: &plan)
         case .exited:
-            guard container.restarts(afterExitCode: instance.exitCode) else { return }
+            guard snapshot.restarts(container, instance) else { return }
             start(container, snapshot, after: instance, plan: &plan)
         }
     }
@@ -201,8 +219,10 @@ enum PodPlanner {
     ) {
         if pursueStop(instance, .specificationChanged, snapshot, plan: &plan) { return }
         let health = snapshot.healthOf(instance)
-        let changed = !instance.specifiedImage.isEmpty && instance.specifiedImage != container.image
-        guard let reason = health.killReason ?? (changed ? .specificationChanged : nil) else { return }
+        let changed = instance.isOfAnotherImage(than: container)
+        let resized = snapshot.resources.isOutdated(instance) && snapshot.needsRestart(instance)
+        let wanted = changed ? StopReason.specificationChanged : resized ? .resized : nil
+        guard let reason = health.killReason ?? wanted else { return }
         plan.actions.append(
             .stopContainer(
                 id: instance.id, name: container.name, reason: reason,
@@ -217,7 +237,7 @@ enum PodPlanner {
             plan.wake(after: retry - snapshot.now)
             return
         }
-        if let exited, let left = crashDelay(container.name, exited, snapshot) {
+        if let exited, let left = crashDelay(container, exited, snapshot) {
             plan.wake(after: left)
             return
         }
@@ -225,9 +245,11 @@ enum PodPlanner {
             .startContainer(name: container.name, attempt: snapshot.nextAttempt(container.name)))
     }
 
-    /// Seconds until a container that ended may be started again.
-    static func crashDelay(_ name: String, _ exited: ObservedContainer, _ snapshot: PodSnapshot) -> Double? {
+    /// Seconds until a container that ended may be started again. What was ended to be started anew, and what is another
+    /// program now, does not wait.
+    static func crashDelay(_ container: PodContainer, _ exited: ObservedContainer, _ snapshot: PodSnapshot) -> Double? {
+        if snapshot.replacing.contains(exited.id) || exited.isOfAnotherImage(than: container) { return nil }
         let failedAt = WallClock.seconds(rfc3339: exited.finishedAt) ?? 0
-        return snapshot.backOff[name]?.remaining(failedAt: failedAt, now: snapshot.now)
+        return snapshot.backOff[container.name]?.remaining(failedAt: failedAt, now: snapshot.now)
     }
 }

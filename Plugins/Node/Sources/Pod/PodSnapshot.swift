@@ -21,6 +21,7 @@ enum StopReason: Sendable, Equatable {
     case startupFailed
     case postStartFailed(String)
     case specificationChanged
+    case resized
     case sandboxLost
 
     /// The text of the "Killing" event for `container`.
@@ -30,6 +31,7 @@ enum StopReason: Sendable, Equatable {
         case .livenessFailed: return "Container \(container) failed liveness probe, will be restarted"
         case .startupFailed: return "Container \(container) failed startup probe, will be restarted"
         case .postStartFailed(let why): return "FailedPostStartHook: \(why)"
+        case .resized: return "Container \(container) resize requires restart"
         case .specificationChanged: return "Container \(container) definition changed, will be restarted"
         case .sandboxLost: return "Pod sandbox changed, it will be killed and re-created."
         }
@@ -69,6 +71,9 @@ struct PodSnapshot: Sendable {
     var isReleased: Bool
     /// The node does not take the pod.
     var isRefused = false
+    var resources = PodResources()
+    /// Containers that are ended to be started anew.
+    var replacing: Set<String> = []
 
     /// The newest sandbox.
     var sandbox: ObservedSandbox? {
@@ -91,6 +96,24 @@ struct PodSnapshot: Sendable {
     func nextAttempt(_ name: String) -> Int64 {
         if let newest = newest(name), newest.state == .created { return newest.attempt }
         return max(newest(name).map { $0.attempt + 1 } ?? 0, attemptFloor[name] ?? 0)
+    }
+
+    /// Whether a container that has ended starts again.
+    func restarts(_ container: PodContainer, _ ended: ObservedContainer) -> Bool {
+        replacing.contains(ended.id) || container.restarts(afterExitCode: ended.exitCode)
+    }
+
+    /// Containers that run with other resources than they are granted.
+    var outdatedInstances: [ObservedContainer] {
+        let sandbox = sandbox?.id
+        return containers.filter {
+            $0.state == .running && $0.sandboxID == sandbox && stopping[$0.id] == nil && resources.isOutdated($0)
+        }
+    }
+
+    /// Whether what has changed of a container's resources is applied by starting it anew.
+    func needsRestart(_ instance: ObservedContainer) -> Bool {
+        pod.container(named: instance.name).map { resources.needRestart($0, instance) } ?? false
     }
 
     func healthOf(_ container: ObservedContainer) -> ContainerHealth { health[container.id] ?? ContainerHealth() }

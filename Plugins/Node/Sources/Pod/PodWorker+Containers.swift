@@ -7,7 +7,8 @@ extension PodWorker {
     /// Image, environment, mounts, devices, then create and start. False when the container must wait.
     func startContainer(_ entry: PodEntry, name: String, attempt: Int64) -> Bool {
         let pod = entry.pod
-        guard let container = pod.container(named: name), let sandbox = currentSandbox(entry) else { return false }
+        guard let wanted = pod.container(named: name), let sandbox = currentSandbox(entry) else { return false }
+        let container = entry.read { $0.resources.granted[name] }.map(wanted.with(resources:)) ?? wanted
         guard ensureAttached(entry, sandbox), ensureVolumes(entry) else { return false }
         do {
             guard let image = try image(entry, container, in: sandbox) else { return false }
@@ -72,11 +73,25 @@ extension PodWorker {
         let edits = try services.devices.allocate(container, pod: pod)
         var config = try ContainerConfiguration(
             pod: pod, container: container, attempt: attempt, image: container.image, environment: environment,
-            mounts: mounts, edits: edits, nodeMemoryBytes: facts.memoryBytes
+            mounts: mounts, edits: edits, nodeMemoryBytes: facts.memoryBytes, seccompDirectory: paths.seccomp,
+            target: try target(of: container, entry)
         ).build()
         let devices = services.volumes.devices(container, volumes: volumes)
         if !devices.isEmpty { config["devices"] = .array(devices) }
         return config
+    }
+
+    /// The container that an ephemeral one is to look into.
+    private func target(of container: PodContainer, _ entry: PodEntry) throws -> String? {
+        guard container.kind == .ephemeral, let name = container.object["targetContainerName"].stringValue,
+            !name.isEmpty
+        else { return nil }
+        let running = runtimeState.pod(entry.uid).containers.values.first { $0.name == name && $0.state == .running }
+        guard let running else {
+            throw ContainerConfigurationError(
+                reason: "CreateContainerError", message: "unable to find target container \(name), or it does not run")
+        }
+        return running.id
     }
 
     /// /etc/hosts and its like, and the file for the termination message, unless a volume is mounted there.
@@ -121,6 +136,7 @@ extension PodWorker {
             memory.health[id] = ContainerHealth(
                 started: !container.hasPostStart && !container.hasStartupProbe, ready: !container.hasReadinessProbe,
                 hookPending: container.hasPostStart)
+            memory.resources.apply(to: id, named: container.name)
         }
         do {
             let answer = try services.runtime.startContainer(["id": .string(id)], deadline: deadline)
@@ -145,7 +161,12 @@ extension PodWorker {
         let last = entry.snapshot(runtimeState.pod(entry.uid), now: now).newest(container.name)
         guard let last, last.state == .exited else { return }
         let failedAt = WallClock.seconds(rfc3339: last.finishedAt) ?? now
-        entry.update { $0.backOff[container.name, default: CrashBackOff()].registerTry(failedAt: failedAt, now: now) }
+        entry.update { memory in
+            // What is another program now has not failed yet.
+            if last.isOfAnotherImage(than: container) { memory.backOff[container.name] = nil }
+            if memory.replacing.contains(last.id) { return }
+            memory.backOff[container.name, default: CrashBackOff()].registerTry(failedAt: failedAt, now: now)
+        }
     }
 
     /// A command that cannot be executed counts as a container that ended at once, with reason StartError.

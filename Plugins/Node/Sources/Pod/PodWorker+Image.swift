@@ -8,8 +8,16 @@ extension PodWorker {
         let pod = entry.pod
         let policy = container.object["imagePullPolicy"].stringValue ?? Self.defaultPolicy(container.image)
         let runtime = try services.runtime.provider(ofSandbox: sandbox.id)
-        let present = try runtime.imageStatus(
-            ["image": .string(container.image)], deadline: WallClock.deadline(seconds: 30))["image"]
+        let present: JSON
+        do {
+            present = try runtime.imageStatus(
+                ["image": .string(container.image)], deadline: WallClock.deadline(seconds: 30))["image"]
+        } catch let error as PluginError where error.code == HOSTD_ERROR_INVALID_ARGUMENT {
+            let message = "Failed to apply default image tag \"\(container.image)\": \(error)"
+            services.events.warning(pod, "InspectFailed", message, container: container)
+            wait(entry, container, WaitingReason(reason: "InvalidImageName", message: message), seconds: 60)
+            return nil
+        }
         let wasPulled = entry.read { $0.pulled.contains(container.name) }
         if present.exists, policy != "Always" || wasPulled {
             entry.update { memory in

@@ -10,11 +10,11 @@ extension PodWorker {
         guard ensureVolumes(entry) else { return false }
         let facts = services.facts()
         let config = SandboxConfiguration.build(
-            pod, attempt: attempt, logDirectory: paths.logDirectory(pod), clusterDomain: facts.clusterDomain)
+            pod.with(resources: entry.read(\.resources.granted)), attempt: attempt,
+            logDirectory: paths.logDirectory(pod), clusterDomain: facts.clusterDomain)
         do {
             try Files.makeDirectories(paths.logDirectory(pod))
-            let answer = try services.runtime.runSandbox(
-                ["config": config], deadline: WallClock.deadline(seconds: Self.resourceTimeout))
+            let answer = try runSandbox(pod, config)
             guard let sandbox = ObservedSandbox(answer["sandbox"]) else {
                 throw PluginError.internal("the runtime answered without a sandbox")
             }
@@ -35,6 +35,24 @@ extension PodWorker {
             memory.isReleased = false
         }
         return true
+    }
+
+    private func runSandbox(_ pod: Pod, _ config: JSON) throws -> JSON {
+        if pod.specification["hostUsers"].boolValue == false {
+            throw PluginError.notSupported(
+                "the pod wants users of its own (hostUsers: false), and this node's runtimes make no user namespaces")
+        }
+        let deadline = WallClock.deadline(seconds: Self.resourceTimeout)
+        let name = pod.specification["runtimeClassName"].stringValue ?? ""
+        var handler = ""
+        if !name.isEmpty {
+            guard let found = try services.objects.object("runtimeclasses.node.k8s.io//\(name)") else {
+                throw PluginError.notFound("failed to get sandbox runtime: RuntimeClass \"\(name)\" not found")
+            }
+            handler = found["handler"].stringValue ?? ""
+        }
+        if handler.isEmpty { return try services.runtime.runSandbox(["config": config], deadline: deadline) }
+        return try services.runtime.runSandbox(["config": config], handler: handler, deadline: deadline)
     }
 
     private func discard(_ sandbox: ObservedSandbox, _ pod: Pod) throws {
@@ -222,6 +240,7 @@ extension PodWorker {
             memory.volumes = nil
             memory.isReleased = true
         }
+        retryDeferredResizes()
         return true
     }
 

@@ -10,7 +10,14 @@ extension PodWorker {
         let now = WallClock.now()
         let snapshot = entry.snapshot(record, now: now)
         let pod = snapshot.pod
-        guard pod.deletionTimestamp == nil, !snapshot.isOrphan else { return }
+        guard pod.deletionTimestamp == nil, !snapshot.isOrphan else {
+            for instance in snapshot.containers where instance.state == .exited {
+                if pod.container(named: instance.name)?.hasReadinessProbe == true {
+                    probes.remove(containerID: instance.id)
+                }
+            }
+            return
+        }
         if let sandbox = snapshot.sandbox, sandbox.isReady, !entry.read({ $0.isAttached }) {
             _ = ensureAttached(entry, sandbox)
         }
@@ -67,8 +74,7 @@ extension PodWorker {
     private func reportBackOff(
         _ entry: PodEntry, _ container: PodContainer, _ instance: ObservedContainer, _ snapshot: PodSnapshot
     ) {
-        guard container.restarts(afterExitCode: instance.exitCode),
-            PodPlanner.crashDelay(container.name, instance, snapshot) != nil,
+        guard snapshot.restarts(container, instance), PodPlanner.crashDelay(container, instance, snapshot) != nil,
             entry.update({ $0.reportedBackOff.insert(instance.id).inserted })
         else { return }
         services.events.warning(
@@ -111,6 +117,8 @@ extension PodWorker {
                     memory.terminationMessages[old.id] = nil
                     memory.health[old.id] = nil
                     memory.reportedBackOff.remove(old.id)
+                    memory.replacing.remove(old.id)
+                    memory.resources.forget(old.id)
                 }
             }
         }

@@ -7,12 +7,14 @@ extension PodWorker {
     /// Begins to stop a container beside the worker: preStop hook, then the stop signal. The state machine comes back
     /// when the grace period is over, and stops it without grace. A later call with less grace overtakes an earlier one.
     func stopContainer(_ entry: PodEntry, id: String, name: String, reason: StopReason, graceSeconds: Int64) {
-        probes.remove(containerID: id)
+        // Whoever routes to the pod still wants to know whether it is ready, until it has ended.
+        probes.remove(containerID: id, keepsReadiness: reason == .podDeleted)
         guard graceSeconds > 0 else { return kill(entry, id: id) }
         let pod = entry.pod
         let deadline = WallClock.now() + Double(graceSeconds)
         let isFirst = entry.update { memory -> Bool in
             defer { memory.stopping[id] = deadline }
+            if reason == .specificationChanged || reason == .resized { memory.replacing.insert(id) }
             return memory.stopping[id] == nil
         }
         let container = pod.container(named: name)

@@ -20,6 +20,7 @@ struct PodWorkerServices: Sendable {
     /// Makes the network policies of a pod hold before anything of it runs.
     let isolate: @Sendable (_ pod: Pod, _ addresses: [String]) throws -> Void
     let facts: @Sendable () -> NodeFacts
+    var sysctls = SysctlPolicy()
     let metrics: NodeMetrics?
     let log: NodeLog
 }
@@ -32,6 +33,10 @@ final class PodWorker: Sendable {
     /// Asks for another `sync` of a pod, after some nanoseconds.
     let enqueue: @Sendable (_ uid: String, _ delay: UInt64) -> Void
     private let entries = Mutex<[String: PodEntry]>([:])
+    /// Held while what is free of the node is counted and given away.
+    let grants = Mutex<Void>(())
+    /// Pods whose resize waits until something of the node is free.
+    let deferredResizes = Mutex<Set<String>>([])
     /// References of pods to ConfigMaps and Secrets, so that their changes find the pods.
     let references = VolumeReferences()
 
@@ -89,14 +94,16 @@ final class PodWorker: Sendable {
     private func refuseIfNeeded(_ entry: PodEntry) {
         let pod = entry.pod
         guard pod.deletionTimestamp == nil, !pod.isTerminal, !pod.status["startTime"].exists else { return }
-        let others = entries.withLock { Array($0.values) }.filter { other in
-            other.uid != entry.uid
-                && other.read { !$0.isReleased && !$0.isOrphan && $0.failure == nil && !$0.pod.isTerminal }
+        // Whose wishes wait for the node counts with what it has.
+        let others = holders(beside: entry).map { other in
+            other.read { $0.resources.pending == nil ? $0.pod : $0.pod.with(resources: $0.resources.granted) }
         }
         do {
-            let refusal = try PodRefusal(pod: pod, others: others.map(\.pod)).judge {
-                try services.objects.object("nodes//\(services.facts().nodeName)")
-            }
+            let refusal =
+                try PodDemands(pod: pod, sysctls: services.sysctls).refusal
+                ?? PodRefusal(pod: pod, others: others).judge {
+                    try services.objects.object("nodes//\(services.facts().nodeName)")
+                }
             guard let refusal else { return }
             entry.update { $0.failure = refusal }
             services.events.warning(pod, refusal.reason, refusal.message)
@@ -104,6 +111,14 @@ final class PodWorker: Sendable {
             services.log.warning(
                 "a pod is taken without a look at the node's object",
                 NodeLog.fields(pod, ["error": .string("\(error)")]))
+        }
+    }
+
+    /// The other pods that hold something of this node.
+    func holders(beside entry: PodEntry) -> [PodEntry] {
+        entries.withLock { Array($0.values) }.filter { other in
+            other.uid != entry.uid
+                && other.read { !$0.isReleased && !$0.isOrphan && $0.failure == nil && !$0.pod.isTerminal }
         }
     }
 
@@ -161,6 +176,7 @@ final class PodWorker: Sendable {
     /// Brings one pod as near to its specification as can be now.
     func sync(_ uid: String) throws -> Requeue {
         guard let entry = entry(uid) else { return .done }
+        considerResize(entry)
         var rounds = 0
         var progressed = true
         while progressed && rounds < 64 {
@@ -195,6 +211,7 @@ final class PodWorker: Sendable {
         case .stopContainer(let id, let name, let reason, let grace):
             stopContainer(entry, id: id, name: name, reason: reason, graceSeconds: grace)
             return false
+        case .applyResources: return applyResources(entry)
         case .removeContainer(let id): return try removeContainer(entry, id: id)
         case .stopSandbox(let id):
             try endSandbox(entry, id: id, removes: false)
@@ -209,6 +226,7 @@ final class PodWorker: Sendable {
 
     func forget(_ uid: String) {
         entries.withLock { _ = $0.removeValue(forKey: uid) }
+        deferredResizes.withLock { _ = $0.remove(uid) }
         references.forget(uid)
     }
 

@@ -86,6 +86,11 @@ struct ObservedContainer: Sendable, Equatable {
         if other.state >= state { self = other }
     }
 
+    /// Whether the specification has come to name another image since the container was made.
+    func isOfAnotherImage(than container: PodContainer) -> Bool {
+        !specifiedImage.isEmpty && specifiedImage != container.image
+    }
+
     /// The containerID of a status: "hostd://ID".
     var qualifiedID: String { "hostd://\(id)" }
 }

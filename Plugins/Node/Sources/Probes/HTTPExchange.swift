@@ -1,4 +1,5 @@
 import Glibc
+import Objects
 
 /// Sockets to pods, always with an end in time.
 enum PodSocket {
@@ -35,49 +36,31 @@ enum PodSocket {
     }
 }
 
-/// One HTTP request over a connection of its own; blocks its thread, for hooks.
+/// One request of a lifecycle hook, on a thread that may wait.
 enum HTTPExchange {
-    /// The status code.
-    static func get(host: String, port: Int, request: [UInt8], timeoutSeconds: Double) throws -> Int {
-        let end = WallClock.now() + timeoutSeconds
-        let (descriptor, _) = try PodSocket.connect(host: host, port: port)
+    /// Returns once there is an answer, whatever its status: a hook is told that something happens, it is not asked.
+    /// - Parameter isCancelled: asked once a second; the exchange is then broken off without an error.
+    static func get(
+        _ action: JSON, at place: HTTPPlace, timeoutSeconds: Double, isCancelled: () -> Bool
+    ) throws {
+        let end = ProbeTask.clock() + timeoutSeconds
+        let (descriptor, _) = try PodSocket.connect(host: place.host, port: place.port)
         defer { close(descriptor) }
-        try wait(descriptor, Int16(POLLOUT), until: end)
-        let code = PodSocket.pendingError(descriptor)
-        guard code == 0 else { throw SystemError("dial tcp", "\(host):\(port)", code: code) }
-        var sent = 0
-        while sent < request.count {
-            let count = request.withUnsafeBytes {
-                send(descriptor, $0.baseAddress! + sent, $0.count - sent, Int32(MSG_NOSIGNAL))
+        let request = HTTPProbeRequest.build(action, at: place, program: "lifecycle")
+        var connection = ProbeConnection(
+            task: 0, exchange: .answer(request: request, url: place.url), place: place, deadline: end,
+            transport: ProbeTransport(descriptor: descriptor, isTLS: place.isTLS))
+        while !isCancelled() {
+            let left = end - ProbeTask.clock()
+            guard left > 0 else { throw HookError(description: "Get \"\(place.url)\": no answer in time") }
+            var entry = pollfd(
+                fd: descriptor, events: Int16(connection.wantsOutput ? POLLOUT : POLLIN), revents: 0)
+            guard poll(&entry, 1, Int32(min(left, 1) * 1000) + 1) > 0 else { continue }
+            switch connection.advance() {
+            case .needsMore: continue
+            case .succeeded, .redirected: return
+            case .failed(let message): throw HookError(description: message)
             }
-            if count > 0 {
-                sent += count
-            } else if errno == EAGAIN {
-                try wait(descriptor, Int16(POLLOUT), until: end)
-            } else if errno != EINTR {
-                throw SystemError("send", host)
-            }
-        }
-        var received: [UInt8] = []
-        var chunk = [UInt8](repeating: 0, count: 2048)
-        while true {
-            try wait(descriptor, Int16(POLLIN), until: end)
-            let count = read(descriptor, &chunk, chunk.count)
-            if count < 0 {
-                if errno == EAGAIN || errno == EINTR { continue }
-                throw SystemError("read", host)
-            }
-            received += chunk[..<count]
-            if let status = HTTPProbeRequest.status(received) { return status }
-            if count == 0 { throw HookError(description: "the connection was closed without a response") }
-        }
-    }
-
-    private static func wait(_ descriptor: Int32, _ events: Int16, until end: Double) throws {
-        let left = end - WallClock.now()
-        var entry = pollfd(fd: descriptor, events: events, revents: 0)
-        guard left > 0, poll(&entry, 1, Int32(left * 1000) + 1) > 0 else {
-            throw HookError(description: "no answer in time")
         }
     }
 }

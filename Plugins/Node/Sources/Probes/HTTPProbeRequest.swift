@@ -2,23 +2,26 @@ import Objects
 
 /// The request of an httpGet action.
 enum HTTPProbeRequest {
-    /// HTTP/1.1 with `Connection: close`; headers of the action replace the standard ones.
-    static func build(_ action: JSON, host: String, port: Int, agent: String) -> [UInt8] {
-        var path = action["path"].stringValue ?? "/"
+    /// HTTP/1.1 with `Connection: close`. Headers of the action replace the standard ones, each as often as it is given; an
+    /// empty User-Agent or Accept takes the standard one away.
+    /// - Parameter program: what the User-Agent names, "probe" or "lifecycle", as programs know it from kubelets.
+    static func build(_ action: JSON, at place: HTTPPlace, program: String) -> [UInt8] {
+        var path = place.path
         if !path.hasPrefix("/") { path = "/" + path }
         path = String(path.filter { !$0.isNewline && $0 != " " })
-        let authority = host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)"
-        var headers: [(String, String)] = [
-            ("Host", authority), ("User-Agent", agent), ("Accept", "*/*"), ("Connection", "close"),
-        ]
-        for header in action["httpHeaders"].arrayValue {
+        let given = action["httpHeaders"].arrayValue.compactMap { header -> (name: String, value: String)? in
             guard let name = header["name"].stringValue, let value = header["value"].stringValue,
                 !(name + value).contains(where: \.isNewline)
-            else { continue }
-            headers.removeAll { $0.0.lowercased() == name.lowercased() }
-            headers.append((name, value))
+            else { return nil }
+            return (name, value)
         }
-        let lines = headers.map { "\($0.0): \($0.1)\r\n" }.joined()
+        let names = Set(given.map { $0.name.lowercased() })
+        let standard = [
+            (name: "Host", value: place.authority), ("User-Agent", "kube-\(program)/\(NodeStatusBuilder.shortVersion)"),
+            ("Accept", "*/*"), ("Connection", "close"),
+        ].filter { !names.contains($0.0.lowercased()) }
+        let kept = given.filter { !$0.value.isEmpty || !["user-agent", "accept"].contains($0.name.lowercased()) }
+        let lines = (standard + kept).map { "\($0.name): \($0.value)\r\n" }.joined()
         return Array("GET \(path) HTTP/1.1\r\n\(lines)\r\n".utf8)
     }
 
@@ -29,5 +32,24 @@ enum HTTPProbeRequest {
         let parts = line.split(separator: " ", maxSplits: 2)
         guard parts.count >= 2, parts[0].hasPrefix("HTTP/1."), let code = Int(parts[1].prefix(3)) else { return 0 }
         return code
+    }
+
+    /// The Location of a response whose headers are all there; nil without one.
+    static func location(_ received: [UInt8]) -> String? {
+        for line in String(decoding: received, as: UTF8.self).split(separator: "\r\n", omittingEmptySubsequences: false)
+        {
+            if line.isEmpty { return nil }
+            let parts = line.split(separator: ":", maxSplits: 1)
+            guard parts.count == 2, parts[0].lowercased() == "location" else { continue }
+            return String(parts[1].drop(while: \.isWhitespace))
+        }
+        return nil
+    }
+
+    /// Whether the blank line that ends a response's headers is there.
+    static func hasAllHeaders(_ received: [UInt8]) -> Bool {
+        let end: [UInt8] = [13, 10, 13, 10]
+        guard received.count >= end.count else { return false }
+        return (0...received.count - end.count).contains { received[$0..<($0 + end.count)].elementsEqual(end) }
     }
 }

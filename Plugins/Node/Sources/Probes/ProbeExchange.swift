@@ -5,6 +5,8 @@ enum ProbeProgress: Equatable {
     case needsMore
     case succeeded
     case failed(String)
+    /// The answer to a probe by HTTP is elsewhere.
+    case redirected(String)
 }
 
 /// What is said and expected over a probe's connection, without any socket.
@@ -12,13 +14,17 @@ enum ProbeExchange: Equatable {
     /// A connection is all that is wanted.
     case connect
     case http(request: [UInt8], url: String)
+    /// An answer by HTTP, of whatever status, is all that is wanted.
+    case answer(request: [UInt8], url: String)
     case grpc(request: [UInt8])
+
+    private static let redirections: Set = [301, 302, 303, 307, 308]
 
     /// Bytes to send once connected.
     var request: [UInt8] {
         switch self {
         case .connect: return []
-        case .http(let request, _), .grpc(let request): return request
+        case .http(let request, _), .answer(let request, _), .grpc(let request): return request
         }
     }
 
@@ -26,13 +32,17 @@ enum ProbeExchange: Equatable {
     func judge(_ received: [UInt8], isClosed: Bool) -> ProbeProgress {
         switch self {
         case .connect: return .succeeded
-        case .http(_, let url):
+        case .http(_, let url), .answer(_, let url):
             guard let status = HTTPProbeRequest.status(received) else {
                 return isClosed ? .failed("Get \"\(url)\": EOF") : .needsMore
             }
             if status == 0 { return .failed("Get \"\(url)\": malformed HTTP response") }
-            return (200..<400).contains(status)
-                ? .succeeded : .failed("HTTP probe failed with statuscode: \(status)")
+            if case .answer = self { return .succeeded }
+            guard (200..<400).contains(status) else { return .failed("HTTP probe failed with statuscode: \(status)") }
+            // Without a place to go on to, such a status is as good as any below 400.
+            guard Self.redirections.contains(status) else { return .succeeded }
+            guard HTTPProbeRequest.hasAllHeaders(received) || isClosed else { return .needsMore }
+            return HTTPProbeRequest.location(received).map { .redirected($0) } ?? .succeeded
         case .grpc:
             switch GRPCHealth.verdict(received) {
             case .some(true): return .succeeded

@@ -13,6 +13,8 @@ struct ProbeReport: Sendable, Equatable {
         case failed(graceSeconds: Int64?)
         /// A single failed try, for an event.
         case unhealthy(String)
+        /// A success that was none quite, for an event.
+        case warning(String)
     }
     var podUID: String
     var containerID: String
@@ -28,7 +30,7 @@ final class ProbeManager: @unchecked Sendable {
     private enum Command: Sendable {
         /// All probes of one container, so that none is missed by the end of its startup probe.
         case add([ProbeTask])
-        case removeContainer(String)
+        case removeContainer(String, keepsReadiness: Bool)
         case removePod(String)
         case result(task: Int, success: Bool, message: String)
         case stop
@@ -98,7 +100,10 @@ final class ProbeManager: @unchecked Sendable {
         }
     }
 
-    func remove(containerID: String) { send { _ in .removeContainer(containerID) } }
+    /// Ends the probes of a container; one that is on its way out may still be asked whether it is ready.
+    func remove(containerID: String, keepsReadiness: Bool = false) {
+        send { _ in .removeContainer(containerID, keepsReadiness: keepsReadiness) }
+    }
     func remove(podUID: String) { send { _ in .removePod(podUID) } }
 
     /// Returns when no probe runs and no report will come any more.
@@ -142,6 +147,8 @@ final class ProbeManager: @unchecked Sendable {
 
     // MARK: - The loop's thread
 
+    private static let redirectionLimit = 10
+
     private func loop() {
         var events = [epoll_event](repeating: epoll_event(), count: 32)
         while true {
@@ -180,7 +187,8 @@ final class ProbeManager: @unchecked Sendable {
     private func handle(_ command: Command) {
         switch command {
         case .add(let new): for task in new { tasks[task.id] = task }
-        case .removeContainer(let id): drop { $0.containerID == id }
+        case .removeContainer(let id, let keepsReadiness):
+            drop { $0.containerID == id && !(keepsReadiness && $0.state.kind == .readiness) }
         case .removePod(let uid): drop { $0.podUID == uid }
         case .result(let id, let success, let message): finish(id, success: success, message: message)
         case .stop: break  // Handled by the loop.
@@ -209,15 +217,19 @@ final class ProbeManager: @unchecked Sendable {
         let probe = task.container.object[task.state.kind.member]
         if probe["exec"].exists {
             runCommand(task, probe["exec"]["command"])
-            return
+        } else {
+            connect(task, deadline: ProbeTask.clock() + task.state.configuration.timeout)
         }
+    }
+
+    private func connect(_ task: ProbeTask, deadline: Double, to redirection: HTTPPlace? = nil, redirections: Int = 0) {
         do {
-            let (exchange, host, port, isTLS) = try task.exchange(probe)
-            let (descriptor, _) = try PodSocket.connect(host: host, port: port)
+            let (exchange, place) = try task.exchange(
+                task.container.object[task.state.kind.member], redirection: redirection)
+            let (descriptor, _) = try PodSocket.connect(host: place.host, port: place.port)
             connections[descriptor] = ProbeConnection(
-                task: task.id, exchange: exchange, address: "\(host):\(port)",
-                deadline: ProbeTask.clock() + task.state.configuration.timeout,
-                transport: ProbeTransport(descriptor: descriptor, isTLS: isTLS))
+                task: task.id, exchange: exchange, place: place, redirections: redirections, deadline: deadline,
+                transport: ProbeTransport(descriptor: descriptor, isTLS: place.isTLS))
             try watch(descriptor, UInt32(EPOLLOUT.rawValue), EPOLL_CTL_ADD)
         } catch {
             finish(task.id, success: false, message: "\(error)")
@@ -271,8 +283,27 @@ final class ProbeManager: @unchecked Sendable {
         switch progress {
         case .succeeded: finish(connection.task, success: true, message: "")
         case .failed(let message): finish(connection.task, success: false, message: message)
+        case .redirected(let location): follow(connection, to: location)
         case .needsMore: finish(connection.task, success: false, message: "the conversation was broken off")
         }
+    }
+
+    /// A probe goes where its host sends it, and nowhere else: what another host would say is not about this container.
+    private func follow(_ connection: ProbeConnection, to location: String) {
+        guard let task = tasks[connection.task] else { return }
+        guard let next = connection.place.following(location) else {
+            return finish(task.id, success: false, message: "the answer redirects to \"\(location)\", which is no URL")
+        }
+        guard next.host == connection.place.host else {
+            report(task.report(.warning("Probe terminated redirects at \(next.url)")))
+            return finish(task.id, success: true, message: "")
+        }
+        guard connection.redirections < Self.redirectionLimit else {
+            return finish(
+                task.id, success: false,
+                message: "Get \"\(next.url)\": stopped after \(Self.redirectionLimit) redirects")
+        }
+        connect(task, deadline: connection.deadline, to: next, redirections: connection.redirections + 1)
     }
 
     private func finish(_ id: Int, success: Bool, message: String) {

@@ -36,25 +36,29 @@ struct ProbeTask: Sendable {
             podUID: podUID, containerID: containerID, container: container.name, kind: state.kind, change: change)
     }
 
-    /// What is said to whom.
-    func exchange(_ probe: JSON) throws -> (exchange: ProbeExchange, host: String, port: Int, isTLS: Bool) {
+    /// What is said to whom. `redirection` is where an answer has sent a probe by HTTP.
+    func exchange(_ probe: JSON, redirection: HTTPPlace?) throws -> (exchange: ProbeExchange, place: HTTPPlace) {
+        if let redirection { return (httpExchange(probe["httpGet"], redirection), redirection) }
         for (member, isHTTP) in [("httpGet", true), ("tcpSocket", false)] where probe[member].exists {
             let action = probe[member]
             guard let port = container.port(action["port"]) else {
                 throw HookError(description: "port \(action["port"].stringValue ?? "") is not a port of the container")
             }
             let host = action["host"].stringValue.flatMap { $0.isEmpty ? nil : $0 } ?? target.podIP
-            guard isHTTP else { return (.connect, host, port, false) }
-            let isTLS = action["scheme"].stringValue == "HTTPS"
-            let url = "\(isTLS ? "https" : "http")://\(host):\(port)\(action["path"].stringValue ?? "/")"
-            let request = HTTPProbeRequest.build(action, host: host, port: port, agent: "hostd-probe/1")
-            return (.http(request: request, url: url), host, port, isTLS)
+            let place = HTTPPlace(
+                isTLS: isHTTP && action["scheme"].stringValue == "HTTPS", host: host, port: port,
+                path: action["path"].stringValue ?? "/")
+            return (isHTTP ? httpExchange(action, place) : .connect, place)
         }
         let port = Int(probe["grpc"]["port"].integerValue ?? 0)
         let authority = "\(target.podIP):\(port)"
         let service = probe["grpc"]["service"].stringValue ?? ""
         let request = GRPCHealth.request(service: service, authority: authority)
-        return (.grpc(request: request), target.podIP, port, false)
+        return (.grpc(request: request), HTTPPlace(isTLS: false, host: target.podIP, port: port, path: ""))
+    }
+
+    private func httpExchange(_ action: JSON, _ place: HTTPPlace) -> ProbeExchange {
+        .http(request: HTTPProbeRequest.build(action, at: place, program: "probe"), url: place.url)
     }
 }
 
@@ -62,7 +66,9 @@ struct ProbeTask: Sendable {
 struct ProbeConnection {
     let task: Int
     let exchange: ProbeExchange
-    let address: String
+    let place: HTTPPlace
+    /// How many answers have sent the probe on to here.
+    let redirections: Int
     /// Seconds of the monotonic clock.
     let deadline: Double
     private enum Stage { case connecting, greeting, talking }
@@ -75,13 +81,19 @@ struct ProbeConnection {
 
     static let receiveLimit = 10 << 10
 
-    init(task: Int, exchange: ProbeExchange, address: String, deadline: Double, transport: ProbeTransport) {
+    init(
+        task: Int, exchange: ProbeExchange, place: HTTPPlace, redirections: Int = 0, deadline: Double,
+        transport: ProbeTransport
+    ) {
         self.task = task
         self.exchange = exchange
-        self.address = address
+        self.place = place
+        self.redirections = redirections
         self.deadline = deadline
         self.transport = transport
     }
+
+    private var address: String { place.authority }
 
     /// Does what the socket allows now.
     mutating func advance() -> ProbeProgress {

@@ -17,6 +17,8 @@ final class NodeRegistration: Sendable {
     private struct State {
         var isRegistered = false
         var hasLease = false
+        /// The lease goes with the node when that is deleted.
+        var leaseHasOwner = false
         var last: JSON = .null
         var lastWritten = 0.0
         var leaseFailures = 0
@@ -117,7 +119,7 @@ final class NodeRegistration: Sendable {
     func renewLease() throws {
         let name = facts().nodeName
         let time = JSON.string(WallClock.microTimestamp())
-        if state.withLock({ $0.hasLease }) {
+        if state.withLock({ $0.hasLease && $0.leaseHasOwner }) {
             do {
                 try api.patch(
                     "coordination.k8s.io/v1", "leases", namespace: "kube-node-lease", name: name,
@@ -131,7 +133,9 @@ final class NodeRegistration: Sendable {
             "holderIdentity": .string(name), "leaseDurationSeconds": .integer(Self.leaseSeconds), "renewTime": time,
         ]
         var metadata: JSON = ["name": .string(name), "namespace": "kube-node-lease"]
-        if let node = try objects.object("nodes//\(name)") {
+        // The node may not have registered yet: then the next renewal adds it.
+        let node = try objects.object("nodes//\(name)")
+        if let node {
             metadata["ownerReferences"] = [
                 ["apiVersion": "v1", "kind": "Node", "name": .string(name), "uid": .string(node.uid)]
             ]
@@ -145,8 +149,12 @@ final class NodeRegistration: Sendable {
                 ])
         } catch let error as APIError where error.isAlreadyExists {
             try api.patch(
-                "coordination.k8s.io/v1", "leases", namespace: "kube-node-lease", name: name, ["spec": specification])
+                "coordination.k8s.io/v1", "leases", namespace: "kube-node-lease", name: name,
+                ["metadata": metadata, "spec": specification])
         }
-        state.withLock { $0.hasLease = true }
+        state.withLock { state in
+            state.hasLease = true
+            state.leaseHasOwner = node != nil
+        }
     }
 }

@@ -3,6 +3,8 @@ import Objects
 /// Builds the Node object: what it is at registration, and its status. Pure.
 struct NodeStatusBuilder {
     static let kubeletVersion = "v1.36.0"
+    /// As User-Agents tell it.
+    static let shortVersion = "1.36"
     static let podLimit: Int64 = 110
     /// Memory that pods cannot have, for hostd and the system.
     static let reservedMemoryBytes: Int64 = 100 << 20

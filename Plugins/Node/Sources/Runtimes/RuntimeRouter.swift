@@ -83,6 +83,22 @@ final class RuntimeRouter: PodRuntime {
 
     func runSandbox(_ request: JSON, deadline: UInt64) throws -> JSON {
         let (name, client) = try selected()
+        return try runSandbox(request, by: name, client, deadline: deadline)
+    }
+
+    func runSandbox(_ request: JSON, handler: String, deadline: UInt64) throws -> JSON {
+        let names = try providers.names()
+        guard names.contains(handler) else {
+            throw PluginError.invalid(
+                "no runtime for \"\(handler)\" is configured: a RuntimeClass's handler names one of the active plugins that "
+                    + "provide \(HOSTD_RUNTIME_1) (\(names.joined(separator: ", ")))")
+        }
+        return try runSandbox(request, by: handler, client(handler), deadline: deadline)
+    }
+
+    private func runSandbox(
+        _ request: JSON, by name: String, _ client: any RuntimeProvider, deadline: UInt64
+    ) throws -> JSON {
         let answer = try client.runSandbox(request, deadline: deadline)
         owners.note(sandbox: answer["sandbox"], of: name)
         return answer
@@ -151,7 +167,9 @@ final class RuntimeRouter: PodRuntime {
     }
 
     func updateContainer(_ request: JSON, deadline: UInt64) throws -> JSON {
-        try ofContainer(request).updateContainer(request, deadline: deadline)
+        let id = request["id"].stringValue ?? ""
+        let owner = owners.plugin(ofContainer: id) ?? owners.plugin(ofSandbox: id)
+        return try provider(owner).updateContainer(request, deadline: deadline)
     }
 
     func reopenLog(_ request: JSON, deadline: UInt64) throws -> JSON {

@@ -27,7 +27,10 @@ struct ContainerStatusBuilder {
         status["imageID"] = .string(instance?.imageID ?? previous["imageID"].stringValue ?? "")
         if let instance { status["containerID"] = .string(instance.qualifiedID) }
         if container.kind != .ephemeral { status["started"] = .bool(started) }
-        addResources(container, running: running, to: &status)
+        if let signal = container.object["lifecycle"]["stopSignal"].stringValue {
+            status["stopSignal"] = .string(signal)
+        }
+        addResources(container, running ? instance : nil, to: &status)
         let mounts = container.object["volumeMounts"].arrayValue
         if mounts.contains(where: { $0["recursiveReadOnly"].exists }) {
             status["volumeMounts"] = .array(mounts.map(mountStatus))
@@ -52,12 +55,14 @@ struct ContainerStatusBuilder {
         return status
     }
 
-    private func addResources(_ container: PodContainer, running: Bool, to status: inout JSONObject) {
-        let resources = container.object["resources"]
-        guard running, resources["requests"].exists || resources["limits"].exists else { return }
-        if resources["requests"].exists { status["allocatedResources"] = resources["requests"] }
+    /// What is granted, and what the container has now: while it does not run, what it will be started with.
+    private func addResources(_ container: PodContainer, _ running: ObservedContainer?, to status: inout JSONObject) {
+        guard container.kind != .ephemeral else { return }
+        let granted = snapshot.resources.granted[container.name] ?? container.object["resources"]
+        let present = running.map(snapshot.resources.applied(to:)) ?? granted
+        if granted["requests"].exists { status["allocatedResources"] = granted["requests"] }
         var shown = JSONObject()
-        for name in ["limits", "requests"] where resources[name].exists { shown[name] = resources[name] }
+        for name in ["limits", "requests"] where present[name].exists { shown[name] = present[name] }
         status["resources"] = .object(shown)
     }
 
@@ -75,9 +80,9 @@ struct ContainerStatusBuilder {
 
     /// Why a container that ended has not been started again; nil when it will not be.
     private func restartWait(_ container: PodContainer, _ instance: ObservedContainer) -> WaitingReason? {
-        guard !isEnding, container.restarts(afterExitCode: instance.exitCode) else { return nil }
+        guard !isEnding, snapshot.restarts(container, instance) else { return nil }
         if let known = waiting[container.name] { return known }
-        guard PodPlanner.crashDelay(container.name, instance, snapshot) != nil else { return nil }
+        guard PodPlanner.crashDelay(container, instance, snapshot) != nil else { return nil }
         let delay = snapshot.backOff[container.name]?.description ?? ""
         return WaitingReason(
             reason: "CrashLoopBackOff",

@@ -4,7 +4,8 @@ import Objects
 struct PodConditions {
     /// Types that the node writes.
     static let owned: Set<String> = [
-        "PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled",
+        "PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled", "PodResizePending",
+        "PodResizeInProgress",
     ]
 
     let pod: Pod
@@ -15,17 +16,21 @@ struct PodConditions {
     /// The sandbox stands and has its address.
     let sandboxReady: Bool
     let now: String
+    var resources = PodResources()
+    /// Some container runs with other resources than it is granted.
+    var isResizing = false
 
     /// The full list: transition times are kept where the status did not change.
     func build() -> JSON {
         let existing = pod.status["conditions"].arrayValue
         var result: [JSON] = []
         let containersReady = containersReadyCondition()
-        let wanted = [
-            condition("PodReadyToStartContainers", sandboxReady, nil, ""),
-            initializedCondition(), readyCondition(containersReady), containersReady,
-            condition("PodScheduled", true, nil, ""),
-        ]
+        let wanted =
+            [
+                condition("PodReadyToStartContainers", sandboxReady, nil, ""),
+                initializedCondition(), readyCondition(containersReady), containersReady,
+                condition("PodScheduled", true, nil, ""),
+            ] + resizeConditions()
         for var entry in wanted {
             let old = existing.first { $0["type"] == entry["type"] } ?? .null
             entry["lastTransitionTime"] =
@@ -46,6 +51,20 @@ struct PodConditions {
         if let reason { object["reason"] = .string(reason) }
         if !message.isEmpty { object["message"] = .string(message) }
         return .object(object)
+    }
+
+    /// Present only while a resize waits or goes on.
+    private func resizeConditions() -> [JSON] {
+        var result: [JSON] = []
+        if let pending = resources.pending {
+            result.append(condition("PodResizePending", true, pending.reason, pending.message))
+        }
+        if let failure = resources.failure {
+            result.append(condition("PodResizeInProgress", true, "Error", failure))
+        } else if isResizing {
+            result.append(condition("PodResizeInProgress", true, nil, ""))
+        }
+        return result
     }
 
     private func initializedCondition() -> JSON {

@@ -38,7 +38,7 @@ enum PodPhase: String, Sendable {
             } else if last.state != .exited {
                 pending = true
             } else if last.exitCode != 0 {
-                if !container.restarts(afterExitCode: last.exitCode) { return true }
+                if !snapshot.restarts(container, last) { return true }
                 pending = true
             }
         }
@@ -63,7 +63,7 @@ enum PodPhase: String, Sendable {
             case .exited:
                 stopped += 1
                 if last.exitCode == 0 { succeeded += 1 }
-                if container.restarts(afterExitCode: last.exitCode) { restarting += 1 }
+                if snapshot.restarts(container, last) { restarting += 1 }
             }
         }
         if waiting > 0 { return running + stopped > 0 && !ending ? .running : (stopped > 0 ? .running : .pending) }

@@ -32,7 +32,8 @@ struct PodStatusBuilder {
         let sandboxReady = snapshot.sandbox?.isReady == true && (pod.hostNetwork || !podIPs.isEmpty)
         status["conditions"] = PodConditions(
             pod: pod, phase: phase, initStatuses: initStatuses, statuses: mainStatuses,
-            sandboxReady: sandboxReady, now: now
+            sandboxReady: sandboxReady, now: now, resources: snapshot.resources,
+            isResizing: !snapshot.outdatedInstances.isEmpty
         ).build()
         addFailure(phase, to: &status)
         addAddresses(old, to: &status)

@@ -1,7 +1,7 @@
 import Objects
 import PluginKit
 
-/// What the node answers under its own proxy path: /stats/summary, /pods, /metrics, /healthz, as a kubelet does.
+/// What the node answers under its own proxy path: figures, pods, settings and health, as a kubelet does.
 final class NodeStatistics: Sendable {
     private let worker: PodWorker
     private let runtime: any RuntimeProvider
@@ -21,19 +21,58 @@ final class NodeStatistics: Sendable {
         case "pods":
             return answer(
                 ["kind": "PodList", "apiVersion": "v1", "metadata": [:], "items": .array(worker.allPods.map(\.object))])
-        case "metrics":
-            let text = String(decoding: try host.metrics().collect().array, as: UTF8.self)
-            return [
-                "status": 200, "headers": ["Content-Type": "text/plain; version=0.0.4; charset=utf-8"],
-                "stream": false, "body": .string(text),
-            ]
+        case "runningpods":
+            return answer(["kind": "PodList", "apiVersion": "v1", "metadata": [:], "items": runningPods])
+        case "configz": return answer(["kubeletconfig": settings])
+        case "metrics": return metrics(String(decoding: try host.metrics().collect().array, as: UTF8.self))
+        case "metrics/resource": return metrics(ResourceMetrics(summary: try summary()).resource)
+        case "metrics/cadvisor": return metrics(ResourceMetrics(summary: try summary()).cadvisor)
         case "healthz":
             return ["status": 200, "headers": ["Content-Type": "text/plain"], "stream": false, "body": "ok"]
         case let other:
             throw EndpointError(
                 code: 404, reason: "NotFound",
-                message: "the node serves no path \"/\(other)\"; it has /healthz, /metrics, /pods and /stats/summary")
+                message: "the node serves no path \"/\(other)\"; it has /configz, /healthz, /logs/, /metrics, "
+                    + "/metrics/cadvisor, /metrics/resource, /pods, /runningpods and /stats/summary")
         }
+    }
+
+    private func metrics(_ text: String) -> JSON {
+        [
+            "status": 200, "headers": ["Content-Type": "text/plain; version=0.0.4; charset=utf-8"], "stream": false,
+            "body": .string(text),
+        ]
+    }
+
+    /// Pods whose sandbox stands: what there is of them in the runtime.
+    private var runningPods: JSON {
+        .array(
+            worker.allPods.compactMap { pod in
+                let record = worker.runtimeState.pod(pod.uid)
+                guard record.sandboxes.values.contains(where: \.isReady) else { return nil }
+                let containers = record.containers.values.filter { $0.state == .running }.map { container -> JSON in
+                    ["name": .string(container.name), "image": .string(container.image), "resources": [:]]
+                }
+                return [
+                    "metadata": [
+                        "name": .string(pod.name), "namespace": .string(pod.namespace), "uid": .string(pod.uid),
+                    ], "spec": ["containers": .array(containers)], "status": [:],
+                ]
+            })
+    }
+
+    /// How the node behaves, in the terms of a kubelet's configuration.
+    private var settings: JSON {
+        let facts = worker.services.facts()
+        return [
+            "kind": "KubeletConfiguration", "apiVersion": "kubelet.config.k8s.io/v1beta1",
+            "clusterDomain": .string(facts.clusterDomain), "clusterDNS": [.string(facts.clusterDNS)],
+            "maxPods": .integer(NodeStatusBuilder.podLimit), "seccompDefault": true,
+            "nodeLeaseDurationSeconds": .integer(NodeRegistration.leaseSeconds),
+            "nodeStatusReportFrequency": .string("\(Int(NodeRegistration.heartbeatSeconds) / 60)m0s"),
+            "allowedUnsafeSysctls": JSON(worker.services.sysctls.allowed),
+            "systemReserved": ["memory": .string("\(NodeStatusBuilder.reservedMemoryBytes >> 20)Mi")],
+        ]
     }
 
     private func answer(_ body: JSON) -> JSON {

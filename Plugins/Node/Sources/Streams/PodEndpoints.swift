@@ -55,7 +55,9 @@ final class PodEndpoints: APIExtensionProvider {
         let path = (request["path"].stringValue ?? "").split(separator: "?").first.map(String.init) ?? ""
         do {
             if path.hasPrefix("/api/v1/nodes/") {
-                return try statistics.serve(parameters["rest"].stringValue ?? "")
+                let rest = parameters["rest"].stringValue ?? ""
+                if rest == "logs" || rest.hasPrefix("logs/") { return try logFile(String(rest.dropFirst(4)), client) }
+                return try statistics.serve(rest)
             }
             let name = parameters["name"].stringValue ?? ""
             guard let pod = worker.pod(namespace: parameters["namespace"].stringValue ?? "", name: name) else {
@@ -72,6 +74,30 @@ final class PodEndpoints: APIExtensionProvider {
     }
 
     // MARK: - Log
+
+    private func logFile(_ path: String, _ client: PacketStream) throws -> JSON {
+        switch try NodeLogFiles(root: worker.paths.allLogs).find(path) {
+        case .directory(let page):
+            return [
+                "status": 200, "headers": ["Content-Type": "text/html; charset=utf-8"], "stream": false,
+                "body": .string(page),
+            ]
+        case .file(let path):
+            let stream = Handover(client)
+            sessions.run { [worker, live] in
+                live.carry(stream.value) {
+                    do {
+                        try NodeLogFiles.send(path, to: stream.value)
+                    } catch is StreamClosed {
+                        return
+                    } catch {
+                        worker.services.log.warning("a log could not be read", ["error": .string("\(error)")])
+                    }
+                }
+            }
+            return ["status": 200, "headers": ["Content-Type": "text/plain; charset=utf-8"], "stream": true]
+        }
+    }
 
     private func log(_ pod: Pod, _ query: JSON, _ client: PacketStream) throws -> JSON {
         let container = try chosen(pod, query)

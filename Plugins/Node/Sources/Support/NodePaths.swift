@@ -3,11 +3,15 @@
 ///     DATA/pods/UID/            volumes/KIND/NAME  volume-subpaths/…  containers/NAME/ATTEMPT.termination
 ///                               etc-hosts  etc-hostname  resolv.conf
 ///     DATA/logs/pods/NAMESPACE_NAME_UID/CONTAINER/ATTEMPT.log
+///     DATA/seccomp/             the administrator's profiles, which pods name as seccompProfile.localhostProfile
 ///     DATA/volumes/DRIVER/ID    where a volume is staged, once for all pods
 struct NodePaths: Sendable {
     let data: String
 
     var pods: String { "\(data)/pods" }
+    var seccomp: String { "\(data)/seccomp" }
+    /// What the node serves as its log files.
+    var allLogs: String { "\(data)/logs" }
     var logs: String { "\(data)/logs/pods" }
     func pod(_ uid: String) -> String { "\(data)/pods/\(uid)" }
     func volumes(_ uid: String) -> String { "\(data)/pods/\(uid)/volumes" }

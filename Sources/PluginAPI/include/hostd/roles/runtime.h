@@ -23,10 +23,12 @@ HOSTD_ASSUME_NONNULL_BEGIN
 ///   workingDirectory?, environment?: [{name, value}], mounts?: [{containerPath, hostPath, readOnly?, recursiveReadOnly?, propagation?:
 ///   "private"|"hostToContainer"|"bidirectional"}], devices?: [{containerPath, hostPath, permissions}],
 ///   edits?: [CDI containerEdits], stdin?, stdinOnce?, tty?, logPath? (relative to logDirectory), labels?, annotations?,
-///   resources?: Resources, security?: Security, stopSignal?}
+///   resources?: Resources, security?: Security, stopSignal?, targetContainerID? (a running container of the sandbox whose
+///   processes this one sees)}
 /// Resources {cpuShares?, cpuQuota?, cpuPeriod?, memoryLimitBytes?, cpusetCPUs?, cpusetMemoryNodes?, pidsLimit?,
 ///   oomScoreAdjust?, hugepageLimits?: [{pageSize, limit}]}
-/// Security {privileged?, runAsUser?, runAsUsername?, runAsGroup?, supplementalGroups?, readOnlyRootFilesystem?,
+/// Security {privileged?, runAsUser?, runAsUsername?, runAsGroup?, supplementalGroups?, onlyListedGroups? (none from
+///   the image's /etc/group), readOnlyRootFilesystem?,
 ///   noNewPrivileges?, capabilities?: {add, drop}, seccomp?: {type: "RuntimeDefault"|"Unconfined"|"Localhost", path?},
 ///   maskedPaths?, readonlyPaths?, runAsNonRoot?}
 /// Container {id, sandboxID, name, attempt, state: "created"|"running"|"exited"|"unknown", createdAt, startedAt,
@@ -75,7 +77,7 @@ typedef struct hostd_runtime_1 {
     int32_t (*list_containers)(void *HOSTD_NULLABLE self, uint64_t deadline_ns,
                                const uint8_t *request, uint64_t request_size, hostd_buffer *response,
                                hostd_error *error);
-    /// {id, resources: Resources} → {}
+    /// {id, resources: Resources} → {}. The limits of a container, or of a sandbox: those bound its containers' together.
     int32_t (*update_container)(void *HOSTD_NULLABLE self, uint64_t deadline_ns,
                                 const uint8_t *request, uint64_t request_size, hostd_buffer *response,
                                 hostd_error *error);

@@ -1,0 +1,74 @@
+import Objects
+import ObjectSchema
+
+/// What a request to a pod's `resize` may change: how much cpu and memory its containers have, and nothing that would make
+/// it another pod. See https://kubernetes.io/docs/tasks/configure-pod-container/resize-container-resources/.
+enum PodResize {
+    private static let lists = ["containers", "initContainers"]
+
+    /// The present pod with the wanted resources. Lists of other containers are taken as they come, for `faults` to see.
+    static func merged(_ wanted: JSON, _ present: JSON) -> JSON {
+        var merged = present
+        for list in lists {
+            let containers = wanted["spec"][list].arrayValue
+            guard names(containers) == names(present["spec"][list].arrayValue) else {
+                merged["spec"][list] = wanted["spec"][list]
+                continue
+            }
+            merged["spec"][list].updateElements { (index, container: inout JSON) throws(Never) in
+                container["resources"] = containers[index]["resources"]
+                if container["resources"].isNull { container.removeValue(forKey: "resources") }
+            }
+        }
+        return merged
+    }
+
+    private static func names(_ containers: [JSON]) -> [JSON] { containers.map { $0["name"] } }
+
+    /// What is wrong with the change, by the field it is about.
+    static func faults(in pod: JSON, from before: JSON) -> [FieldError] {
+        var errors: [FieldError] = []
+        for list in lists {
+            let (new, old) = (pod["spec"][list].arrayValue, before["spec"][list].arrayValue)
+            if new.count != old.count {
+                errors.append(.forbidden("spec.\(list)", "containers may not be added or removed on resize"))
+                continue
+            }
+            for (index, (container, present)) in zip(new, old).enumerated() {
+                let place = "spec.\(list)[\(index)]"
+                if container["name"] != present["name"] {
+                    errors.append(
+                        .forbidden("\(place).name", "containers may not be renamed or reordered on resize"))
+                } else {
+                    errors += faults(in: container["resources"], from: present["resources"], "\(place).resources")
+                }
+            }
+        }
+        guard errors.isEmpty else { return errors }
+        let quality = QualityOfService.of(pod["spec"])
+        if quality != QualityOfService.of(before["spec"]) {
+            errors.append(
+                .invalid("spec", .string(quality), "Pod QOS Class may not change as a result of resizing"))
+        }
+        return errors
+    }
+
+    private static func faults(in resources: JSON, from before: JSON, _ place: String) -> [FieldError] {
+        var errors: [FieldError] = []
+        for list in ["limits", "requests"] {
+            let (new, old) = (resources[list].objectValue ?? [:], before[list].objectValue ?? [:])
+            for name in Set(new.map(\.key) + old.map(\.key)).sorted() {
+                let isOpen = name == "cpu" || name == "memory"
+                if !isOpen, new[name] != old[name] {
+                    errors.append(.forbidden("\(place).\(list)[\(name)]", "only cpu and memory resources are mutable"))
+                } else if isOpen, new[name] == nil {
+                    errors.append(.forbidden("\(place).\(list)", "resource \(list) cannot be removed"))
+                }
+            }
+        }
+        if resources["claims"].arrayValue != before["claims"].arrayValue {
+            errors.append(.forbidden("\(place).claims", "only cpu and memory resources are mutable"))
+        }
+        return errors
+    }
+}
