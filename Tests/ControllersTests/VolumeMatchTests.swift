@@ -186,6 +186,27 @@ final class VolumeMatchTests: XCTestCase {
         XCTAssertTrue(VolumeMatch.allows(volume("any"), node: node))
     }
 
+    func testAttributesThatNobodyCanGive() {
+        let now = Timestamp(seconds: 1_790_000_000)
+        var plain = claim()
+        plain["status"]["phase"] = "Bound"
+        var gold = plain
+        gold["spec"]["volumeAttributesClassName"] = "gold"
+        var has = volume("a")
+        has["spec"]["volumeAttributesClassName"] = "gold"
+        XCTAssertNil(VolumeMatch.attributesStatus(plain, volume("a"), now: now), "asks for none")
+        XCTAssertNil(VolumeMatch.attributesStatus(gold, has, now: now), "has them")
+        let told = VolumeMatch.attributesStatus(gold, volume("a"), now: now) ?? .null
+        XCTAssertEqual(told["modifyVolumeStatus"]["status"], "Infeasible")
+        XCTAssertEqual(told["modifyVolumeStatus"]["targetVolumeAttributesClassName"], "gold")
+        XCTAssertEqual(told["conditions"][0]["type"], "ModifyVolumeError")
+        gold["status"] = told
+        XCTAssertNil(VolumeMatch.attributesStatus(gold, volume("a"), now: now.adding(seconds: 9)), "is told once")
+        plain["status"] = told
+        XCTAssertEqual(
+            VolumeMatch.attributesStatus(plain, volume("a"), now: now), ["phase": "Bound"], "no longer asks for them")
+    }
+
     func testProvisionedVolume() {
         let made: JSON = [
             "volumeID": "v1", "capacityBytes": 1_073_741_824, "context": ["k": "v"],

@@ -158,7 +158,8 @@ extension VolumeController {
             return try setPhase(claim, "Lost")
         }
         if claim["status"]["phase"].stringValue != "Bound" { return try setBound(claim, volume) }
-        if VolumeMatch.requestedBytes(claim) > VolumeMatch.statusBytes(claim) { try expand(claim, volume) }
+        if VolumeMatch.requestedBytes(claim) > VolumeMatch.statusBytes(claim) { return try expand(claim, volume) }
+        try checkAttributes(claim, volume)
     }
 
     private func setPhase(_ claim: JSON, _ phase: String) throws {
