@@ -14,6 +14,25 @@ final class SchedulingTests: XCTestCase {
         XCTAssertEqual((0..<4).map { _ in queue.take(now: 0)?.uid }, ["high", "low1", "low2", nil])
     }
 
+    /// A resize that the node can never grant must not keep others from it; one that waits is held a place for.
+    func testWhatAResizeCounts() throws {
+        func pod(_ reason: String) -> JSON {
+            let wanted: JSON = ["name": "main", "resources": ["requests": ["cpu": "900"]]]
+            let present: JSON = ["name": "main", "resources": ["requests": ["cpu": "1"]]]
+            return [
+                "spec": ["containers": [wanted], "nodeName": "n"],
+                "status": [
+                    "conditions": [["type": "PodResizePending", "status": "True", "reason": .string(reason)]],
+                    "containerStatuses": [present],
+                ],
+            ]
+        }
+        for (reason, milli) in [("Infeasible", 1000), ("Deferred", 900_000)] as [(String, Int64)] {
+            XCTAssertEqual(try SchedulerInput.pod(SchedulerInput.counted(pod(reason))).milli_cpu, milli, reason)
+        }
+        XCTAssertFalse(SchedulerInput.isSamePod(pod("Deferred"), pod("Infeasible")), "the scheduler is told")
+    }
+
     func testParkedPodsWakeOnlyForWhatHelps() throws {
         var queue = SchedulingQueue()
         queue.add(key: "n/a", uid: "a", priority: 0)

@@ -52,7 +52,7 @@ struct FileHead {
     init(magic: UInt64, number: UInt64) {
         self.magic = magic
         version = LogFormat.version
-        salt = KernelRandom.number(in: 1 ... .max)
+        salt = planted(.saltReused) ? 1 : KernelRandom.number(in: 1 ... .max)
         self.number = number
         checksum = withUnsafeBytes(of: self) { store_crc32c(0, $0.baseAddress!, Self.checkedSize) }
     }

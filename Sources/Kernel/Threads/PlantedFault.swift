@@ -80,6 +80,8 @@ package enum PlantedFault: String, CaseIterable, Sendable {
     case rewrittenFileNotSynchronized = "rewritten-file-not-synchronized"
     /// Old segments are removed, and may come back with the power, each by itself.
     case removalNotSynchronized = "removal-not-synchronized"
+    /// A segment that takes an older one's file takes its salt too: frames of the older use are valid again.
+    case saltReused = "salt-reused"
     /// A backup shows what is written while it is made.
     case backupReadsLatest = "backup-reads-latest"
     /// The history of a key lacks versions.

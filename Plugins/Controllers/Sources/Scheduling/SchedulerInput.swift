@@ -41,7 +41,22 @@ enum SchedulerInput {
     static func isSamePod(_ one: JSON, _ other: JSON) -> Bool {
         let (before, after) = (PodState(one), PodState(other))
         return before.isFinished == after.isFinished && before.isTerminating == after.isTerminating
-            && one.labels == other.labels && one["spec"] == other["spec"]
+            && one.labels == other.labels && counted(one)["spec"] == counted(other)["spec"]
+    }
+
+    /// A placed pod as it counts on its node: wishes that the node can never grant leave it with what it has.
+    static func counted(_ pod: JSON) -> JSON {
+        let resize = pod["status"]["conditions"].condition("PodResizePending")
+        guard resize["reason"].stringValue == "Infeasible" else { return pod }
+        var result = pod
+        for (list, statuses) in [("containers", "containerStatuses"), ("initContainers", "initContainerStatuses")] {
+            let present = pod["status"][statuses].arrayValue
+            result["spec"][list].updateElements { (_, container: inout JSON) throws(Never) in
+                let status = present.first { $0["name"] == container["name"] } ?? .null
+                if status["resources"].exists { container["resources"] = status["resources"] }
+            }
+        }
+        return result
     }
 
     /// Whether a pod that shows its node is otherwise what it was when the node was chosen.

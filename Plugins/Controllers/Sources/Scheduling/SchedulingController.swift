@@ -238,8 +238,9 @@ final class SchedulingController: Controller {
 
     func tell(pod: JSON, on node: String, _ scheduler: inout CountedScheduler) throws {
         do {
-            let input = try SchedulerInput.pod(pod)
-            try resolved(pod).serialized().withUnsafeBytes { object in
+            let counted = SchedulerInput.counted(pod)
+            let input = try SchedulerInput.pod(counted)
+            try resolved(counted).serialized().withUnsafeBytes { object in
                 try scheduler.tell { try $0.podSet(input, uid: pod.uid, node: node, object: object) }
             }
         } catch let failure {
