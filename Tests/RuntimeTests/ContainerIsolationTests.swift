@@ -89,11 +89,14 @@ class ContainerIsolationTests: XCTestCase {
         }
     }
 
+    /// What a group file that is mounted gives: the process that becomes the container sees it.
+    var groupsOfAMountedFile: String { "7 33 50" }
+
     func testGroupsOfTheImage() throws {
         let file = "\(fixture.directory)/group"
         try AtomicFile.write(Array("www-data:x:33:\nstaff:x:50:www-data\n".utf8), to: file)
         let mounts: JSON = [["containerPath": "/etc/group", "hostPath": .string(file)]]
-        for (onlyListed, expected) in [(false, "7 33 50"), (true, "7 33")] {
+        for (onlyListed, expected) in [(false, groupsOfAMountedFile), (true, "7 33")] {
             let (_, output) = try fixture.run(
                 "id -G | tr ' ' '\\n' | sort -n | xargs",
                 [
