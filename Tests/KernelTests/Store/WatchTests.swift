@@ -119,12 +119,15 @@ final class WatchTests: XCTestCase {
         }
         defer { store.close() }
         let gate = Monitor()
-        let isOpen = Mutex(false)
+        let isOpen = Mutex(true)
         let collector = Collector()
         _ = try store.watch("pods/") { kind, data in
             gate.locked { while !isOpen.withLock({ $0 }) { gate.wait() } }
             collector.sink(kind, data)
         }
+        // Live watches alone learn of progress; one that still reads the history has no queue to overflow.
+        collector.waitForProgress()
+        isOpen.withLock { $0 = false }
         for number in 1...500 { try store.put("pods/d/a", "\(number)") }
         gate.locked {
             isOpen.withLock { $0 = true }
