@@ -37,7 +37,10 @@ final class ProxyTests: XCTestCase {
     /// Answers each connection with the head of its request, in the body, and what the test adds.
     private func echoHeads(_ headers: String = "") -> TestPods.Port {
         .served { connection in
-            let body = connection.head().joined(separator: "\n")
+            let head = connection.head()
+            // Who closes a connection of which something is unread resets it, and the answer may be lost.
+            connection.takeBody(of: head)
+            let body = head.joined(separator: "\n")
             connection.send("HTTP/1.1 200 Fine\r\nContent-Length: \(body.utf8.count)\r\n\(headers)\r\n\(body)")
         }
     }
@@ -49,15 +52,7 @@ final class ProxyTests: XCTestCase {
         .served { connection in
             for number in 1...last {
                 let head = connection.head()
-                guard !head.isEmpty else { return }
-                let length =
-                    head.compactMap { $0.hasPrefix("Content-Length: ") ? Int($0.dropFirst(16)) : nil }.first ?? 0
-                var taken = 0
-                while taken < length {
-                    let bytes = connection.receive()
-                    guard !bytes.isEmpty else { return }
-                    taken += bytes.count
-                }
+                guard !head.isEmpty, connection.takeBody(of: head) else { return }
                 let text = "\(number)"
                 connection.send("HTTP/1.1 200 OK\r\nContent-Length: \(text.utf8.count)\r\n\(headers)\r\n\(text)")
             }

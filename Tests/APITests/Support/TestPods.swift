@@ -149,6 +149,18 @@ final class PodConnection {
         }
     }
 
+    /// Takes the counted body of a request whose head was read; false when the other side goes before its end.
+    @discardableResult
+    func takeBody(of head: [String]) -> Bool {
+        var left = head.compactMap { $0.hasPrefix("Content-Length: ") ? Int($0.dropFirst(16)) : nil }.first ?? 0
+        while left > 0 {
+            let bytes = receive()
+            guard !bytes.isEmpty else { return false }
+            left -= bytes.count
+        }
+        return true
+    }
+
     /// Sends in packets; false when the other side has gone.
     @discardableResult
     func send(_ bytes: [UInt8]) -> Bool {
