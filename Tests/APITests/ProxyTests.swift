@@ -492,7 +492,7 @@ final class ProxyTests: XCTestCase {
         try server.eventually("the pod stands still") {
             let now = sent.value.load(ordering: .relaxed)
             defer { before = now }
-            usleep(100_000)
+            usleep(100_000)  // That nothing more is taken has no event.
             return now == before
         }
         XCTAssertLessThan(sent.value.load(ordering: .relaxed), total / 2)

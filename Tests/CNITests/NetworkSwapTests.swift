@@ -167,8 +167,10 @@ final class NetworkSwapTests: XCTestCase {
         }
     }
 
-    /// The next network enforces nothing and says so; what the last one enforced does not go on without anybody's care.
-    func testPoliciesEndWhereNobodyEnforcesThem() throws {
+    /// Runs `body` in a host's namespace, where the default network is in charge and has attached one pod.
+    private func withAttachedPod(
+        _ body: (_ network: Provider, _ pod: NamespaceThread, _ result: JSON) throws -> Void
+    ) throws {
         let host = try NamespaceThread()
         defer { host.end() }
         let pod = try NamespaceThread()
@@ -177,7 +179,13 @@ final class NetworkSwapTests: XCTestCase {
             try shell("mkdir -p \(directory)/plugin; ip link set lo up")
             let network = try configured(false)
             try network.activate()
-            let result = try network.attach(request("a", pod.path), deadline: 0)
+            try body(network, pod, try network.attach(request("a", pod.path), deadline: 0))
+        }
+    }
+
+    /// The next network enforces nothing and says so; what the last one enforced does not go on without anybody's care.
+    func testPoliciesEndWhereNobodyEnforcesThem() throws {
+        try withAttachedPod { network, pod, result in
             let known = services([address(result)])
             _ = try network.servicesSet(known, deadline: 0)
             let rules: JSON = [
@@ -210,15 +218,7 @@ final class NetworkSwapTests: XCTestCase {
     }
 
     func testAFailedSwapChangesNothing() throws {
-        let host = try NamespaceThread()
-        defer { host.end() }
-        let pod = try NamespaceThread()
-        defer { pod.end() }
-        try host.run {
-            try shell("mkdir -p \(directory)/plugin; ip link set lo up")
-            let current = try configured(false)
-            try current.activate()
-            let result = try current.attach(request("a", pod.path), deadline: 0)
+        try withAttachedPod { current, pod, result in
             let greeter = try pod.run { try Greeter("pod-0", port: 8080) }
             defer { greeter.stop() }
             _ = try current.servicesSet(services([address(result)]), deadline: 0)

@@ -30,6 +30,7 @@ struct PersistentVolumeClaimResize: AdmissionPlugin {
     }
 
     static func grows(_ claim: JSON, from old: JSON) -> Bool {
+        // What is no quantity is refused by the validation that follows.
         func size(_ claim: JSON) -> Quantity? { try? Quantity(claim["spec"]["resources"]["requests"]["storage"]) }
         guard let now = size(claim), let before = size(old) else { return false }
         return now > before

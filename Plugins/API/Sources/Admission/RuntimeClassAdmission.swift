@@ -70,6 +70,7 @@ struct RuntimeClassAdmission: AdmissionPlugin {
         guard let amounts = left.objectValue, let others = right.objectValue, amounts.count == others.count else {
             return false
         }
+        // What is no quantity is not the same as the class's, which was checked when it was written.
         return amounts.allSatisfy { name, amount in
             guard let one = try? Quantity(amount), let other = others[name].flatMap({ try? Quantity($0) }) else {
                 return false

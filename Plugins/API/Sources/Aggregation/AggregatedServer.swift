@@ -24,6 +24,7 @@ struct AggregatedServer: Sendable {
             guard (200..<300).contains(answer.status) else {
                 throw UpstreamError("bad status from \(place): \(answer.status)")
             }
+            // The reason in short, as its status shows it: what it answered instead is the server's own matter.
             guard let list = try? JSON(parsing: answer.body), list["kind"] == "APIResourceList" else {
                 throw UpstreamError("\(place) answers with no APIResourceList")
             }
