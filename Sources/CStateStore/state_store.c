@@ -1,6 +1,7 @@
 #define _GNU_SOURCE
 #include "state_store.h"
 
+#include <fcntl.h>
 #include <errno.h>
 #include <limits.h>
 #include <linux/futex.h>
@@ -181,3 +182,5 @@ size_t store_find_word(const void *bytes, size_t size, size_t start, uint32_t wo
     }
     return size;
 }
+
+const int32_t store_open_direct = O_DIRECT;

@@ -2,10 +2,11 @@ import BenchmarkReport
 import Kernel
 
 /// Durable writes in process, against etcd over gRPC and against a bare loop of write and fdatasync: in turns, so that all
-/// three meet the same disk, and each figure the median of the rounds.
+/// three meet the same disk, and each figure the median of the rounds, which are short because a virtual disk becomes faster
+/// and slower from second to second.
 func measureThroughput(_ base: String) {
-    let rounds = 5
-    let seconds = 1.5
+    let rounds = 15
+    let seconds = 0.5
     let valueSize = 2048
     let metrics = Metrics()
     let store = openStore(base + "/throughput") { $0.metrics = metrics }

@@ -74,4 +74,7 @@ static inline void store_atomic_store(uint64_t *_Nonnull word, uint64_t value) {
     __atomic_store_n(word, value, __ATOMIC_RELEASE);
 }
 
+/// O_DIRECT of open(2), which the system's headers show to C with GNU extensions only.
+extern const int32_t store_open_direct;
+
 #endif

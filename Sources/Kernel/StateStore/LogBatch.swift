@@ -10,7 +10,7 @@ final class LogBatch: @unchecked Sendable {  // Handed over from thread to threa
 
     /// Counts the batches: they reach the disk in this order.
     let serial: UInt64
-    let file: StoreFile
+    let file: LogFile
     let salt: UInt32
     /// Where it begins in the file.
     let start: Int
@@ -29,7 +29,7 @@ final class LogBatch: @unchecked Sendable {  // Handed over from thread to threa
     @exclusivity(unchecked) private var records: [Record] = []
 
     init(
-        serial: UInt64, file: StoreFile, salt: UInt32, start: Int, firstSequence: UInt64, revisionBefore: UInt64,
+        serial: UInt64, file: LogFile, salt: UInt32, start: Int, firstSequence: UInt64, revisionBefore: UInt64,
         taken: UInt64
     ) {
         self.serial = serial
@@ -92,7 +92,7 @@ final class LogBatch: @unchecked Sendable {  // Handed over from thread to threa
                 }
                 next += Int(heads[position].count)
             }
-            try file.write(&vectors, at: start)
+            try file.append(&vectors, at: start)
         }
     }
 }

@@ -285,8 +285,8 @@ struct Recovery {
 
     /// Makes the end of the log durable as it was read, and drops what stands behind it. After a process that ended early
     /// or whose fdatasync failed, the last batch may be in the page cache only, and what looks erased may still be on disk.
-    private func settle(_ segment: SegmentFile, end: Int, sequence: UInt64) throws(StoreError) -> StoreFile {
-        let file = try directory.open(LogFormat.segmentName(segment.number), flags: O_RDWR)
+    private func settle(_ segment: SegmentFile, end: Int, sequence: UInt64) throws(StoreError) -> LogFile {
+        let file = try LogFile(LogFormat.segmentName(segment.number), size: segment.size, in: directory)
         let torn = tornEnd(segment, from: end, sequence: sequence)
         if let torn {
             options.log(

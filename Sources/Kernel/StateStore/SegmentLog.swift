@@ -14,7 +14,7 @@ final class SegmentLog {
     struct Tail {
         var sealed: [Segment]
         var active: Segment
-        var file: StoreFile
+        var file: LogFile
         var salt: UInt32
         var offset: Int
         var sequence: UInt64

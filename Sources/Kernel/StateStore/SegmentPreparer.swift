@@ -6,7 +6,7 @@ struct PreparedSegment: Sendable {
     let number: UInt64
     let salt: UInt32
     let size: Int
-    let file: StoreFile
+    let file: LogFile
 }
 
 /// Makes the next log segment in the background: blocks reserved, zeros written, head and name on disk; so a commit finds
@@ -76,11 +76,12 @@ final class SegmentPreparer: PoolJob, @unchecked Sendable {  // All state is beh
     private func make(number: UInt64, size: Int) throws(StoreError) -> PreparedSegment {
         let temporary = LogFormat.segmentName(number) + ".tmp"
         do throws(StoreError) {
-            let reused = try reuse(temporary, size: size)
-            let file: StoreFile
-            if let reused { file = reused } else { file = try create(temporary, size: size) }
+            let isReused = try reuse(temporary, size: size)
+            if !isReused { try create(temporary, size: size) }
+            let file = try LogFile(temporary, size: size, in: directory)
+            if !isReused { try file.erase(from: 0, to: size) }
             var head = FileHead(magic: LogFormat.segmentMagic, number: number)
-            head.reserved = reused != nil ? 1 : 0
+            head.reserved = isReused ? 1 : 0
             try withUnsafeBytes(of: head) { bytes throws(StoreError) in
                 try file.write(bytes, at: 0)
             }
@@ -93,16 +94,17 @@ final class SegmentPreparer: PoolJob, @unchecked Sendable {  // All state is beh
         }
     }
 
-    private func reuse(_ name: String, size: Int) throws(StoreError) -> StoreFile? {
+    /// Gives a file of before the name. False when none waits.
+    private func reuse(_ name: String, size: Int) throws(StoreError) -> Bool {
         let old: String? = monitor.locked {
             spares.firstIndex { $0.size == size }.map { spares.remove(at: $0).name }
         }
-        guard let old else { return nil }
+        guard let old else { return false }
         try directory.rename(old, to: name)
-        return try directory.open(name, flags: O_RDWR)
+        return true
     }
 
-    private func create(_ name: String, size: Int) throws(StoreError) -> StoreFile {
+    private func create(_ name: String, size: Int) throws(StoreError) {
         let needed = size + options.reservedSpace
         let free = try freeSpace(atLeast: needed)
         guard free >= needed else {
@@ -111,14 +113,6 @@ final class SegmentPreparer: PoolJob, @unchecked Sendable {  // All state is beh
         let file = try directory.open(name, flags: O_RDWR | O_CREAT | O_TRUNC)
         let result = directory.files.allocate(file.descriptor, size)
         if result != 0 && result != EOPNOTSUPP && result != EINVAL { throw fileError("allocate", file.path, result) }
-        var offset = 0
-        while offset < size {  // In pieces, so that a commit meanwhile does not wait for all of it.
-            let end = min(offset + (2 << 20), size)
-            try file.erase(from: offset, to: end)
-            try file.synchronize()
-            offset = end
-        }
-        return file
     }
 
     /// That the disk is full, and how full.

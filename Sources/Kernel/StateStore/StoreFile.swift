@@ -86,17 +86,23 @@ final class StoreFile: Sendable {
         try write(&vectors, at: offset)
     }
 
-    /// Writes zeros over a range, a megabyte at a time.
-    func erase(from start: Int, to end: Int) throws(StoreError) {
-        let zeros = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 20, alignment: 4096)
-        zeros.initializeMemory(as: UInt8.self, repeating: 0)
-        defer { zeros.deallocate() }
-        var offset = start
-        while offset < end {
-            let size = min(zeros.count, end - offset)
-            try write(UnsafeRawBufferPointer(rebasing: zeros[..<size]), at: offset)
-            offset += size
+    /// Writes blocks with a descriptor that goes past the page cache. Nil when all were written, else how many bytes were before
+    /// the device said that it does not take such blocks.
+    func writeBlocks(_ blocks: UnsafeRawBufferPointer, at offset: Int) throws(StoreError) -> Int? {
+        var done = 0
+        while done < blocks.count {
+            var vector = iovec(
+                iov_base: UnsafeMutableRawPointer(mutating: blocks.baseAddress! + done), iov_len: blocks.count - done)
+            let written = files.write(descriptor, &vector, 1, offset + done)
+            if written < 0 {
+                if errno == EINTR { continue }
+                if errno == EINVAL { return done }
+                throw fileError("write", path, errno)
+            }
+            if written == 0 { throw fileError("write", path, EIO) }
+            done = (done + written) & ~511  // The smallest block of any device: what is beside it is written again.
         }
+        return nil
     }
 
     func synchronize() throws(StoreError) {

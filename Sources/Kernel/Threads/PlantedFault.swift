@@ -1,5 +1,7 @@
 /// Bugs that the simulation plants in the kernel to prove that it would find them. Only a simulation build has them.
 package enum PlantedFault: String, CaseIterable, Sendable {
+    /// The block in which the log goes on loses what it had.
+    case blockBeginsWithZeros = "block-begins-with-zeros"
     /// Writes are acknowledged when they are in the page cache.
     case acknowledgesBeforeSync = "acknowledges-before-sync"
     /// Recovery stops one batch before the end of the log.

@@ -276,3 +276,8 @@ func smallOptions() -> StateStoreOptions {
     options.reservedSpace = 0
     return options
 }
+
+extension iovec {
+    /// Whether frames of the log are in it.
+    var holdsFrames: Bool { store_find_word(iov_base, iov_len, 0, LogFormat.frameMagic) < iov_len }
+}

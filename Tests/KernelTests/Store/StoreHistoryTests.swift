@@ -218,7 +218,7 @@ final class StoreHistoryTests: XCTestCase {
         let isFull = Mutex(false)
         var store = try open(directory.path, clock) { options in
             options.files.write = { descriptor, vectors, count, offset in
-                guard isFull.withLock({ $0 }), vectors[0].iov_len == FrameHead.size else {
+                guard isFull.withLock({ $0 }), vectors[0].holdsFrames else {
                     return pwritev(descriptor, vectors, count, offset)
                 }
                 errno = ENOSPC
