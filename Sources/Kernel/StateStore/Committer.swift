@@ -73,7 +73,10 @@ final class Committer: @unchecked Sendable {  // The queue is behind `monitor`; 
         do throws(StoreError) {
             thread = try KernelThread(name: "hostd-commit") { [unowned self] in
                 // It mostly sleeps; and when it does not, all writers wait for it.
-                ThreadPriority.preferred { run() }
+                ThreadPriority.preferred {
+                    ThreadPriority.takeShortTurns()
+                    run()
+                }
             }
         } catch {
             disk.end()

@@ -67,7 +67,9 @@ final class LogFile: @unchecked Sendable {  // See above; only the thread that h
         UnsafeMutableRawBufferPointer(rebasing: piece[filled..<whole]).initializeMemory(as: UInt8.self, repeating: 0)
         try writeBlocks(UnsafeRawBufferPointer(rebasing: piece[..<whole]), at: start)
         let last = filled & ~(Self.blockSize - 1)
-        if last > 0, filled > last { piece.baseAddress?.copyMemory(from: piece.baseAddress! + last, byteCount: filled - last) }
+        if last > 0, filled > last {
+            piece.baseAddress?.copyMemory(from: piece.baseAddress! + last, byteCount: filled - last)
+        }
         heldBlock = filled > last ? start + last : nil
     }
 

@@ -21,7 +21,8 @@ final class LogFileTests: XCTestCase {
         Disk(reason: "as it is"),
         Disk(reason: "no direct access", open: { $0 & store_open_direct != 0 ? EINVAL : nil }),
         Disk(reason: "other blocks than ours", write: { _, isDirect in (isDirect ? EINVAL : 0, .max) }),
-        Disk(reason: "other blocks, seen late", write: { call, isDirect in (isDirect && call > 20 ? EINVAL : 0, .max) }),
+        Disk(
+            reason: "other blocks, seen late", write: { call, isDirect in (isDirect && call > 20 ? EINVAL : 0, .max) }),
         Disk(reason: "interrupted", write: { call, _ in (call % 3 == 0 ? EINTR : 0, .max) }),
         Disk(reason: "short by blocks", write: { call, _ in (0, call % 3 == 0 ? .max : 512) }),
     ]
