@@ -44,6 +44,7 @@ struct RunPlan {
         character.writeIsInterrupted = generator.pick([0, 7])
         diskFills = generator.oneIn(3)
         character.copiesOnWrite = diskFills && generator.oneIn(2)
+        character.directBlock = generator.pick([0, 512, 512, 4096])
         if generator.oneIn(3) { makeUniform(&generator) }
         isEncrypted = generator.oneIn(4)
         rotatesKeys = isEncrypted && !generator.oneIn(4)

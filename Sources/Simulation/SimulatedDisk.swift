@@ -1,4 +1,5 @@
 import Glibc
+import Kernel
 
 /// A disk with one file system, under a page cache. What was written is read at once, and survives a loss of power only
 /// when it was synchronized: of the rest, any sectors may be there in any of the versions that were written.
@@ -20,6 +21,8 @@ public final class SimulatedDisk {
         public var writeIsInterrupted = 0
         /// Overwriting needs space too, as on file systems that copy on write.
         public var copiesOnWrite = false
+        /// What goes past the page cache begins and ends with a block of so many bytes; 0 = nothing can.
+        public var directBlock = SimulatedDisk.sectorSize
         /// Of a hundred sectors not synchronized, so many survive; the others keep an older version.
         public var sectorsSurvive = 50
         /// Changes of names survive up to some moment, as in a journal; otherwise any of them do.
@@ -51,6 +54,13 @@ public final class SimulatedDisk {
         init(isDirectory: Bool) { self.isDirectory = isDirectory }
     }
 
+    private struct OpenFile {
+        var file: File
+        var path: String
+        var isDirect: Bool
+        var position = 0
+    }
+
     enum NameChange {
         case set(String, File)
         case remove(String)
@@ -72,7 +82,7 @@ public final class SimulatedDisk {
     private var names: [String: File] = [:]
     private var durableNames: [String: File] = [:]
     private var nameChanges: [NameChange] = []
-    private var open: [Int32: (file: File, path: String, position: Int)] = [:]
+    private var open: [Int32: OpenFile] = [:]
     private var nextDescriptor: Int32 = 1000
 
     public init(character: Character, generator: Generator) {
@@ -111,6 +121,8 @@ public final class SimulatedDisk {
 
     public func open(_ path: String, flags: Int32) -> Int32 {
         guard hasDirectory(Self.directory(of: path)) else { return failing(ENOENT) }
+        let isDirect = flags & FileOperations.direct != 0
+        if isDirect && character.directBlock == 0 { return failing(EINVAL) }
         let file: File
         if let found = names[path] {
             if found.isDirectory { return failing(EISDIR) }
@@ -123,7 +135,7 @@ public final class SimulatedDisk {
             nameChanges.append(.set(path, file))
         }
         nextDescriptor += 1
-        open[nextDescriptor] = (file, path, 0)
+        open[nextDescriptor] = OpenFile(file: file, path: path, isDirect: isDirect)
         return nextDescriptor
     }
 
@@ -148,6 +160,9 @@ public final class SimulatedDisk {
 
     public func write(_ descriptor: Int32, _ bytes: [UInt8], _ offset: Int) -> Int {
         guard let file = open[descriptor]?.file else { return Int(failing(EBADF)) }
+        if open[descriptor]?.isDirect == true, (offset | bytes.count) % max(1, character.directBlock) != 0 {
+            return Int(failing(EINVAL))
+        }
         if generator.oneIn(character.writeIsInterrupted) { return Int(failing(EINTR)) }
         if generator.oneIn(character.writeFails) { return Int(failing(EIO)) }
         var count = bytes.count

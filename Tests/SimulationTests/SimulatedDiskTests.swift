@@ -1,4 +1,5 @@
 import Glibc
+import Kernel
 import XCTest
 
 @testable import Simulation
@@ -126,6 +127,22 @@ final class SimulatedDiskTests: XCTestCase {
         XCTAssertEqual(disk.write(file, [8], 0), -1)
         XCTAssertEqual(disk.synchronize(file), 0)
         XCTAssertEqual(disk.write(file, [8], 0), 1)
+    }
+
+    func testWhatGoesPastThePageCacheIsWholeBlocks() {
+        let disk = disk { $0.directBlock = 4096 }
+        let file = disk.open("/a", flags: O_RDWR | O_CREAT)
+        let direct = disk.open("/a", flags: O_RDWR | FileOperations.direct)
+        let block = [UInt8](repeating: 7, count: 4096)
+        XCTAssertEqual(disk.write(direct, block, 4096), 4096)
+        for (bytes, offset) in [(block, 512), (Array(block.prefix(512)), 0)] {
+            XCTAssertEqual(disk.write(direct, bytes, offset), -1)
+            XCTAssertEqual(errno, EINVAL)
+            XCTAssertEqual(disk.write(file, bytes, offset), bytes.count, "through it anything goes")
+        }
+        disk.character.directBlock = 0
+        XCTAssertEqual(disk.open("/a", flags: O_RDWR | FileOperations.direct), -1)
+        XCTAssertEqual(errno, EINVAL)
     }
 
     func testALockIsOneAndGoesWithItsProcess() {

@@ -1,3 +1,4 @@
+import CStateStore
 import Glibc
 
 /// Every system call of the store on files, behind functions: a test replaces one to make it fail, the simulation all of
@@ -72,6 +73,10 @@ package struct FileOperations: Sendable {
 
     /// The number of this process, which the lock's file tells to others.
     package var process: @Sendable () -> Int32 = { getpid() }
+
+    /// In the flags of `open`: reads and writes go past the page cache, and where they begin and how long they are is a whole
+    /// number of the disk's blocks, or EINVAL is the answer.
+    package static let direct = store_open_direct
 
     /// The system's own calls.
     package static let system = FileOperations()

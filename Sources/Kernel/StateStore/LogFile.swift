@@ -28,7 +28,7 @@ final class LogFile: @unchecked Sendable {  // See above; only the thread that h
         file = try directory.open(name, flags: O_RDWR)
         self.size = size
         do throws(StoreError) {
-            direct = try directory.open(name, flags: O_RDWR | store_open_direct)
+            direct = try directory.open(name, flags: O_RDWR | FileOperations.direct)
         } catch {
             // Not every file system has it (EINVAL); what else is wrong, the first write says.
             direct = nil

@@ -1,4 +1,3 @@
-import CStateStore
 import Glibc
 import PluginAPI
 import Synchronization
@@ -19,7 +18,7 @@ final class LogFileTests: XCTestCase {
 
     private static let disks = [
         Disk(reason: "as it is"),
-        Disk(reason: "no direct access", open: { $0 & store_open_direct != 0 ? EINVAL : nil }),
+        Disk(reason: "no direct access", open: { $0 & FileOperations.direct != 0 ? EINVAL : nil }),
         Disk(reason: "other blocks than ours", write: { _, isDirect in (isDirect ? EINVAL : 0, .max) }),
         Disk(
             reason: "other blocks, seen late", write: { call, isDirect in (isDirect && call > 20 ? EINVAL : 0, .max) }),
@@ -37,7 +36,7 @@ final class LogFileTests: XCTestCase {
                 return -1
             }
             let descriptor = FileOperations.system.open(path, flags)
-            let isDirect = flags & store_open_direct != 0
+            let isDirect = flags & FileOperations.direct != 0
             directs.withLock { if isDirect { $0.insert(descriptor) } else { $0.remove(descriptor) } }
             return descriptor
         }
