@@ -22,6 +22,27 @@ public final class CELProgram: Sendable {
     /// Whether the expression reads a variable: a validation rule that reads `oldSelf` is one of transitions.
     public func reads(_ variable: String) -> Bool { used.contains { variables[$0].name == variable } }
 
+    /// Whether the expression selects a field of a variable, `variable.field` or `variable.?field`, anywhere.
+    /// - Complexity: O(*n*), *n* the nodes of the expression.
+    public func selects(_ field: String, of variable: String) -> Bool {
+        var open = [checked.root]
+        while let node = open.popLast() {
+            switch node.kind {
+            case .select(let operand, field, _):
+                if case .identifier(variable) = operand.kind { return true }
+            case .call(Operator.optionalSelect, _, let arguments):
+                if arguments.count == 2, case .identifier(variable) = arguments[0].kind,
+                    case .constant(.string(field)) = arguments[1].kind
+                {
+                    return true
+                }
+            default: break
+            }
+            open += Expression.children(of: node.kind)
+        }
+        return false
+    }
+
     /// Evaluates the expression.
     ///
     /// - Parameters:

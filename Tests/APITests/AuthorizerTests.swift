@@ -35,6 +35,43 @@ final class AuthorizerTests: XCTestCase {
             ])
     }
 
+    private struct Stranger: AccessAuthorizer {
+        let asksOthers = true
+        func decide(_ user: UserInfo, _ wanted: Authorizer.Attributes, mayWait: Bool) -> AccessDecision {
+            .noOpinion(reason: "")
+        }
+        func listing(of user: UserInfo) -> AccessListing { .unknown("nobody knows") }
+    }
+
+    func testListings() {
+        bind("f", "missing", ["kind": "User", "name": "eve"])
+        bind("g", "reader", ["kind": "Group", "name": "twice"])
+        bind("h", "reader", ["kind": "User", "name": "eve"])
+        let reader = Authorizer.Rule(["verbs": ["get", "list"], "apiGroups": [""], "resources": ["pods", "pods/log"]])
+        let missing = "clusterrole.rbac.authorization.k8s.io \"missing\" not found"
+        let master = UserInfo(name: "root", groups: ["system:masters", "twice"])
+        let account = UserInfo(name: "system:serviceaccount:x:sa")
+        let rows: [(UserInfo, String, Authorizer.Listing, String)] = [
+            (UserInfo(name: "bob"), "x", .init(), "nobody's bindings"),
+            (
+                UserInfo(name: "eve", groups: ["twice"]), "x", .init(rules: [reader], problems: [missing]),
+                "each rule once"
+            ),
+            (account, "y", .init(rules: [reader]), "in a namespace"), (account, "x", .init(), "and in no other"),
+            (master, "x", .init(rules: Authorizer.Rule.everything + [reader]), "those who may everything"),
+        ]
+        for (user, namespace, expected, reason) in rows {
+            XCTAssertEqual(authorizer.listing(of: user, namespace: namespace), expected, reason)
+        }
+        authorizer.replace([.other(Stranger()), .roles, .other(UniformAuthorizer(isAllowing: true))])
+        XCTAssertTrue(authorizer.mayWait)
+        XCTAssertEqual(
+            authorizer.listing(of: UserInfo(name: "eve"), namespace: "x"),
+            .init(
+                rules: [reader] + Authorizer.Rule.everything, isIncomplete: true, problems: ["nobody knows", missing]),
+            "all say what they can")
+    }
+
     func testDecisions() {
         let ann = UserInfo(name: "ann")
         let bob = UserInfo(name: "bob", groups: ["ops"])

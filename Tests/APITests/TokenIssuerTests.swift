@@ -150,15 +150,15 @@ final class TokenIssuerTests: XCTestCase {
 
     func testMistakesOfSettingsAreTold() throws {
         let rows: [((inout JSON) -> Void, String)] = [
-            ({ $0["issuer"]["url"] = "http://a" }, "issuer.url is \"http://a\": it must be an https URL"),
-            ({ $0["issuer"]["audiences"] = [] }, "issuer.audiences must name whom the tokens are for"),
-            ({ $0["claimMappings"]["username"] = ["claim": "sub"] }, "claimMappings.username.prefix must be given"),
+            ({ $0["issuer"]["url"] = "http://a" }, "issuer.url: Invalid value: \"http://a\": URL scheme must be https"),
+            ({ $0["issuer"]["audiences"] = [] }, "jwt[0].issuer.audiences: Required value"),
+            ({ $0["claimMappings"]["username"] = ["claim": "sub"] }, "claimMappings.username.prefix: Required value"),
             ({ $0["claimMappings"]["username"] = ["expression": "claims.sub =="] }, "compilation failed"),
             ({ $0["claimMappings"]["username"] = ["expression": "1"] }, "must evaluate to string"),
-            ({ $0["claimValidationRules"] = [[:]] }, "claimValidationRules[0] must have a claim or an expression"),
+            ({ $0["claimValidationRules"] = [[:]] }, "claimValidationRules[0]: Required value"),
             (
                 { $0["claimMappings"]["extra"] = [["key": "a.kubernetes.io/b", "valueExpression": "'x'"]] },
-                "kubernetes.io and k8s.io are reserved"
+                "k8s.io, kubernetes.io and their subdomains are reserved"
             ),
         ]
         for (change, message) in rows {

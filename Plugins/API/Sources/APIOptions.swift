@@ -37,6 +37,8 @@ extension APIPlugin {
 
     private static let authenticationSchema = """
         {"type": "object", "description": "Who else may name users.", "properties": {
+          "configFile": {"type": "string",
+            "description": "A file of kind AuthenticationConfiguration, instead of jwt; followed when it changes."},
           "anonymous": {"type": "object", "required": ["enabled"], "properties": {
             "enabled": {"type": "boolean"},
             "conditions": {"type": "array", "maxItems": 256, "items": {"type": "object", "required": ["path"],
@@ -67,6 +69,8 @@ extension APIPlugin {
 
     private static let authorizationSchema = """
         {"type": "object", "description": "Who decides what users may do.", "properties": {
+          "configFile": {"type": "string",
+            "description": "A file of kind AuthorizationConfiguration, instead of authorizers; followed when it changes."},
           "authorizers": {"type": "array", "minItems": 1, "items": {"type": "object", "required": ["type"], "properties": {
             "type": {"type": "string", "enum": ["Node", "RBAC", "Webhook"]},
             "name": {"type": "string"},

@@ -13,6 +13,9 @@ final class APIService: Sendable {
     private let credentials: PKIDirectory.Contents
     private let informers: [Informer]
     private let nodes: NodeGraph
+    private let authentication: LiveAuthentication
+    /// Nil where no file says who decides.
+    private let authorization: LiveAuthorization?
     /// Nil without priority and fairness.
     private let flows: FlowObjectsKeeper?
     private let typeChecks: PolicyTypeChecks
@@ -42,15 +45,19 @@ final class APIService: Sendable {
         let resources = ResourceTable.ofSchema()
         let graph = NodeGraph(host: host)
         nodes = graph
-        let authorizer = Authorizer(
-            settings.authorization.steps.map { step in
-                switch step {
-                case .node: .other(NodeAuthorizer(graph: graph, log: host.log))
-                case .roles: .roles
-                case .webhook(let parts):
-                    .other(AccessWebhook(parts, client: WebhookClient(store: store), log: host.log))
-                }
-            })
+        let step: @Sendable (AuthorizationSettings.Step) -> Authorizer.Step = { step in
+            switch step {
+            case .node: .other(NodeAuthorizer(graph: graph, log: host.log))
+            case .roles: .roles
+            case .webhook(let parts):
+                .other(AccessWebhook(parts, client: WebhookClient(store: store), log: host.log))
+            case .uniform(let isAllowing): .other(UniformAuthorizer(isAllowing: isAllowing))
+            }
+        }
+        let authorizer = Authorizer(settings.authorization.steps.map(step))
+        authorization = try settings.authorization.file.map { file in
+            try LiveAuthorization(file, authorizer, host: host, step: step)
+        }
         var staticTokens: [String: UserInfo] = [:]
         if !settings.adminToken.isEmpty {
             staticTokens[settings.adminToken] = UserInfo(name: "kubernetes-admin", groups: ["system:masters"])
@@ -68,6 +75,8 @@ final class APIService: Sendable {
         let tokens = try TokenAuthority(
             key: credentials.tokenKey, issuer: "https://kubernetes.default.svc.\(settings.clusterDomain)", store: store,
             staticTokens: staticTokens)
+        authentication = try LiveAuthentication(
+            settings.authentication, store: store, audience: tokens.issuer, host: host)
         let fairness = try settings.totalSeats.map { seats in
             try Fairness(
                 totalSeats: seats, estimates: ListEstimates(store: store, resources: resources, log: host.log),
@@ -80,9 +89,7 @@ final class APIService: Sendable {
                 discovery: Discovery(
                     resources: resources, aggregated: aggregated, address: settings.listen.description),
                 extensions: ExtensionRoutes(),
-                bearerTokens: BearerTokens(
-                    authority: tokens,
-                    others: settings.authentication.authenticators(store, audience: tokens.issuer, host.log)),
+                bearerTokens: BearerTokens(authority: tokens, others: authentication.authenticators),
                 workers: WorkerPool(limit: 32), health: Health(store: store, log: host.log),
                 openAPI: documents,
                 aggregated: aggregated, host: host, audit: try settings.audit.map { try AuditLog($0, host) },
@@ -114,7 +121,7 @@ final class APIService: Sendable {
             clientAuthority: credentials.authority, proxyAuthority: credentials.frontProxyAuthority)
         server = try HTTPServer(
             threads: settings.threads, context: context,
-            handler: HTTPFront(pipeline: pipeline, anonymous: settings.authentication.anonymous))
+            handler: HTTPFront(pipeline: pipeline, anonymous: authentication.anonymous))
     }
 
     private static func key(_ resource: String, _ object: JSON) -> String {
@@ -146,6 +153,8 @@ final class APIService: Sendable {
         try roleAggregation.start(pipeline)
         try bootstrapTokens.start(pipeline)
         try accountTokens.start(pipeline)
+        try authentication.start()
+        try authorization?.start()
         let port: UInt16
         do {
             port = try server.listen(on: settings.listen)
@@ -221,6 +230,8 @@ final class APIService: Sendable {
     func stop() {
         pipeline.health.isReady = false
         let (roles, network) = state.withLock { ($0.roles, $0.network) }
+        authentication.stop()
+        authorization?.stop()
         roles?.cancel()
         network?.cancel()
         for informer in informers { informer.stop() }

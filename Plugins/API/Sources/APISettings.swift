@@ -51,7 +51,8 @@ struct APISettings: Sendable {
         signsCertificates = configuration.options["signCertificates"].boolValue ?? true
         adminToken = configuration.options["adminToken"].stringValue ?? ""
         names = configuration.options["names"].arrayValue.compactMap(\.stringValue)
-        authentication = try AuthenticationSettings(configuration.options["authentication"])
+        authentication = try AuthenticationSettings(
+            configuration.options["authentication"], issuer: "https://kubernetes.default.svc.\(clusterDomain)")
         authorization = try AuthorizationSettings(configuration.options["authorization"])
         let fairness = configuration.options["fairness"]
         totalSeats =

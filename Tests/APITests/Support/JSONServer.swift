@@ -25,7 +25,7 @@ final class JSONServer: Sendable {
     var questions: [Question] { state.asked.withLock { $0 } }
     func url(_ path: String) -> String { "https://127.0.0.1:\(port)\(path)" }
 
-    /// - Parameter answer: nil answers 500.
+    /// - Parameter answer: nil answers 500; a text is sent as it is.
     init(_ answer: (@Sendable (Question) -> JSON?)? = nil) throws {
         state.answer.withLock { $0 = answer }
         server = try TestHTTPSServer { [state] exchange in
@@ -34,7 +34,11 @@ final class JSONServer: Sendable {
                 body: (try? JSON(parsing: exchange.body)) ?? .null)
             state.asked.withLock { $0.append(question) }
             let answer = state.answer.withLock { $0 }
-            exchange.respond(answer?(question).map { .json(200, $0) } ?? .text(500, "no answer"))
+            switch answer?(question) {
+            case nil: exchange.respond(.text(500, "no answer"))
+            case .string(let text): exchange.respond(.text(200, text))
+            case let json?: exchange.respond(.json(200, json))
+            }
         }
     }
 

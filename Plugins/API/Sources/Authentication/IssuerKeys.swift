@@ -13,7 +13,8 @@ final class IssuerKeys: Sendable {
     private static let keyLimit = 256
 
     private let issuer: String
-    private let discovery: WebhookTarget
+    /// Nil where the issuer's name is no https URL.
+    private let discovery: WebhookTarget?
     private let authority: [UInt8]
     private let client: WebhookClient
     private let log: Log
@@ -29,7 +30,7 @@ final class IssuerKeys: Sendable {
     /// Held by the one thread that fetches; the others wait for it and look again.
     private let fetching = Mutex(())
 
-    init(issuer: String, discovery: WebhookTarget, authority: [UInt8], client: WebhookClient, log: Log) {
+    init(issuer: String, discovery: WebhookTarget?, authority: [UInt8], client: WebhookClient, log: Log) {
         self.issuer = issuer
         self.discovery = discovery
         self.authority = authority
@@ -76,6 +77,7 @@ final class IssuerKeys: Sendable {
     private func fetch() {
         let start = monotonicNanoseconds()
         do throws(UpstreamError) {
+            guard let discovery else { throw UpstreamError("the issuer \"\(issuer)\" is no https URL") }
             let document = try client.get(discovery, deadline: start + Self.timeout)
             guard document["issuer"].stringValue == issuer else {
                 throw UpstreamError(

@@ -24,7 +24,8 @@ protocol TokenAuthenticator: Sendable {
 struct BearerTokens: Sendable {
     /// The server's own tokens, which are looked at first.
     let authority: TokenAuthority
-    var others: [any TokenAuthenticator] = []
+    /// Those who are asked then.
+    let others: Replaceable<[any TokenAuthenticator]>
 
     /// - Parameter audiences: nil = those of the API itself.
     func verdict(_ token: String, audiences: [String]? = nil, now: Int64, mayWait: Bool) -> TokenVerdict {
@@ -33,7 +34,7 @@ struct BearerTokens: Sendable {
             return .known(user, audiences: audiences)
         }
         var reasons: [String] = []
-        for authenticator in others {
+        for authenticator in others.current {
             switch authenticator.verdict(token, audiences: wanted, now: now, mayWait: mayWait) {
             case .unknown: continue
             case .refused(let reason): reasons.append(reason)

@@ -18,6 +18,7 @@ final class TokenIssuer: TokenAuthenticator {
     private let userRules: [Rule]
     private let mapping: ClaimMapping
     private let keys: IssuerKeys
+    private let distributed: DistributedClaims
     /// What the API itself is called, which is what such a token's user is authenticated for.
     private let apiAudience: String
     private let cache = VerdictCache<TokenDigest, TokenVerdict>()
@@ -36,6 +37,7 @@ final class TokenIssuer: TokenAuthenticator {
         var userRules: [Rule]
         var mapping: ClaimMapping
         var keys: IssuerKeys
+        var distributed: DistributedClaims
     }
 
     init(_ parts: Parts, apiAudience: String) {
@@ -46,6 +48,7 @@ final class TokenIssuer: TokenAuthenticator {
         userRules = parts.userRules
         mapping = parts.mapping
         keys = parts.keys
+        distributed = parts.distributed
         self.apiAudience = apiAudience
     }
 
@@ -56,13 +59,14 @@ final class TokenIssuer: TokenAuthenticator {
         if let known = cache.value(digest, now: start) { return known }
         guard let parsed = JSONWebToken(token), parsed.claims["iss"].stringValue == url else { return .unknown }
         do throws(Refusal) {
-            let expiry = try checkTimes(parsed.claims, now: now)
+            let expiry = try Self.checkTimes(parsed.claims, now: now)
             switch keys.check(parsed, mayWait: mayWait) {
             case .mustWait: return .mustWait
             case .notSigned(let reason): return .refused("oidc: \(reason)")
             case .signed: break
             }
-            let verdict = TokenVerdict.known(try user(parsed.claims), audiences: [apiAudience])
+            guard let claims = try expanded(parsed.claims, now: now, mayWait: mayWait) else { return .mustWait }
+            let verdict = TokenVerdict.known(try user(claims), audiences: [apiAudience])
             let left = UInt64(max(expiry - now, 0)) * 1_000_000_000
             cache.keep(verdict, for: digest, now: start, duration: min(left, Self.keepNanoseconds))
             return verdict
@@ -74,11 +78,17 @@ final class TokenIssuer: TokenAuthenticator {
     /// Why a token does not count.
     struct Refusal: Error { let reason: String }
 
+    /// The claims with groups that are elsewhere; nil when they would have to be asked for, and may not.
+    private func expanded(_ claims: JSON, now: Int64, mayWait: Bool) throws(Refusal) -> JSON? {
+        guard case .claim(let name, _) = mapping.groups else { return claims }
+        return try distributed.expand(claims, name, now: now, mayWait: mayWait)
+    }
+
     /// - Returns: when the token ends, in seconds since 1970.
-    private func checkTimes(_ claims: JSON, now: Int64) throws(Refusal) -> Int64 {
-        guard let expiry = Self.seconds(claims["exp"]) else { throw Refusal(reason: "the token has no exp") }
+    static func checkTimes(_ claims: JSON, now: Int64) throws(Refusal) -> Int64 {
+        guard let expiry = seconds(claims["exp"]) else { throw Refusal(reason: "the token has no exp") }
         guard expiry > now else { throw Refusal(reason: "token is expired") }
-        if let start = Self.seconds(claims["nbf"]), start > now + Self.leeway {
+        if let start = seconds(claims["nbf"]), start > now + leeway {
             throw Refusal(reason: "the token is not valid yet")
         }
         return expiry
@@ -89,12 +99,16 @@ final class TokenIssuer: TokenAuthenticator {
         return value.doubleValue.flatMap { Int64(exactly: $0.rounded(.down)) }
     }
 
-    /// Whom claims whose signature holds stand for.
-    func user(_ claims: JSON) throws(Refusal) -> UserInfo {
+    static func checkAudience(_ claims: JSON, _ audiences: [String]) throws(Refusal) {
         let named = claims["aud"].stringValue.map { [$0] } ?? claims["aud"].arrayValue.compactMap(\.stringValue)
         guard named.contains(where: audiences.contains) else {
             throw Refusal(reason: "expected audience in \(audiences) got \(named)")
         }
+    }
+
+    /// Whom claims whose signature holds stand for.
+    func user(_ claims: JSON) throws(Refusal) -> UserInfo {
+        try Self.checkAudience(claims, audiences)
         for (claim, value) in requiredClaims {
             guard claims[claim].exists else { throw Refusal(reason: "required claim \(claim) not present in ID token") }
             guard claims[claim].stringValue == value else {
@@ -140,6 +154,9 @@ struct ClaimExpression: Sendable {
     }
 
     var resultType: CELType { program.resultType }
+
+    /// Whether it selects this field of its subject.
+    func selects(_ field: String) -> Bool { program.selects(field, of: subject.rawValue) }
 
     func evaluate(_ value: JSON) throws(CELError) -> CELValue {
         var activation = CELActivation()

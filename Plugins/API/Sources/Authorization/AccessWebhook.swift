@@ -12,7 +12,9 @@ final class AccessWebhook: AccessAuthorizer {
 
     struct Parts {
         var name: String
-        var connection: WebhookConnectionSettings
+        var connection: any ReviewConnection
+        /// Whether it is asked in version v1beta1, where groups are called otherwise.
+        var isBeta = false
         /// How long answers are kept, in nanoseconds.
         var allowedKeep: UInt64
         var refusedKeep: UInt64
@@ -44,8 +46,9 @@ final class AccessWebhook: AccessAuthorizer {
         }
         guard mayWait else { return .mustWait }
         let review: JSON = [
-            "apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview",
-            "metadata": ["creationTimestamp": .null], "spec": spec,
+            "apiVersion": parts.isBeta ? "authorization.k8s.io/v1beta1" : "authorization.k8s.io/v1",
+            "kind": "SubjectAccessReview", "metadata": ["creationTimestamp": .null],
+            "spec": parts.isBeta ? Self.beta(spec) : spec,
         ]
         do throws(UpstreamError) {
             let answer = try parts.connection.post(review, client)
@@ -59,6 +62,10 @@ final class AccessWebhook: AccessAuthorizer {
                 ["name": .string(parts.name), "reason": .string(error.description)])
             return failure("authorizer \(parts.name) does not answer: \(error)")
         }
+    }
+
+    func listing(of user: UserInfo) -> AccessListing {
+        .unknown("webhook authorizer does not support user rule resolution")
     }
 
     private func failure(_ reason: String) -> AccessDecision {
@@ -107,6 +114,13 @@ final class AccessWebhook: AccessAuthorizer {
         if !wanted.fields.isEmpty { attributes["fieldSelector"] = wanted.fields.json }
         if !wanted.labels.isEmpty { attributes["labelSelector"] = wanted.labels.json }
         spec["resourceAttributes"] = .object(attributes)
+        return spec
+    }
+
+    private static func beta(_ spec: JSON) -> JSON {
+        var spec = spec
+        spec["group"] = spec["groups"]
+        spec.removeValue(forKey: "groups")
         return spec
     }
 

@@ -6,10 +6,10 @@ import Objects
 struct Authenticator: Sendable {
     let tokens: BearerTokens
     let authorizer: Authorizer
-    var anonymous = AnonymousAccess.standard
+    let anonymous: Replaceable<AnonymousAccess>
     private let recent = RecentTokens()
 
-    init(tokens: BearerTokens, authorizer: Authorizer, anonymous: AnonymousAccess = .standard) {
+    init(tokens: BearerTokens, authorizer: Authorizer, anonymous: Replaceable<AnonymousAccess>) {
         self.tokens = tokens
         self.authorizer = authorizer
         self.anonymous = anonymous
@@ -63,7 +63,7 @@ struct Authenticator: Sendable {
             case .unknown, .refused: isRefused = true
             }
         }
-        guard !isRefused, anonymous.isOpen(exchange.head.target) else { throw .unauthorized }
+        guard !isRefused, anonymous.current.isOpen(exchange.head.target) else { throw .unauthorized }
         return .anonymous
     }
 

@@ -8,12 +8,26 @@ struct AuthorizationSettings: Sendable {
         case node
         case roles
         case webhook(AccessWebhook.Parts)
+        /// The same for everybody.
+        case uniform(isAllowing: Bool)
     }
 
     var steps: [Step] = [.node, .roles]
+    /// The file that `steps` is from; nil when the options say it.
+    var file: AuthorizationFile?
 
     /// - Throws: what cannot be, with its place.
     init(_ json: JSON) throws(PluginError) {
+        if let path = json["configFile"].stringValue, !path.isEmpty {
+            guard !json["authorizers"].exists else {
+                throw PluginError.invalid(
+                    "option authorization: authorizers and configFile must not both be given; put them into \(path)")
+            }
+            let file = AuthorizationFile(path: path)
+            self.file = file
+            steps = try file.steps(try file.read())
+            return
+        }
         guard json["authorizers"].exists else { return }
         steps = []
         var names: Set<String> = []

@@ -39,6 +39,12 @@ final class Authorizer: Sendable {
             paths = strings("nonResourceURLs")
         }
 
+        /// What those may who may do everything.
+        static let everything = [
+            Rule(["verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]]),
+            Rule(["verbs": ["*"], "nonResourceURLs": ["*"]]),
+        ]
+
         func allows(_ wanted: Attributes) -> Bool {
             guard verbs.contains("*") || verbs.contains(wanted.verb) else { return false }
             if !wanted.path.isEmpty {
@@ -101,15 +107,25 @@ final class Authorizer: Sendable {
         case other(any AccessAuthorizer)
     }
 
-    private let steps: [Step]
-    /// Whether others may have to be asked, so that requests may have to wait.
-    let mayWait: Bool
+    private struct Order: Sendable {
+        let steps: [Step]
+        let mayWait: Bool
+
+        init(_ steps: [Step]) {
+            self.steps = steps
+            mayWait = steps.contains { if case .other(let authorizer) = $0 { authorizer.asksOthers } else { false } }
+        }
+    }
+    private let order: Replaceable<Order>
 
     /// - Parameter steps: Those who decide, in their order.
-    init(_ steps: [Step] = [.roles]) {
-        self.steps = steps
-        mayWait = steps.contains { if case .other(let authorizer) = $0 { authorizer.asksOthers } else { false } }
-    }
+    init(_ steps: [Step] = [.roles]) { order = Replaceable(Order(steps)) }
+
+    /// Whether others may have to be asked, so that requests may have to wait.
+    var mayWait: Bool { order.current.mayWait }
+
+    /// Has others decide from now on. What is being decided is decided by those before.
+    func replace(_ steps: [Step]) { order.replace(with: Order(steps)) }
 
     // MARK: - What is stored
 
@@ -164,7 +180,7 @@ final class Authorizer: Sendable {
     func decide(_ user: UserInfo, _ wanted: Attributes, mayWait: Bool) -> AccessDecision {
         if user.isMaster { return .allowed(reason: "") }
         var reasons: [String] = []
-        for step in steps {
+        for step in order.current.steps {
             switch step {
             case .roles: if let reason = rolesAllow(user, wanted) { return .allowed(reason: reason) }
             case .other(let authorizer):
@@ -194,30 +210,81 @@ final class Authorizer: Sendable {
         }
     }
 
-    /// All rules that hold for a user in a namespace.
+    /// All rules that hold for a user in a namespace by the stored roles, each once.
     func rules(of user: UserInfo, namespace: String) -> [Rule] {
-        if user.isMaster {
-            return [
-                Rule(["verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]]),
-                Rule(["verbs": ["*"], "nonResourceURLs": ["*"]]),
-            ]
-        }
-        return state.withLock { state in
+        let granted = state.withLock { state in
             Self.grants(of: user, &state).flatMap { grant -> [Rule] in
                 grant.namespace.isEmpty || grant.namespace == namespace ? grant.rules : []
             }
         }
+        var rules: [Rule] = []
+        for rule in (user.isMaster ? Rule.everything : []) + granted where !rules.contains(rule) { rules.append(rule) }
+        return rules
     }
 
-    private static func grants(of user: UserInfo, _ state: inout State) -> [Grant] {
-        let subject = Subject(name: user.name, groups: user.groups)
-        if let known = state.granted[subject] { return known }
+    /// All that can be listed of what a user may do in a namespace.
+    struct Listing: Sendable, Equatable {
+        var rules: [Rule] = []
+        /// Whether there may be more that cannot be listed.
+        var isIncomplete = false
+        /// What kept rules from being listed, in Kubernetes' words.
+        var problems: [String] = []
+    }
+
+    /// What each of those who decide can list, in their order.
+    func listing(of user: UserInfo, namespace: String) -> Listing {
+        var listing = Listing(rules: user.isMaster ? Rule.everything : [])
+        func add(_ rules: [Rule]) {
+            for rule in rules where !listing.rules.contains(rule) { listing.rules.append(rule) }
+        }
+        for step in order.current.steps {
+            switch step {
+            case .roles:
+                add(rules(of: user, namespace: namespace))
+                listing.problems += missingRoles(of: user, namespace: namespace)
+            case .other(let authorizer):
+                switch authorizer.listing(of: user) {
+                case .nothing: break
+                case .everything: add(Rule.everything)
+                case .unknown(let reason):
+                    listing.isIncomplete = true
+                    listing.problems.append(reason)
+                }
+            }
+        }
+        return listing
+    }
+
+    /// What is said of the roles that a user's bindings name and that are not there.
+    private func missingRoles(of user: UserInfo, namespace: String) -> [String] {
+        state.withLock { state in
+            var missing: Set<String> = []
+            for key in Self.bindings(of: user, state).keys {
+                guard let binding = state.bindings[key], state.rules[binding.role] == nil,
+                    binding.namespace.isEmpty || binding.namespace == namespace
+                else { continue }
+                let parts = binding.role.split(separator: "/")
+                missing.insert(
+                    "\(parts[0].lowercased()).rbac.authorization.k8s.io \"\(parts.last ?? "")\" not found")
+            }
+            return missing.sorted()
+        }
+    }
+
+    /// The bindings that a user is a subject of, and as which.
+    private static func bindings(of user: UserInfo, _ state: State) -> [String: String] {
         var keys: [String: String] = [:]
         for group in user.groups.reversed() {
             for key in state.bySubject["Group/\(group)"] ?? [] { keys[key] = "Group \"\(group)\"" }
         }
         for key in state.bySubject["User/\(user.name)"] ?? [] { keys[key] = described(user.name) }
-        let grants = keys.sorted { $0.key < $1.key }.compactMap { key, subject -> Grant? in
+        return keys
+    }
+
+    private static func grants(of user: UserInfo, _ state: inout State) -> [Grant] {
+        let subject = Subject(name: user.name, groups: user.groups)
+        if let known = state.granted[subject] { return known }
+        let grants = bindings(of: user, state).sorted { $0.key < $1.key }.compactMap { key, subject -> Grant? in
             guard let binding = state.bindings[key], let rules = state.rules[binding.role] else { return nil }
             return Grant(
                 namespace: binding.namespace, rules: rules,

@@ -14,6 +14,12 @@ final class NodeAuthorizer: AccessAuthorizer {
         self.log = log
     }
 
+    func listing(of user: UserInfo) -> AccessListing {
+        guard user.groups.contains("system:nodes"), user.name.hasPrefix("system:node:") else { return .nothing }
+        // What nodes may depends on their pods.
+        return .unknown("node authorizer does not support user rule resolution")
+    }
+
     func decide(_ user: UserInfo, _ wanted: Authorizer.Attributes, mayWait: Bool) -> AccessDecision {
         guard user.groups.contains("system:nodes"), user.name.hasPrefix("system:node:") else {
             return .noOpinion(reason: "")

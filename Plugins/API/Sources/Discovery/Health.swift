@@ -24,7 +24,7 @@ final class Health: Sendable {
         guard let kind = parts.first, ["livez", "readyz", "healthz"].contains(kind), parts.count <= 2 else {
             return nil
         }
-        let isStoreHealthy = isStoreHealthy
+        let isStoreHealthy = isStoreWell
         // Clients of Kubernetes know the store by the name etcd.
         var checks = [("ping", true), ("store", isStoreHealthy), ("etcd", isStoreHealthy)]
         if kind == "readyz" { checks += [("bootstrap", isReady), ("informer-sync", isReady)] }
@@ -51,7 +51,8 @@ final class Health: Sendable {
         return .text(isHealthy ? 200 : 500, lines + "\(kind) check \(isHealthy ? "passed" : "failed")\n")
     }
 
-    private var isStoreHealthy: Bool {
+    /// Whether the store says that it works.
+    var isStoreWell: Bool {
         do {
             return try store.status()["healthy"].boolValue ?? true
         } catch {

@@ -7,7 +7,7 @@ final class HTTPFront: HTTPHandler {
     private let authenticator: Authenticator
     private let metrics: RequestMetrics
 
-    init(pipeline: RequestPipeline, anonymous: AnonymousAccess = .standard) {
+    init(pipeline: RequestPipeline, anonymous: Replaceable<AnonymousAccess>) {
         self.pipeline = pipeline
         authenticator = Authenticator(
             tokens: pipeline.bearerTokens, authorizer: pipeline.authorizer, anonymous: anonymous)

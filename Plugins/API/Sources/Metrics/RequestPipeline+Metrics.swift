@@ -80,9 +80,9 @@ extension RequestPipeline {
         return histories[object.name]?.host.map { UsageObjects.node(object, $0, now: now) }
     }
 
-    // MARK: Forms
+    // MARK: Forms of objects that are not stored
 
-    private static func show(
+    static func show(
         _ object: JSON, _ context: RequestContext, _ form: ResponseForm
     ) throws(APIStatus) -> HTTPResponse {
         switch form {
@@ -92,7 +92,7 @@ extension RequestPipeline {
         }
     }
 
-    private static func show(list objects: [JSON], _ context: RequestContext, _ form: ResponseForm) -> HTTPResponse {
+    static func show(list objects: [JSON], _ context: RequestContext, _ form: ResponseForm) -> HTTPResponse {
         switch form {
         case .table(let version):
             var writer = TableWriter(context.resource, version: version, includeObject: context.query["includeObject"])

@@ -84,29 +84,27 @@ extension RequestPipeline {
         func strings(_ values: [String]) -> JSON { .array(values.map { .string($0) }) }
         var resourceRules: [JSON] = []
         var otherRules: [JSON] = []
-        for rule in authorizer.rules(of: user, namespace: namespace) {
-            if rule.paths.isEmpty {
+        let listing = authorizer.listing(of: user, namespace: namespace)
+        for rule in listing.rules {
+            if !rule.resources.isEmpty {
                 var json: JSONObject = [
                     "verbs": strings(rule.verbs), "apiGroups": strings(rule.groups),
                     "resources": strings(rule.resources),
                 ]
                 if !rule.names.isEmpty { json["resourceNames"] = strings(rule.names) }
                 resourceRules.append(.object(json))
-            } else {
+            }
+            if !rule.paths.isEmpty {
                 otherRules.append(["verbs": strings(rule.verbs), "nonResourceURLs": strings(rule.paths)])
             }
         }
         var status: JSON = [
-            "resourceRules": .array(resourceRules), "nonResourceRules": .array(otherRules), "incomplete": false,
+            "resourceRules": .array(resourceRules), "nonResourceRules": .array(otherRules),
+            "incomplete": .bool(listing.isIncomplete),
         ]
-        // What other servers allow cannot be listed, and what nodes may depends on their pods.
-        let unlisted =
-            user.groups.contains("system:nodes")
-            ? "node authorizer does not support user rule resolution"
-            : authorizer.mayWait ? "webhook authorizer does not support user rule resolution" : ""
-        if !unlisted.isEmpty {
-            status["incomplete"] = true
-            status["evaluationError"] = .string(unlisted)
+        if !listing.problems.isEmpty {
+            let text = listing.problems.joined(separator: ", ")
+            status["evaluationError"] = .string(listing.problems.count == 1 ? text : "[\(text)]")
         }
         return status
     }

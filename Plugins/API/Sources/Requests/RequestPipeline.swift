@@ -213,6 +213,7 @@ final class RequestPipeline: Sendable {
         guard resource.isNamespaced || context.path.namespace.isEmpty else { throw .unknownPath }
         if resource.isVirtual { return try handleReview(context, respond) }
         if resource.isMeasured { return try measured(context, respond) }
+        if resource.qualified == ComponentStatuses.resource { return try componentStatuses(context, respond) }
         switch (context.request.method, context.path.name.isEmpty) {
         case (.get, let isCollection):
             let asksWatch = context.query.flag("watch")

@@ -73,6 +73,11 @@ struct Selection: Sendable {
         return requirements.matches(value)
     }
 
+    /// Whether an object of this name satisfies both, that has no labels and lies in no namespace.
+    func matches(name: String) -> Bool {
+        !matchesNothing && Array(".metadata.name\0\(name)\0".utf8).withUnsafeBytes { matches(index: $0) }
+    }
+
     /// The value under a name in an index of "name\0value\0" pairs.
     static func value(of name: String, in index: UnsafeRawBufferPointer) -> String? {
         var position = 0

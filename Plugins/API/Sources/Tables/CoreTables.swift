@@ -30,6 +30,20 @@ enum CoreTables {
             TableLayout("Name Secrets Age") { object, now in
                 [.string(object.name), .integer(Int64(object["secrets"].arrayValue.count)), Cell.age(object, now)]
             }
+        case ComponentStatuses.resource:
+            TableLayout("Name Status Message Error") { object, _ in
+                let condition = object["conditions"].arrayValue.first { $0["type"].stringValue == "Healthy" } ?? .null
+                let status =
+                    switch condition["status"].stringValue {
+                    case "True": "Healthy"
+                    case "False": "Unhealthy"
+                    default: "Unknown"
+                    }
+                return [
+                    .string(object.name), .string(status), Cell.text(condition["message"], ""),
+                    Cell.text(condition["error"], ""),
+                ]
+            }
         case "endpoints":
             TableLayout("Name Endpoints Age") { object, now in
                 var ends: [String] = []

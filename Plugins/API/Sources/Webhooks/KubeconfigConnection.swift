@@ -6,7 +6,7 @@ import PluginKit
 /// See https://kubernetes.io/docs/concepts/configuration/organize-cluster-access-kubeconfig/.
 struct KubeconfigConnection: Sendable {
     /// For one call, in nanoseconds.
-    private static let timeout: UInt64 = 30_000_000_000
+    var timeout: UInt64 = 30_000_000_000
 
     let target: WebhookTarget
     let credential: Credential?
@@ -72,16 +72,30 @@ struct KubeconfigConnection: Sendable {
 
     /// Sends JSON; what is answered does not matter, but that it is. [blocking]
     func send(_ body: [UInt8], _ client: WebhookClient) throws(UpstreamError) {
-        var shown = token
-        if !tokenFile.isEmpty {
-            do {
-                shown = String(decoding: try AtomicFile.read(tokenFile), as: UTF8.self).trimmingWhitespace()
-            } catch {
-                throw UpstreamError("its tokenFile cannot be read: \(error)")
-            }
-        }
         try client.send(
-            body, to: target, deadline: monotonicNanoseconds() + Self.timeout, bearerToken: shown,
+            body, to: target, deadline: monotonicNanoseconds() + timeout, bearerToken: try bearerToken(),
             credential: credential)
+    }
+
+    private func bearerToken() throws(UpstreamError) -> String? {
+        guard !tokenFile.isEmpty else { return token }
+        do {
+            return String(decoding: try AtomicFile.read(tokenFile), as: UTF8.self).trimmingWhitespace()
+        } catch {
+            throw UpstreamError("its tokenFile cannot be read: \(error)")
+        }
+    }
+}
+
+extension KubeconfigConnection: ReviewConnection {
+    func post(_ body: JSON, _ client: WebhookClient) throws(UpstreamError) -> JSON {
+        let deadline = monotonicNanoseconds() + timeout
+        let token = try bearerToken()
+        do throws(UpstreamError) {
+            return try client.post(body, to: target, deadline: deadline, bearerToken: token, credential: credential)
+        } catch {
+            guard monotonicNanoseconds() < deadline else { throw error }
+            return try client.post(body, to: target, deadline: deadline, bearerToken: token, credential: credential)
+        }
     }
 }

@@ -12,12 +12,13 @@ struct WebhookClient: Sendable {
     ///   - bearerToken: Shown to the server, when there is one.
     /// - Throws: when there is no answer with status 200 or 201 and JSON in it.
     func post(
-        _ body: JSON, to target: WebhookTarget, deadline: UInt64, bearerToken: String? = nil
+        _ body: JSON, to target: WebhookTarget, deadline: UInt64, bearerToken: String? = nil,
+        credential: Credential? = nil
     ) throws(UpstreamError) -> JSON {
         let bytes = body.serialized()
         var fields = "Content-Type: application/json\r\nContent-Length: \(bytes.count)\r\n"
         if let bearerToken { fields += "Authorization: Bearer \(bearerToken)\r\n" }
-        return try call("POST", target, fields, bytes, deadline)
+        return try call("POST", target, fields, bytes, deadline, credential)
     }
 
     /// Sends JSON and asks for no answer but its status: 2xx.
@@ -34,14 +35,28 @@ struct WebhookClient: Sendable {
     }
 
     /// The same without a body.
-    func get(_ target: WebhookTarget, deadline: UInt64) throws(UpstreamError) -> JSON {
-        try call("GET", target, "", [], deadline)
+    func get(
+        _ target: WebhookTarget, deadline: UInt64, bearerToken: String? = nil
+    ) throws(UpstreamError) -> JSON {
+        let fields = bearerToken.map { "Authorization: Bearer \($0)\r\n" } ?? ""
+        return try call("GET", target, fields, [], deadline, nil)
+    }
+
+    /// The same, for an answer that is no JSON.
+    func text(_ target: WebhookTarget, deadline: UInt64, bearerToken: String?) throws(UpstreamError) -> [UInt8] {
+        let fields = bearerToken.map { "Authorization: Bearer \($0)\r\n" } ?? ""
+        let answer = try exchange("GET", target, fields, [], deadline, nil)
+        guard answer.status == 200 else {
+            throw UpstreamError("Get \"\(target.url)\": the server answered with status \(answer.status)")
+        }
+        return answer.body
     }
 
     private func call(
-        _ method: String, _ target: WebhookTarget, _ fields: String, _ body: [UInt8], _ deadline: UInt64
+        _ method: String, _ target: WebhookTarget, _ fields: String, _ body: [UInt8], _ deadline: UInt64,
+        _ credential: Credential?
     ) throws(UpstreamError) -> JSON {
-        let answer = try exchange(method, target, fields, body, deadline, nil)
+        let answer = try exchange(method, target, fields, body, deadline, credential)
         let place = "\(method == "GET" ? "Get" : "Post") \"\(target.url)\""
         guard answer.status == 200 || answer.status == 201 else {
             throw UpstreamError("\(place): the server answered with status \(answer.status)")

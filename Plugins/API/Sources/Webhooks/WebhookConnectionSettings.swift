@@ -1,8 +1,14 @@
 import Objects
 import PluginKit
 
+/// How a webhook of the server's own settings is asked.
+protocol ReviewConnection: Sendable {
+    /// Asks, once more where the connection failed. [blocking]
+    func post(_ body: JSON, _ client: WebhookClient) throws(UpstreamError) -> JSON
+}
+
 /// Where a webhook of the server's own settings is, and how it is asked.
-struct WebhookConnectionSettings: Sendable {
+struct WebhookConnectionSettings: ReviewConnection {
     let target: WebhookTarget
     /// A file with the bearer token that the server shows; "" = none. It is read for each call, so that it may change.
     let tokenFile: String
@@ -39,7 +45,6 @@ struct WebhookConnectionSettings: Sendable {
         return nanoseconds
     }
 
-    /// Asks, once more where the connection failed. [blocking]
     func post(_ body: JSON, _ client: WebhookClient) throws(UpstreamError) -> JSON {
         let deadline = monotonicNanoseconds() + timeout
         let token = try bearerToken()
