@@ -89,19 +89,23 @@ spec:
       terminationGracePeriodSeconds: 0
       containers: [{name: main, image: "hostd.dev/example:latest", imagePullPolicy: IfNotPresent}]
 EOF
-check "the pod of many parts is ready" kubectl wait pod/many --for=condition=Ready --timeout=30s
+check "the pod of many parts is ready" kubectl wait pod/many --for=condition=Ready --timeout=180s
 equal "init containers ran in order" "$(printf 'one\ntwo')" kubectl exec many -- cat /shared/order
 equal "it runs as its user, with the volume's group" "uid=1000 gid=1000 groups=1000,2000" kubectl exec many -- id
 check "the root is read-only" kubectl exec many -- sh -c '! touch /file 2>/dev/null'
 equal "no capabilities are left" "0000000000000000" kubectl exec many -- sh -c "sed -n 's/^CapEff:.//p' /proc/self/status"
-equal "variables are expanded" "started many" kubectl logs many
+eventually "variables are expanded" 10 is "started many" kubectl logs many
 equal "the limit is in the environment" 33554432 kubectl exec many -- sh -c 'echo $LIMIT'
 equal "labels are a file" 'app="many"' kubectl exec many -- cat /all/labels
 equal "an annotation is a file" hello kubectl exec many -- cat /all/note
 equal "the token is for its audience" '["test"]' sh -c "kubectl exec many -- cat /all/token | cut -d. -f2 | tr '_-' '/+' | base64 -d 2>/dev/null | jq -c .aud"
 equal "the token is the user's and the group's alone" 640 kubectl exec many -- stat -Lc %a /all/token
 check "attach" sh -c "timeout 3 kubectl attach many >/dev/null 2>&1; [ \$? = 124 ]"
-check "a long log can be followed" sh -c "timeout 2 kubectl logs -f many | grep -q 'started many'"
+kubectl logs -f many >"$work/followed" 2>&1 &
+follower=$!
+eventually "a log can be followed" 10 grep -q 'started many' "$work/followed"
+check "as long as the container runs" kill "$follower"
+wait "$follower" 2>/dev/null || true
 check "its memory is resized" kubectl patch pod many --subresource resize -p '{"spec":{"containers":[{"name":"main","resources":{"requests":{"memory":"48Mi"},"limits":{"memory":"48Mi"}}}]}}' -o name
 eventually "the status tells" 10 is "48Mi 0" jsonpath pod many '{.status.containerStatuses[0].resources.limits.memory} {.status.containerStatuses[0].restartCount}'
 equal "and so does its cgroup" 50331648 kubectl exec many -- sh -c 'cat /sys/fs/cgroup/memory.max /sys/fs/cgroup/memory/memory.limit_in_bytes 2>/dev/null'
@@ -113,10 +117,10 @@ check "the node's log files" contains 'href="default_many_' kubectl get --raw "/
 check "the node's figures of the pod" contains 'pod_memory_working_set_bytes[{]namespace="default",pod="many"[}]' kubectl get --raw "/api/v1/nodes/$node/proxy/metrics/resource"
 eventually "too much memory: OOMKilled" 30 is OOMKilled jsonpath pod hungry '{.status.containerStatuses[0].state.terminated.reason}'
 eventually "a failing liveness probe restarts" 30 contains '[1-9]' jsonpath pod unwell '{.status.containerStatuses[0].restartCount}'
-check "the job completes" kubectl wait job/sum --for=condition=Complete --timeout=30s
-check "the stateful set rolls out" kubectl rollout status statefulset/stateful --timeout=30s
+check "the job completes" kubectl wait job/sum --for=condition=Complete --timeout=180s
+check "the stateful set rolls out" kubectl rollout status statefulset/stateful --timeout=180s
 check "its pods have names in DNS" sh -c "kubectl exec many -- nslookup stateful-1.stateful.default.svc.cluster.local"
-check "the daemon set rolls out" kubectl rollout status daemonset/everywhere --timeout=30s
-check "delete them" kubectl delete pod/many pod/hungry pod/unwell job/sum statefulset/stateful service/stateful daemonset/everywhere --timeout=60s
-check "and the claims" kubectl delete pvc data-stateful-0 data-stateful-1 --timeout=30s
+check "the daemon set rolls out" kubectl rollout status daemonset/everywhere --timeout=180s
+check "delete them" kubectl delete pod/many pod/hungry pod/unwell job/sum statefulset/stateful service/stateful daemonset/everywhere --timeout=180s
+check "and the claims" kubectl delete pvc data-stateful-0 data-stateful-1 --timeout=180s
 eventually "their volumes are reclaimed" 20 is 0 sh -c "kubectl get pv --no-headers 2>/dev/null | grep -c data-stateful || true"

@@ -11,8 +11,8 @@ address=$(jsonpath service web '{.spec.clusterIP}')
 endpoint=$(kubectl get pods -l app=web -o 'jsonpath={.items[0].status.podIP}')
 check "write just before the crash" kubectl create configmap last-words --from-literal=said=yes
 stop_hostd KILL
-check "containers serve while hostd is dead" curl -sS --max-time 5 "http://$endpoint:8080/cgi-bin/hostname"
-check "the service address too" curl -sS --max-time 5 "http://$address/cgi-bin/hostname"
+check "containers serve while hostd is dead" curl -sS --max-time 20 "http://$endpoint:8080/cgi-bin/hostname"
+check "the service address too" curl -sS --max-time 20 "http://$address/cgi-bin/hostname"
 start_hostd
 equal "what was acknowledged is there" yes jsonpath configmap last-words '{.data.said}'
 eventually "the node is ready again" 30 is True sh -c "kubectl get nodes -o 'jsonpath={.items[0].status.conditions[?(@.type==\"Ready\")].status}'"
@@ -21,6 +21,6 @@ check "exec into an adopted container" kubectl exec "$pod" -- true
 
 stop_hostd TERM
 equal "SIGTERM ends hostd with status 0" 0 echo "$hostd_status"
-check "containers go on" curl -sS --max-time 5 "http://$endpoint:8080/cgi-bin/hostname"
+check "containers go on" curl -sS --max-time 20 "http://$endpoint:8080/cgi-bin/hostname"
 start_hostd
 eventually "and are adopted again" 30 is "$before" state

@@ -45,4 +45,4 @@ kind: Pod
 metadata: {name: no-name}
 spec: {containers: [{image: busybox}]}
 EOF
-check "delete them" kubectl delete pod bad-configmap bad-image bad-command bad-claim --timeout=60s
+check "delete them" kubectl delete pod bad-configmap bad-image bad-command bad-claim --timeout=180s

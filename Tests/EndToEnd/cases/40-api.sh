@@ -10,8 +10,8 @@ check "create a namespace" kubectl create namespace short-lived
 eventually "it has its ServiceAccount" 20 kubectl -n short-lived get serviceaccount default
 eventually "and the CA" 20 kubectl -n short-lived get configmap kube-root-ca.crt
 check "fill it" kubectl -n short-lived create deployment web --image=hostd.dev/example:latest --replicas=2
-check "roll it out" kubectl -n short-lived rollout status deployment/web --timeout=60s
-check "delete it, with all in it" kubectl delete namespace short-lived --timeout=90s
+check "roll it out" kubectl -n short-lived rollout status deployment/web --timeout=180s
+check "delete it, with all in it" kubectl delete namespace short-lived --timeout=180s
 refuse "it is gone" 'NotFound' kubectl get namespace short-lived
 refuse "an old resource version is a conflict" 'the object has been modified' kubectl replace -f - <<EOF
 apiVersion: v1

@@ -16,7 +16,7 @@ EOF
 }
 apply_as() { manifest "$2" "$3" | kubectl apply --server-side --field-manager="$1" -f - "${@:4}"; }
 check "apply creates" apply_as team first 1
-check "it runs" kubectl rollout status deployment/applied --timeout=60s
+check "it runs" kubectl rollout status deployment/applied --timeout=180s
 equal "the applier owns what it gave" '{}' kubectl get deployment applied --show-managed-fields \
     -o jsonpath='{.metadata.managedFields[?(@.manager=="team")].fieldsV1.f:spec.f:replicas}'
 version=$(jsonpath deployment applied '{.metadata.generation}')

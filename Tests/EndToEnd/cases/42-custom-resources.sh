@@ -42,7 +42,7 @@ crontab() { printf 'apiVersion: stable.example.com/v1\nkind: CronTab\nmetadata: 
 put() { crontab "$1" "$2" | kubectl "${@:3}" -f -; }
 define() { definition | kubectl apply -f -; }
 check "a definition is applied" define
-check "it is established" kubectl wait --for=condition=established --timeout=5s crd/crontabs.stable.example.com
+check "it is established" kubectl wait --for=condition=established --timeout=180s crd/crontabs.stable.example.com
 check "api-resources lists it" contains 'crontabs +ct +stable.example.com/v1 +true +CronTab' kubectl api-resources
 check "an object is applied" put one '{cronSpec: "* * * * 5"}' apply
 equal "with its defaults" 'none:latest 1' jsonpath ct one '{.spec.image} {.spec.replicas}'
@@ -76,8 +76,8 @@ absent() { refuse "$1" 'not found' kubectl get "${@:2}"; }
 eventually "takes that along" 10 sh -c '! kubectl get configmap owned'
 check "in a namespace" sh -c "kubectl create namespace custom"
 check "an object" put three '{cronSpec: "* * * * *"}' create -n custom
-check "goes with it" kubectl delete namespace custom --timeout=20s
+check "goes with it" kubectl delete namespace custom --timeout=180s
 absent "is gone" ct three -n custom
 check "one more" put four '{cronSpec: "* * * * *"}' create
-check "the definition is deleted" kubectl delete crd crontabs.stable.example.com --timeout=20s
+check "the definition is deleted" kubectl delete crd crontabs.stable.example.com --timeout=180s
 refuse "and its kind is unknown" "doesn't have a resource type|could not find the requested resource" kubectl get crontabs

@@ -49,9 +49,9 @@ equal "with what its handler returns" 'hello g' jsonpath gd g '{.status.create.g
 equal "it keeps a finalizer on it" '["kopf.zalando.org/KopfFinalizerMarker"]' jsonpath gd g '{.metadata.finalizers}'
 check "the object changes" gadget 4
 eventually "the operator follows" 30 is 'changed from 3 to 4' jsonpath gd g '{.status.phase}'
-check "the object is deleted" kubectl delete gd g --timeout=30s
+check "the object is deleted" kubectl delete gd g --timeout=180s
 eventually "the operator was told in time" 10 grep -q 'GONE g' "$work/operator.log"
 refuse "it met no error" 'nothing' sh -c "grep -iE 'error|traceback' '$work/operator.log' || { echo nothing; exit 1; }"
 kill "$operator" 2>/dev/null
 wait "$operator" 2>/dev/null || true
-check "the definition goes with the operator away" kubectl delete crd gadgets.stable.example.com --timeout=20s
+check "the definition goes with the operator away" kubectl delete crd gadgets.stable.example.com --timeout=180s

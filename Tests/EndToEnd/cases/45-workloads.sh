@@ -30,7 +30,7 @@ spec:
   persistentVolumeClaimRetentionPolicy: {whenDeleted: Delete, whenScaled: Delete}
   template:
     metadata: {labels: {app: members}}
-    spec: {$work_pod, command: [sh, -c, "touch /tmp/well; sleep 1000"], readinessProbe: {periodSeconds: 1, failureThreshold: 1, exec: {command: [cat, /tmp/well]}}}]}
+    spec: {$work_pod, command: [sh, -c, "touch /tmp/well; sleep 1000"], readinessProbe: {periodSeconds: 1, timeoutSeconds: 20, failureThreshold: 1, exec: {command: [cat, /tmp/well]}}}]}
   volumeClaimTemplates: [{metadata: {name: data}, spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Mi}}}}]
 ---
 apiVersion: batch/v1
@@ -95,11 +95,11 @@ check "one of its pods gets another label" in_work label pod "$classic" app=free
 eventually "and is let go" 20 is "" owners_of pod "$classic"
 eventually "another one takes its place" 30 is 3 in_work get rc classic -o 'jsonpath={.status.readyReplicas}'
 
-check "indexes fail alone" in_work wait --for=condition=Failed job/indexes --timeout=60s
+check "indexes fail alone" in_work wait --for=condition=Failed job/indexes --timeout=180s
 equal "the Job says which" "1 0,2 FailedIndexes" in_work get job indexes -o "jsonpath={.status.failedIndexes} {.status.completedIndexes} {.status.conditions[?(@.type=='Failed')].reason}"
-check "a successPolicy ends a Job" in_work wait --for=condition=Complete job/leader --timeout=60s
+check "a successPolicy ends a Job" in_work wait --for=condition=Complete job/leader --timeout=180s
 equal "as it says" "SuccessPolicy SuccessPolicy 1" in_work get job leader -o "jsonpath={.status.conditions[?(@.type=='SuccessCriteriaMet')].reason} {.status.conditions[?(@.type=='Complete')].reason} {.status.succeeded}"
-check "a podFailurePolicy ends a Job" in_work wait --for=condition=Failed job/policy --timeout=60s
+check "a podFailurePolicy ends a Job" in_work wait --for=condition=Failed job/policy --timeout=180s
 equal "and says why" PodFailurePolicy in_work get job policy -o "jsonpath={.status.conditions[?(@.type=='Failed')].reason}"
 eventually "a Job's pod runs" 30 is 1 in_work get job orphans -o 'jsonpath={.status.ready}'
 orphan=$(in_work get pods -l job-name=orphans -o 'jsonpath={.items[0].metadata.name}')
@@ -111,7 +111,7 @@ eventually "and is let go" 20 is "" owners_of pod "$orphan"
 eventually "another Job's pod runs" 30 is 1 in_work get job behind -o 'jsonpath={.status.ready}'
 equal "it is tracked until it is counted" batch.kubernetes.io/job-tracking in_work get pods -l job-name=behind -o 'jsonpath={.items[0].metadata.finalizers[*]}'
 check "it is deleted behind the Job's back" in_work delete pods -l job-name=behind --force --wait=false
-check "and counts as a failure" in_work wait --for=condition=Failed job/behind --timeout=30s
+check "and counts as a failure" in_work wait --for=condition=Failed job/behind --timeout=180s
 equal "once" "1 BackoffLimitExceeded" in_work get job behind -o "jsonpath={.status.failed} {.status.conditions[?(@.type=='Failed')].reason}"
 eventually "then it is gone" 20 is "" in_work get pods -l job-name=behind -o 'jsonpath={.items[*].metadata.name}'
 
@@ -122,7 +122,7 @@ eventually "and so does the slice" 20 is 10.9.8.6:8081 slices
 check "they are deleted" in_work delete endpoints by-hand
 eventually "with the slice" 20 is ":" slices
 
-check "a DaemonSet runs" in_work rollout status daemonset/daemon --timeout=60s
+check "a DaemonSet runs" in_work rollout status daemonset/daemon --timeout=180s
 first_revision=$(in_work get controllerrevisions -l app=daemon -o 'jsonpath={.items[0].metadata.name}')
 daemon_pods=$(in_work get pods -l app=daemon -o 'jsonpath={.items[*].metadata.uid}')
 in_work get controllerrevision "$first_revision" -o json |
@@ -134,10 +134,10 @@ check "a label of the DaemonSet changes" in_work label daemonset daemon changed=
 check "its template changes" in_work patch daemonset daemon -p '{"spec":{"template":{"spec":{"terminationGracePeriodSeconds":1}}}}'
 revisions() { in_work get controllerrevisions -l app=daemon -o 'jsonpath={.items[*].revision}' | tr ' ' '\n' | sort | xargs; }
 eventually "and makes the third revision" 20 is "2 3" revisions
-check "it rolls out" in_work rollout status daemonset/daemon --timeout=60s
+check "it rolls out" in_work rollout status daemonset/daemon --timeout=180s
 check "over a new pod" test "$daemon_pods" != "$(in_work get pods -l app=daemon -o 'jsonpath={.items[*].metadata.uid}')"
 
-check "a StatefulSet runs" in_work rollout status statefulset/members --timeout=60s
+check "a StatefulSet runs" in_work rollout status statefulset/members --timeout=180s
 current_revision=$(in_work get sts members -o 'jsonpath={.status.currentRevision}')
 equal "its pods are labelled with its revision" "$current_revision $current_revision" in_work get pods -l app=members -o 'jsonpath={.items[*].metadata.labels.controller-revision-hash}'
 equal "its claims go with it" "StatefulSet StatefulSet" owners_of pvc data-members-0 data-members-1
@@ -186,7 +186,7 @@ spec: {schedule: "0 9 * * *", timeZone: Nowhere/Town, jobTemplate: {spec: {templ
 EOF
 eventually "the node refuses it" 20 contains "Predicate NodePorts failed" in_work get events --field-selector involvedObject.name=wanting-0
 check "the holder goes" in_work delete pod holder
-check "the member comes" in_work rollout status statefulset/wanting --timeout=60s
+check "the member comes" in_work rollout status statefulset/wanting --timeout=180s
 check "and goes" in_work delete statefulset wanting
 check "a resource that nobody hands out" kubectl patch node "$node_name" --subresource=status --type=merge -p '{"status":{"capacity":{"example.com/thing":"2"},"allocatable":{"example.com/thing":"2"}}}'
 check "a pod that wants one" kubectl apply -f - <<EOF
@@ -195,7 +195,7 @@ kind: Pod
 metadata: {name: counted, namespace: workloads}
 spec: {$work_pod, command: [sleep, "1000"], resources: {limits: {example.com/thing: "1"}}}]}
 EOF
-check "is counted, and runs" in_work wait --for=condition=Ready pod/counted --timeout=30s
+check "is counted, and runs" in_work wait --for=condition=Ready pod/counted --timeout=180s
 node_cpu=$(kubectl get node "$node_name" -o "jsonpath={.status.allocatable.cpu}")
 case $node_cpu in *m) ;; *) node_cpu=$((node_cpu * 1000))m ;; esac
 much=$((${node_cpu%m} * 6 / 10))m
@@ -210,16 +210,16 @@ kind: Pod
 metadata: {name: low, namespace: workloads}
 spec: {$work_pod, command: [sleep, "1000"], resources: {requests: {cpu: $much}}}]}
 EOF
-check "it runs" in_work wait --for=condition=Ready pod/low --timeout=30s
+check "it runs" in_work wait --for=condition=Ready pod/low --timeout=180s
 check "one that matters more comes" kubectl apply -f - <<EOF
 apiVersion: v1
 kind: Pod
 metadata: {name: high, namespace: workloads}
 spec: {priorityClassName: matters-more, $work_pod, command: [sleep, "1000"], resources: {requests: {cpu: $much}}}]}
 EOF
-check "and takes its place" in_work wait --for=condition=Ready pod/high --timeout=30s
+check "and takes its place" in_work wait --for=condition=Ready pod/high --timeout=180s
 check "the first is gone" refuse_quietly in_work get pod low
 equal "for the other" "$node_name" in_work get pod high -o "jsonpath={.status.nominatedNodeName}"
 eventually "which is told" 20 contains "Preempted by pod" in_work get events --field-selector involvedObject.name=low
 check "the class goes" kubectl delete priorityclass matters-more
-check "the namespace goes" kubectl delete namespace workloads --timeout=60s
+check "the namespace goes" kubectl delete namespace workloads --timeout=180s

@@ -29,7 +29,7 @@ YAML
 mkfifo "$access/ready"
 "$hostd" run --config "$access/hostd.yaml" --data "$access/data" >"$access/ready" 2>>"$work/hostd.log" &
 access_pid=$!
-read -rt 30 _ <"$access/ready" || echo "the hostd with an audit log did not become ready" >&2
+read -rt 120 _ <"$access/ready" || echo "the hostd with an audit log did not become ready" >&2
 admin() { kubectl --kubeconfig "$access/data/admin.kubeconfig" "$@"; }
 bootstrap() { admin --user bootstrap "$@"; }
 # events FILTER: how many events of the log it selects.

@@ -18,9 +18,9 @@ spec:
       - {name: idle, image: hostd.dev/example:latest, imagePullPolicy: IfNotPresent, command: [sleep, "1000"], resources: {requests: {cpu: 10m}}}
 EOF
 in_scaling() { kubectl -n scaling "$@"; }
-check "it runs" in_scaling rollout status deployment/busy --timeout=60s
+check "it runs" in_scaling rollout status deployment/busy --timeout=180s
 equal "the API of metrics is there" "NodeMetrics PodMetrics" bash -c "kubectl get --raw /apis/metrics.k8s.io/v1beta1 | tr ',{}' '\n' | sed -n 's/\"kind\":\"\(.*Metrics\)\"/\1/p' | xargs"
-check "kubectl top node" contains '^[^ ]+ +[0-9]+m +[0-9]+% +[0-9]+Mi +[0-9]+%' kubectl top node
+eventually "kubectl top node" 10 contains '^[^ ]+ +[0-9]+m +[0-9]+% +[0-9]+Mi +[0-9]+%' kubectl top node
 eventually "kubectl top pod" 30 contains '^busy[^ ]* +[1-9][0-9]*m +[0-9]+Mi' in_scaling top pod
 eventually "kubectl top pod --containers" 30 contains '^busy[^ ]* +main +[1-9][0-9]*m +[0-9]+Mi' in_scaling top pod --containers
 check "of pods with a label" contains '^busy' in_scaling top pod -l app=busy
@@ -52,4 +52,4 @@ eventually "as an event" 20 contains "New size: 2; reason: cpu container resourc
 check "it is shown" contains "busy +Deployment/busy +.*/50%" in_scaling get hpa busy
 check "its bounds come down" in_scaling patch hpa busy --type=merge -p '{"spec":{"maxReplicas":1}}'
 eventually "and the Deployment with them" 20 is 1 scaled
-check "nothing is left" kubectl delete namespace scaling --timeout=60s
+check "nothing is left" kubectl delete namespace scaling --timeout=180s

@@ -17,21 +17,21 @@ spec:
       containers: [{name: main, image: "hostd.dev/example:latest", imagePullPolicy: IfNotPresent, command: [sleep, "1000"]}]
 YAML
 check "a budget that lets none of its pods go" kubectl create pdb guarded --selector=app=guarded --min-available=100%
-check "it runs" kubectl rollout status deployment/guarded --timeout=60s
+check "it runs" kubectl rollout status deployment/guarded --timeout=180s
 eventually "the budget counts the pods" 20 is '2 2 2 0' budget
 equal "and says that there are not enough" 'False InsufficientPods' \
     jsonpath pdb guarded '{.status.conditions[?(@.type=="DisruptionAllowed")].status} {.status.conditions[?(@.type=="DisruptionAllowed")].reason}'
 before=$(kubectl get pods -l app=guarded -o 'jsonpath={.items[*].metadata.name}')
-refuse "a drain is stopped by it" "violate the pod's disruption budget" drain 2s
+refuse "a drain is stopped by it" "violate the pod's disruption budget" drain 4s
 equal "no pod has gone" "$before" kubectl get pods -l app=guarded -o 'jsonpath={.items[*].metadata.name}'
 check "the budget is changed: one may be missing" kubectl patch pdb guarded --type=merge -p '{"spec":{"minAvailable":null,"maxUnavailable":1}}'
 eventually "one may go" 20 is '2 2 1 1' budget
-check "a drain takes one pod after the other" drain 60s
+check "a drain takes one pod after the other" drain 180s
 none_left() { for pod in $before; do refuse_pod "$pod" || return 1; done; }
 refuse_pod() { ! kubectl get pod "$1" >/dev/null 2>&1; }
 check "all are gone" none_left
 eventually "and others have come" 20 is '2 2 1 1' budget
-equal "no eviction is open" '' jsonpath pdb guarded '{.status.disruptedPods}'
+eventually "no eviction is open" 10 is '' jsonpath pdb guarded '{.status.disruptedPods}'
 check "the node takes pods again" kubectl uncordon "$node"
 check "scaled up" kubectl scale deployment guarded --replicas=3
 eventually "more must stay" 20 is '3 3 2 1' budget

@@ -17,7 +17,7 @@ kind: Service
 metadata: {name: streams}
 spec: {selector: {app: streams}, ports: [{port: 80, targetPort: 8080}]}
 YAML
-check "the pod of streams is ready" kubectl wait --for=condition=Ready pod/streams --timeout=60s
+check "the pod of streams is ready" kubectl wait --for=condition=Ready pod/streams --timeout=180s
 wanted=$(kubectl exec streams -- sha256sum /tmp/www/big | cut -d' ' -f1)
 
 # forward CLIENT TARGET PORT: begins, and leaves the local port in $local and the process in $forward.
@@ -28,7 +28,7 @@ forward() {
     forward=$!
     exec {forwards}<"$work/forward"
     local line
-    read -rt 20 -u "$forwards" line || { cat "$work/forward.err"; return 1; }
+    read -rt 120 -u "$forwards" line || { cat "$work/forward.err"; return 1; }
     local=$(sed -E 's/.*:([0-9]+) -> .*/\1/' <<<"$line")
 }
 unforward() {

@@ -50,7 +50,7 @@ verbs() {
     check "get all" contains 'deployment.apps/web' $k get all
     check "get everywhere" contains "$space" $client get configmaps -A
     check "get --raw" contains APIGroupList $client get --raw /apis
-    check "get --watch ends with its time" contains one timeout 5 $k get configmaps --watch --request-timeout=1s
+    check "get --watch ends with its time" contains one timeout 60 $k get configmaps --watch --request-timeout=3s
     check "describe" contains 'Name: +web' $k describe deployment web
     check "describe service" contains 'Selector: +app=web' $k describe service web
     check "describe quota" contains 'configmaps' $k describe quota small
@@ -123,14 +123,14 @@ YAML
     check "set serviceaccount" $k set serviceaccount deployment web robot
     check "set selector" $k set selector service web app=web
     check "set subject" $k set subject rolebinding reader --user=jane
-    check "rollout status" $k rollout status deployment web --timeout=20s
+    check "rollout status" $k rollout status deployment web --timeout=180s
     check "rollout history" contains 'REVISION' $k rollout history deployment web
     check "rollout pause" $k rollout pause deployment web
     check "rollout resume" $k rollout resume deployment web
     check "rollout restart" $k rollout restart deployment web
     check "rollout undo" $k rollout undo deployment web
-    check "wait for a condition" $k wait deployment/web --for=condition=Available --timeout=20s
-    if since 23; then check "wait for a value" $k wait configmap/applied '--for=jsonpath={.data.b}=b' --timeout=10s; fi
+    check "wait for a condition" $k wait deployment/web --for=condition=Available --timeout=180s
+    if since 23; then check "wait for a value" $k wait configmap/applied '--for=jsonpath={.data.b}=b' --timeout=180s; fi
 
     check "explain" contains 'A group of containers' $client explain pods
     check "explain a field" contains 'side by side' $client explain pods.spec.containers
@@ -178,7 +178,7 @@ YAML
     $client proxy --port=0 >"$place/proxy" 2>&1 &
     local proxy=$!
     eventually "proxy" 10 grep -q 'Starting to serve' "$place/proxy"
-    check "through it" contains '"name": ?"one"' curl -s --max-time 5 "http://$(sed 's/.* //' "$place/proxy")/api/v1/namespaces/$space/configmaps/one"
+    check "through it" contains '"name": ?"one"' curl -s --max-time 20 "http://$(sed 's/.* //' "$place/proxy")/api/v1/namespaces/$space/configmaps/one"
     kill "$proxy" 2>/dev/null || true
     wait "$proxy" 2>/dev/null || true
 
@@ -199,7 +199,7 @@ pods() {
     local client=$1 space=$2 minor=$3 k="$1 -n $2" place=$work/verbs-$2
     check "run" $k run box --image=hostd.dev/example:latest --image-pull-policy=IfNotPresent -- \
         sh -c 'mkdir -p /tmp/www; echo page >/tmp/www/index.html; httpd -p 127.0.0.1:8080 -h /tmp/www; echo begun; exec sleep 100000'
-    check "wait" $k wait pod/box --for=condition=Ready --timeout=60s
+    check "wait" $k wait pod/box --for=condition=Ready --timeout=180s
     check "logs" contains begun $k logs box
     check "logs --tail --since" $k logs box --tail=1 --since=1h --timestamps
     equal "exec" hello $k exec box -- echo hello
@@ -208,14 +208,14 @@ pods() {
     check "cp out of it" $k cp box:/tmp/copied "$place/copied"
     check "unchanged" cmp "$place/manifest.yaml" "$place/copied"
     # Attached to an echo that ends with its input.
-    check "run -i: attach" contains 'said hello' sh -c "echo hello | timeout 60 $k run echo -i --rm --restart=Never --image=hostd.dev/example:latest --image-pull-policy=IfNotPresent -- sh -c 'read -r word; echo said \$word'"
+    check "run -i: attach" contains 'said hello' sh -c "echo hello | timeout 180 $k run echo -i --rm --restart=Never --image=hostd.dev/example:latest --image-pull-policy=IfNotPresent -- sh -c 'read -r word; echo said \$word'"
     mkfifo "$place/forward"
     $k port-forward pod/box :8080 >"$place/forward" 2>"$place/forward.err" &
     local forward=$! line=
     local lines
     exec {lines}<"$place/forward"
-    read -rt 20 -u "$lines" line || true
-    equal "port-forward" page curl -s --max-time 10 "http://127.0.0.1:$(sed -E 's/.*:([0-9]+) -> .*/\1/' <<<"$line")/"
+    read -rt 120 -u "$lines" line || true
+    equal "port-forward" page curl -s --max-time 20 "http://127.0.0.1:$(sed -E 's/.*:([0-9]+) -> .*/\1/' <<<"$line")/"
     kill "$forward" 2>/dev/null || true
     wait "$forward" 2>/dev/null || true
     exec {lines}<&-

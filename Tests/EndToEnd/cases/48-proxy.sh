@@ -18,7 +18,7 @@ kind: Service
 metadata: {name: proxied}
 spec: {selector: {app: proxied}, ports: [{name: http, port: 80, targetPort: 8080}]}
 YAML
-check "the pod to be proxied to is ready" kubectl wait --for=condition=Ready pod/proxied --timeout=60s
+check "the pod to be proxied to is ready" kubectl wait --for=condition=Ready pod/proxied --timeout=180s
 default=/api/v1/namespaces/default
 raw() { kubectl get --raw "$@"; }
 equal "a pod, at its first port" "from the pod" raw $default/pods/proxied/proxy/
@@ -43,7 +43,7 @@ mkfifo "$work/proxy"
 kubectl proxy --port=0 >"$work/proxy" 2>"$work/proxy.err" &
 proxy=$!
 exec {proxies}<"$work/proxy"
-if read -rt 20 -u "$proxies" line; then
+if read -rt 120 -u "$proxies" line; then
     local=http://${line##* }
     equal "kubectl proxy" "from the pod" curl -s --max-time 20 "$local$default/pods/proxied/proxy/"
     equal "a redirect leads back through the proxy" "$local$default/pods/proxied/proxy/dir/" \
@@ -106,7 +106,7 @@ mkfifo "$work/toys"
 python3 "$work/toys.py" "$address" "$work/front-proxy.crt" "$work/toys.crt" "$work/toys.key" >"$work/toys" 2>"$work/toys.err" &
 toys=$!
 exec {toy}<"$work/toys"
-read -rt 20 -u "$toy" port || fail_check "the server of toys" "$(cat "$work/toys.err")"
+read -rt 120 -u "$toy" port || fail_check "the server of toys" "$(cat "$work/toys.err")"
 toys() {
     cat <<YAML
 apiVersion: v1
@@ -134,7 +134,7 @@ spec:
 YAML
 }
 toys | kubectl apply -f - >/dev/null
-check "an aggregated API becomes available" kubectl wait --for=condition=Available apiservice/v1.toys.example.com --timeout=20s
+check "an aggregated API becomes available" kubectl wait --for=condition=Available apiservice/v1.toys.example.com --timeout=180s
 check "api-resources lists it" contains 'toys +toys.example.com/v1 +true +Toy' kubectl api-resources --api-group=toys.example.com
 equal "its objects are listed" toy.toys.example.com/bear kubectl get toys -o name
 equal "it hears who asks, from whom it trusts" "kubernetes-admin front-proxy-client" jsonpath toys bear '{.spec.user} {.spec.proxy}'

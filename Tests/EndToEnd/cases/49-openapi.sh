@@ -5,7 +5,7 @@ mkdir -p "$documents"
 kubectl get --raw /openapi/v2 >"$documents/v2.json"
 kubectl get --raw /openapi/v3 | jq -r '.paths | to_entries[] | "\(.key) \(.value.serverRelativeURL)"' |
     while read -r place url; do kubectl get --raw "$url" >"$documents/v3-${place//\//-}.json"; done
-count_lines "the documents are checked in time" timeout 240 "$python" "$root/Tests/EndToEnd/clients/openapi.py" "$documents"
+count_lines "the documents are checked in time" timeout 480 "$python" "$root/Tests/EndToEnd/clients/openapi.py" "$documents"
 
 schemathesis=$(dirname "$python")/schemathesis
 if [ ! -x "$schemathesis" ]; then
@@ -25,15 +25,15 @@ base64 -d < <(kubectl config view --raw -o 'jsonpath={.users[0].user.client-key-
 base64 -d < <(kubectl config view --raw -o 'jsonpath={.clusters[0].cluster.certificate-authority-data}') >"$work/fuzz.ca"
 # try_anything DOCUMENT PLURALS: a few requests of any kind for each operation on these resources, the same ones each time.
 try_anything() {
-    (cd "$work" && timeout 60 "$schemathesis" --config-file "$work/schemathesis.toml" run "$documents/$1.json" \
+    (cd "$work" && timeout 240 "$schemathesis" --config-file "$work/schemathesis.toml" run "$documents/$1.json" \
         --url "$(kubectl config view -o 'jsonpath={.clusters[0].cluster.server}')" \
         --request-cert "$work/fuzz.crt" --request-cert-key "$work/fuzz.key" --tls-verify "$work/fuzz.ca" \
         --include-path-regex "/namespaces/\{namespace\}/($2)(/\{name\})?\$" --checks not_a_server_error \
-        --request-timeout 10 --phases fuzzing --max-examples 4 --seed 1 --no-shrink --max-failures 3 \
+        --request-timeout 60 --phases fuzzing --max-examples 4 --seed 1 --no-shrink --max-failures 3 \
         --suppress-health-check all --generation-database none --no-color)
 }
 check "anything at config maps and services" try_anything v3-api-v1 'configmaps|services'
 check "anything at deployments" try_anything v3-apis-apps-v1 deployments
 check "anything at role bindings" try_anything v3-apis-rbac.authorization.k8s.io-v1 rolebindings
 check "the server is well" contains 'readyz check passed' kubectl get --raw '/readyz?verbose'
-check "it goes away" kubectl delete namespace fuzz --timeout=60s
+check "it goes away" kubectl delete namespace fuzz --timeout=180s

@@ -18,8 +18,8 @@ sed "s|library: .*hello.so|library: $work/hello.so|" "$root/config/hello.yaml" >
 mkfifo "$work/hello.ready"
 "$hostd" run --config "$work/hello.yaml" --data "$work/hello" --listen 127.0.0.1:7444 >"$work/hello.ready" 2>"$work/hello.log" &
 hello=$!
-read -rt 20 _ <"$work/hello.ready" || true
+read -rt 120 _ <"$work/hello.ready" || true
 check "a third-party plugin serves a path of the API" contains 'hello|Hello' kubectl --kubeconfig "$work/hello/admin.kubeconfig" get --raw /hello
 kill "$hello"; wait "$hello" || true
-check "the web application is deleted" kubectl delete -f "$root/examples/web.yaml" --timeout=90s
+check "the web application is deleted" kubectl delete -f "$root/examples/web.yaml" --timeout=180s
 eventually "and its pods are gone" 60 is "" kubectl get pods -l app=web -o name

@@ -42,12 +42,12 @@ swap_links() { kubectl exec swapped-client -- ip -4 -o addr show eth0; kubectl e
 swap_served() {
     local address
     address=$(kubectl get service swapped -o 'jsonpath={.spec.clusterIP}')
-    is served curl -sS --max-time 5 "http://$address/" && is served kubectl exec swapped-client -- wget -qO- "http://$address/" &&
+    is served curl -sS --max-time 20 "http://$address/" && is served kubectl exec swapped-client -- wget -qO- "http://$address/" &&
         is served kubectl exec swapped-client -- wget -qO- http://swapped/
 }
 
 check "a service and its client" kubectl apply -f "$work/network-swap.yaml"
-check "they run" kubectl wait --for=condition=Ready pod/swapped-server pod/swapped-client --timeout=60s
+check "they run" kubectl wait --for=condition=Ready pod/swapped-server pod/swapped-client --timeout=180s
 eventually "the service is reached from the host and from a pod" 30 swap_served
 before=$(swap_addresses)
 links_before=$(swap_links)
@@ -57,7 +57,7 @@ eventually "only the new network's table is left" 10 is "table ip hostd-cni" nft
 equal "pods keep their addresses" "$before" swap_addresses
 equal "and their links" "$links_before" swap_links
 check "a pod is attached by CNI plugins" swap_pod swapped-third
-check "it runs" kubectl wait --for=condition=Ready pod/swapped-third --timeout=60s
+check "it runs" kubectl wait --for=condition=Ready pod/swapped-third --timeout=180s
 third=$(jsonpath pod swapped-third '{.status.podIP}')
 check "with an address that nobody has" sh -c "! echo '$before' | grep -qw '$third'"
 check "it reaches the service" is served kubectl exec swapped-third -- wget -qO- http://swapped/
@@ -72,11 +72,11 @@ eventually "only its table is left" 10 is "table ip hostd" nft list tables
 equal "pods keep their addresses a second time" "$before" swap_addresses
 check "the third pod is served, too" is served kubectl exec swapped-third -- wget -qO- http://swapped/
 check "a fourth pod is attached" swap_pod swapped-fourth
-check "and runs" kubectl wait --for=condition=Ready pod/swapped-fourth --timeout=60s
+check "and runs" kubectl wait --for=condition=Ready pod/swapped-fourth --timeout=180s
 fourth=$(jsonpath pod swapped-fourth '{.status.podIP}')
 check "with an address of its own" sh -c "! echo '$before $third' | grep -qw '$fourth'"
-check "what CNI plugins attached is detached by the other" kubectl delete pod swapped-third --timeout=60s
+check "what CNI plugins attached is detached by the other" kubectl delete pod swapped-third --timeout=180s
 eventually "its address is free" 20 sh -c "! ls $data/pod-network/attachments | xargs -I{} cat $data/pod-network/attachments/{} | grep -q '\"$third/'"
-check "everything is deleted" kubectl delete -f "$work/network-swap.yaml" --timeout=60s
-check "the fourth, too" kubectl delete pod swapped-fourth --timeout=60s
+check "everything is deleted" kubectl delete -f "$work/network-swap.yaml" --timeout=180s
+check "the fourth, too" kubectl delete pod swapped-fourth --timeout=180s
 eventually "nothing is left of the attachments" 20 is 0 sh -c "grep -l swapped $data/pod-network/attachments/*.json 2>/dev/null | wc -l"

@@ -13,8 +13,8 @@ spec:
     image: hostd.dev/example:latest
     imagePullPolicy: IfNotPresent
     command: [sh, -c, "echo begun; trap 'exit 0' TERM; i=0; while :; do i=\$((i+1)); echo tick \$i; sleep 0.5; done"]
-    readinessProbe: {exec: {command: [cat, /etc/hostname]}, periodSeconds: 1}
-    livenessProbe: {exec: {command: ["true"]}, periodSeconds: 1, failureThreshold: 1}
+    readinessProbe: {exec: {command: [cat, /etc/hostname]}, periodSeconds: 1, timeoutSeconds: 20}
+    livenessProbe: {exec: {command: ["true"]}, periodSeconds: 1, timeoutSeconds: 20, failureThreshold: 1}
 EOF
 }
 swap_runtime() { "$hostd" plugin swap hostd.runtime/1 --to "$1"; }
@@ -35,7 +35,7 @@ lives() { # POD MAKER ID: the same container as before, reachable in every way.
     equal "$1: made by $2" "$2" maker_of "$1"
     equal "$1: exec works" "in $1" kubectl exec "$1" -- sh -c 'echo in $(hostname)'
     goes_on "$1" "$1: its log goes on"
-    check "$1: ready" pod_ready "$1"
+    eventually "$1: ready" 10 pod_ready "$1"
 }
 
 check "a pod on the default runtime" runtime_pod before
@@ -87,6 +87,7 @@ lives after runc "$after"
 check "and is rolled back" "$hostd" plugin rollback hostd.runtime/1
 lives before hostd "$before"
 
-check "pods of both are deleted" kubectl delete pod -l case=runtime-swap --timeout=60s
-equal "runc has none left" "" ls "$data/plugins/runtime-oci/state"
-equal "nor a mount" 0 grep -c "plugins/runtime-oci/containers" /proc/mounts
+check "pods of both are deleted" kubectl delete pod -l case=runtime-swap --timeout=180s
+eventually "runc has none left" 10 is "" ls "$data/plugins/runtime-oci/state"
+no_mount() { ! grep "plugins/runtime-oci/containers" /proc/mounts; }
+eventually "nor a mount" 10 no_mount

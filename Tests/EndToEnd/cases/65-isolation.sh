@@ -19,12 +19,12 @@ deploy() {
         sed 's|"image": "hostd.dev/example:latest"|&, "imagePullPolicy": "IfNotPresent"|' | kubectl apply -f -
 }
 check "a deployment is scheduled by it" deploy isolated 3
-check "and runs" kubectl rollout status deployment/isolated --timeout=60s
+check "and runs" kubectl rollout status deployment/isolated --timeout=180s
 
 first=$(scheduler)
 kill -KILL "$first"
 check "it is killed; more pods are wanted" kubectl scale deployment isolated --replicas=6
-check "they are scheduled by the next process" kubectl rollout status deployment/isolated --timeout=60s
+check "they are scheduled by the next process" kubectl rollout status deployment/isolated --timeout=180s
 eventually "which is another one" 10 sh -c "[ -n '$(scheduler)' ] && [ '$(scheduler)' != '$first' ]"
 check "the restart is counted" contains 'scheduler +[0-9.]+ +active +process +1 ' "$hostd" plugin list
 check "and its reason is in the log" grep -q 'ended by signal 9 (SIGKILL)' "$work/hostd.log"
@@ -34,7 +34,7 @@ check "hostd is the one it was" kill -0 "$hostd_pid"
 check "kill it again" sh -c "kill -KILL \$(pgrep -P $hostd_pid -f 'hostd-plugin-process serve')"
 check "scale down" kubectl scale deployment isolated --replicas=1
 check "and up" kubectl scale deployment isolated --replicas=4
-check "it goes on" kubectl rollout status deployment/isolated --timeout=60s
+check "it goes on" kubectl rollout status deployment/isolated --timeout=180s
 
 dns='s/^  - name: dns$/  - name: dns\n    isolation: process\n    callTimeout: 5s/'
 sed -i "$dns" "$work/hostd.yaml"
@@ -45,12 +45,12 @@ sed -i "s/^    callTimeout: 5s$/&\n    $granted/" "$work/hostd.yaml"
 check "with them it can" "$hostd" reload
 check "it is there" contains 'dns +[0-9.]+ +active +process ' "$hostd" plugin list
 eventually "and answers pods" 20 kubectl exec deployment/isolated -- nslookup kubernetes.default.svc.cluster.local
-check "delete the deployment" kubectl delete deployment isolated --timeout=60s
+check "delete the deployment" kubectl delete deployment isolated --timeout=180s
 
 cp "$work/shared.yaml" "$work/hostd.yaml"
 check "reload takes it back into hostd" "$hostd" reload
 check "plugin list shows that" contains 'scheduler +[0-9.]+ +active +shared ' "$hostd" plugin list
 eventually "its process is gone" 10 is "" scheduler
 check "and pods are scheduled" deploy shared 1
-check "as before" kubectl rollout status deployment/shared --timeout=60s
-check "clean up" kubectl delete deployment shared --timeout=60s
+check "as before" kubectl rollout status deployment/shared --timeout=180s
+check "clean up" kubectl delete deployment shared --timeout=180s

@@ -27,7 +27,7 @@ start_on_etcd() {
     mkfifo "$work/etcd.ready"
     "$hostd" run --config "$work/etcd.yaml" --data "$work/etcd-hostd" >"$work/etcd.ready" 2>>"$work/etcd-hostd.log" &
     etcd_hostd=$!
-    read -rt 30 _ <"$work/etcd.ready" || { echo "hostd on etcd did not become ready" >&2; tail -n 5 "$work/etcd-hostd.log" >&2; }
+    read -rt 120 _ <"$work/etcd.ready" || { echo "hostd on etcd did not become ready" >&2; tail -n 5 "$work/etcd-hostd.log" >&2; }
 }
 end_on_etcd() { kill "-$1" "$etcd_hostd" 2>/dev/null; wait "$etcd_hostd" 2>/dev/null || true; }
 on_etcd() { kubectl --kubeconfig "$work/etcd-hostd/admin.kubeconfig" "$@"; }

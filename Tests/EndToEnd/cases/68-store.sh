@@ -20,7 +20,7 @@ start_store() {
     mkfifo "$work/store.ready"
     "$hostd" run --config "$work/store.yaml" --data "$store_data" >"$work/store.ready" 2>>"$work/store-hostd.log" &
     store_hostd=$!
-    read -rt 30 _ <"$work/store.ready" || { echo "hostd did not become ready" >&2; tail -n 5 "$work/store-hostd.log" >&2; }
+    read -rt 120 _ <"$work/store.ready" || { echo "hostd did not become ready" >&2; tail -n 5 "$work/store-hostd.log" >&2; }
 }
 end_store() { kill "-${1:-TERM}" "$store_hostd" 2>/dev/null; wait "$store_hostd" 2>/dev/null || true; }
 kc() { kubectl --kubeconfig "$store_data/admin.kubeconfig" "$@"; }
@@ -37,12 +37,13 @@ chmod 600 "$work/keys"
 start_store
 
 # Who, what, when.
+hour=$(date -u +%Y-%m-%dT%H:)
 check "an object is made" kc create configmap shop --from-literal=color=red
 first=$(version_of shop)
 check "and changed" kc patch configmap shop --type merge -p '{"data":{"color":"blue"}}' --field-manager painter
 check "the history names user and field manager" contains "kubernetes-admin \(painter\)" on_store store history configmaps/default/shop
 check "and what changed" contains '~ .data.color: "red" → "blue"' on_store store history configmaps/default/shop
-check "and when" contains "$(date -u +%Y-%m-%dT%H:)" on_store store history configmaps/default/shop
+check "and when" contains "$hour|$(date -u +%Y-%m-%dT%H:)" on_store store history configmaps/default/shop
 check "as JSON" contains '"manager":"painter"' on_store store history configmaps/default/shop --output json
 refuse "of a key that is not there it says so" "does not exist" on_store store history configmaps/default/none
 check "a record is dumped" contains '"color":"blue"' on_store store dump configmaps/default/shop

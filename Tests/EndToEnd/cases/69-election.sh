@@ -6,7 +6,8 @@ etcd --name e --data-dir "$election_data" --listen-client-urls http://127.0.0.1:
     --log-level error >"$work/election-etcd.log" 2>&1 &
 election_etcd=$!
 declare -A plane
-start_plane() { # NAME PORT
+# A lease that a leader gives back is worth nothing, however long it is; one that was killed has to run out.
+start_plane() { # NAME PORT LEASE-SECONDS
     cat >"$work/plane-$1.yaml" <<YAML
 settings:
   nodeName: plane-$1
@@ -21,14 +22,14 @@ plugins:
   - name: api
   - name: controllers
     options:
-      leaseSeconds: 3
+      leaseSeconds: $3
   - name: scheduler
 YAML
     rm -f "$work/plane-$1.ready"
     mkfifo "$work/plane-$1.ready"
     "$hostd" run --config "$work/plane-$1.yaml" --data "$work/plane-$1" >"$work/plane-$1.ready" 2>>"$work/plane-$1.log" &
     plane[$1]=$!
-    read -rt 30 _ <"$work/plane-$1.ready" || { echo "hostd $1 did not become ready" >&2; tail -n 5 "$work/plane-$1.log" >&2; }
+    read -rt 120 _ <"$work/plane-$1.ready" || { echo "hostd $1 did not become ready" >&2; tail -n 5 "$work/plane-$1.log" >&2; }
 }
 end_plane() { kill "-$2" "${plane[$1]}" 2>/dev/null; wait "${plane[$1]}" 2>/dev/null || true; }
 on_plane() { local name=$1; shift; kubectl --kubeconfig "$work/plane-$name/admin.kubeconfig" "$@"; }
@@ -40,27 +41,23 @@ differs() { local old=$1; shift; [ "$("$@")" != "$old" ]; }
 pods_of() { on_plane "$1" get pods -l "app=$2" -o name | wc -l; }
 holder() { on_plane "$1" get lease -n kube-system hostd-controllers -o 'jsonpath={.spec.holderIdentity}'; }
 eventually "etcd answers" 20 contains '"health":"?true' curl -s http://127.0.0.1:23791/health
-start_plane one 7451
+start_plane one 7451 5
 eventually "the first leads" 20 leads one
-start_plane two 7452
+start_plane two 7452 600
 check "a deployment through the one that follows" on_plane two create deployment web --image=hostd.dev/example:latest --replicas=5
 eventually "brings its pods" 20 is 5 pods_of two web
 check "the one that follows has not led" is "" tokens two
 first=$(holder two)
 check "the lease names a holder" test -n "$first"
 end_plane one KILL
-since=$SECONDS
-eventually "the other leads after kill -9" 20 leads two
-check "within the lease's time" test $((SECONDS - since)) -le 8
+eventually "the other leads after kill -9, when the lease has run out" 15 leads two
 eventually "and the lease says so" 10 differs "$first" holder two
 check "work goes on" on_plane two scale deployment web --replicas=7
 eventually "through the new leader" 20 is 7 pods_of two web
-start_plane one 7451
+start_plane one 7451 5
 check "who comes back follows" is 1 terms one
-since=$SECONDS
 end_plane two TERM
-eventually "after a clean end it leads at once" 10 is 2 terms one
-check "without waiting for the lease" test $((SECONDS - since)) -le 5
+eventually "after a clean end it leads at once, without waiting for the lease" 10 is 2 terms one
 check "and works" on_plane one scale deployment web --replicas=3
 eventually "no pod too many, none too few" 20 is 3 pods_of one web
 all=$({ tokens one; tokens two; } | sort -n)

@@ -65,8 +65,8 @@ spec:
 YAML
 }
 check "a service, a deployment and a job" workload 3
-check "the deployment runs" kubectl rollout status deployment/isolated --timeout=60s
-check "the job is done" kubectl wait --for=condition=complete job/isolated --timeout=60s
+check "the deployment runs" kubectl rollout status deployment/isolated --timeout=180s
+check "the job is done" kubectl wait --for=condition=complete job/isolated --timeout=180s
 eventually "the service has its pods" 20 sh -c '[ "$(kubectl get endpoints isolated -o "jsonpath={.subsets[*].addresses[*].ip}" | wc -w)" = 3 ]'
 eventually "and its name is answered" 20 kubectl exec deployment/isolated -- nslookup isolated.default.svc.cluster.local
 
@@ -77,19 +77,19 @@ for name in controllers scheduler dns; do
     eventually "and active" 20 is_isolated "$name"
 done
 check "the workload grows" kubectl scale deployment isolated --replicas=5
-check "as before" kubectl rollout status deployment/isolated --timeout=60s
+check "as before" kubectl rollout status deployment/isolated --timeout=180s
 eventually "the service has all of it" 20 sh -c '[ "$(kubectl get endpoints isolated -o "jsonpath={.subsets[*].addresses[*].ip}" | wc -w)" = 5 ]'
 eventually "names are answered" 20 kubectl exec deployment/isolated -- nslookup isolated.default.svc.cluster.local
 check "hostd is the one it was" kill -0 "$hostd_pid"
-check "delete the workload" kubectl delete deployment,job,service isolated --timeout=60s
+check "delete the workload" kubectl delete deployment,job,service isolated --timeout=180s
 eventually "its pods go" 60 is "" kubectl get pods -o name
 
 sed -i 's|^  - name: scheduler$|&\n    library: scheduler-binpack|' "$work/hostd.yaml"
 check "the scheduler that packs tightly, in the same process of its own" "$hostd" reload
 check "it is there" contains 'scheduler +[0-9.]+ +active +process .*' "$hostd" plugin list
 check "it schedules" workload 2
-check "and what it scheduled runs" kubectl rollout status deployment/isolated --timeout=60s
-check "clean up" kubectl delete deployment,job,service isolated --timeout=60s
+check "and what it scheduled runs" kubectl rollout status deployment/isolated --timeout=180s
+check "clean up" kubectl delete deployment,job,service isolated --timeout=180s
 
 cp "$work/shared.yaml" "$work/hostd.yaml"
 check "all go back into hostd" "$hostd" reload

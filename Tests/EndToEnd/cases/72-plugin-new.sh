@@ -42,7 +42,7 @@ done
 mkfifo "$projects/ready"
 "$hostd" run --config "$projects/all.yaml" --data "$projects/data" >"$projects/ready" 2>"$projects/log" &
 new_hostd=$!
-read -rt 20 _ <"$projects/ready" || true
+read -rt 120 _ <"$projects/ready" || true
 active_plugins() { "$hostd" plugin list --data "$projects/data" --output json | jq -r '[.plugins[] | select(.state == "active" and .name != "embedded") | .name] | length'; }
 equal "all of them are active in one hostd" $((3 * ${#new_roles[@]})) active_plugins
 for language in c rust swift; do
@@ -61,7 +61,7 @@ for language in c rust swift; do
         rm -f "$projects/ready" && mkfifo "$projects/ready"
         "$hostd" run --config "$projects/$store_name/hostd.yaml" --data "$projects/$store_name/data" --listen 127.0.0.1:7455 >"$projects/ready" 2>"$projects/log" &
         new_hostd=$!
-        read -rt 20 _ <"$projects/ready" || true
+        read -rt 120 _ <"$projects/ready" || true
     }
     stored() { kubectl --kubeconfig "$projects/$store_name/data/admin.kubeconfig" "$@"; }
     run_store

@@ -21,7 +21,7 @@ run_things() {
     rm -f "$things/ready" && mkfifo "$things/ready"
     "$hostd" run --config "$things/hostd.yaml" --data "$things/data" >"$things/ready" 2>"$things/log" &
     things_hostd=$!
-    read -rt 20 _ <"$things/ready" || true
+    read -rt 120 _ <"$things/ready" || true
 }
 end_things() { kill "$things_hostd" && wait "$things_hostd" || true; }
 thing() { "$hostd" call --data "$things/data" "$@"; }
