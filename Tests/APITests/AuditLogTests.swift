@@ -111,7 +111,7 @@ final class AuditLogTests: XCTestCase {
         let client = try server.connect()
         client.send(
             Array(
-                ("GET \(Self.path)?watch=1&timeoutSeconds=1 HTTP/1.1\r\nHost: localhost\r\n"
+                ("GET \(Self.path)?watch=1&timeoutSeconds=600 HTTP/1.1\r\nHost: localhost\r\n"
                     + "Authorization: Bearer \(TestServer.token)\r\n\r\n").utf8))
         try server.eventually("the watch has begun") {
             try self.events().map { $0["stage"].stringValue } == ["RequestReceived", "ResponseStarted"]
@@ -193,7 +193,7 @@ final class AuditLogTests: XCTestCase {
                 "name": .string(path.dropFirst() + ".example.com"), "clientConfig": webhook.client(path),
                 "rules": [
                     ["apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["configmaps"]]
-                ], "sideEffects": "None", "admissionReviewVersions": ["v1"], "timeoutSeconds": 1,
+                ], "sideEffects": "None", "admissionReviewVersions": ["v1"], "timeoutSeconds": 30,
                 "failurePolicy": "Ignore",
             ]
         }

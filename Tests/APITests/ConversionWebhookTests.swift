@@ -82,10 +82,13 @@ final class ConversionWebhookTests: XCTestCase {
         let version = try server.request("GET", first).json.metadata["resourceVersion"].stringValue ?? ""
         _ = try server.request("POST", first, CustomDefinitions.widget("b", ["size": 4]))
         _ = try server.request("DELETE", first + "/b")
-        let stream = try server.request("GET", second + "?watch=true&timeoutSeconds=1&resourceVersion=\(version)")
-        let events = try String(decoding: stream.body, as: UTF8.self).split(separator: "\n").map {
-            try JSON(parsing: String($0))
-        }
+        let client = try server.connect()
+        defer { client.close() }
+        client.send(
+            "GET \(second)?watch=true&timeoutSeconds=600&resourceVersion=\(version) HTTP/1.1\r\nHost: a\r\n"
+                + "Authorization: Bearer \(TestServer.token)\r\n\r\n")
+        XCTAssertEqual(try client.response(headOnly: true).status, 200)
+        let events = try (0..<2).map { _ in try XCTUnwrap(try client.event()) }
         XCTAssertEqual(events.map { $0["type"].stringValue }, ["ADDED", "DELETED"])
         XCTAssertEqual(events.map { $0["object"]["spec"]["dimensions"]["size"] }, [4, 4])
     }

@@ -86,8 +86,8 @@ final class CustomResourceTests: XCTestCase {
         try server.eventually("the definition is gone") {
             try server.request("GET", definitions + "/widgets.example.com").status == 404
         }
-        XCTAssertEqual(try server.request("GET", widgets).status, 404)
-        XCTAssertEqual(try server.request("GET", "/apis/example.com").status, 404)
+        try server.eventually("its kind is not served any more") { try server.request("GET", widgets).status == 404 }
+        try server.eventually("nor its group") { try server.request("GET", "/apis/example.com").status == 404 }
         XCTAssertTrue(try server.store.list(prefix: "widgets.example.com/").records.isEmpty)
         try define()
         XCTAssertEqual(try server.request("GET", widgets).json["items"].count, 0, "nothing comes back")
@@ -132,7 +132,9 @@ final class CustomResourceTests: XCTestCase {
             try condition(server.request("GET", definitions + "/others.example.com").json, "Established")
                 == "True InitialNamesAccepted"
         }
-        XCTAssertEqual(try server.request("GET", "/apis/example.com/v1/namespaces/default/others").status, 200)
+        try server.eventually("it is served") {
+            try server.request("GET", "/apis/example.com/v1/namespaces/default/others").status == 200
+        }
     }
 
     func testTheServersOwnNamesAreTaken() throws {
@@ -384,9 +386,15 @@ final class CustomResourceTests: XCTestCase {
             "GET", widgets, headers: ["Accept": "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io"]
         ).json
         XCTAssertEqual(partial["items"][0]["kind"], "PartialObjectMetadata")
-        let watch = try server.request("GET", widgets + "?watch=true&timeoutSeconds=1")
-        let lines = String(decoding: watch.body, as: UTF8.self).split(separator: "\n")
-        XCTAssertEqual(lines.count, 3, "what exists comes first")
+        let client = try server.connect()
+        defer { client.close() }
+        client.send(
+            "GET \(widgets)?watch=true&timeoutSeconds=600 HTTP/1.1\r\nHost: a\r\n"
+                + "Authorization: Bearer \(TestServer.token)\r\n\r\n")
+        XCTAssertEqual(try client.response(headOnly: true).status, 200)
+        try create("d", ["size": 2])
+        let events = try (0..<4).map { _ in try XCTUnwrap(try client.event())["object"].name }
+        XCTAssertEqual(events, ["a", "b", "c", "d"], "what exists comes first")
     }
 
     func testDryRunWritesNothing() throws {

@@ -137,7 +137,7 @@ final class GPUDevicesTests: XCTestCase {
         }
         try send(gpu: 0, type: 0x8, data: 31)
         try send(gpu: 0, type: 0x8, data: 79)
-        wait(for: [unhealthy], timeout: 10)
+        wait(for: [unhealthy], timeout: 60)
         try devices.watchCancel(watch)
         XCTAssertEqual(
             try devices.listDevices([:], deadline: 0)["resources"][0]["devices"][0]["reason"], "Xid 79")

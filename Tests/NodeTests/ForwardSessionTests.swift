@@ -11,7 +11,8 @@ final class ForwardSessionTests: XCTestCase {
         let listener: Int32
         let port: UInt16
 
-        init(_ family: Int32 = AF_INET) throws {
+        /// Without `listens` the port is taken and refuses connections.
+        init(_ family: Int32 = AF_INET, listens: Bool = true) throws {
             let listener = socket(family, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
             // The family's loopback address, behind the port: of 4 bytes in IPv4, behind a flow label of 16 in IPv6.
             var address = [UInt8](repeating: 0, count: family == AF_INET ? 16 : 28)
@@ -20,7 +21,7 @@ final class ForwardSessionTests: XCTestCase {
             var size = socklen_t(address.count)
             let isBound = address.withUnsafeMutableBytes { bytes in
                 bytes.withMemoryRebound(to: sockaddr.self) { pointer in
-                    bind(listener, pointer.baseAddress, size) == 0 && listen(listener, 4) == 0
+                    bind(listener, pointer.baseAddress, size) == 0 && (!listens || listen(listener, 4) == 0)
                         && getsockname(listener, pointer.baseAddress, &size) == 0
                 }
             }
@@ -33,7 +34,7 @@ final class ForwardSessionTests: XCTestCase {
 
         func accepted() throws -> Int32 {
             let connection = try SystemError.check("accept", "") { accept(listener, nil, nil) }
-            var limit = timeval(tv_sec: 10, tv_usec: 0)
+            var limit = timeval(tv_sec: 60, tv_usec: 0)
             setsockopt(connection, SOL_SOCKET, SO_RCVTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
             return connection
         }
@@ -118,7 +119,8 @@ final class ForwardSessionTests: XCTestCase {
     }
 
     func testRefusalNamesThePlace() throws {
-        let port = try Server().port  // Closed again.
+        let server = try Server(listens: false)
+        let port = server.port
         XCTAssertThrowsError(try PodDialer.connect(port: port, networkNamespace: "")) { error in
             XCTAssertTrue("\(error)".contains("connect to 127.0.0.1:\(port): Connection refused"), "\(error)")
         }

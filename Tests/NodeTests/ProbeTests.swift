@@ -134,9 +134,9 @@ final class ProbeTests: XCTestCase {
             list.withLock { $0.append(report) }
             semaphore.signal()
         }
-        /// Waits until a report is there that fits; fails after ten seconds.
+        /// Waits until a report is there that fits; fails after a minute.
         func wait(_ matches: (ProbeReport) -> Bool) -> Bool {
-            let end = WallClock.now() + 10
+            let end = WallClock.now() + 60
             while WallClock.now() < end {
                 if list.withLock({ $0.contains(where: matches) }) { return true }
                 var wait = pollfd(fd: semaphore.descriptor, events: Int16(POLLIN), revents: 0)
@@ -211,7 +211,8 @@ final class ProbeTests: XCTestCase {
     func testHTTPReadiness() throws {
         let server = try Server(answer: "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
         defer { server.stop() }
-        try run(["readinessProbe": ["httpGet": ["port": .integer(Int64(server.port))]]]) { reports in
+        try run(["readinessProbe": ["httpGet": ["port": .integer(Int64(server.port))], "timeoutSeconds": 60]]) {
+            reports in
             XCTAssertTrue(reports.wait { $0.change == .ready(true) })
         }
     }
@@ -220,7 +221,11 @@ final class ProbeTests: XCTestCase {
     func testRedirects() throws {
         let loop = try Server(answer: "HTTP/1.1 302 Found\r\nLocation: /again\r\n\r\n")
         defer { loop.stop() }
-        try run(["livenessProbe": ["httpGet": ["port": .integer(Int64(loop.port))], "failureThreshold": 1]]) {
+        try run([
+            "livenessProbe": [
+                "httpGet": ["port": .integer(Int64(loop.port))], "failureThreshold": 1, "timeoutSeconds": 60,
+            ]
+        ]) {
             reports in
             XCTAssertTrue(
                 reports.wait { $0.change == .failed(graceSeconds: nil) }, "a host's own redirects are followed")
@@ -234,7 +239,8 @@ final class ProbeTests: XCTestCase {
         }
         let away = try Server(answer: "HTTP/1.1 302 Found\r\nLocation: http://192.0.2.1/\r\n\r\n")
         defer { away.stop() }
-        try run(["readinessProbe": ["httpGet": ["port": .integer(Int64(away.port))]]]) { reports in
+        try run(["readinessProbe": ["httpGet": ["port": .integer(Int64(away.port))], "timeoutSeconds": 60]]) {
+            reports in
             XCTAssertTrue(reports.wait { $0.change == .ready(true) }, "those to others are as good as an answer")
             XCTAssertEqual(reports.all.first?.change, .warning("Probe terminated redirects at http://192.0.2.1:80/"))
         }
@@ -249,8 +255,8 @@ final class ProbeTests: XCTestCase {
         let manager = try ProbeManager(runtime: FakeRuntime(), operations: operations) { reports.add($0) }
         manager.add(
             container([
-                "readinessProbe": ["httpGet": action, "periodSeconds": 1],
-                "livenessProbe": ["tcpSocket": ["port": 1], "initialDelaySeconds": 1, "failureThreshold": 1],
+                "readinessProbe": ["httpGet": action, "timeoutSeconds": 60],
+                "livenessProbe": ["tcpSocket": ["port": 1], "initialDelaySeconds": 20, "failureThreshold": 1],
             ]), instance: TestPods.container("main", "running"), podUID: "u1", startupPassed: false,
             target: ProbeTarget(podIP: "127.0.0.1", startedAt: WallClock.now()))
         manager.remove(containerID: "main-0", keepsReadiness: true)
@@ -268,7 +274,7 @@ final class ProbeTests: XCTestCase {
             try runner.run(
                 ["httpGet": ["port": port, "scheme": .string(scheme), "host": "127.0.0.1"]], containerID: "c",
                 container: container(["ports": [["name": "web", "containerPort": .integer(Int64(server.port))]]]),
-                podIP: "", timeoutSeconds: 5, isCancelled: { false })
+                podIP: "", timeoutSeconds: 60, isCancelled: { false })
         }
         try hook("HTTP", "web")
         XCTAssertThrowsError(try hook("HTTPS", "web"), "the server does not speak TLS")
@@ -279,7 +285,7 @@ final class ProbeTests: XCTestCase {
     func testStartupGatesTheOthers() throws {
         let server = try Server(answer: "HTTP/1.1 200 OK\r\n\r\n")
         defer { server.stop() }
-        let action: JSON = ["tcpSocket": ["port": .integer(Int64(server.port))]]
+        let action: JSON = ["tcpSocket": ["port": .integer(Int64(server.port))], "timeoutSeconds": 60]
         try run(["startupProbe": action, "readinessProbe": action]) { reports in
             XCTAssertTrue(reports.wait { $0.change == .ready(true) })
             XCTAssertEqual(reports.all.first?.change, .started)
@@ -288,7 +294,7 @@ final class ProbeTests: XCTestCase {
 
     func testLivenessFailureKills() throws {
         let probe: JSON = [
-            "tcpSocket": ["port": 1], "failureThreshold": 1, "terminationGracePeriodSeconds": 3,
+            "tcpSocket": ["port": 1], "failureThreshold": 1, "terminationGracePeriodSeconds": 3, "timeoutSeconds": 60,
         ]
         try run(["livenessProbe": probe]) { reports in
             XCTAssertTrue(reports.wait { $0.change == .failed(graceSeconds: 3) })

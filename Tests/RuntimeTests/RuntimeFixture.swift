@@ -94,11 +94,11 @@ final class RuntimeFixture {
 
     func status(_ id: String) -> JSON { service.listContainers(["id": .string(id)])["containers"][0] }
 
-    /// Waits for the end, at most ten seconds.
+    /// Waits for the end, at most a minute.
     func finish(_ id: String, file: StaticString = #filePath, line: UInt = #line) -> JSON {
         let container = service.state.withLock { $0.containers[id] }
         XCTAssertEqual(
-            container?.ended.wait(until: monotonicNanoseconds() + 10_000_000_000), true, "still running", file: file,
+            container?.ended.wait(until: monotonicNanoseconds() + 60_000_000_000), true, "still running", file: file,
             line: line)
         return status(id)
     }

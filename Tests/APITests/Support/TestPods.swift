@@ -62,7 +62,7 @@ final class TestPods: APIExtensionProvider {
         case .served(let body): try run { body(PodConnection(stream)) }
         case .server(let port):
             let server = try UpstreamDialer.connect(
-                to: "127.0.0.1", port, deadline: monotonicNanoseconds() + 10_000_000_000)
+                to: "127.0.0.1", port, deadline: monotonicNanoseconds() + 60_000_000_000)
             try run { Self.carry(stream, server) }
         }
         return ["status": 200, "stream": true]
@@ -90,7 +90,7 @@ final class TestPods: APIExtensionProvider {
             pollfd(fd: packets, events: Int16(POLLIN), revents: 0),
             pollfd(fd: server, events: Int16(POLLIN), revents: 0),
         ]
-        while poll(&waits, 2, 20_000) > 0 {
+        while poll(&waits, 2, 60_000) > 0 {
             for (from, to) in [(0, 1), (1, 0)] where waits[from].revents != 0 {
                 let count = recv(waits[from].fd, &buffer, from == 0 ? buffer.count : 16 * 1024, 0)
                 guard count > 0 else { return }
@@ -107,14 +107,14 @@ final class TestPods: APIExtensionProvider {
     }
 }
 
-/// The pod's end of one connection. Used by one thread; reads wait for twenty seconds at most.
+/// The pod's end of one connection. Used by one thread; reads wait for a minute at most.
 final class PodConnection {
     private let descriptor: Int32
     private var received: [UInt8] = []
 
     init(_ descriptor: Int32) {
         self.descriptor = descriptor
-        var limit = timeval(tv_sec: 20, tv_usec: 0)
+        var limit = timeval(tv_sec: 60, tv_usec: 0)
         setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
     }
 

@@ -85,13 +85,33 @@ final class Traffic: @unchecked Sendable {
     }
 
     private func dial() throws -> Int32 {
-        let descriptor = try Sockets.make(SOCK_STREAM, milliseconds: 900)
-        guard Sockets.call(target, { connect(descriptor, $0, $1) }) == 0 else {
+        let descriptor = try Sockets.make(SOCK_STREAM)
+        do {
+            try Self.withoutLoss(descriptor) {
+                guard Sockets.call(target, { connect(descriptor, $0, $1) }) == 0 else { throw DialFailure(code: errno) }
+            }
+        } catch {
             close(descriptor)
-            throw DialFailure(code: errno)
+            throw error
         }
         return descriptor
     }
+
+    /// Fails when `body` takes as long as it does to send a lost packet again, and one was sent again. A machine that is
+    /// busy may take as long as it likes.
+    private static func withoutLoss(_ descriptor: Int32, _ body: () throws -> Void) throws {
+        func sentAgain() -> UInt32 {
+            var info = tcp_info()
+            var size = socklen_t(MemoryLayout<tcp_info>.size)
+            getsockopt(descriptor, Int32(IPPROTO_TCP), TCP_INFO, &info, &size)
+            return info.tcpi_total_retrans
+        }
+        let (start, before) = (ContinuousClock.now, sentAgain())
+        try body()
+        if ContinuousClock.now - start > .milliseconds(900), sentAgain() != before { throw LostPacket() }
+    }
+
+    private struct LostPacket: Error {}
 
     /// One connection more, from the calling thread's namespace.
     func addConnection() throws {
@@ -101,8 +121,10 @@ final class Traffic: @unchecked Sendable {
 
     private func exchange(_ descriptor: Int32) throws {
         var buffer = [UInt8](repeating: 0, count: 8)
-        guard send(descriptor, "hello", 5, Int32(MSG_NOSIGNAL)) == 5, read(descriptor, &buffer, 8) == 5 else {
-            throw DialFailure(code: errno)
+        try Self.withoutLoss(descriptor) {
+            guard send(descriptor, "hello", 5, Int32(MSG_NOSIGNAL)) == 5, read(descriptor, &buffer, 8) == 5 else {
+                throw DialFailure(code: errno)
+            }
         }
     }
 

@@ -77,7 +77,7 @@ final class Gathered: @unchecked Sendable {
     }
 
     private func wait(_ what: String, _ condition: () -> Bool, file: StaticString, line: UInt) {
-        let deadline = monotonicNanoseconds() + 20_000_000_000
+        let deadline = monotonicNanoseconds() + 60_000_000_000
         monitor.locked {
             while !condition() {
                 if !monitor.wait(until: deadline), monotonicNanoseconds() >= deadline {

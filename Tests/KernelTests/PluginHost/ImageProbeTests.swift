@@ -12,7 +12,7 @@ final class ImageProbeTests: XCTestCase {
     private func program(in directory: ScratchDirectory) throws -> String {
         let path = "\(directory.path)/libexec/hostd-plugin-process"
         let build = try Spawned(["\(Fixture.root)/Sources/PluginProcess/build", path])
-        XCTAssertEqual(try build.wait(seconds: 60), 0, build.errorText)
+        XCTAssertEqual(try build.wait(), 0, build.errorText)
         return path
     }
 

@@ -314,7 +314,7 @@ final class PluginHostTests: XCTestCase {
         }
         func wait(for count: Int) -> [String] {
             monitor.locked {
-                let deadline = monotonicNow() + 10_000_000_000
+                let deadline = monotonicNow() + 60_000_000_000
                 while messages.count < count, monitor.wait(until: deadline) {}
                 return messages
             }

@@ -118,10 +118,10 @@ final class Flag: @unchecked Sendable {
         }
     }
 
-    /// The value, false when none came within ten seconds.
+    /// The value, false when none came within a minute.
     func wait() -> Bool {
         monitor.locked {
-            let deadline = monotonicNow() + 10_000_000_000
+            let deadline = monotonicNow() + 60_000_000_000
             while value == nil, monitor.wait(until: deadline) {}
             return value ?? false
         }

@@ -32,7 +32,7 @@ final class WatchdogTests: XCTestCase {
     }
 
     func testACallThatOutrunsItsCostIsNamedWhileItIsInside() throws {
-        let fixture = try fixture(["-DCOSTS=\"stay:50ms;add:10s\""])
+        let fixture = try fixture(["-DCOSTS=\"stay:500ms;add:30s\""])
         defer { fixture.host.stop() }
         let (host, left) = (fixture.host, Flag())
         try KernelThread(name: "stays") {

@@ -24,7 +24,7 @@ final class TimersTests: XCTestCase {
             }
         }
         func wait(_ count: Int, file: StaticString = #filePath, line: UInt = #line) -> [UInt64] {
-            let deadline = monotonicNow() + 20_000_000_000
+            let deadline = monotonicNow() + 60_000_000_000
             return monitor.locked {
                 while all.count < count {
                     if !monitor.wait(until: deadline) {

@@ -25,7 +25,7 @@ final class TopicsTests: XCTestCase {
             }
         }
         func wait(_ count: Int, file: StaticString = #filePath, line: UInt = #line) -> [String] {
-            let deadline = monotonicNow() + 20_000_000_000
+            let deadline = monotonicNow() + 60_000_000_000
             return monitor.locked {
                 while messages.count < count {
                     if !monitor.wait(until: deadline) {

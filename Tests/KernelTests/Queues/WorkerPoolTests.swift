@@ -5,8 +5,12 @@ import XCTest
 
 final class WorkerPoolTests: XCTestCase {
     private final class Job: PoolJob {
+        let subject: String
         let body: @Sendable () -> Void
-        init(_ body: @escaping @Sendable () -> Void) { self.body = body }
+        init(_ subject: String = "job", _ body: @escaping @Sendable () -> Void) {
+            self.subject = subject
+            self.body = body
+        }
         func run() { body() }
     }
 
@@ -21,7 +25,7 @@ final class WorkerPoolTests: XCTestCase {
             }
         }
         func wait(_ wanted: Int, file: StaticString = #filePath, line: UInt = #line) {
-            let deadline = monotonicNow() + 20_000_000_000
+            let deadline = monotonicNow() + 60_000_000_000
             monitor.locked {
                 while count < wanted {
                     if !monitor.wait(until: deadline) {
@@ -116,7 +120,7 @@ final class WorkerPoolTests: XCTestCase {
             stuckJobs: .init(patience: 20_000_000) { subject in reports.withLock { $0.append(subject) } })
         for _ in 0..<2 {
             pool.submit(
-                Job {
+                Job("stuck") {
                     gate.pass()
                     done.add()
                 })
@@ -126,11 +130,12 @@ final class WorkerPoolTests: XCTestCase {
             if number % 10 == 0 { done.wait(number) }
         }
         // The second is told of only when work waits for its place: the first one's replacement may have done all of it.
-        let told = reports.withLock { $0 }
-        XCTAssertTrue(told == ["Job"] || told == ["Job", "Job"], "each is told once, not \(told)")
+        // On a busy machine a quick job may have been away from the processor for as long.
+        let told = reports.withLock { $0 }.filter { $0 == "stuck" }
+        XCTAssertTrue((1...2).contains(told.count), "each is told once, not \(told)")
         gate.open()
         done.wait(102)
-        let deadline = monotonicNow() + 20_000_000_000
+        let deadline = monotonicNow() + 60_000_000_000
         // The places that were lent are given back as the threads return.
         while pool.threadCount > 2, monotonicNow() < deadline { sched_yield() }
         XCTAssertLessThanOrEqual(pool.threadCount, 2)

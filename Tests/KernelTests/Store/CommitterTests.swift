@@ -254,7 +254,7 @@ final class CommitterTests: XCTestCase {
         XCTAssertEqual(try store.value("pods/d/shared").version, UInt64(1 + revisions.count))
         let last = UInt64(1 + 6 * 60 + revisions.count)
         XCTAssertEqual(try store.page().revision, last, "no revision is given to a write that lost")
-        let deadline = monotonicNow() + 20_000_000_000
+        let deadline = monotonicNow() + 60_000_000_000
         arrival.locked { while seen.withLock({ $0.count }) < Int(last), arrival.wait(until: deadline) {} }
         XCTAssertEqual(seen.withLock { $0 }, Array(1...last), "a watch sees each once, in order")
         store.parts.hub.cancel(watch)

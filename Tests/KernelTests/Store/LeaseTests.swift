@@ -91,7 +91,7 @@ final class LeaseTests: XCTestCase {
         let value = String(repeating: "v", count: 4000)
         while directory.names("log-").count < 2 || revision < 20 { revision = try store.put("a//a", value) }
         try store.compact(to: revision)
-        let deadline = monotonicNow() + 20_000_000_000
+        let deadline = monotonicNow() + 60_000_000_000
         gate.locked { while appends.withLock({ $0 }) < 2 && gate.wait(until: deadline) {} }
         XCTAssertEqual(appends.withLock { $0 }, 2, "a snapshot is being written")
 

@@ -30,7 +30,7 @@ final class PromptSinkTests: XCTestCase {
 
         /// The thread on which something happened, which is waited for.
         func thread(of what: String, file: StaticString = #filePath, line: UInt = #line) -> UInt {
-            let deadline = monotonicNow() + 20_000_000_000
+            let deadline = monotonicNow() + 60_000_000_000
             return monitor.locked {
                 while true {
                     if let entry = entries.first(where: { $0.what == what }) { return entry.thread }

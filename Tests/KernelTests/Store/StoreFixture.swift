@@ -218,7 +218,7 @@ final class Collector: @unchecked Sendable {  // All state is behind `monitor`.
     }
 
     @discardableResult
-    func wait(count: Int, seconds: UInt64 = 20, file: StaticString = #filePath, line: UInt = #line) -> [Stored] {
+    func wait(count: Int, seconds: UInt64 = 60, file: StaticString = #filePath, line: UInt = #line) -> [Stored] {
         XCTAssertTrue(
             wait(seconds) { stored.count >= count }, "\(all.count) of \(count) events came", file: file, line: line)
         return all
@@ -226,11 +226,11 @@ final class Collector: @unchecked Sendable {  // All state is behind `monitor`.
 
     func waitForProgress(_ revision: UInt64 = 0, file: StaticString = #filePath, line: UInt = #line) {
         XCTAssertTrue(
-            wait(20) { progressRevision.map { $0 >= revision } ?? false }, "no progress", file: file, line: line)
+            wait(60) { progressRevision.map { $0 >= revision } ?? false }, "no progress", file: file, line: line)
     }
 
     func waitForEnd(file: StaticString = #filePath, line: UInt = #line) -> Int32? {
-        XCTAssertTrue(wait(20) { !ends.isEmpty }, "no end", file: file, line: line)
+        XCTAssertTrue(wait(60) { !ends.isEmpty }, "no end", file: file, line: line)
         return ended.first
     }
 }

@@ -100,7 +100,7 @@ final class StoreInterfaceTests: XCTestCase {
         let monitor = Monitor()
         var commits: [(Int32, hostd_store_commit, String)] = []
         func wait(_ count: Int) {
-            let deadline = monotonicNow() + 20_000_000_000
+            let deadline = monotonicNow() + 60_000_000_000
             monitor.locked {
                 while commits.count < count { if !monitor.wait(until: deadline) { return XCTFail("no completion") } }
             }

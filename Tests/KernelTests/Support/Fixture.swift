@@ -30,7 +30,7 @@ enum Fixture {
 
     static func compile(_ arguments: [String]) throws {
         let compiler = try Spawned(["/usr/bin/env", "cc"] + arguments)
-        let status = try compiler.wait(seconds: 60)
+        let status = try compiler.wait()
         guard status == 0 else { throw Spawned.Failure(message: "cc failed: \(compiler.errorText)") }
     }
 

@@ -56,7 +56,7 @@ final class Spawned {
 
     /// Reads output until `condition` holds or both ends are closed; fails after `seconds`.
     @discardableResult
-    func read(seconds: Int = 20, until condition: (Spawned) -> Bool) throws -> Bool {
+    func read(seconds: Int = 120, until condition: (Spawned) -> Bool) throws -> Bool {
         let deadline = time(nil) + seconds
         var open = [output, errors]
         while !condition(self) {
@@ -84,7 +84,7 @@ final class Spawned {
     }
 
     /// Reads everything and returns the exit code; 128 + signal when one ended it.
-    func wait(seconds: Int = 20) throws -> Int32 {
+    func wait(seconds: Int = 120) throws -> Int32 {
         try read(seconds: seconds) { _ in false }
         var raw: Int32 = 0
         waitpid(processID, &raw, 0)

@@ -34,7 +34,7 @@ final class SharedWakeWordTests: XCTestCase {
                     awake.add(1, ordering: .sequentiallyConsistent)
                 }
             }
-            let deadline = monotonicNow() + 10_000_000_000
+            let deadline = monotonicNow() + 60_000_000_000
             while !self.threads(named: "sleeper-\(count)", areAsleep: count), monotonicNow() < deadline {
                 sched_yield()
             }

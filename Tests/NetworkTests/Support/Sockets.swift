@@ -17,7 +17,7 @@ enum Sockets {
         "\(IPv4Address(UInt32(bigEndian: address.sin_addr.s_addr))):\(UInt16(bigEndian: address.sin_port))"
     }
 
-    static func make(_ type: __socket_type, milliseconds: Int = 3000) throws -> Int32 {
+    static func make(_ type: __socket_type, milliseconds: Int = 30_000) throws -> Int32 {
         let descriptor = socket(AF_INET, Int32(type.rawValue), 0)
         guard descriptor >= 0 else { throw TestFailure("socket", errno) }
         var timeout = timeval(tv_sec: milliseconds / 1000, tv_usec: milliseconds % 1000 * 1000)
@@ -48,7 +48,7 @@ enum Sockets {
 
     /// Dials and reads the greeting; also what the peer is called.
     static func dial(
-        _ host: String, _ port: UInt16, milliseconds: Int = 3000
+        _ host: String, _ port: UInt16, milliseconds: Int = 30_000
     ) throws -> (greeting: String, peer: String) {
         let descriptor = try make(SOCK_STREAM, milliseconds: milliseconds)
         defer { close(descriptor) }
@@ -62,7 +62,7 @@ enum Sockets {
         return (String(decoding: buffer[..<count], as: UTF8.self), peer)
     }
 
-    /// The errno of a dial that must fail.
+    /// The errno of a dial that must fail; what is dropped is waited for only a little.
     static func refusal(_ host: String, _ port: UInt16) -> Int32 {
         do {
             _ = try dial(host, port, milliseconds: 300)
