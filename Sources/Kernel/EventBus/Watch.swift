@@ -131,6 +131,9 @@ final class Watch: PoolJob, @unchecked Sendable {
         return !isScheduled
     }
 
+    /// Whether no thread delivers for it, and none is to.
+    var isAtRest: Bool { monitor.locked { !isScheduled } }
+
     /// Whether the committer may deliver what is queued: little, and to a sink that returns promptly.
     var canBeServedPromptly: Bool {
         guard isPrompt else { return false }

@@ -253,6 +253,9 @@ final class WatchHub: PoolJob, @unchecked Sendable {
         }
     }
 
+    /// Whether a watch has come to rest: until then whoever delivers for it also delivers what comes meanwhile.
+    func isAtRest(_ handle: UInt64) -> Bool { tables.locked { watches[handle] }?.isAtRest ?? true }
+
     private func insert(_ watch: Watch) {
         watch.ringPosition = ring.count
         ring.append(watch)

@@ -62,12 +62,21 @@ final class PromptSinkTests: XCTestCase {
         }
     }
 
-    /// Begins a watch of pods and waits until it is up to date.
+    /// Begins a watch of pods and waits until it is up to date, and the thread that brought it there has left it.
     private func watch(_ store: StateStore, _ name: String, isPrompt: Bool) throws -> UInt64 {
         let handle = try store.watch("pods/", journal.sink(name))
         if isPrompt { store.parts.hub.setPrompt(handle) }
         _ = journal.thread(of: "\(name) progress")
+        waitForRest(store, handle)
         return handle
+    }
+
+    private func waitForRest(_ store: StateStore, _ watch: UInt64) {
+        let deadline = monotonicNow() + 60_000_000_000
+        while !store.parts.hub.isAtRest(watch) {
+            guard monotonicNow() < deadline else { return XCTFail("the watch does not come to rest") }
+            sched_yield()
+        }
     }
 
     func testTheCommitterServesThoseWhoPromiseToReturn() throws {
@@ -133,6 +142,7 @@ final class PromptSinkTests: XCTestCase {
         handle.withLock { $0 = watch }
         store.parts.hub.setPrompt(watch)
         _ = journal.thread(of: "begun")
+        waitForRest(store, watch)
         try commit(store, "first", keys: ["pods/d/a"], isPrompt: true)
         XCTAssertEqual(journal.thread(of: "ended"), journal.thread(of: "first 0"))
         try commit(store, "second", keys: ["pods/d/b"], isPrompt: true)
