@@ -73,14 +73,18 @@ struct OpenAPIPaths {
         var operation = JSONObject()
         var parameters = Self.query(action).map { parameter($0.0, "query", $0.1) }
         if let body = body(action, kind) {
+            // The options of a deletion may be left out.
+            let isRequired = !action.hasPrefix("delete")
             switch version {
             case .three:
                 let types = action == "patch" ? patchTypes(kind) : ["*/*"]
-                operation["requestBody"] = [
-                    "content": .object(JSONObject(types.map { ($0, ["schema": body]) })), "required": true,
-                ]
+                var content: JSON = ["content": .object(JSONObject(types.map { ($0, ["schema": body]) }))]
+                if isRequired { content["required"] = true }
+                operation["requestBody"] = content
             case .two:
-                parameters.append(["name": "body", "in": "body", "required": true, "schema": body])
+                var parameter: JSON = ["name": "body", "in": "body", "schema": body]
+                if isRequired { parameter["required"] = true }
+                parameters.append(parameter)
                 operation["consumes"] = JSON(action == "patch" ? patchTypes(kind) : ["*/*"])
             }
         }

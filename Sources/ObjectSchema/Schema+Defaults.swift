@@ -70,6 +70,34 @@ extension Schema {
         }
     }
 
+    /// Gives a status what it always has: for kinds of the table the numbers and flags that are 0 and false where nobody
+    /// says otherwise, since clients take them for given; for custom resources their schema's defaults.
+    public func applyStatusDefaults(_ object: inout JSON, as node: SchemaNode) {
+        if node.structure != nil { return StructuralDefaults.apply(to: &object, node) }
+        guard let status = node.property("status"), case .object = object["status"] else { return }
+        applyZeros(&object["status"], status.node)
+    }
+
+    private func applyZeros(_ value: inout JSON, _ node: SchemaNode) {
+        switch node.shape {
+        case .object:
+            guard case .object(var members) = value else { return }
+            value = .null
+            for property in node.properties {
+                guard let zero = property.defaultValue, zero == 0 || zero == false else { continue }
+                if members[property.name]?.isNull ?? true { members[property.name] = zero }
+            }
+            members.updateValues { key, member in
+                if let property = node.property(key) { applyZeros(&member, property.node) }
+            }
+            value = .object(members)
+        case .array:
+            guard let items = node.items, items.shape == .object else { return }
+            value.updateElements { _, element in applyZeros(&element, items) }
+        default: break
+        }
+    }
+
     /// The defaults of the OpenAPI document, except for those that only state Go's zero value.
     private func applyStatedDefaults(_ object: inout JSON, _ node: SchemaNode) {
         for property in node.properties {

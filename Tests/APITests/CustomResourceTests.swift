@@ -265,6 +265,23 @@ final class CustomResourceTests: XCTestCase {
         XCTAssertEqual(warned.headers["warning"], "299 - \"unknown field \\\"spec.nothing\\\"\"")
     }
 
+    /// A status that a client gives is the server's to drop; the one of the schema is there all the same.
+    func testAStatusHasItsDefault() throws {
+        let waiting: JSON = ["phase": "Waiting"]
+        try define {
+            $0["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["status"] = [
+                "type": "object", "default": waiting, "properties": ["phase": ["type": "string"]],
+            ]
+        }
+        let given = CustomDefinitions.widget("a", ["size": 1]).with("status", ["phase": "Mine"])
+        XCTAssertEqual(try server.request("POST", widgets, given).json["status"], waiting)
+        XCTAssertEqual(try server.request("GET", widgets + "/a").json["status"], waiting)
+        let applied = try server.request(
+            "PATCH", widgets + "/b?fieldManager=m", CustomDefinitions.widget("b", ["size": 1]),
+            headers: ["Content-Type": "application/apply-patch+yaml"])
+        XCTAssertEqual(try applied.json["status"], waiting)
+    }
+
     func testRefusedObjects() throws {
         try define()
         let rows: [(JSON, String, String)] = [

@@ -76,6 +76,42 @@ final class CustomRuleTests: XCTestCase {
         }
     }
 
+    /// A rule that cannot be evaluated is named by its message if it has one; its reason and place are for wrong values.
+    func testRulesThatFail() throws {
+        let rules: [JSON] = [
+            [
+                "rule": "self.size > 9 || self.note.size() > 0", "message": "small things need a note",
+                "reason": "FieldValueForbidden", "fieldPath": ".note",
+            ],
+            ["rule": "self.size != 2 || self.replicas > 0"],
+            ["rule": "!has(self.port) || self.port > 1", "message": "a high port"],
+        ]
+        XCTAssertEqual(try define(rules).status, 201)
+        let rows: [(spec: JSON, cause: String)] = [
+            (["size": 1], "Invalid value: \"object\": no such key: note evaluating rule: small things need a note"),
+            (
+                ["size": 2, "note": "n"],
+                "Invalid value: \"object\": no such key: replicas evaluating rule: self.size != 2 || self.replicas > 0"
+            ),
+            (["size": 1, "note": "n", "port": 1], "Invalid value: \"object\": a high port"),
+        ]
+        for row in rows {
+            let answer = try server.request("POST", widgets + "?dryRun=All", CustomDefinitions.widget("a", row.spec))
+            let causes = try answer.json["details"]["causes"].arrayValue
+            XCTAssertEqual(causes.map { $0["message"].stringValue }, [row.cause], "\(row.spec)")
+            XCTAssertEqual(causes.map { $0["field"].stringValue }, ["spec"], "\(row.spec)")
+        }
+        let text = try server.request(
+            "POST", widgets + "?dryRun=All", CustomDefinitions.widget("a", ["size": 1, "note": "n", "port": "x"]))
+        let message = try XCTUnwrap(try text.json["details"]["causes"][0]["message"].stringValue)
+        XCTAssertTrue(message.contains("no such overload"), message)
+        XCTAssertTrue(
+            message.hasSuffix(
+                "': call arguments did not match a supported operator, function or macro signature for rule: a high port"
+            ),
+            message)
+    }
+
     func testTransitions() throws {
         XCTAssertEqual(try define([["rule": "self.size >= oldSelf.size", "message": "must not shrink"]]).status, 201)
         XCTAssertEqual(try server.request("POST", widgets, CustomDefinitions.widget("a", ["size": 3])).status, 201)

@@ -11,6 +11,9 @@ final class OpenAPIDocumentTests: XCTestCase {
         let kind: JSON = ["group": "apps", "version": "v1", "kind": "Deployment"]
         XCTAssertEqual(path["patch"]["x-kubernetes-group-version-kind"], kind)
         XCTAssertEqual(path["patch"]["x-kubernetes-action"], "patch")
+        XCTAssertEqual(path["patch"]["requestBody"]["required"], true)
+        XCTAssertTrue(path["delete"]["requestBody"]["content"].exists)
+        XCTAssertTrue(path["delete"]["requestBody"]["required"].isNull, "clients may delete without options")
         XCTAssertTrue(path["patch"]["parameters"].arrayValue.contains { $0["name"] == "fieldValidation" })
         XCTAssertEqual(document["paths"]["/apis/apps/v1/deployments"]["get"]["x-kubernetes-action"], "list")
         XCTAssertEqual(

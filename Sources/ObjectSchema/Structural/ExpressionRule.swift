@@ -78,8 +78,9 @@ final class ExpressionRule: Sendable {
         return result
     }
 
+    /// What stands for the rule in messages: its own, or its text.
     var shownText: String {
-        var text = text[...]
+        var text = (message.isEmpty ? text : message)[...]
         while let first = text.first, first.isWhitespace { text.removeFirst() }
         while let last = text.last, last.isWhitespace { text.removeLast() }
         return String(text)

@@ -75,11 +75,17 @@ struct ExpressionValidation {
                 let detail =
                     budget < CELCost.perExpression
                     ? "validation failed due to running out of cost budget, no further validation rules will be run"
-                    : "no further validation rules will be run due to call cost exceeds limit for rule: \(rule.shownText)"
+                    : "'operation cancelled: actual cost limit exceeded': "
+                        + "no further validation rules will be run due to call cost exceeds limit for rule: \(rule.shownText)"
                 return add(.invalid, value, detail)
             }
-            return add(
-                rule.reason, value, "\(error.message) evaluating rule: \(rule.shownText)", below: rule.fieldPath)
+            // Where a rule points to, and the reason that it gives, are for values that it finds wrong.
+            let detail =
+                error.message.hasPrefix("no such overload")
+                ? "'\(error.message)': call arguments did not match a supported operator, function or macro signature "
+                    + "for rule: \(rule.shownText)"
+                : "\(error.message) evaluating rule: \(rule.shownText)"
+            return add(.invalid, value, detail)
         }
         guard spend(result.cost, value) else { return }
         if result.value.boolValue == true { return }
@@ -102,7 +108,7 @@ struct ExpressionValidation {
     private static let messageLimit = 5120
 
     private mutating func message(of rule: ExpressionRule, _ activation: CELActivation) -> String {
-        let standing = rule.message.isEmpty ? "failed rule: \(rule.shownText)" : rule.message
+        let standing = rule.message.isEmpty ? "failed rule: \(rule.shownText)" : rule.shownText
         guard let program = rule.messageProgram else { return standing }
         do throws(CELError) {
             let result = try program.evaluate(activation, costLimit: min(budget, CELCost.perExpression))

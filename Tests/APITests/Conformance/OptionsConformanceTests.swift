@@ -124,6 +124,9 @@ final class OptionsConformanceTests: ConformanceCase {
             ("DELETE", "/api/v1/namespaces", "GET, POST"),
             ("DELETE", "/apis/apps/v1/namespaces/default/deployments/x/scale", "GET, PATCH, PUT"),
             ("OPTIONS", Self.maps, "DELETE, GET, POST"),
+            // Only one namespace at a time is written to.
+            ("POST", "/api/v1/configmaps", "GET"), ("DELETE", "/api/v1/configmaps", "GET"),
+            ("DELETE", "/apis/apps/v1/deployments", "GET"),
             ("GET", "/apis/authorization.k8s.io/v1/subjectaccessreviews", "POST"),
         ]
         for row in rows {
@@ -145,6 +148,14 @@ final class OptionsConformanceTests: ConformanceCase {
         XCTAssertEqual(try ask("GET", Self.maps, headers: ["Accept": "text/xml"]).status, 406)
         XCTAssertEqual(
             try ask("GET", Self.maps, headers: ["Accept": "application/cbor, application/json;q=0.5"]).status, 200)
+        let table = ["Accept": "application/json;as=Table;g=meta.k8s.io;v=v1"]
+        XCTAssertEqual(try ask("GET", Self.maps + "?includeObject=Object", headers: table).status, 200)
+        let odd = try ask("GET", Self.maps + "?includeObject=Half", headers: table)
+        XCTAssertEqual(odd.status, 400)
+        XCTAssertEqual(
+            try odd.json["message"].stringValue,
+            "Unable to convert to Table as requested: includeObject: Invalid value: \"Half\": must be 'Metadata', 'Object', 'None', or empty"
+        )
     }
 
     /// The series by which dashboards of Kubernetes count.

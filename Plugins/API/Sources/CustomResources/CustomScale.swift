@@ -21,7 +21,7 @@ extension RequestPipeline {
             } catch {
                 throw .internalError("\(error)")
             }
-            return respond(.json(200, try CustomScale.show(object, paths)))
+            return respond(try Self.shown(scale: try CustomScale.show(object, paths), context))
         case .put:
             try WriteOptions.update.check(context.query)
             var wanted = try Self.parseBody(context.request)

@@ -5,6 +5,8 @@ import Objects
 protocol ObjectRules: Sendable {
     /// Fills in defaults.
     func applyDefaults(_ object: inout JSON, _ resource: Resource)
+    /// Gives the status, which the server has just made, or a client written, what a status always has.
+    func applyStatusDefaults(_ object: inout JSON, _ resource: Resource)
     /// Removes nulls and fields that the schema does not know; the result is their paths, for instance "spec.foo".
     /// - Throws: 400 for a value of a wrong type.
     func prune(_ object: inout JSON, _ resource: Resource) throws(APIStatus) -> [String]

@@ -48,6 +48,9 @@ struct RequestContext: Sendable {
     /// The verb as authorization names it.
     var verb: String { request.verb(at: path) }
 
+    /// Whether the request is about the objects of all namespaces at once: these can be listed and watched, no more.
+    var spansNamespaces: Bool { resource.isNamespaced && path.namespace.isEmpty && path.name.isEmpty }
+
     /// The HTTP methods that are served at the request's path, in alphabetical order.
     var servedMethods: [String] {
         let methods: KeyValuePairs<String, [String]>
@@ -57,7 +60,10 @@ struct RequestContext: Sendable {
             methods = ["DELETE": ["delete"], "GET": ["get"], "PATCH": ["patch"], "POST": ["create"], "PUT": ["update"]]
         } else if path.name.isEmpty {
             verbs = resource.verbs
-            methods = ["DELETE": ["deletecollection"], "GET": ["list", "watch"], "POST": ["create"]]
+            methods =
+                spansNamespaces
+                ? ["GET": ["list", "watch"]]
+                : ["DELETE": ["deletecollection"], "GET": ["list", "watch"], "POST": ["create"]]
         } else {
             verbs = resource.verbs
             methods = ["DELETE": ["delete"], "GET": ["get"], "PATCH": ["patch"], "PUT": ["update"]]

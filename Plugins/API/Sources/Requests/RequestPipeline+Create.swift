@@ -99,6 +99,7 @@ extension RequestPipeline {
         let managed = FieldOwnership(self, context, .main).created(
             object, applied: decoded.applied, given: given ?? .null)
         Strategy.prepareForCreate(&object, stored)
+        rules.applyStatusDefaults(&object, stored)
         if stored.qualified == CertificateRequest.resource {
             CertificateRequest.sign(&object, as: context.request.user)
         }

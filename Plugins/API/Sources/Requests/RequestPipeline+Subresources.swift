@@ -63,6 +63,18 @@ extension RequestPipeline {
         ]
     }
 
+    /// A scale as the client wants to see it: as it is, or as a row of a table.
+    static func shown(scale: JSON, _ context: RequestContext) throws(APIStatus) -> HTTPResponse {
+        guard case .table(let version) = try context.form else { return .json(200, scale) }
+        var writer = TableWriter(
+            context.resource, version: version, includeObject: context.query["includeObject"], layout: .scale)
+        writer.begin(revision: UInt64(scale.resourceVersion) ?? 0, more: nil, remaining: nil)
+        writer.add(view: scale)
+        return HTTPResponse(
+            status: 200, contentType: "application/json;as=Table;g=meta.k8s.io;v=\(version)",
+            body: .bytes(writer.finish()))
+    }
+
     private func scale(_ context: RequestContext, _ respond: @escaping Responder) throws(APIStatus) {
         let resource = context.resource
         let show: @Sendable (JSON) -> JSON = { Self.scale(of: $0, resource) }
@@ -72,7 +84,7 @@ extension RequestPipeline {
         switch context.request.method {
         case .get:
             do {
-                respond(.json(200, show(try read(context).object())))
+                respond(try Self.shown(scale: show(try read(context).object()), context))
             } catch let error as APIStatus {
                 throw error
             } catch {

@@ -245,6 +245,7 @@ extension RequestPipeline {
         Strategy.merge(&object, present, stored, update.scope)
         // A binding adds nothing that has defaults.
         if update.scope != .binding { rules.applyDefaults(&object, stored) }
+        if update.scope == .status { rules.applyStatusDefaults(&object, stored) }
         if update.scope == .main { customResources.prepareStatus(&object, stored) }
         // What admission changes belongs to nobody.
         let before = StoredObject.normalized(present)

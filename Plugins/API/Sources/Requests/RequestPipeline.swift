@@ -219,11 +219,11 @@ final class RequestPipeline: Sendable {
             let asksWatch = context.query.flag("watch")
             if asksWatch || context.path.isWatch { return try watch(context, respond) }
             if isCollection { try list(context, respond) } else { try get(context, respond) }
-        case (.post, true): try create(context, respond)
+        case (.post, true) where !context.spansNamespaces: try create(context, respond)
         case (.put, false): try update(context, respond)
         case (.patch(let type), false): try patch(context, type: type, respond)
         case (.delete, false): try delete(context, respond)
-        case (.delete, true): try deleteCollection(context, respond)
+        case (.delete, true) where !context.spansNamespaces: try deleteCollection(context, respond)
         default: throw .methodNotAllowed
         }
     }

@@ -72,11 +72,13 @@ extension RequestContext {
     /// How the request's object is to be shown.
     var form: ResponseForm {
         get throws(APIStatus) {
-            try ResponseForm.choose(
+            let form = try ResponseForm.choose(
                 request.accept,
                 protobuf: resource.custom == nil
                     && KubernetesProtobuf.knows(apiVersion: resource.apiVersion, kind: resource.kind),
                 isWhole: resource.isVirtual)
+            if case .table = form { try TableWriter.check(includeObject: request.query["includeObject"]) }
+            return form
         }
     }
 }

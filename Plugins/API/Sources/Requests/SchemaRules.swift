@@ -17,6 +17,11 @@ struct SchemaRules: ObjectRules {
         if let node = schema(of: resource) { table.applyDefaults(&object, as: node) }
     }
 
+    func applyStatusDefaults(_ object: inout JSON, _ resource: Resource) {
+        guard resource.hasStatus, let node = schema(of: resource) else { return }
+        table.applyStatusDefaults(&object, as: node)
+    }
+
     func prune(_ object: inout JSON, _ resource: Resource) throws(APIStatus) -> [String] {
         guard let node = schema(of: resource) else { return [] }
         do {

@@ -11,11 +11,20 @@ struct TableWriter {
     private var output: [UInt8] = []
     private var rows = 0
 
-    init(_ resource: Resource, version: String, includeObject: String?) {
+    /// - Parameter layout: nil for that of the resource.
+    init(_ resource: Resource, version: String, includeObject: String?, layout: TableLayout? = nil) {
         self.resource = resource
         self.version = version
         self.includeObject = includeObject ?? "Metadata"
-        layout = TableLayout.of(resource)
+        self.layout = layout ?? TableLayout.of(resource)
+    }
+
+    /// - Throws: 400 for what `includeObject` cannot be.
+    static func check(includeObject value: String?) throws(APIStatus) {
+        guard let value, !["", "None", "Metadata", "Object"].contains(value) else { return }
+        throw .badRequest(
+            "Unable to convert to Table as requested: includeObject: Invalid value: \"\(value)\": "
+                + "must be 'Metadata', 'Object', 'None', or empty")
     }
 
     /// Begins a table. `more` is a list's continue token.
@@ -51,6 +60,23 @@ struct TableWriter {
         default: StoredObject.writePartial(value, revision: revision, version: version, into: &output)
         }
         output.append(0x7D)
+    }
+
+    /// Adds the row of a view of an object, such as its scale, that is stored nowhere.
+    mutating func add(view: JSON) {
+        var row: JSON = ["cells": .array(layout.cells(view, now)), "object": .null]
+        switch includeObject {
+        case "None": break
+        case "Object": row["object"] = view
+        default:
+            row["object"] = [
+                "kind": "PartialObjectMetadata", "apiVersion": .string("meta.k8s.io/\(version)"),
+                "metadata": view.metadata,
+            ]
+        }
+        if rows > 0 { output.append(0x2C) }
+        rows += 1
+        row.write(into: &output)
     }
 
     mutating func finish(newline: Bool = true) -> [UInt8] {
@@ -111,6 +137,14 @@ struct TableLayout: Sendable {
     init(columns: [Column], _ cells: @escaping @Sendable (JSON, Timestamp) -> [JSON]) {
         self.columns = columns
         self.cells = cells
+    }
+
+    /// The columns of a scale subresource.
+    static let scale = TableLayout("Name Desired:integer Available:integer Age") { scale, now in
+        [
+            .string(scale.name), Cell.integer(scale["spec"]["replicas"]), Cell.integer(scale["status"]["replicas"]),
+            Cell.age(scale, now),
+        ]
     }
 
     static func of(_ resource: Resource) -> TableLayout {

@@ -89,6 +89,12 @@ struct ControllerHistory: Sendable {
         }
     }
 
+    /// The data of a template's revision, its keys in the order of their bytes: clients compare it byte by byte with what
+    /// they make of the present template, and so see that going back to a revision changes nothing.
+    static func data(of template: JSON) -> JSON {
+        ["spec": ["template": template.with("$patch", "replace").withSortedKeys]]
+    }
+
     private func create(_ hash: String, number: Int64, for object: JSON) throws -> JSON {
         let name = "\(object.name)-\(hash)"
         let template = object["spec"]["template"]
@@ -104,7 +110,7 @@ struct ControllerHistory: Sendable {
                 .controllerRevisions,
                 [
                     "apiVersion": "apps/v1", "kind": "ControllerRevision", "metadata": metadata,
-                    "data": ["spec": ["template": template.with("$patch", "replace")]],
+                    "data": Self.data(of: template),
                     "revision": .integer(number),
                 ])
         } catch let error as APIError where error.isAlreadyExists {
@@ -112,6 +118,18 @@ struct ControllerHistory: Sendable {
             return try cluster.writer.api.get(
                 ResourceType.controllerRevisions.apiVersion, ResourceType.controllerRevisions.plural,
                 namespace: object.namespace, name: name)
+        }
+    }
+}
+
+extension JSON {
+    /// The same value with the keys of all its objects in the order of their bytes.
+    fileprivate var withSortedKeys: JSON {
+        switch self {
+        case .object(let members):
+            .object(JSONObject(members.sortedByKey().map { ($0.key, $0.value.withSortedKeys) }))
+        case .array(let elements): .array(elements.map(\.withSortedKeys))
+        default: self
         }
     }
 }

@@ -1,0 +1,80 @@
+import Objects
+import XCTest
+
+@testable import API
+
+/// What a status has from the start, and whenever somebody writes it: clients with types take for given what Kubernetes
+/// always sends, and refuse an answer without it.
+final class StatusConformanceTests: ConformanceCase {
+    private static let template: JSON = [
+        "metadata": ["labels": ["a": "b"]], "spec": ["containers": [["name": "c", "image": "i"]]],
+    ]
+    private static let selector: JSON = ["matchLabels": ["a": "b"]]
+
+    func testNewObjects() throws {
+        let workload: JSON = ["replicas": 0, "selector": Self.selector, "template": Self.template]
+        let rows: [(place: String, spec: JSON, status: JSON)] = [
+            ("apps/v1 replicasets", workload, ["replicas": 0]),
+            ("apps/v1 statefulsets", workload.with("serviceName", "s"), ["replicas": 0, "availableReplicas": 0]),
+            ("apps/v1 deployments", workload, [:]),
+            (
+                "apps/v1 daemonsets", ["selector": Self.selector, "template": Self.template],
+                [
+                    "currentNumberScheduled": 0, "desiredNumberScheduled": 0, "numberMisscheduled": 0, "numberReady": 0,
+                ]
+            ),
+            (
+                "v1 replicationcontrollers",
+                ["replicas": 0, "selector": ["a": "b"], "template": Self.template], ["replicas": 0]
+            ),
+            (
+                "policy/v1 poddisruptionbudgets", ["minAvailable": 1, "selector": Self.selector],
+                ["currentHealthy": 0, "desiredHealthy": 0, "disruptionsAllowed": 0, "expectedPods": 0]
+            ),
+            (
+                "autoscaling/v2 horizontalpodautoscalers",
+                ["maxReplicas": 1, "scaleTargetRef": ["apiVersion": "apps/v1", "kind": "Deployment", "name": "d"]],
+                ["desiredReplicas": 0]
+            ),
+        ]
+        for row in rows {
+            let parts = row.place.split(separator: " ")
+            let root = parts[0].contains("/") ? "/apis" : "/api"
+            let path = "\(root)/\(parts[0])/namespaces/default/\(parts[1])"
+            let made = try ask("POST", path, ["metadata": ["name": "status"], "spec": row.spec])
+            XCTAssertEqual(made.status, 201, row.place)
+            let status = try made.json["status"]
+            XCTAssertEqual(status.canonicalText(), row.status.canonicalText(), row.place)
+        }
+    }
+
+    func testWrittenStatuses() throws {
+        let path = "/apis/apps/v1/namespaces/default/replicasets"
+        let spec: JSON = ["replicas": 0, "selector": Self.selector, "template": Self.template]
+        XCTAssertEqual(try ask("POST", path, ["metadata": ["name": "written"], "spec": spec]).status, 201)
+        let patched = try ask(
+            "PATCH", path + "/written/status", ["status": ["replicas": .null, "readyReplicas": 2]],
+            type: "application/merge-patch+json")
+        XCTAssertEqual(try patched.json["status"].canonicalText(), #"{"readyReplicas":2,"replicas":0}"#)
+    }
+
+    func testScaleAsTable() throws {
+        let path = "/apis/apps/v1/namespaces/default/deployments"
+        let spec: JSON = ["replicas": 2, "selector": Self.selector, "template": Self.template]
+        XCTAssertEqual(try ask("POST", path, ["metadata": ["name": "scaled"], "spec": spec]).status, 201)
+        let accept = "application/json;as=Table;g=meta.k8s.io;v=v1"
+        let rows: [(include: String, kind: JSON)] = [
+            ("", "PartialObjectMetadata"), ("?includeObject=Object", "Scale"), ("?includeObject=None", .null),
+        ]
+        for row in rows {
+            let answer = try ask("GET", path + "/scaled/scale" + row.include, headers: ["Accept": accept])
+            XCTAssertEqual(answer.headers["content-type"], accept, row.include)
+            let table = try answer.json
+            XCTAssertEqual(
+                table["columnDefinitions"].arrayValue.map(\.["name"].stringValue),
+                ["Name", "Desired", "Available", "Age"], row.include)
+            XCTAssertEqual(Array(table["rows"][0]["cells"].arrayValue.prefix(3)), ["scaled", 2, 0], row.include)
+            XCTAssertEqual(table["rows"][0]["object"]["kind"], row.kind, row.include)
+        }
+    }
+}
