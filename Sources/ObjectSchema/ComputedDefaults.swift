@@ -8,7 +8,7 @@ enum ComputedDefaults {
         case .pod: requestsFromLimits(&object)
         case .podSpec: podSpec(&object)
         case .volume: volume(&object)
-        case .serviceSpec: servicePorts(&object)
+        case .serviceSpec: service(&object)
         case .namespace: namespaceLabel(&object)
         case .replicationController: labelsFromTemplate(&object)
         case .limitRangeItem: limitRange(&object)
@@ -70,7 +70,9 @@ enum ComputedDefaults {
         if volume.count == 1, volume["name"].exists { volume["emptyDir"] = [:] }
     }
 
-    private static func servicePorts(_ spec: inout JSON) {
+    /// Who stays with no endpoint does so for no time, whatever an earlier affinity had been given.
+    private static func service(_ spec: inout JSON) {
+        if spec["sessionAffinity"] == "None" { spec.removeValue(forKey: "sessionAffinityConfig") }
         guard spec["ports"].exists else { return }
         spec["ports"].updateElements { _, port in
             let target = port["targetPort"]

@@ -24,6 +24,24 @@ public enum IPSyntax {
         return withUnsafeBytes(of: &address) { Array($0.prefix(size)) }
     }
 
+    /// Why an address cannot be one at which a service is reached; nil for one that can, and for what is no address.
+    static func specialUse(of text: String) -> String? {
+        guard let bytes = bytes(text) else { return nil }
+        func isLoopback() -> Bool {
+            bytes.count == 4 ? bytes[0] == 127 : bytes.dropLast().allSatisfy { $0 == 0 } && bytes[15] == 1
+        }
+        func begins(_ four: [UInt8], _ six: [UInt8]) -> Bool { bytes.starts(with: bytes.count == 4 ? four : six) }
+        if bytes.allSatisfy({ $0 == 0 }) { return "may not be unspecified (\(text))" }
+        if isLoopback() { return "may not be in the loopback range (127.0.0.0/8, ::1/128)" }
+        if bytes.count == 4 ? begins([169, 254], []) : bytes[0] == 0xFE && bytes[1] & 0xC0 == 0x80 {
+            return "may not be in the link-local range (169.254.0.0/16, fe80::/10)"
+        }
+        if begins([224, 0, 0], [0xFF, 2]) {
+            return "may not be in the link-local multicast range (224.0.0.0/24, ff02::/10)"
+        }
+        return nil
+    }
+
     /// ADDRESS/BITS.
     public static func isRange(_ text: String) -> Bool {
         guard let slash = text.firstIndex(of: "/"), !text.utf8.contains(0) else { return false }

@@ -6,6 +6,7 @@ enum SpecialType: Sendable {
     case customResourceDefinition, apiService, event, resourceQuotaSpec, limitRangeSpec
     case persistentVolumeSpec, persistentVolumeClaimSpec
     case networkPolicyPeer, networkPolicyPort, addressBlock
+    case ingressSpec, ingressClassSpec, endpointSubset, endpointSlice
     case deviceClaim, deviceClassSpec, resourceSliceSpec, deviceTaint
 
     /// Nil for a type without.
@@ -48,6 +49,10 @@ enum SpecialType: Sendable {
         case "networking.v1.NetworkPolicyPeer": self = .networkPolicyPeer
         case "networking.v1.NetworkPolicyPort": self = .networkPolicyPort
         case "networking.v1.IPBlock": self = .addressBlock
+        case "networking.v1.IngressSpec": self = .ingressSpec
+        case "networking.v1.IngressClassSpec": self = .ingressClassSpec
+        case "core.v1.EndpointSubset": self = .endpointSubset
+        case "discovery.v1.EndpointSlice": self = .endpointSlice
         case "resource.v1.DeviceClaim": self = .deviceClaim
         case "resource.v1.DeviceClassSpec": self = .deviceClassSpec
         case "resource.v1.ResourceSliceSpec": self = .resourceSliceSpec

@@ -10,7 +10,7 @@ enum UpdateValidation {
         case "io.k8s.api.core.v1.PersistentVolume": VolumeValidation.volumeUpdate(old, new)
         case "io.k8s.api.core.v1.ResourceQuota": quota(old, new)
         case "io.k8s.api.apps.v1.StatefulSet": statefulSet(old, new)
-        case "io.k8s.api.core.v1.Service": service(old, new)
+        case "io.k8s.api.core.v1.Service": ServiceValidation.update(from: old, to: new)
         case "io.k8s.api.batch.v1.Job": JobValidation.update(from: old, to: new)
         case CustomResourceDefinitionValidation.typeName: CustomResourceDefinitionValidation.update(from: old, to: new)
         default: []
@@ -109,14 +109,5 @@ enum UpdateValidation {
                 "updates to statefulset spec for fields other than 'replicas', 'ordinals', 'template', 'updateStrategy', 'revisionHistoryLimit', 'persistentVolumeClaimRetentionPolicy' and 'minReadySeconds' are forbidden"
             )
         ]
-    }
-
-    /// A service keeps its address unless it becomes or was an ExternalName.
-    private static func service(_ old: JSON, _ new: JSON) -> [FieldError] {
-        let before = old["spec"]["clusterIP"]
-        guard old["spec"]["type"] != "ExternalName", new["spec"]["type"] != "ExternalName", !before.isEmpty,
-            new["spec"]["clusterIP"] != before
-        else { return [] }
-        return [.invalid("spec.clusterIPs[0]", new["spec"]["clusterIP"], "may not change once set")]
     }
 }

@@ -71,5 +71,14 @@ enum WorkloadValidation {
         }
     }
 
+    /// A rollout that may let none be unavailable would never begin.
+    static func statefulSet(_ spec: JSON, _ place: String, _ errors: inout [FieldError]) {
+        template(spec, place, "StatefulSet", &errors)
+        let limit = spec["updateStrategy"]["rollingUpdate"]["maxUnavailable"]
+        if isZero(limit) {
+            errors.append(.invalid("\(place).updateStrategy.rollingUpdate.maxUnavailable", limit, "cannot be 0"))
+        }
+    }
+
     private static func isZero(_ value: JSON) -> Bool { value == 0 || value == "0%" }
 }

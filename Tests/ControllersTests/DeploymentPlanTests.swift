@@ -274,6 +274,31 @@ final class DeploymentPlanTests: XCTestCase {
         XCTAssertNil(again.revision)
     }
 
+    /// The condition that an earlier rollout left behind says nothing of the next one, even if the status that its beginning
+    /// would have written was lost.
+    func testAnEarlierSuccessIsNotThePresentOne() {
+        var finished = Make.deployment(extra: ["progressDeadlineSeconds": 60])
+        finished["status"] = plan(finished, [Make.replicaSet("one", image: "v1", replicas: 3, revision: 1)]).status
+        let old = Make.replicaSet("one", image: "v1", replicas: 3, revision: 1)
+        let gone = Make.replicaSet("one", image: "v1", replicas: 0, revision: 1)
+        let new = Make.replicaSet("two", image: "v2", replicas: 0, revision: 2)
+        let rows: [(strategy: JSON, sets: [JSON], oldPods: Bool, reason: String, about: String)] = [
+            (nil, [old, new], false, "FoundNewReplicaSet", "the new set is there, its pods are not"),
+            (nil, [old], false, "NewReplicaSetCreated", "the new set is being made"),
+            (["type": "Recreate"], [old], true, "ReplicaSetUpdated", "the old pods have to go first"),
+            (["type": "Recreate"], [gone], true, "ReplicaSetUpdated", "no pod is counted, old or new"),
+        ]
+        for row in rows {
+            var deployment = Make.deployment(
+                image: "v2", strategy: row.strategy, status: finished["status"],
+                extra: ["progressDeadlineSeconds": 60])
+            deployment["metadata"]["generation"] = 2
+            let plan = plan(deployment, row.sets, oldPods: row.oldPods)
+            XCTAssertEqual(condition(plan, "Progressing")[1], row.reason, row.about)
+            XCTAssertEqual(condition(plan, "Progressing")[0], "True", row.about)
+        }
+    }
+
     func testReplicaFailureIsShown() {
         var set = Make.replicaSet("one", image: "v1", replicas: 3, available: 0, revision: 1)
         set["status"]["conditions"] = [

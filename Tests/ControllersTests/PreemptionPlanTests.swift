@@ -108,6 +108,55 @@ final class PreemptionPlanTests: XCTestCase {
             try victims(pod("new", priority: 10, cpu: "2"), [node("a")], both, budgets: [budget]), ["a:y"])
     }
 
+    /// Which pods are in the way by what they are, only the scheduler knows: it is tried out.
+    func testTrials() throws {
+        let placed = [
+            "a": [pod("x", priority: 3), pod("y", priority: 2), pod("z", priority: 1), pod("high", priority: 20)],
+            "b": [pod("w", priority: 1)], "full": [pod("large", priority: 20, cpu: "4")],
+        ]
+        let budget: JSON = [
+            "metadata": ["namespace": "default"], "spec": ["selector": ["matchLabels": ["app": "z"]]],
+            "status": ["disruptionsAllowed": 0],
+        ]
+        var index = PlacedPods()
+        for (node, pods) in placed {
+            for pod in pods { index.insert(pod, on: node, priority: PreemptionPlan.priority(of: pod)) }
+        }
+        let plan = try PreemptionPlan(
+            for: pod("new", priority: 10), nodes: [node("a"), node("b"), node("full")],
+            placed: { try index.pods(on: $0) }, budgets: [budget], isKeptAway: true)
+        XCTAssertTrue(plan.candidates.isEmpty)
+        XCTAssertEqual(plan.trials.map(\.node), ["b", "a"], "the least to lose first; not where there is no room")
+        let trial = try XCTUnwrap(plan.trials.last)
+        XCTAssertEqual(trial.pods.map(\.name), ["z", "x", "y"], "whom a budget keeps is the first to be given back")
+        let rows: [(fits: (Set<String>) -> Bool, victims: [String]?, violations: Int, reason: String)] = [
+            ({ !$0.contains("y") }, ["y"], 0, "one is in the way"),
+            ({ !$0.contains("z") }, ["z"], 1, "and a budget would keep it"),
+            ({ $0.count < 2 }, ["x", "y"], 0, "too many of them: those that matter most, or are kept, stay"),
+            ({ $0.isEmpty }, ["z", "x", "y"], 1, "all"), ({ _ in false }, nil, 0, "others are in the way"),
+            ({ _ in true }, nil, 0, "nobody is any more"),
+        ]
+        for row in rows {
+            var there: Set = ["x", "y", "z"]
+            let candidate = trial.candidate(
+                remove: { there.remove($0.uid) }, putBack: { there.insert($0.uid) }, fits: { row.fits(there) })
+            XCTAssertEqual(candidate?.victims.map(\.name), row.victims, row.reason)
+            XCTAssertEqual(candidate?.violations ?? 0, row.violations, row.reason)
+            XCTAssertEqual(there, ["x", "y", "z"], "all are back: \(row.reason)")
+        }
+    }
+
+    func testWordsOfThoseWhoKeepAway() {
+        let rows: [(String, Bool)] = [
+            ("node(s) didn't match pod anti-affinity rules", true),
+            ("node(s) didn't satisfy existing pods anti-affinity rules", true),
+            ("node(s) didn't match pod topology spread constraints", true),
+            ("node(s) didn't match pod topology spread constraints (missing required label)", false),
+            ("node(s) didn't match pod affinity rules", false), ("Insufficient cpu", false),
+        ]
+        for (words, expected) in rows { XCTAssertEqual(PreemptionPlan.isKeptAway([words]), expected, words) }
+    }
+
     func testPolicy() {
         XCTAssertTrue(PreemptionPlan.mayPreempt(pod("p", priority: 1)))
         XCTAssertFalse(PreemptionPlan.mayPreempt(["spec": ["preemptionPolicy": "Never"]]))

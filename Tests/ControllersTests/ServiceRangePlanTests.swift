@@ -49,21 +49,23 @@ final class ServiceRangePlanTests: XCTestCase {
             ]
         }
         let rows: [(JSON, Bool, String, String)] = [
-            (range("10.96.0.0/16"), false, "True", ""), (range("10.98.0.0/16"), false, "False", "NotServed"),
+            (range("10.96.0.0/16"), false, "True", ""), (range("203.0.113.0/24"), false, "True", ""),
+            (range("fd00::/112"), false, "False", "NotServed"), (range("10.96.0.1/32"), false, "False", "NotServed"),
             (range("10.96.0.0/16", leaves: true), true, "False", "Terminating"),
             (range("10.96.0.0/16", leaves: true), false, "True", ""),
         ]
         for (range, inUse, status, reason) in rows {
-            let condition = ServiceRangePlan.ready(range, configured: "10.96.0.0/16", inUse: inUse)
+            let condition = ServiceRangePlan.ready(range, inUse: inUse)
             XCTAssertEqual(condition["status"], .string(status))
             XCTAssertEqual(condition["reason"], .string(reason))
         }
         var object = range("10.96.0.0/16")
-        let condition = ServiceRangePlan.ready(object, configured: "10.96.0.0/16", inUse: false)
+        let condition = ServiceRangePlan.ready(object, inUse: false)
         let first = try XCTUnwrap(ServiceRangePlan.status(object, condition, now: Timestamp.now()))
         object["status"] = first
         XCTAssertNil(ServiceRangePlan.status(object, condition, now: Timestamp.now()), "nothing to write again")
-        let later = ServiceRangePlan.ready(object, configured: "10.0.0.0/8", inUse: false)
+        object["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+        let later = ServiceRangePlan.ready(object, inUse: true)
         XCTAssertEqual(ServiceRangePlan.status(object, later, now: Timestamp.now())?["conditions"].count, 1)
     }
 }

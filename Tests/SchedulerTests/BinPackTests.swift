@@ -85,6 +85,11 @@ final class BinPackTests: XCTestCase {
         XCTAssertEqual(try places(scheduler, [social("podAffinity")]), ["liked"])
         try scheduler.client.podRemove("p0")
         XCTAssertEqual(try places(scheduler, [social("podAntiAffinity")]), ["a"])
+        try scheduler.client.podRemove("p0")
+        try scheduler.client.set(pod: social("podAntiAffinity"), "shy", on: "a")
+        XCTAssertEqual(
+            try places(scheduler, [Make.pod(labels: ["app": "db"])]), ["liked"],
+            "whom those on a node would rather not have")
     }
 
     func testLifeCycleIsKept() throws {

@@ -287,6 +287,8 @@ final class FeasibilityTests: XCTestCase {
             return Make.pod(spec, labels: labels)
         }
         let web = Make.pod(labels: ["app": "web"])
+        var ending = web
+        ending["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
         let words = "node(s) didn't match pod topology spread constraints"
         let tainted = Make.node("b", labels: ["zone": "z2"], taints: [["key": "k", "effect": "NoSchedule"]])
         try run([
@@ -295,6 +297,9 @@ final class FeasibilityTests: XCTestCase {
             Case(
                 name: "another namespace does not count", nodes: nodes,
                 placed: [(Make.pod(labels: ["app": "web"], namespace: "x"), "a")], pod: pod(), fits: ["a", "b"]),
+            Case(
+                name: "a pod that is about to end does not count", nodes: nodes, placed: [(ending, "a")], pod: pod(),
+                fits: ["a", "b"]),
             Case(
                 name: "without a label", nodes: [Make.node("c")], pod: pod(),
                 refused: ["\(words) (missing required label)": 1]),

@@ -1,4 +1,5 @@
 import Objects
+import PluginAPI
 import XCTest
 
 @testable import Scheduler
@@ -189,6 +190,41 @@ final class PlacementTests: XCTestCase {
             ]
         ]
         XCTAssertEqual(placement.schedule(uid: "2", try pod(wanting)), .placed(node: "liked"))
+    }
+
+    /// What the pods that are there already would rather have counts for whoever comes, through a handed over state too.
+    func testPreferencesOfPlacedPods() throws {
+        let term: JSON = [
+            "topologyKey": "kubernetes.io/hostname", "labelSelector": ["matchLabels": ["app": "new"]],
+        ]
+        let preferred: JSON = [
+            "preferredDuringSchedulingIgnoredDuringExecution": [["weight": 10, "podAffinityTerm": term]]
+        ]
+        let rows: [(affinity: JSON, place: String, reason: String)] = [
+            (["podAffinity": preferred], "a", "it would rather have it near"),
+            (["podAntiAffinity": preferred], "b", "it would rather have it far"),
+            (
+                ["podAffinity": ["requiredDuringSchedulingIgnoredDuringExecution": [term]]], "a",
+                "it needs such pods near: one more of them is welcome"
+            ),
+        ]
+        for row in rows {
+            var placement = Placement()
+            placement.setNode(node("a"))
+            placement.setNode(node("b"))
+            placement.setPod(uid: "there", try pod(["affinity": row.affinity]), node: "a")
+            placement.setPod(uid: "balance", try pod(), node: "b")
+            let state = placement.exported(revision: 1)
+            let line = HOSTD_SCHEDULER_STATE_1.utf8.count + 1
+            var copy = try state.withUnsafeBytes {
+                try Placement.imported(UnsafeRawBufferPointer(rebasing: $0[line...])).placement
+            }
+            let new = try pod(labels: ["app": "new"])
+            XCTAssertEqual(placement.schedule(uid: "new", new), .placed(node: row.place), row.reason)
+            XCTAssertEqual(copy.schedule(uid: "new", new), .placed(node: row.place), "handed over: \(row.reason)")
+            for uid in ["there", "new"] { copy.removePod(uid: uid) }
+            XCTAssertTrue(copy.attractors.isEmpty, "who is gone has no wishes")
+        }
     }
 
     private func term(_ key: String, app: String) -> JSON {

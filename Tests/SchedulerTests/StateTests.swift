@@ -48,6 +48,10 @@ final class StateTests: XCTestCase {
             ],
         ])
         placement.setPod(uid: "bound", pod, node: "node-0")
+        var ending = pod
+        ending.isTerminating = true
+        ending.preferredAffinity = [(-7, ending.antiAffinity[0])]
+        placement.setPod(uid: "ending", ending, node: "node-0")
         placement.setPod(uid: "elsewhere", pod, node: "not-there-yet")
         return placement
     }
@@ -81,12 +85,17 @@ final class StateTests: XCTestCase {
         XCTAssertEqual(one.antiAffinity.map(\.selector), other.antiAffinity.map { $0.selector })
         XCTAssertEqual(one.antiAffinity.map(\.namespaces), other.antiAffinity.map(\.namespaces))
         XCTAssertEqual(copy.pods["elsewhere"]?.node, "not-there-yet")
+        XCTAssertEqual(copy.pods["bound"]?.pod.isTerminating, false)
+        let ending = try XCTUnwrap(copy.pods["ending"]?.pod)
+        XCTAssertTrue(ending.isTerminating)
+        XCTAssertEqual(ending.preferredAffinity.map(\.weight), [-7])
+        XCTAssertEqual(ending.preferredAffinity.map { $0.term.selector }, one.antiAffinity.prefix(1).map(\.selector))
     }
 
     func testUnknownRecordsAndFieldsAreSkipped() throws {
         var state = try placement().exported(revision: 1)
         state += [3, 0, 0, 0, 200, 1, 2]
-        XCTAssertEqual(try imported(state).placement.podCount, 2)
+        XCTAssertEqual(try imported(state).placement.podCount, 3)
         // The last record grows by a field.
         var longer = Placement().exported(revision: 1)
         let plain = try placement().exported(revision: 1)

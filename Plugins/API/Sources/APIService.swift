@@ -70,7 +70,9 @@ final class APIService: Sendable {
         let aggregated = AggregatedAPIs()
         aggregation = Aggregation(host: host, store: store, apis: aggregated, credential: credentials.frontProxy)
         let admission = Admission(
-            host: host, store: store, services: ServiceAllocator(store: store, range: settings.serviceRange),
+            host: host, store: store,
+            services: ServiceAllocator(
+                store: store, ranges: ServiceRanges(host: host, configured: settings.serviceRange)),
             authorizer: authorizer, resources: resources, rules: rules)
         let tokens = try TokenAuthority(
             key: credentials.tokenKey, issuer: "https://kubernetes.default.svc.\(settings.clusterDomain)", store: store,

@@ -34,6 +34,8 @@ public struct Placement: Sendable {
     private var podsByNode: [String: Set<String>] = [:]
     /// Pods whose required anti-affinity can refuse other pods.
     var antiAffinityPods: Set<String> = []
+    /// Pods that would rather have some near, or far.
+    var attractors: Set<String> = []
     private var extendedPositions: [String: Int] = [:]
     private var labelNumbers: [Label: Int32] = [:]
     private var podSequence: UInt64 = 0
@@ -93,6 +95,7 @@ public struct Placement: Sendable {
         pods[uid] = PlacedPod(node: node, pod: pod, sequence: podSequence)
         podsByNode[node, default: []].insert(uid)
         if !pod.antiAffinity.isEmpty { antiAffinityPods.insert(uid) }
+        if pod.attracts { attractors.insert(uid) }
         if let position = positions[node] { account(pod, at: position) }
     }
 
@@ -100,6 +103,7 @@ public struct Placement: Sendable {
     public mutating func removePod(uid: String) {
         guard let placed = pods.removeValue(forKey: uid) else { return }
         antiAffinityPods.remove(uid)
+        attractors.remove(uid)
         podsByNode[placed.node]?.remove(uid)
         if podsByNode[placed.node]?.isEmpty == true { podsByNode[placed.node] = nil }
         guard let position = positions[placed.node] else { return }

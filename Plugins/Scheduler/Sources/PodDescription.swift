@@ -43,6 +43,13 @@ public struct PodDescription: Sendable {
     /// Weighted; negative weights come from preferred anti-affinity.
     public var preferredAffinity: [(weight: Int64, term: PodAffinityTerm)] = []
     public var spread: [SpreadConstraint] = []
+    /// It is about to end: it still uses its node, but no spread counts it.
+    public var isTerminating = false
+
+    /// Whom the pod would rather have near, or far, once it is placed: its preferences, and its required affinity as one of
+    /// weight 1 (Kubernetes' hardPodAffinityWeight).
+    var attraction: [(weight: Int64, term: PodAffinityTerm)] { affinity.map { (1, $0) } + preferredAffinity }
+    var attracts: Bool { !affinity.isEmpty || !preferredAffinity.isEmpty }
 
     public init() {}
 
@@ -53,6 +60,7 @@ public struct PodDescription: Sendable {
         let spec = pod["spec"]
         namespace = pod["metadata"]["namespace"].stringValue ?? ""
         labels = pod["metadata"]["labels"].stringDictionary
+        isTerminating = pod["metadata"]["deletionTimestamp"].exists
         priority = Int32(clamping: spec["priority"].integerValue ?? 0)
         try readRequests(pod)
         nodeName = spec["nodeName"].stringValue ?? ""
@@ -101,7 +109,8 @@ public struct PodDescription: Sendable {
                 .filter { !isPlaced || !PodAffinityTerm.isUnsupported($0) }
                 .map { try PodAffinityTerm($0, namespace: namespace) }
             if sign > 0 { self.affinity = terms } else { antiAffinity = terms }
-            for item in part["preferredDuringSchedulingIgnoredDuringExecution"].arrayValue where !isPlaced {
+            for item in part["preferredDuringSchedulingIgnoredDuringExecution"].arrayValue
+            where !isPlaced || !PodAffinityTerm.isUnsupported(item["podAffinityTerm"]) {
                 let term = try PodAffinityTerm(item["podAffinityTerm"], namespace: namespace)
                 preferredAffinity.append((sign * (item["weight"].integerValue ?? 0), term))
             }

@@ -32,8 +32,9 @@ struct PodRelations: Sendable {
         let relates =
             !pod.affinity.isEmpty || !pod.antiAffinity.isEmpty || !pod.preferredAffinity.isEmpty
             || !pod.spread.isEmpty
-        guard relates || !placement.antiAffinityPods.isEmpty else { return nil }
+        guard relates || !placement.antiAffinityPods.isEmpty || !placement.attractors.isEmpty else { return nil }
         gatherExistingAntiAffinity(pod, placement)
+        gatherAttraction(pod, placement)
         guard relates else { return }
         affinityKeys = pod.affinity.map(\.topologyKey)
         gatherAffinity(pod, placement)
@@ -50,6 +51,19 @@ struct PodRelations: Sendable {
             for term in placed.pod.antiAffinity where term.selects(pod) {
                 if let value = labels[term.topologyKey] {
                     existingAntiAffinityPlaces.insert(Place(key: term.topologyKey, value: value))
+                }
+            }
+        }
+    }
+
+    /// What the pods that are there already would rather have near them, or far.
+    private mutating func gatherAttraction(_ pod: PodDescription, _ placement: Placement) {
+        for uid in placement.attractors {
+            guard let placed = placement.pods[uid], let position = placement.positions[placed.node] else { continue }
+            let labels = placement.nodes[position].description.labels
+            for (weight, term) in placed.pod.attraction where term.selects(pod) {
+                if let value = labels[term.topologyKey] {
+                    preferred[Place(key: term.topologyKey, value: value), default: 0] += weight
                 }
             }
         }
@@ -88,7 +102,8 @@ struct PodRelations: Sendable {
         for position in placement.nodes.indices {
             if let value = domain(position) { spread.counts[value] = 0 }
         }
-        for placed in placement.pods.values where placed.pod.namespace == pod.namespace {
+        for placed in placement.pods.values
+        where placed.pod.namespace == pod.namespace && !placed.pod.isTerminating {
             guard let position = placement.positions[placed.node], constraint.selects(placed.pod),
                 let value = domain(position)
             else { continue }

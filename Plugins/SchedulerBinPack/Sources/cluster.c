@@ -80,6 +80,7 @@ static void unlink_pod(cluster *cluster, pod *pod) {
     place *place = pod->place;
     usage_change(&place->used, &pod->facts, -1);
     if (pod->facts.anti_affinity.count > 0) cluster->antagonists--;
+    if (pod->facts.attraction.count > 0) cluster->attractors--;
     *(pod->previous == NULL ? &place->pods : &pod->previous->next) = pod->next;
     if (pod->next != NULL) pod->next->previous = pod->previous;
     table_remove(&cluster->pods, pod->uid);
@@ -104,6 +105,7 @@ bool cluster_set_pod(cluster *cluster, text uid, text node, const pod_facts *fac
     place->pods = copy;
     usage_change(&place->used, facts, 1);
     if (facts->anti_affinity.count > 0) cluster->antagonists++;
+    if (facts->attraction.count > 0) cluster->attractors++;
     // The one that it replaces goes last, so that its place does not go with it.
     pod *former = table_find(&cluster->pods, uid);
     if (former != NULL) unlink_pod(cluster, former);

@@ -36,6 +36,7 @@ typedef struct cluster {
     table places, pods;
     uint32_t nodes;       ///< Places with a node.
     uint32_t antagonists; ///< Pods with required anti-affinity.
+    uint32_t attractors;  ///< Pods that would rather have some near, or far.
     uint64_t revision;
 } cluster;
 

@@ -78,6 +78,7 @@ static pod *copy_pod(target *target, pod pod) {
     copy_amounts(target, &filled->facts.extended);
     COPY_LIST(target, filled->facts.host_ports, host_port, copy_port(target, element));
     COPY_LIST(target, filled->facts.anti_affinity, pod_term, copy_term(target, element));
+    COPY_LIST(target, filled->facts.attraction, pod_term, copy_term(target, element));
     return copy;
 }
 

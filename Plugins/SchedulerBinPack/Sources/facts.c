@@ -232,7 +232,7 @@ static pod_terms required_read(call *call, const json *part, text namespace, boo
     return terms;
 }
 
-static pod_terms preferred_read(call *call, const json *affinity, text namespace) {
+static pod_terms preferred_read(call *call, const json *affinity, text namespace, bool is_placed) {
     static const char *const kinds[] = {"podAffinity", "podAntiAffinity"};
     const char *member = "preferredDuringSchedulingIgnoredDuringExecution";
     uint32_t room = json_count(json_path(affinity, kinds[0], member, NULL)) +
@@ -241,12 +241,26 @@ static pod_terms preferred_read(call *call, const json *affinity, text namespace
     pod_terms terms = {items, 0};
     for (int kind = 0; kind < 2; kind++)
         for (const json *one = json_elements(json_path(affinity, kinds[kind], member, NULL)); one != NULL; one = one->next) {
+            if (is_placed && is_unsupported(json_member(one, "podAffinityTerm"))) continue;
             int64_t weight = 0;
             json_integer(json_member(one, "weight"), &weight);
             weight = weight < 0 ? 0 : weight > 100 ? 100 : weight;
             items[terms.count] = pod_term_read(call, json_member(one, "podAffinityTerm"), namespace);
             items[terms.count++].weight = kind == 0 ? weight : -weight;
         }
+    return terms;
+}
+
+static pod_terms attraction_read(call *call, const json *affinity, text namespace, bool is_placed) {
+    pod_terms required = required_read(call, json_member(affinity, "podAffinity"), namespace, is_placed);
+    pod_terms preferred = preferred_read(call, affinity, namespace, is_placed);
+    pod_term *items = call_allocate(call, (required.count + preferred.count) * sizeof *items);
+    pod_terms terms = {items, 0};
+    for (uint32_t index = 0; index < required.count; index++) {
+        items[terms.count] = required.items[index];
+        items[terms.count++].weight = 1;
+    }
+    for (uint32_t index = 0; index < preferred.count; index++) items[terms.count++] = preferred.items[index];
     return terms;
 }
 
@@ -266,6 +280,8 @@ void pod_facts_read(call *call, pod_facts *facts, const json *object, bool is_pl
     facts->host_ports = ports_read(call, spec);
     facts->anti_affinity =
         required_read(call, json_path(spec, "affinity", "podAntiAffinity", NULL), facts->namespace, is_placed);
+    facts->attraction = attraction_read(call, json_member(spec, "affinity"), facts->namespace, is_placed);
+    facts->is_terminating = json_exists(json_path(object, "metadata", "deletionTimestamp", NULL));
 }
 
 // MARK: Wishes
@@ -354,6 +370,6 @@ void pod_wishes_read(call *call, pod_wishes *wishes, const json *object) {
         call, json_member(nodes, "preferredDuringSchedulingIgnoredDuringExecution"), "preference");
     wishes->tolerations = tolerations_read(call, json_member(spec, "tolerations"));
     wishes->affinity = required_read(call, json_member(affinity, "podAffinity"), namespace, false);
-    wishes->preferred = preferred_read(call, affinity, namespace);
+    wishes->preferred = preferred_read(call, affinity, namespace, false);
     wishes->spreads = spreads_read(call, json_member(spec, "topologySpreadConstraints"), &wishes->facts.labels);
 }

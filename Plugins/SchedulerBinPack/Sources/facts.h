@@ -172,6 +172,9 @@ typedef struct pod_facts {
     amounts extended;
     host_ports host_ports;
     pod_terms anti_affinity;
+    /// Whom it would rather have near, or far: its preferences by their weights, and its required affinity as one of 1.
+    pod_terms attraction;
+    bool is_terminating;
 } pod_facts;
 
 /// A pod that wants a place.

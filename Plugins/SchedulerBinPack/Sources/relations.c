@@ -39,6 +39,20 @@ static void relate(call *call, wish *wish, const pod *other) {
             add(call, &wish->relations.preferred, &pod->preferred.items[index], other, pod->preferred.items[index].weight);
 }
 
+/// Pods that are there already and would rather have this one near, or far.
+static void gather_attractors(call *call, wish *wish) {
+    if (wish->cluster->attractors == 0) return;
+    uint32_t slot = 0;
+    for (const pod *other; (other = table_next(&wish->cluster->pods, &slot)) != NULL;) {
+        if (other == wish->former || other->place->node == NULL) continue;
+        for (uint32_t index = 0; index < other->facts.attraction.count; index++) {
+            const pod_term *term = &other->facts.attraction.items[index];
+            if (pod_term_selects(term, &wish->pod->facts))
+                add(call, &wish->relations.preferred, term, other, term->weight);
+        }
+    }
+}
+
 /// The domain that a node is in for a constraint; NULL when it takes no part.
 static const text *domain_of(const wish *wish, const spread *spread, const node_facts *node) {
     if (spread->honors_affinity && !node_is_selected(wish->pod, node)) return NULL;
@@ -61,7 +75,8 @@ static void count_spread(call *call, const wish *wish, spread_counts *counts) {
         if (value == NULL) continue;
         int64_t pods = 0;
         for (const pod *other = place->pods; other != NULL; other = other->next)
-            if (other != wish->former && text_equal(other->facts.namespace, wish->pod->facts.namespace) &&
+            if (other != wish->former && !other->facts.is_terminating &&
+                text_equal(other->facts.namespace, wish->pod->facts.namespace) &&
                 selector_selects(&spread->selector, &other->facts.labels))
                 pods++;
         domains_add(call, &counts->counts, spread->topology_key, *value, pods);
@@ -74,6 +89,7 @@ void relations_gather(call *call, wish *wish) {
     const pod_wishes *pod = wish->pod;
     relations *relations = &wish->relations;
     gather_antagonists(call, wish);
+    gather_attractors(call, wish);
     if (pod->affinity.count + pod->facts.anti_affinity.count + pod->preferred.count > 0) {
         uint32_t slot = 0;
         for (const struct pod *other; (other = table_next(&wish->cluster->pods, &slot)) != NULL;)

@@ -119,6 +119,16 @@ static pod_term read_term(source *source) {
     return term;
 }
 
+static void read_attraction(source *source, pod_facts *pod) {
+    pod_term *terms = read_list(source, &pod->attraction.count, sizeof *terms);
+    for (uint32_t index = 0; index < pod->attraction.count; index++) {
+        terms[index] = read_term(source);
+        terms[index].weight = (int32_t)read_count(source);
+    }
+    pod->attraction.items = terms;
+    pod->is_terminating = read_byte(source) != 0;
+}
+
 static void read_pod(source *source) {
     text uid = read_string(source), node = read_string(source);
     pod_facts pod = {.namespace = read_string(source), .amounts.pods = 1};
@@ -140,6 +150,8 @@ static void read_pod(source *source) {
     pod_term *terms = read_list(source, &pod.anti_affinity.count, sizeof *terms);
     for (uint32_t index = 0; index < pod.anti_affinity.count; index++) terms[index] = read_term(source);
     pod.anti_affinity.items = terms;
+    // A writer that does not know what follows leaves it out.
+    if (source->at < source->end) read_attraction(source, &pod);
     if (source->cluster != NULL && !cluster_set_pod(source->cluster, uid, node, &pod))
         call_fail(source->call, HOSTD_ERROR_RESOURCE_EXHAUSTED, "there is no memory for the state");
 }

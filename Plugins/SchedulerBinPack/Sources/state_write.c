@@ -88,6 +88,12 @@ static void write_pod(output *output, const pod *pod) {
     write_count(output, facts->anti_affinity.count);
     for (uint32_t index = 0; index < facts->anti_affinity.count; index++)
         write_term(output, &facts->anti_affinity.items[index]);
+    write_count(output, facts->attraction.count);
+    for (uint32_t index = 0; index < facts->attraction.count; index++) {
+        write_term(output, &facts->attraction.items[index]);
+        write_count(output, (uint32_t)facts->attraction.items[index].weight);
+    }
+    write_byte(output, facts->is_terminating ? 1 : 0);
 }
 
 /// Begins a record; its size is filled in by `end_record`.

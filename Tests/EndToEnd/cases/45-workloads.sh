@@ -221,5 +221,21 @@ check "and takes its place" in_work wait --for=condition=Ready pod/high --timeou
 check "the first is gone" refuse_quietly in_work get pod low
 equal "for the other" "$node_name" in_work get pod high -o "jsonpath={.status.nominatedNodeName}"
 eventually "which is told" 20 contains "Preempted by pod" in_work get events --field-selector involvedObject.name=low
+check "a pod that another will not have near" kubectl apply -f - <<EOF
+apiVersion: v1
+kind: Pod
+metadata: {name: near, namespace: workloads, labels: {role: near}}
+spec: {$work_pod, command: [sleep, "1000"]}]}
+EOF
+check "it runs" in_work wait --for=condition=Ready pod/near --timeout=30s
+check "the other, which matters more" kubectl apply -f - <<EOF
+apiVersion: v1
+kind: Pod
+metadata: {name: alone, namespace: workloads}
+spec: {priorityClassName: matters-more, affinity: {podAntiAffinity: {requiredDuringSchedulingIgnoredDuringExecution: [{topologyKey: kubernetes.io/hostname, labelSelector: {matchLabels: {role: near}}}]}}, $work_pod, command: [sleep, "1000"]}]}
+EOF
+check "takes its place" in_work wait --for=condition=Ready pod/alone --timeout=30s
+check "the first is gone" refuse_quietly in_work get pod near
+check "nobody else had to go" in_work get pod high counted
 check "the class goes" kubectl delete priorityclass matters-more
 check "the namespace goes" kubectl delete namespace workloads --timeout=180s

@@ -5,7 +5,7 @@ import Synchronization
 /// What the server adds to objects, or refuses, beyond their own content: the admission plugins in their order, and what
 /// is given out with objects, addresses and ports.
 final class Admission: Sendable {
-    private let services: ServiceAllocator
+    let services: ServiceAllocator
     let quotas: QuotaAdmission
     let limits: LimitRanger
     let podSecurity: PodSecurityAdmission
@@ -93,6 +93,7 @@ final class Admission: Sendable {
         try podSecurity.policies.start()
         try priorities.classes.start()
         try runtimes.classes.start()
+        try services.ranges.objects.start()
     }
 
     func stop() {
@@ -101,6 +102,7 @@ final class Admission: Sendable {
         podSecurity.policies.stop()
         priorities.classes.stop()
         runtimes.classes.stop()
+        services.ranges.objects.stop()
         webhookPool.stop()
     }
 

@@ -10,11 +10,11 @@ final class ServiceAllocator: Sendable {
     private static let portPrefix = "allocations.hostd.dev/nodeports/"
 
     private let store: StoreClient
-    private let range: AddressRange
+    let ranges: ServiceRanges
 
-    init(store: StoreClient, range: AddressRange) {
+    init(store: StoreClient, ranges: ServiceRanges) {
         self.store = store
-        self.range = range
+        self.ranges = ranges
     }
 
     func allocate(_ service: inout JSON, _ resource: Resource) throws(APIStatus) -> [AllocationStep] {
@@ -22,6 +22,7 @@ final class ServiceAllocator: Sendable {
         var steps: [AllocationStep] = []
         if let step = try address(&service, resource) { steps.append(step) }
         try ports(&service, kept: [], resource, &steps)
+        try healthPort(&service, kept: [], resource, &steps)
         return steps
     }
 
@@ -32,18 +33,21 @@ final class ServiceAllocator: Sendable {
         Self.dropFieldsOfFormerType(&service, present, type)
         if type != "ExternalName", present["spec"]["type"].stringValue != "ExternalName" {
             for key in ["clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"]
-            where service["spec"][key].isNull && present["spec"][key].exists {
+            where service["spec"][key].isEmpty && present["spec"][key].exists {
                 service["spec"][key] = present["spec"][key]
             }
         }
         Self.keepPorts(&service, present, type)
+        Self.keepHealthPort(&service, present)
         var steps: [AllocationStep] = []
         let before = Set(releases(present).map(\.key))
         if present["spec"]["clusterIP"] != service["spec"]["clusterIP"] || service["spec"]["clusterIP"].isNull {
             Self.setFamilies(&service)
             if let step = try address(&service, resource) { steps.append(step) }
         }
-        try ports(&service, kept: Self.nodePortKeys(present), resource, &steps)
+        let kept = Self.nodePortKeys(present)
+        try ports(&service, kept: kept, resource, &steps)
+        try healthPort(&service, kept: kept, resource, &steps)
         let after = Set(releases(service).map(\.key))
         for key in before.subtracting(after).sorted() { steps.append(Self.release(key)) }
         return steps.filter { step in
@@ -71,17 +75,18 @@ final class ServiceAllocator: Sendable {
         if former == "LoadBalancer", type != former {
             drop("allocateLoadBalancerNodePorts")
             drop("loadBalancerClass")
-            drop("healthCheckNodePort")
         }
     }
 
-    /// Ports that a client leaves open keep the node port that they have.
+    /// Ports that a client leaves open keep the node port that they have; a type without such ports loses those that it had.
     private static func keepPorts(_ service: inout JSON, _ present: JSON, _ type: String) {
         let old = present["spec"]["ports"].arrayValue
         let needsPorts = type == "NodePort" || type == "LoadBalancer"
+        // Others than it had are somebody's wish, and refused.
+        let areSame = Set(old.map { $0["nodePort"] }) == Set(service["spec"]["ports"].arrayValue.map { $0["nodePort"] })
         service["spec"]["ports"].updateElements { (_, port: inout JSON) throws(Never) in
             guard needsPorts else {
-                port.removeValue(forKey: "nodePort")
+                if areSame { port.removeValue(forKey: "nodePort") }
                 return
             }
             guard port["nodePort"].integerValue ?? 0 == 0 else { return }
@@ -93,20 +98,42 @@ final class ServiceAllocator: Sendable {
         }
     }
 
+    /// Balancers ask for a node's health at one port for as long as they do.
+    private static func keepHealthPort(_ service: inout JSON, _ present: JSON) {
+        let port = present["spec"]["healthCheckNodePort"]
+        guard hasHealthCheck(present), port.exists else { return }
+        if hasHealthCheck(service) {
+            if service["spec"]["healthCheckNodePort"].integerValue ?? 0 == 0 {
+                service["spec"]["healthCheckNodePort"] = port
+            }
+        } else if service["spec"]["healthCheckNodePort"] == port {
+            service["spec"].removeValue(forKey: "healthCheckNodePort")
+        }
+    }
+
+    private static func hasHealthCheck(_ service: JSON) -> Bool {
+        service["spec"]["type"] == "LoadBalancer" && service["spec"]["externalTrafficPolicy"] == "Local"
+    }
+
+    /// What a service gives back. An address of a range that is no longer there was taken from it all the same.
     func releases(_ service: JSON) -> [AllocationStep] {
         var keys = Self.nodePortKeys(service).sorted()
-        if let address = service["spec"]["clusterIP"].stringValue, range.contains(address) {
+        if let address = service["spec"]["clusterIP"].stringValue, AddressRange.number(address) != nil {
             keys.append(Self.addressPrefix + address)
         }
         return keys.map(Self.release)
     }
 
     private static func nodePortKeys(_ service: JSON) -> Set<String> {
-        Set(
-            service["spec"]["ports"].arrayValue.compactMap { port in
+        var keys = Set(
+            service["spec"]["ports"].arrayValue.compactMap { port -> String? in
                 guard let number = port["nodePort"].integerValue, number > 0 else { return nil }
                 return portKey(port, number)
             })
+        if let number = service["spec"]["healthCheckNodePort"].integerValue, number > 0 {
+            keys.insert(portKey(.null, number))
+        }
+        return keys
     }
 
     private static func portKey(_ port: JSON, _ number: Int64) -> String {
@@ -125,6 +152,11 @@ final class ServiceAllocator: Sendable {
         if let address = service["spec"]["clusterIP"].stringValue, chosen.contains(Self.addressPrefix + address) {
             service["spec"].removeValue(forKey: "clusterIP")
             service["spec"].removeValue(forKey: "clusterIPs")
+        }
+        if let number = service["spec"]["healthCheckNodePort"].integerValue,
+            chosen.contains(Self.portKey(.null, number))
+        {
+            service["spec"].removeValue(forKey: "healthCheckNodePort")
         }
         service["spec"]["ports"].updateElements { (_, port: inout JSON) throws(Never) in
             if let number = port["nodePort"].integerValue, chosen.contains(Self.portKey(port, number)) {
@@ -152,17 +184,20 @@ final class ServiceAllocator: Sendable {
             service["spec"]["clusterIPs"] = ["None"]
             return nil
         }
-        let address = asked.isEmpty ? try choose() : asked
-        guard range.contains(address) else {
-            throw .invalid(
+        let open = ranges.open
+        let address = asked.isEmpty ? try choose(from: open) : asked
+        func refusal(_ problem: String) -> APIStatus {
+            .invalid(
                 resource, service.name,
-                [
-                    .invalid(
-                        "spec.clusterIPs", [.string(address)],
-                        "failed to allocate IP \(address): the provided IP is not in the valid range. The range of valid "
-                            + "IPs is \(AddressRange.text(range.base))/\(range.bits)")
-                ])
+                [.invalid("spec.clusterIPs", [.string(address)], "failed to allocate IP \(address): \(problem)")])
         }
+        guard open.contains(where: { $0.contains(address) }) else {
+            let ranges = open.map { "\(AddressRange.text($0.base))/\($0.bits)" }.joined(separator: ", ")
+            throw refusal(
+                "the provided IP is not in the valid range. The range of valid IPs is \(ranges.isEmpty ? "none" : ranges)"
+            )
+        }
+        if !asked.isEmpty, try isReserved(address) { throw refusal("provided IP is already allocated") }
         service["spec"]["clusterIP"] = .string(address)
         service["spec"]["clusterIPs"] = [.string(address)]
         return AllocationStep(
@@ -171,18 +206,36 @@ final class ServiceAllocator: Sendable {
             problem: "failed to allocate IP \(address): provided IP is already allocated")
     }
 
-    /// A free address: by chance from the upper part of the range, which is not for fixed addresses, then in order.
-    private func choose() throws(APIStatus) -> String {
-        let reserved = min(max(16, range.size / 16), 256)
-        for _ in 0..<64 where range.size > reserved + 1 {
-            let candidate = range.address(.random(in: (reserved + 1)..<range.size))
-            if try isFree(Self.addressPrefix + candidate) { return candidate }
-        }
-        for offset in 1..<range.size {
-            let candidate = range.address(offset)
-            if try isFree(Self.addressPrefix + candidate) { return candidate }
+    /// A free address of the first range that has one: by chance from its upper part, which is not for fixed addresses, then
+    /// in order.
+    private func choose(from ranges: [AddressRange]) throws(APIStatus) -> String {
+        for range in ranges {
+            let reserved = min(max(16, range.size / 16), 256)
+            for _ in 0..<64 where range.size > reserved + 1 {
+                let candidate = range.address(.random(in: (reserved + 1)..<range.size))
+                if try isFree(address: candidate) { return candidate }
+            }
+            for offset in 1..<range.size {
+                let candidate = range.address(offset)
+                if try isFree(address: candidate) { return candidate }
+            }
         }
         throw .internalError("failed to allocate a serviceIP: range is full")
+    }
+
+    private func isFree(address: String) throws(APIStatus) -> Bool {
+        guard try isFree(Self.addressPrefix + address) else { return false }
+        return try !isReserved(address)
+    }
+
+    /// Whether somebody keeps an address for another purpose, by an IPAddress that is not made after services.
+    private func isReserved(_ address: String) throws(APIStatus) -> Bool {
+        let object: JSON?
+        do {
+            object = try store.get("ipaddresses.networking.k8s.io//\(address)")?.object()
+        } catch { throw .unavailable("\(error)") }
+        guard let object else { return false }
+        return object.labels["ipaddress.kubernetes.io/managed-by"] != "ipallocator.k8s.io"
     }
 
     private func isFree(_ key: String) throws(APIStatus) -> Bool {
@@ -195,25 +248,16 @@ final class ServiceAllocator: Sendable {
         _ service: inout JSON, kept: Set<String>, _ resource: Resource, _ steps: inout [AllocationStep]
     ) throws(APIStatus) {
         let type = service["spec"]["type"].stringValue ?? "ClusterIP"
-        let wants =
-            type == "NodePort"
-            || (type == "LoadBalancer" && service["spec"]["allocateLoadBalancerNodePorts"].boolValue != false)
-        guard wants else { return }
+        guard type == "NodePort" || type == "LoadBalancer" else { return }
+        let choosesPorts = type == "NodePort" || service["spec"]["allocateLoadBalancerNodePorts"].boolValue != false
         var ports = service["spec"]["ports"].arrayValue
         var taken = Set(steps.map(\.key))
         for index in ports.indices {
             let asked = ports[index]["nodePort"].integerValue ?? 0
+            if asked == 0, !choosesPorts { continue }
             if asked != 0, kept.contains(Self.portKey(ports[index], asked)) { continue }
             let number = asked == 0 ? try choosePort(ports[index], taken) : asked
-            guard Self.nodePorts.contains(number) else {
-                throw .invalid(
-                    resource, service.name,
-                    [
-                        .invalid(
-                            "spec.ports[\(index)].nodePort", .integer(number),
-                            "provided port is not in the valid range. The range of valid ports is 30000-32767")
-                    ])
-            }
+            try check(number, "spec.ports[\(index)].nodePort", resource, service)
             ports[index]["nodePort"] = .integer(number)
             let key = Self.portKey(ports[index], number)
             guard taken.insert(key).inserted else { continue }
@@ -224,6 +268,36 @@ final class ServiceAllocator: Sendable {
                     problem: "provided port is already allocated"))
         }
         service["spec"]["ports"] = .array(ports)
+    }
+
+    private func check(
+        _ number: Int64, _ field: String, _ resource: Resource, _ service: JSON
+    ) throws(APIStatus) {
+        guard !Self.nodePorts.contains(number) else { return }
+        throw .invalid(
+            resource, service.name,
+            [
+                .invalid(
+                    field, .integer(number),
+                    "provided port is not in the valid range. The range of valid ports is 30000-32767")
+            ])
+    }
+
+    /// The port at which a balancer asks whether this node has endpoints of the service.
+    private func healthPort(
+        _ service: inout JSON, kept: Set<String>, _ resource: Resource, _ steps: inout [AllocationStep]
+    ) throws(APIStatus) {
+        guard Self.hasHealthCheck(service) else { return }
+        let field = "spec.healthCheckNodePort"
+        let asked = service["spec"]["healthCheckNodePort"].integerValue ?? 0
+        if asked != 0, kept.contains(Self.portKey(.null, asked)) { return }
+        let number = asked == 0 ? try choosePort(.null, Set(steps.map(\.key)).union(kept)) : asked
+        try check(number, field, resource, service)
+        service["spec"]["healthCheckNodePort"] = .integer(number)
+        steps.append(
+            AllocationStep(
+                action: .take, key: Self.portKey(.null, number), holder: service.namespacedName, isFixed: asked != 0,
+                field: field, value: .integer(number), problem: "provided port is already allocated"))
     }
 
     private func choosePort(_ port: JSON, _ taken: Set<String>) throws(APIStatus) -> Int64 {

@@ -376,15 +376,14 @@ extension DeploymentPlan {
         }
         let current = list.condition("Progressing")
         let reason = current["reason"].stringValue
-        let isSettled =
-            count(status, "replicas") == count(status, "updatedReplicas")
-            && reason == "NewReplicaSetAvailable"
-        if isSettled { return }
+        // That an earlier template was rolled out says nothing of the present one.
+        let wasAvailable = reason == "NewReplicaSetAvailable"
+        if wasAvailable, newSet != nil, count(status, "replicas") == count(status, "updatedReplicas") { return }
         let subject = newSet.map { "ReplicaSet \"\($0.name)\"" } ?? "Deployment \"\(spec.object.name)\""
         let updated = current["lastUpdateTime"].timestamp ?? now
         let isLate =
             reason == "ProgressDeadlineExceeded"
-            || (current.exists && reason != "NewReplicaSetAvailable" && updated.seconds + deadline < now.seconds)
+            || (current.exists && !wasAvailable && updated.seconds + deadline < now.seconds)
         if isComplete(status) {
             set(
                 &list, "Progressing", "True", "NewReplicaSetAvailable",
@@ -396,6 +395,11 @@ extension DeploymentPlan {
                 "type": "Progressing", "status": "True", "lastUpdateTime": time, "lastTransitionTime": time,
                 "reason": "ReplicaSetUpdated", "message": .string("\(subject) is progressing."),
             ])
+        } else if wasAvailable {
+            let (found, words) =
+                newSet.map { ("FoundNewReplicaSet", "Found new replica set \"\($0.name)\"") }
+                ?? ("ReplicaSetUpdated", "\(subject) is progressing.")
+            set(&list, "Progressing", "True", .string(found), .string(words))
         } else if isLate {
             set(
                 &list, "Progressing", "False", "ProgressDeadlineExceeded",

@@ -64,9 +64,7 @@ final class EndpointController: Controller {
         guard let service = cluster.services.get(key: key) else {
             // Slices go with their owner; the Endpoints object of the same name has none.
             barrier.forget(key)
-            if let object = cluster.endpoints.get(namespace, name),
-                object.annotations[EndpointController.ownMark].exists
-            {
+            if let object = cluster.endpoints.get(namespace, name), EndpointController.isOwn(object) {
                 try cluster.writer.delete(.endpoints, object)
             }
             return .done
@@ -107,11 +105,17 @@ final class EndpointController: Controller {
 
     /// Marks the Endpoints objects that this controller made, so that it deletes no one else's.
     private static let ownMark = "endpoints.kubernetes.io/managed-by"
+    private static let manager: JSON = "endpoint-controller"
+
+    /// Once the mark was an annotation.
+    private static func isOwn(_ endpoints: JSON) -> Bool {
+        endpoints.labels[ownMark] == manager || endpoints.annotations[ownMark].exists
+    }
 
     private func writeEndpoints(_ plan: EndpointPlan, _ service: JSON) throws {
         let subsets = plan.subsets
         var labels: JSON = service.labels.exists ? service.labels : [:]
-        labels[EndpointPlan.managedByLabel] = "endpoint-controller"
+        labels[EndpointController.ownMark] = EndpointController.manager
         if service["spec"]["clusterIP"].stringValue == "None" { labels[EndpointPlan.headlessLabel] = "" }
         guard var object = cluster.endpoints.get(service.namespace, service.name) else {
             do {
@@ -121,7 +125,6 @@ final class EndpointController: Controller {
                         "apiVersion": "v1", "kind": "Endpoints",
                         "metadata": [
                             "name": .string(service.name), "namespace": .string(service.namespace), "labels": labels,
-                            "annotations": .object([EndpointController.ownMark: "endpoint-controller"]),
                         ],
                         "subsets": .array(subsets),
                     ])
@@ -132,7 +135,6 @@ final class EndpointController: Controller {
         }
         if object["subsets"].arrayValue == subsets && object.labels == labels { return }
         object["metadata"]["labels"] = labels
-        object["metadata"]["annotations"][EndpointController.ownMark] = "endpoint-controller"
         object["subsets"] = .array(subsets)
         try cluster.writer.update(.endpoints, object.typed(.endpoints))
     }

@@ -4,7 +4,8 @@ import Synchronization
 
 /// Shows the addresses of services as objects: the configured range as the ServiceCIDR `kubernetes`, and an IPAddress for
 /// every cluster address that a service holds. What gives the addresses out is the API front, in the transaction that
-/// writes the service; these objects follow.
+/// writes the service; these objects follow. Further ranges are looked at here before the API front gives addresses of them,
+/// and stay until no service needs them.
 final class ServiceRangeController: Controller {
     private let cluster: Cluster
     private let queue: ControllerQueue
@@ -21,7 +22,11 @@ final class ServiceRangeController: Controller {
         let box = Unowned<ServiceRangeController>()
         queue = try cluster.queue("service-ranges", workers: 1) { try box.value?.sync($0) ?? .done }
         box.value = self
-        cluster.serviceRanges.onObject { [queue] in queue.add(Self.rangePrefix + $0.name) }
+        cluster.serviceRanges.onObject { [unowned self] in
+            queue.add(Self.rangePrefix + $0.name)
+            // A range that is to go may have waited for another with the same addresses.
+            queueLeavingRanges()
+        }
         cluster.addresses.onEvent { [unowned self] in addressEvent($0) }
         cluster.services.onEvent { [unowned self] event in
             switch event {
@@ -55,10 +60,14 @@ final class ServiceRangeController: Controller {
         case .deleted(let address):
             queue.add(Self.addressPrefix + address.name)
             // A range that is to go may have waited for it.
-            for range in cluster.serviceRanges.list() where range.deletionTimestamp != nil {
-                queue.add(Self.rangePrefix + range.name)
-            }
+            queueLeavingRanges()
         case .synchronized: break
+        }
+    }
+
+    private func queueLeavingRanges() {
+        for range in cluster.serviceRanges.list() where range.deletionTimestamp != nil {
+            queue.add(Self.rangePrefix + range.name)
         }
     }
 
@@ -88,7 +97,7 @@ final class ServiceRangeController: Controller {
         }
         let isLeaving = range.deletionTimestamp != nil
         let inUse = isLeaving && isInUse(range)
-        let condition = ServiceRangePlan.ready(range, configured: configured, inUse: inUse)
+        let condition = ServiceRangePlan.ready(range, inUse: inUse)
         if let status = ServiceRangePlan.status(range, condition, now: Timestamp.now()) {
             try cluster.writer.updateStatus(.serviceRanges, range, status: status)
             return
@@ -103,9 +112,10 @@ final class ServiceRangeController: Controller {
 
     private func isInUse(_ range: JSON) -> Bool {
         let others = cluster.serviceRanges.list().filter { $0.name != range.name && $0.deletionTimestamp == nil }
-        return cluster.addresses.list().contains { address in
-            ServiceRangePlan.contains(range, address.name)
-                && !others.contains { ServiceRangePlan.contains($0, address.name) }
+        // A service that was just made holds its address before there is an object for it.
+        let held = holders.withLock { Array($0.keys) } + cluster.addresses.list().map(\.name)
+        return held.contains { address in
+            ServiceRangePlan.contains(range, address) && !others.contains { ServiceRangePlan.contains($0, address) }
         }
     }
 

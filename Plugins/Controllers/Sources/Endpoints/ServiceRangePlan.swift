@@ -49,24 +49,23 @@ enum ServiceRangePlan {
     }
 
     /// The condition that a range is to have.
-    /// - Parameters:
-    ///   - configured: the range that services get their addresses from.
-    ///   - inUse: whether addresses of it are held that lie in no other range.
-    static func ready(_ range: JSON, configured: String, inUse: Bool) -> JSON {
-        let isServed = range["spec"]["cidrs"].arrayValue == [.string(configured)]
+    /// - Parameter inUse: whether addresses of it are held that lie in no other range.
+    static func ready(_ range: JSON, inUse: Bool) -> JSON {
         let (status, reason, message): (String, String, String) =
             if range.deletionTimestamp != nil && inUse {
                 (
                     "False", "Terminating",
                     "There are still IPAddresses referencing the ServiceCIDR, please remove them or create a new ServiceCIDR"
                 )
-            } else if !isServed {
+            } else if !isServed(range) {
                 (
                     "False", "NotServed",
-                    "services get their addresses from the configured range \(configured) alone: see settings.serviceRange"
+                    "services have IPv4 addresses alone: a range needs a CIDR of IPv4 with a prefix of 1 to 30 bits"
                 )
-            } else {
+            } else if range.name == defaultName {
                 ("True", "", "Kubernetes default Service CIDR")
+            } else {
+                ("True", "", "Kubernetes Service CIDR is ready")
             }
         return [
             "type": "Ready", "status": .string(status), "reason": .string(reason), "message": .string(message),
@@ -86,6 +85,14 @@ enum ServiceRangePlan {
         }
         if let index { conditions[index] = wanted } else { conditions.append(wanted) }
         return ["conditions": .array(conditions)]
+    }
+
+    /// Whether services can get addresses from a range.
+    private static func isServed(_ range: JSON) -> Bool {
+        range["spec"]["cidrs"].arrayValue.compactMap(\.stringValue).contains { text in
+            let parts = text.split(separator: "/")
+            return parts.count == 2 && number(parts[0]) != nil && Int(parts[1]).map { (1...30).contains($0) } == true
+        }
     }
 
     /// Whether an address lies in a range. IPv4 only: there are no services with others.

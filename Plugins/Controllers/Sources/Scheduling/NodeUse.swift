@@ -23,7 +23,8 @@ struct NodeUse: Equatable {
     init(_ pod: JSON) throws {
         self.init(try PodRequests(pod: pod))
         amounts["pods"] = 1
-        for container in pod["spec"]["containers"].arrayValue {
+        let sidecars = pod["spec"]["initContainers"].arrayValue.filter { $0["restartPolicy"] == "Always" }
+        for container in pod["spec"]["containers"].arrayValue + sidecars {
             for port in container["ports"].arrayValue {
                 guard let number = port["hostPort"].integerValue, number > 0 else { continue }
                 let address = port["hostIP"].stringValue ?? ""

@@ -1,7 +1,8 @@
 import Objects
 
 /// Which pods of lower priority have to go so that a pod finds room on a node. Pure, and about amounts, ports, selectors and
-/// taints alone: whether the pod fits then is for the scheduler to say.
+/// taints alone: whether the pod fits then is for the scheduler to say. Where it is other pods that keep it away, by affinity or
+/// topology spread, the scheduler also says which of them have to go.
 /// See https://kubernetes.io/docs/concepts/scheduling-eviction/pod-priority-preemption/.
 struct PreemptionPlan {
     struct Candidate: Equatable {
@@ -11,8 +12,44 @@ struct PreemptionPlan {
         var violations: Int
     }
 
+    /// A node where any pod of lower priority may be the one in the way.
+    struct Trial {
+        var node: String
+        /// All that might go: first those that a budget would keep, then those that matter most.
+        var pods: [JSON]
+        /// Uids of those that a budget would keep.
+        var kept: Set<String>
+
+        /// Gives the pods back in turn; those go that the pod does not fit beside.
+        /// - Parameters:
+        ///   - remove: takes a pod off the node, `putBack` puts it there again.
+        ///   - fits: whether the pod fits beside those that are there.
+        /// - Returns: nil when it does not fit without all of them, or fits beside all. In any case all are back then.
+        func candidate(
+            remove: (JSON) throws -> Void, putBack: (JSON) throws -> Void, fits: () throws -> Bool
+        ) rethrows -> Candidate? {
+            for pod in pods { try remove(pod) }
+            guard try fits() else {
+                for pod in pods { try putBack(pod) }
+                return nil
+            }
+            var victims: [JSON] = []
+            for pod in pods {
+                try putBack(pod)
+                if try fits() { continue }
+                try remove(pod)
+                victims.append(pod)
+            }
+            for victim in victims { try putBack(victim) }
+            return victims.isEmpty
+                ? nil : Candidate(node: node, victims: victims, violations: victims.count { kept.contains($0.uid) })
+        }
+    }
+
     /// Best first: the fewest violations, then the victims that matter least.
     private(set) var candidates: [Candidate] = []
+    /// In place of candidates, where others keep the pod away: those with the least to lose first.
+    private(set) var trials: [Trial] = []
 
     private let pod: JSON
     private let priority: Int64
@@ -52,17 +89,34 @@ struct PreemptionPlan {
     /// - Parameters:
     ///   - placed: the pods on a node, those on their way included; asked for nodes that the pod may run on.
     ///   - budgets: PodDisruptionBudgets, of all namespaces.
+    ///   - isKeptAway: whether other pods keep it away, by what they are and not by what they use.
     /// - Throws: the error of a quantity that does not parse, or of `placed`.
     init(
-        for pod: JSON, nodes: [JSON], placed: (_ node: String) throws -> [Occupant], budgets: [JSON]
+        for pod: JSON, nodes: [JSON], placed: (_ node: String) throws -> [Occupant], budgets: [JSON],
+        isKeptAway: Bool = false
     ) throws {
         self.pod = pod
         self.budgets = budgets.compactMap(Budget.init)
         priority = Self.priority(of: pod)
         wanted = try NodeUse(pod)
-        candidates = try nodes.compactMap { node in
-            mayRun(on: node) ? try candidate(node, try placed(node.name)) : nil
-        }.sorted(by: Self.isBetter)
+        let open = nodes.filter(mayRun)
+        if isKeptAway {
+            trials = try open.compactMap { try trial($0, try placed($0.name)) }.sorted {
+                let (first, second) = (Self.priorities($0.pods), Self.priorities($1.pods))
+                return first == second ? $0.pods.count < $1.pods.count : first.lexicographicallyPrecedes(second)
+            }
+        } else {
+            candidates = try open.compactMap { try candidate($0, try placed($0.name)) }.sorted(by: Self.isBetter)
+        }
+    }
+
+    private static func priorities(_ pods: [JSON]) -> [Int64] { pods.map(priority(of:)).sorted(by: >) }
+
+    /// Whether a scheduler's words mean that it is other pods that keep a pod away.
+    static func isKeptAway(_ reasons: [String]) -> Bool {
+        reasons.contains {
+            $0.hasSuffix("anti-affinity rules") || $0 == "node(s) didn't match pod topology spread constraints"
+        }
     }
 
     static func priority(of pod: JSON) -> Int64 { pod["spec"]["priority"].integerValue ?? 0 }
@@ -72,16 +126,30 @@ struct PreemptionPlan {
 
     // MARK: One node
 
-    private func candidate(_ node: JSON, _ pods: [Occupant]) throws -> Candidate? {
+    /// The pods that may go, those that matter most first, and what the others use; nil when that is too much.
+    private func room(
+        _ node: JSON, _ pods: [Occupant]
+    ) throws -> (ranked: [Occupant], capacity: NodeUse, used: NodeUse)? {
         let lower = pods.filter { $0.priority < priority && !PodState($0.pod).isTerminating }
         guard !lower.isEmpty else { return nil }
         let capacity = try NodeUse(allocatable: node["status"]["allocatable"])
         var used = NodeUse()
         for other in pods where other.priority >= priority || PodState(other.pod).isTerminating { used.add(other.use) }
         guard wanted.fits(into: capacity, beside: used) else { return nil }
+        return (lower.sorted { Self.mattersMore($0.pod, $1.pod) }, capacity, used)
+    }
+
+    private func trial(_ node: JSON, _ pods: [Occupant]) throws -> Trial? {
+        guard let ranked = try room(node, pods)?.ranked.map(\.pod) else { return nil }
+        let kept = keptByBudgets(ranked)
+        let ordered = ranked.filter { kept.contains($0.uid) } + ranked.filter { !kept.contains($0.uid) }
+        return Trial(node: node.name, pods: ordered, kept: kept)
+    }
+
+    private func candidate(_ node: JSON, _ pods: [Occupant]) throws -> Candidate? {
+        guard case (let ranked, let capacity, var used)? = try room(node, pods) else { return nil }
         // All of them would do: those that matter most stay where there is room, those that a budget keeps first.
         var (victims, violations): ([JSON], Int) = ([], 0)
-        let ranked = lower.sorted { Self.mattersMore($0.pod, $1.pod) }
         let kept = keptByBudgets(ranked.map(\.pod))
         for isKept in [true, false] {
             for other in ranked where kept.contains(other.pod.uid) == isKept {
@@ -134,7 +202,7 @@ struct PreemptionPlan {
         pod["status"]["startTime"].stringValue ?? pod.creationTimestamp ?? ""
     }
 
-    private static func isBetter(_ one: Candidate, _ other: Candidate) -> Bool {
+    static func isBetter(_ one: Candidate, _ other: Candidate) -> Bool {
         if one.violations != other.violations { return one.violations < other.violations }
         let (first, second) = (one.victims.map(priority(of:)), other.victims.map(priority(of:)))
         if first.max() != second.max() { return (first.max() ?? 0) < (second.max() ?? 0) }

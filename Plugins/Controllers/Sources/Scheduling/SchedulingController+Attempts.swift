@@ -77,7 +77,10 @@ extension SchedulingController {
                 let always: ClusterChanges = unbound.isEmpty ? .node : [.node, .storage]
                 let helping = refusals.reduce(always) { $0.union(.helping($1.reason)) }
                 let message = SchedulingMessage.text(nodes: nodes, refusals: refusals)
-                if helping.contains(.podGone), try preempt(pod, constrained, unbound: unbound, item, &state) {
+                if helping.contains(.podGone),
+                    try preempt(
+                        pod, constrained, reasons: refusals.map(\.reason), unbound: unbound, item, &state)
+                {
                     record(pod, .warning, "FailedScheduling", message)
                     explain(pod, .unschedulable(message))
                 } else {

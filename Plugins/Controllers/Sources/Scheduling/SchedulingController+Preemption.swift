@@ -20,17 +20,25 @@ extension SchedulingController {
     private static let attempts = 10
 
     /// Makes room for a pod that no node can take as it is; false when none can be made.
-    /// - Parameter constrained: the pod with the affinity of its volumes.
+    /// - Parameters:
+    ///   - constrained: the pod with the affinity of its volumes.
+    ///   - reasons: the scheduler's, for refusing it.
     func preempt(
-        _ pod: JSON, _ constrained: JSON, unbound: [String], _ item: SchedulingQueue.Item, _ state: inout State
+        _ pod: JSON, _ constrained: JSON, reasons: [String], unbound: [String], _ item: SchedulingQueue.Item,
+        _ state: inout State
     ) throws -> Bool {
         guard PreemptionPlan.mayPreempt(pod), state.bound.hasAny(below: item.priority) else { return false }
         let kind = HopelessPreemptions.kind(of: constrained)
         if state.hopeless.contains(kind) { return false }
         let plan = try PreemptionPlan(
             for: pod, nodes: cluster.nodes.list(), placed: { try occupants(of: $0, &state) },
-            budgets: cluster.disruptionBudgets.list())
-        for candidate in plan.candidates.prefix(Self.attempts)
+            budgets: cluster.disruptionBudgets.list(), isKeptAway: PreemptionPlan.isKeptAway(reasons))
+        var candidates = plan.candidates
+        for trial in plan.trials.prefix(Self.attempts) {
+            if let candidate = try run(trial, pod, constrained, &state) { candidates.append(candidate) }
+        }
+        candidates.sort(by: PreemptionPlan.isBetter)
+        for candidate in candidates.prefix(Self.attempts)
         where try takes(candidate, pod, constrained, &state) {
             begin(candidate, pod, unbound: unbound, item, &state)
             return true
@@ -52,16 +60,37 @@ extension SchedulingController {
         return occupants
     }
 
+    /// Finds out of the scheduler which pods of a node keep this one away. It knows afterwards what it knew before.
+    private func run(
+        _ trial: PreemptionPlan.Trial, _ pod: JSON, _ constrained: JSON, _ state: inout State
+    ) throws -> PreemptionPlan.Candidate? {
+        var scheduler = state.scheduler
+        defer { state.scheduler = scheduler }
+        let found = try trial.candidate(
+            remove: { gone in try scheduler.tell { try $0.podRemove(gone.uid) } },
+            putBack: { try tell(pod: $0, on: trial.node, &scheduler) },
+            fits: { try fits(on: trial.node, pod, constrained, &scheduler) })
+        try scheduler.tell { try $0.podRemove(pod.uid) }
+        return found
+    }
+
+    /// Whether the scheduler places the pod on this node; when it does, the pod counts there.
+    private func fits(
+        on node: String, _ pod: JSON, _ constrained: JSON, _ scheduler: inout CountedScheduler
+    ) throws -> Bool {
+        let here: JSON = ["key": "metadata.name", "operator": "In", "values": .array([.string(node)])]
+        let decision = try scheduler.schedule(
+            try SchedulerInput.pod(pod), uid: pod.uid,
+            object: try resolved(PodVolumes.constrain(constrained, to: [[["matchFields": .array([here])]]])))
+        return decision == .place(node: node)
+    }
+
     /// Asks the scheduler whether the pod fits without the victims; when it does, it counts there from now on.
     private func takes(
         _ candidate: PreemptionPlan.Candidate, _ pod: JSON, _ constrained: JSON, _ state: inout State
     ) throws -> Bool {
         for victim in candidate.victims { try state.scheduler.tell { try $0.podRemove(victim.uid) } }
-        let here: JSON = ["key": "metadata.name", "operator": "In", "values": .array([.string(candidate.node)])]
-        let decision = try state.scheduler.schedule(
-            try SchedulerInput.pod(pod), uid: pod.uid,
-            object: try resolved(PodVolumes.constrain(constrained, to: [[["matchFields": .array([here])]]])))
-        if case .place(candidate.node)? = decision { return true }
+        if try fits(on: candidate.node, pod, constrained, &state.scheduler) { return true }
         for victim in candidate.victims { try tell(pod: victim, on: candidate.node, &state.scheduler) }
         return false
     }

@@ -156,6 +156,11 @@ extension StateWriter {
             $0.text($1.address)
         }
         list(pod.antiAffinity) { $0.term($1) }
+        list(pod.attraction) {
+            $0.term($1.term)
+            $0.number(Int32(clamping: $1.weight))
+        }
+        byte(pod.isTerminating ? 1 : 0)
     }
 
     private mutating func term(_ term: PodAffinityTerm) {
@@ -241,6 +246,13 @@ extension StateReader {
         pod.antiAffinity = try list { (reader: inout StateReader) throws(Failure) -> PodAffinityTerm in
             try reader.term()
         }
+        // A writer that does not know what follows leaves it out.
+        if isAtEnd { return (uid, node, pod) }
+        for _ in 0..<(try count()) {
+            let term = try term()
+            pod.preferredAffinity.append((Int64(try number(Int32.self)), term))
+        }
+        pod.isTerminating = try byte() != 0
         return (uid, node, pod)
     }
 

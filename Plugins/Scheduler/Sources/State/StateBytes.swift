@@ -84,12 +84,17 @@ struct StateReader {
         String(decoding: try take(Int(try number(UInt32.self))), as: UTF8.self)
     }
 
+    /// How many elements follow. Each takes a byte at least: a count beyond that is a lie and must not reserve memory.
+    mutating func count() throws(Failure) -> Int {
+        let count = Int(try number(UInt32.self))
+        guard count <= rest.count else { throw .ended }
+        return count
+    }
+
     mutating func list<Element>(
         _ read: (inout StateReader) throws(Failure) -> Element
     ) throws(Failure) -> [Element] {
-        let count = Int(try number(UInt32.self))
-        // Each element takes a byte at least: a count beyond that is a lie and must not reserve memory.
-        guard count <= rest.count else { throw .ended }
+        let count = try count()
         var elements: [Element] = []
         elements.reserveCapacity(count)
         for _ in 0..<count { elements.append(try read(&self)) }

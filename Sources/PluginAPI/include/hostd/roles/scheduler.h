@@ -77,6 +77,9 @@ typedef struct hostd_scheduler_1 {
 ///                   labels:list(key:text value:text) extended:list(resource:text amount:i64)
 ///                   host_ports:list(port:i32 protocol:text address:text)       empty address: all
 ///                   anti_affinity:list(term)                                   the required ones
+///                   attraction:list(term weight:i32)                           preferred affinity, the required as one of 1,
+///                                                                              preferred anti-affinity below zero
+///                   terminating:u8                                             1: no topology spread counts it
 ///     term        = topology_key:text selector:u8 namespaces:list(namespace:text) requirements:list(requirement)
 ///                   selector: 0 selects no pod, 1 by the requirements; no namespaces: all
 ///     requirement = key:text operator:u8 values:list(value:text)     1 In 2 NotIn 3 Exists 4 DoesNotExist 5 Gt 6 Lt
@@ -90,7 +93,8 @@ typedef struct hostd_scheduler_1 {
 ///     reset (5)     =                                 what was told before does not count: a whole state follows
 ///
 /// Numbers are little-endian, nothing is aligned. A reader skips records of kinds and fields at the ends of records that it
-/// does not know, and refuses what ends too early. Nodes come before pods; a pod may name a node that is not there.
+/// does not know, and refuses what ends too early; of a pod, the fields from attraction on may be missing. Nodes come before
+/// pods; a pod may name a node that is not there.
 #define HOSTD_SCHEDULER_STATE_1 "hostd.scheduler.state/1"
 #define HOSTD_SCHEDULER_STATE_NODE 1
 #define HOSTD_SCHEDULER_STATE_POD 2
