@@ -307,6 +307,50 @@ final class PlacementTests: XCTestCase {
             ])
     }
 
+    /// What is counted along is what counting anew finds, whatever comes, goes, moves and is about to end.
+    func testSpreadCountsFollowThePods() throws {
+        func spread(_ app: String) throws -> PodDescription {
+            try pod(
+                [
+                    "topologySpreadConstraints": [
+                        [
+                            "maxSkew": 1, "topologyKey": "kubernetes.io/hostname",
+                            "whenUnsatisfiable": "ScheduleAnyway",
+                            "labelSelector": ["matchLabels": ["app": .string(app)]],
+                        ]
+                    ]
+                ], labels: ["app": .string(app)])
+        }
+        var placement = Placement()
+        for name in ["a", "b", "c"] { placement.setNode(node(name)) }
+        var random: UInt64 = 7
+        func next(_ bound: UInt64) -> UInt64 {
+            random = random &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
+            return random >> 33 % bound
+        }
+        for step in 0..<600 {
+            let uid = "\(next(40))"
+            switch next(4) {
+            case 0: placement.removePod(uid: uid)
+            case 1:
+                var ending = try spread("app\(next(3))")
+                ending.isTerminating = true
+                placement.setPod(uid: uid, ending, node: ["a", "b", "c"][Int(next(3))])
+            case 2:
+                placement.setPod(uid: uid, try spread("app\(next(3))"), node: ["a", "b", "not-there"][Int(next(3))])
+            // More apps than are followed at once: what is forgotten is found anew.
+            default: _ = placement.schedule(uid: uid, try spread("app\(next(UInt64(SpreadCounts.limit) * 2))"))
+            }
+            let wish = try spread("app\(next(3))")
+            let counted = placement.nodes(countedBy: wish.spread[0], of: wish)
+            var found: [String: Int64] = [:]
+            for placed in placement.pods.values where placed.pod.labels == wish.labels && !placed.pod.isTerminating {
+                found[placed.node, default: 0] += 1
+            }
+            XCTAssertEqual(counted, found, "step \(step)")
+        }
+    }
+
     func testNamespaceSelectorWithRequirementsIsRefusedLoudly() {
         let affinity: JSON = [
             "podAffinity": [

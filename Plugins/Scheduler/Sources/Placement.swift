@@ -36,6 +36,7 @@ public struct Placement: Sendable {
     var antiAffinityPods: Set<String> = []
     /// Pods that would rather have some near, or far.
     var attractors: Set<String> = []
+    private var spreadCounts = SpreadCounts()
     private var extendedPositions: [String: Int] = [:]
     private var labelNumbers: [Label: Int32] = [:]
     private var podSequence: UInt64 = 0
@@ -96,6 +97,7 @@ public struct Placement: Sendable {
         podsByNode[node, default: []].insert(uid)
         if !pod.antiAffinity.isEmpty { antiAffinityPods.insert(uid) }
         if pod.attracts { attractors.insert(uid) }
+        spreadCounts.note(pod, on: node, 1)
         if let position = positions[node] { account(pod, at: position) }
     }
 
@@ -104,6 +106,7 @@ public struct Placement: Sendable {
         guard let placed = pods.removeValue(forKey: uid) else { return }
         antiAffinityPods.remove(uid)
         attractors.remove(uid)
+        spreadCounts.note(placed.pod, on: placed.node, -1)
         podsByNode[placed.node]?.remove(uid)
         if podsByNode[placed.node]?.isEmpty == true { podsByNode[placed.node] = nil }
         guard let position = positions[placed.node] else { return }
@@ -165,11 +168,31 @@ public struct Placement: Sendable {
         return max(100, nodes * max(5, 50 - nodes / 125) / 100)
     }
 
+    private mutating func follow(_ constraint: SpreadConstraint, of pod: PodDescription) {
+        guard let selector = constraint.selector else { return }
+        let kind = SpreadCounts.Kind(namespace: pod.namespace, selector: selector)
+        if spreadCounts.nodes(with: kind) == nil { spreadCounts.follow(kind, scan(for: kind)) }
+    }
+
+    /// How many pods each node has that a spread constraint of a pod counts; nodes without any are left out.
+    func nodes(countedBy constraint: SpreadConstraint, of pod: PodDescription) -> [String: Int64] {
+        guard let selector = constraint.selector else { return [:] }
+        let kind = SpreadCounts.Kind(namespace: pod.namespace, selector: selector)
+        return spreadCounts.nodes(with: kind) ?? scan(for: kind)
+    }
+
+    private func scan(for kind: SpreadCounts.Kind) -> [String: Int64] {
+        var nodes: [String: Int64] = [:]
+        for placed in pods.values where kind.selects(placed.pod) { nodes[placed.node, default: 0] += 1 }
+        return nodes
+    }
+
     /// Chooses a node for a pod and accounts the pod there. A pod that was placed before stays where it is as long as it can.
     public mutating func schedule(uid: String, _ pod: PodDescription) -> Decision {
         let former = pods[uid]?.node
         removePod(uid: uid)
         let pod = pod.clamped
+        for constraint in pod.spread { follow(constraint, of: pod) }
         let relations = PodRelations(pod, in: self)
         // A label that no node has ever had gets a number that none carries.
         let selector = pod.nodeSelector.map { labelNumbers[Label(key: $0.key, value: $0.value)] ?? -1 }

@@ -9,9 +9,13 @@ struct PodRelations: Sendable {
 
     private struct Spread: Sendable {
         var constraint: SpreadConstraint
+        /// The labels that a node has to have to take part.
+        var keys: [String] = []
+        /// By domain; of a constraint that only scores, those with pods.
         var counts: [String: Int64] = [:]
         var selfCount: Int64 = 0
         var least: Int64 = 0
+        var most: Int64 = 0
     }
 
     /// Required affinity: topology keys, and the places where a pod that matches all terms runs.
@@ -91,6 +95,7 @@ struct PodRelations: Sendable {
         var spread = Spread(constraint: constraint)
         // A node takes part when it has the labels of all constraints of its sort.
         let keys = pod.spread.filter { $0.isRequired == constraint.isRequired }.map(\.topologyKey)
+        spread.keys = keys
         spread.selfCount = constraint.selects(pod) ? 1 : 0
         func domain(_ position: Int) -> String? {
             let node = placement.nodes[position].description
@@ -99,18 +104,18 @@ struct PodRelations: Sendable {
             if keys.contains(where: { node.labels[$0] == nil }) { return nil }
             return node.labels[constraint.topologyKey]
         }
-        for position in placement.nodes.indices {
-            if let value = domain(position) { spread.counts[value] = 0 }
+        if constraint.isRequired {
+            for position in placement.nodes.indices {
+                if let value = domain(position) { spread.counts[value] = 0 }
+            }
         }
-        for placed in placement.pods.values
-        where placed.pod.namespace == pod.namespace && !placed.pod.isTerminating {
-            guard let position = placement.positions[placed.node], constraint.selects(placed.pod),
-                let value = domain(position)
-            else { continue }
-            spread.counts[value, default: 0] += 1
+        for (node, pods) in placement.nodes(countedBy: constraint, of: pod) {
+            guard let position = placement.positions[node], let value = domain(position) else { continue }
+            spread.counts[value, default: 0] += pods
         }
         let hasEnoughDomains = spread.counts.count >= constraint.minimumDomains
         spread.least = hasEnoughDomains ? spread.counts.values.min() ?? 0 : 0
+        spread.most = spread.counts.values.max() ?? 0
         return spread
     }
 
@@ -142,8 +147,9 @@ struct PodRelations: Sendable {
     func spreadCost(of node: NodeDescription) -> Int64 {
         spreads.reduce(0) { sum, spread in
             if spread.constraint.isRequired { return sum }
-            let count = node.labels[spread.constraint.topologyKey].flatMap { spread.counts[$0] }
-            return sum + (count ?? (spread.counts.values.max() ?? 0) + 1)
+            let isOutside = spread.keys.contains { node.labels[$0] == nil }
+            let count = node.labels[spread.constraint.topologyKey].flatMap { spread.counts[$0] } ?? 0
+            return sum + (isOutside ? spread.most + 1 : count)
         }
     }
 }

@@ -64,7 +64,8 @@ extension SchedulingController {
     ) {
         do {
             let input = try SchedulerInput.pod(pod)
-            guard let decision = try state.scheduler.schedule(input, uid: pod.uid, object: try resolved(constrained))
+            let wish = try resolved(spread(constrained, over: state.places.keys))
+            guard let decision = try state.scheduler.schedule(input, uid: pod.uid, object: wish)
             else {
                 // It was decided by a scheduler that does not know everything; once fed it decides again.
                 return state.queue.putBack(item)
@@ -97,6 +98,21 @@ extension SchedulingController {
                 refuse(pod, item, "\(error)", [], &state)
             }
         }
+    }
+
+    /// The pod with the constraints of those that say nothing of spread.
+    private func spread(_ pod: JSON, over keys: [String]) -> JSON {
+        guard !keys.isEmpty, pod["spec"]["topologySpreadConstraints"].isEmpty else { return pod }
+        let owner = ControllerReference(controlling: pod).flatMap { reference -> JSON? in
+            let caches: [(ResourceType, ObjectCache)] = [
+                (.replicaSets, cluster.replicaSets), (.statefulSets, cluster.statefulSets),
+                (.replicationControllers, cluster.replicationControllers),
+            ]
+            return caches.first { $0.0.kind == reference.kind && $0.0.apiVersion == reference.apiVersion }
+                .flatMap { type, cache in cache.get(pod.namespace, reference.name)?.typed(type) }
+        }
+        return DefaultSpread.applied(
+            to: pod, services: cluster.services.list(pod.namespace), owner: owner, keys: keys)
     }
 
     /// Without a provider no pod can be tried; any other trouble may be this pod's alone.

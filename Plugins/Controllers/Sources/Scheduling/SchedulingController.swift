@@ -52,6 +52,7 @@ final class SchedulingController: Controller {
         var assumed: [String: Assumed] = [:]
         /// By uid, the placed pods whose affinity chooses namespaces by labels.
         var namespaceChoosers: [String: JSON] = [:]
+        var places = NodePlaces()
         var outage = SchedulerOutage()
         /// The scheduler was not there: no pod is tried for a moment.
         var isPaused = false
@@ -170,16 +171,21 @@ final class SchedulingController: Controller {
 
     private func apply(_ change: Change, _ state: inout State) throws {
         switch change {
-        case .started: for pod in cluster.pods.list() { try podChanged(pod, &state) }
+        case .started:
+            for node in cluster.nodes.list() { state.places.insert(node) }
+            for pod in cluster.pods.list() { try podChanged(pod, &state) }
         case .providerChanged:
             // Another scheduler may see a place where the last one saw none.
             state.hopeless.forget()
             if try state.scheduler.providerChanged() { state.queue.wake(.any) }
         case .node(let node):
+            state.places.insert(node)
             state.queue.wake(.node)
             state.hopeless.forget()
             if state.scheduler.isFed { try tell(node: node, &state.scheduler) }
-        case .nodeGone(let name): if state.scheduler.isFed { try state.scheduler.tell { try $0.nodeRemove(name) } }
+        case .nodeGone(let name):
+            state.places.remove(name)
+            if state.scheduler.isFed { try state.scheduler.tell { try $0.nodeRemove(name) } }
         case .pod(let pod): try podChanged(pod, &state)
         case .podGone(let pod): try podGone(pod, &state)
         case .storage: try storageChanged(&state)
