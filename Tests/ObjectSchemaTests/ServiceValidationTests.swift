@@ -80,6 +80,39 @@ final class ServiceValidationTests: XCTestCase {
             ])
     }
 
+    func testStatuses() throws {
+        let notAnAddress = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"
+        try check(
+            Self.service,
+            [
+                Row(
+                    #"{"status":{"loadBalancer":{"ingress":[{"ip":"203.0.113.1","ipMode":"Proxy"},{"hostname":"a.example"}]}}}"#
+                ),
+                Row(
+                    #"{"status":{"loadBalancer":{"ingress":[{"ip":"x"},{"ip":"203.0.113.1","ipMode":"x"}]}}}"#,
+                    #"status.loadBalancer.ingress[0].ip: Invalid value: "x": \#(notAnAddress)"#,
+                    #"status.loadBalancer.ingress[1].ipMode: Unsupported value: "x": supported values: "Proxy", "VIP""#),
+                Row(
+                    #"{"spec":{"trafficDistribution":"x"}}"#,
+                    #"spec.trafficDistribution: Unsupported value: "x": supported values: "PreferClose", "PreferSameNode", "PreferSameZone""#
+                ),
+            ])
+        try check(
+            [
+                "apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "metadata": ["name": "i"],
+                "spec": ["defaultBackend": ["service": ["name": "s", "port": ["number": 80]]]],
+            ],
+            [
+                Row(
+                    #"{"status":{"loadBalancer":{"ingress":[{"ip":"x"}]}}}"#,
+                    #"status.loadBalancer.ingress[0].ip: Invalid value: "x": \#(notAnAddress)"#),
+                Row(
+                    #"{"spec":{"defaultBackend":{"service":{"port":{"number":70000}}}}}"#,
+                    "spec.defaultBackend.service.port.number: Invalid value: 70000: must be between 1 and 65535, inclusive"
+                ),
+            ])
+    }
+
     /// An affinity that is switched off takes its time-out along, which a client sends back as it got it.
     func testAffinityIsSwitched() throws {
         let (sticky, _) = try object(Self.service, #"{"spec":{"sessionAffinity":"ClientIP"}}"#)
