@@ -16,7 +16,7 @@ enum DataValidation {
                 total += (value.stringValue?.utf8.count ?? 0) / (list == "data" ? 1 : 4) * (list == "data" ? 1 : 3)
             }
         }
-        if total > maximumBytes { errors.append(.tooLong("", limit: maximumBytes)) }
+        if total > maximumBytes { errors.append(.tooLong("[]", limit: maximumBytes)) }
     }
 
     static func secret(_ object: JSON, _ errors: inout [FieldError]) {

@@ -382,7 +382,7 @@ final class ValidationTests: XCTestCase {
                     "apiVersion": "v1", "kind": "ConfigMap", "metadata": ["name": "c"],
                     "data": ["a": .string(String(repeating: "x", count: 1_048_577))],
                 ],
-                [": Too long: may not be more than 1048576 bytes"]
+                ["[]: Too long: may not be more than 1048576 bytes"]
             ),
             (
                 ["apiVersion": "v1", "kind": "Secret", "metadata": ["name": "c"], "type": "kubernetes.io/tls"],

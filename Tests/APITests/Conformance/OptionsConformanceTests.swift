@@ -137,6 +137,33 @@ final class OptionsConformanceTests: ConformanceCase {
         }
     }
 
+    func testPatchesThatAreNone() throws {
+        XCTAssertEqual(try ask("POST", Self.maps, map("patched")).status, 201)
+        let step: JSON = ["op": "add", "path": "/data/x", "value": "y"]
+        let rows: [(type: String, body: JSON, code: Int, message: String)] = [
+            (
+                "json-patch", step, 400, "error decoding patch: expected an array of operations, got object"
+            ),
+            ("merge-patch", [step], 400, "error decoding patch: expected an object, got array"),
+            ("strategic-merge-patch", "x", 400, "error decoding patch: expected an object, got string"),
+            (
+                "json-patch", JSON(Array(repeating: step, count: 10_001)), 413,
+                "Request entity is too large: The allowed maximum operations in a JSON patch is 10000, got 10001"
+            ),
+            (
+                "json-patch", [["op": "remove", "path": "/data/none"]], 422,
+                "the server rejected our request due to an error in our request: "
+                    + "operation 0 of the JSON patch: unable to remove nonexistent /data/none"
+            ),
+        ]
+        for row in rows {
+            let answer = try ask("PATCH", Self.maps + "/patched", row.body, type: "application/\(row.type)+json")
+            XCTAssertEqual(answer.status, row.code, row.message)
+            XCTAssertEqual(try answer.json["message"].stringValue, row.message)
+        }
+        XCTAssertEqual(try ask("GET", Self.maps + "/patched").json["data"], ["k": "v"], "nothing was changed")
+    }
+
     func testMediaTypes() throws {
         let patch = try ask("PATCH", Self.maps + "/a", [:], type: "application/json")
         XCTAssertEqual(patch.status, 415)

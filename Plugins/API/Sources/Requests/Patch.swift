@@ -17,7 +17,7 @@ struct Patch: Sendable {
         "application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml"
 
     /// - Parameter type: The request's media type.
-    /// - Throws: 415 for another type, 400 for a body that is no JSON.
+    /// - Throws: 415 for another type, 400 for a body that is no JSON or no patch of the type, 413 for too many steps.
     init(_ context: RequestContext, type: String, rules: any ObjectRules) throws(APIStatus) {
         let essence = type.split(separator: ";").first.map(String.init)?.lowercased() ?? ""
         let resource = context.resource
@@ -30,6 +30,7 @@ struct Patch: Sendable {
         var repeated = RepeatedKeys()
         let body = try RequestPipeline.parse(context.request.body, &repeated)
         let isSteps = essence == "application/json-patch+json"
+        try Self.checkShape(body, isSteps: isSteps)
         faults = isSteps ? Self.faults(ofSteps: body, repeated) : repeated.fields.map { "duplicate field \"\($0)\"" }
         apply = { (present) throws(APIStatus) in
             do {
@@ -47,6 +48,22 @@ struct Patch: Sendable {
                 status.kind = resource.plural
                 throw status
             }
+        }
+    }
+
+    private static func checkShape(_ body: JSON, isSteps: Bool) throws(APIStatus) {
+        switch body {
+        case .array(let steps) where isSteps:
+            guard steps.count > JSONPatch.maximumOperations else { return }
+            throw APIStatus(
+                code: 413, reason: "RequestEntityTooLarge",
+                message: "Request entity is too large: The allowed maximum operations in a JSON patch is "
+                    + "\(JSONPatch.maximumOperations), got \(steps.count)")
+        case .object where !isSteps: return
+        default:
+            throw .badRequest(
+                "error decoding patch: expected \(isSteps ? "an array of operations" : "an object"), got \(body.typeName)"
+            )
         }
     }
 
