@@ -42,10 +42,10 @@ enum ComputedDefaults {
             }
         }
         guard pod["spec"].objectValue != nil else { return }
-        fill(&pod["spec"])
         for list in ["containers", "initContainers"] where pod["spec"][list].exists {
             pod["spec"][list].updateElements { (_, container: inout JSON) throws(Never) in fill(&container) }
         }
+        PodLevelResources.applyDefaults(to: &pod["spec"])
     }
 
     /// `serviceAccount` is the old name of `serviceAccountName`; with the host's network, ports are the host's.
@@ -68,6 +68,10 @@ enum ComputedDefaults {
 
     private static func volume(_ volume: inout JSON) {
         if volume.count == 1, volume["name"].exists { volume["emptyDir"] = [:] }
+        guard volume["image"].exists, volume["image"]["pullPolicy"].isEmpty else { return }
+        let reference = volume["image"]["reference"].stringValue ?? ""
+        volume["image"]["pullPolicy"] =
+            !reference.isEmpty && tag(of: reference) == "latest" ? "Always" : "IfNotPresent"
     }
 
     /// Who stays with no endpoint does so for no time, whatever an earlier affinity had been given.

@@ -4,6 +4,7 @@ import Objects
 enum ComputedValidation {
     static func check(_ object: JSON, _ type: SpecialType, at place: String, _ errors: inout [FieldError]) {
         switch type {
+        case .pod: PodValidation.imageVolumes(object["spec"], "spec", &errors)
         case .podSpec: PodValidation.podSpec(object, place, &errors)
         case .container: PodValidation.container(object, place, &errors)
         case .probe: PodValidation.handler(object, place, ["exec", "httpGet", "tcpSocket", "grpc"], &errors)
@@ -11,6 +12,7 @@ enum ComputedValidation {
             PodValidation.handler(object, place, ["exec", "httpGet", "tcpSocket", "sleep"], &errors)
         case .environmentVariable: PodValidation.environment(object, place, &errors)
         case .volume: PodValidation.volume(object, place, &errors)
+        case .projectedVolume: ProjectionValidation.sources(object, place, &errors)
         case .toleration: PodValidation.toleration(object, place, &errors)
         case .resourceRequirements: ResourceValidation.requirements(object, place, &errors)
         case .serviceSpec: ServiceValidation.service(object, place, &errors)
@@ -39,7 +41,7 @@ enum ComputedValidation {
         case .deviceClaim: DeviceClaimValidation.claim(object, &errors)
         case .deviceClassSpec: DeviceClaimValidation.deviceClass(object, &errors)
         case .resourceSliceSpec: ResourceSliceValidation.slice(object, &errors)
-        case .pod, .namespace, .replicationController, .limitRangeItem, .deviceTaint: break
+        case .namespace, .replicationController, .limitRangeItem, .deviceTaint: break
         }
     }
 

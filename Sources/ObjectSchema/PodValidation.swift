@@ -21,10 +21,18 @@ enum PodValidation {
                     guard let name = claim["name"].stringValue, !name.isEmpty, !claims.contains(name) else { continue }
                     errors.append(.notFound("\(place).resources.claims[\(position)].name", .string(name)))
                 }
+                if list != "ephemeralContainers" { ContainerRestartValidation.check(container, place, &errors) }
+                for (position, variable) in container["env"].arrayValue.enumerated() {
+                    ProjectionValidation.file(
+                        variable["valueFrom"]["fileKeyRef"], "\(place).env[\(position)].valueFrom.fileKeyRef",
+                        volumes: spec["volumes"].arrayValue, &errors)
+                }
                 if list == "initContainers" { initContainer(container, place, &errors) }
                 if list == "containers" { checkHostPorts(spec, container, place, &hostPorts, &errors) }
             }
         }
+        PodLevelResources.check(spec, place, &errors)
+        ownUsers(spec, place, &errors)
         if spec["dnsPolicy"] == "None", spec["dnsConfig"]["nameservers"].isEmpty {
             errors.append(
                 .required(
@@ -33,16 +41,27 @@ enum PodValidation {
         }
     }
 
-    private static let restartPolicies = ["Always", "Never", "OnFailure"]
+    /// A pod with users of its own shares nothing of the host with whom it does not share users.
+    private static func ownUsers(_ spec: JSON, _ place: String, _ errors: inout [FieldError]) {
+        guard spec["hostUsers"].boolValue == false else { return }
+        // The fields are spelled as Kubernetes' messages spell them.
+        for (field, name) in [("hostNetwork", "hostNetwork"), ("hostPID", "HostPID"), ("hostIPC", "HostIPC")]
+        where spec[field].boolValue == true {
+            errors.append(.forbidden("\(place).\(name)", "when `pod.Spec.HostUsers` is false"))
+        }
+    }
+
+    /// A template may leave the image of a volume to others, a pod may not.
+    static func imageVolumes(_ spec: JSON, _ place: String, _ errors: inout [FieldError]) {
+        for (index, volume) in spec["volumes"].arrayValue.enumerated()
+        where volume["image"].exists && volume["image"]["reference"].isEmpty {
+            errors.append(.required("\(place).volumes[\(index)].image.reference"))
+        }
+    }
 
     /// Only an init container that keeps running may have probes and hooks.
     private static func initContainer(_ container: JSON, _ place: String, _ errors: inout [FieldError]) {
-        if let policy = container["restartPolicy"].stringValue {
-            if !restartPolicies.contains(policy) {
-                errors.append(.notSupported("\(place).restartPolicy", .string(policy), restartPolicies))
-            }
-            if policy == "Always" { return }
-        }
+        if container["restartPolicy"].stringValue == "Always" { return }
         for field in ["lifecycle", "livenessProbe", "readinessProbe", "startupProbe"] where container[field].exists {
             errors.append(
                 .forbidden("\(place).\(field)", "may not be set for init containers without restartPolicy=Always"))

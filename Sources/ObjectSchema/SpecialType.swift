@@ -1,6 +1,7 @@
 /// The types with defaults or rules that are code instead of rows.
 enum SpecialType: Sendable {
     case pod, podSpec, container, probe, lifecycleHandler, environmentVariable, volume, toleration, resourceRequirements
+    case projectedVolume
     case serviceSpec, configMap, secret, namespace, replicationController, limitRangeItem
     case deploymentSpec, replicaSetSpec, statefulSetSpec, daemonSetSpec, jobSpec, cronJob
     case customResourceDefinition, apiService, event, resourceQuotaSpec, limitRangeSpec
@@ -27,6 +28,7 @@ enum SpecialType: Sendable {
         case "core.v1.LifecycleHandler": self = .lifecycleHandler
         case "core.v1.EnvVar": self = .environmentVariable
         case "core.v1.Volume": self = .volume
+        case "core.v1.ProjectedVolumeSource": self = .projectedVolume
         case "core.v1.Toleration": self = .toleration
         case "core.v1.ResourceRequirements": self = .resourceRequirements
         case "core.v1.ServiceSpec": self = .serviceSpec

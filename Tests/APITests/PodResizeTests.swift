@@ -32,6 +32,32 @@ final class PodResizeTests: XCTestCase {
         XCTAssertEqual(merged["spec"]["initContainers"][0]["resources"], requests("3"))
     }
 
+    func testThePodAsAWhole() {
+        func whole(_ amounts: JSON) -> JSON {
+            var pod = pod([("a", requests("1"))])
+            if amounts.exists { pod["spec"]["resources"] = amounts }
+            return pod
+        }
+        let (less, more) = (requests("2"), requests("3"))
+        XCTAssertEqual(PodResize.merged(whole(more), whole(less))["spec"]["resources"], more)
+        let removed = PodResize.merged(whole(.null), whole(less))
+        let rows: [(JSON, [String], String)] = [
+            (whole(more), [], "more"),
+            (
+                removed, ["spec.resources.requests: Forbidden: resource requests cannot be removed"],
+                "what is there stays"
+            ),
+            (
+                whole(requests("2", ["hugepages-2Mi": "2Mi"])),
+                ["spec.resources.requests[hugepages-2Mi]: Forbidden: only cpu and memory resources are mutable"],
+                "no pages"
+            ),
+        ]
+        for (after, faults, reason) in rows {
+            XCTAssertEqual(PodResize.faults(in: after, from: whole(less)).map(\.description), faults, reason)
+        }
+    }
+
     func testWhatMayNotChange() {
         let both: JSON = ["requests": ["cpu": "1", "memory": "1Gi"], "limits": ["cpu": "1", "memory": "1Gi"]]
         let burstable: JSON = ["requests": ["cpu": "1", "memory": "1Gi"], "limits": ["cpu": "2", "memory": "1Gi"]]

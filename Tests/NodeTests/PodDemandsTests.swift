@@ -19,6 +19,35 @@ final class PodDemandsTests: XCTestCase {
             ("the default profile", profile(["type": "RuntimeDefault"]), nil),
             ("a profile of its own", profile(["type": "Localhost", "localhostProfile": "p"]), "AppArmor"),
         ]
+        let unsupported: [(String, JSONObject)] = [
+            ("users of its own", ["hostUsers": false]),
+            ("an image as volume", ["volumes": [["name": "v", "image": ["reference": "x"]]]]),
+            (
+                "a trust bundle",
+                [
+                    "volumes": [
+                        ["name": "v", "projected": ["sources": [["clusterTrustBundle": ["name": "b", "path": "p"]]]]]
+                    ]
+                ]
+            ),
+            (
+                "a certificate",
+                ["volumes": [["name": "v", "projected": ["sources": [["podCertificate": ["signerName": "a/b"]]]]]]]
+            ),
+            (
+                "a variable out of a file",
+                ["containers": [["name": "c", "env": [["name": "A", "valueFrom": ["fileKeyRef": ["key": "A"]]]]]]]
+            ),
+            (
+                "all containers again",
+                ["containers": [["name": "c", "restartPolicyRules": [["action": "RestartAllContainers"]]]]]
+            ),
+        ]
+        for (reason, specification) in unsupported {
+            let refusal = PodDemands(pod: TestPods.pod(specification: specification), sysctls: SysctlPolicy()).refusal
+            XCTAssertEqual(refusal?.reason, "PodFeatureUnsupported", reason)
+            XCTAssertTrue(refusal?.message.hasPrefix("Pod was rejected: this node does not give ") == true, reason)
+        }
         let sysctls = SysctlPolicy(allowed: ["net.core.somaxconn", "net.ipv6.*"])
         for row in rows {
             let demands = PodDemands(pod: TestPods.pod(specification: row.specification), sysctls: sysctls)

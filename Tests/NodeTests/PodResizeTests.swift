@@ -57,6 +57,26 @@ final class PodResizeTests: XCTestCase {
         XCTAssertFalse(PodResources(pod(Self.amounts("2", "1Gi"))).differ(from: wanted))
     }
 
+    func testThePodAsAWhole() {
+        func whole(_ amounts: JSON, status: JSON = [:]) -> Pod {
+            TestPods.pod(status: status, specification: ["resources": amounts])
+        }
+        let (less, more) = (Self.amounts("1", "1Gi"), Self.amounts("2", "1Gi"))
+        var resources = PodResources(whole(less))
+        XCTAssertFalse(resources.differ(from: whole(less)))
+        XCTAssertTrue(resources.differ(from: whole(more)), "it wants more")
+        resources.grant(whole(more), instances: [])
+        XCTAssertFalse(resources.differ(from: whole(more)))
+        XCTAssertEqual(resources.podApplied, less, "until the limits are set")
+        XCTAssertEqual(whole(less).with(resources: resources.granted).specification["resources"], more)
+        resources.completed()
+        XCTAssertEqual(resources.podApplied, more)
+        XCTAssertTrue(
+            PodResources(whole(more, status: ["resources": less])).differ(from: whole(more)),
+            "what the API shows was granted")
+        XCTAssertNil(PodResources(TestPods.pod(specification: [:])).granted[PodResources.pod])
+    }
+
     func testInPlaceOrByRestart() {
         let running = TestPods.container("main", "running")
         let memoryRestarts: JSON = [
@@ -216,13 +236,14 @@ final class PodResizeTests: XCTestCase {
     }
 
     func testWhatNoRuntimeGivesIsRefused() throws {
-        for (reason, specification) in [
-            ("no such class", ["runtimeClassName": "gone"]), ("users of its own", ["hostUsers": false]),
-        ] as [(String, JSONObject)] {
+        for (specification, event, reason) in [
+            (["runtimeClassName": "gone"], "FailedCreatePodSandBox", "no such class"),
+            (["hostUsers": false], "PodFeatureUnsupported", "users of its own"),
+        ] as [(JSONObject, String, String)] {
             try Bench.with { bench in
                 bench.give(TestPods.pod(specification: specification))
                 try bench.sync()
-                XCTAssertTrue(bench.events.has("FailedCreatePodSandBox"), reason)
+                XCTAssertTrue(bench.events.has(event), reason)
                 XCTAssertFalse(bench.runtime.calls.contains("runSandbox"), reason)
             }
         }

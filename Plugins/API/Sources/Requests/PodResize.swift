@@ -1,7 +1,7 @@
 import Objects
 import ObjectSchema
 
-/// What a request to a pod's `resize` may change: how much cpu and memory its containers have, and nothing that would make
+/// What a request to a pod's `resize` may change: how much cpu and memory it and its containers have, and nothing that would make
 /// it another pod. See https://kubernetes.io/docs/tasks/configure-pod-container/resize-container-resources/.
 enum PodResize {
     private static let lists = ["containers", "initContainers"]
@@ -9,6 +9,11 @@ enum PodResize {
     /// The present pod with the wanted resources. Lists of other containers are taken as they come, for `faults` to see.
     static func merged(_ wanted: JSON, _ present: JSON) -> JSON {
         var merged = present
+        if wanted["spec"]["resources"].exists {
+            merged["spec"]["resources"] = wanted["spec"]["resources"]
+        } else if present["spec"]["resources"].exists {
+            merged["spec"].removeValue(forKey: "resources")
+        }
         for list in lists {
             let containers = wanted["spec"][list].arrayValue
             guard names(containers) == names(present["spec"][list].arrayValue) else {
@@ -44,6 +49,7 @@ enum PodResize {
                 }
             }
         }
+        errors += faults(in: pod["spec"]["resources"], from: before["spec"]["resources"], "spec.resources")
         guard errors.isEmpty else { return errors }
         let quality = QualityOfService.of(pod["spec"])
         if quality != QualityOfService.of(before["spec"]) {

@@ -144,6 +144,7 @@ struct Pod: Sendable {
     /// The pod with other resources of its containers, by name.
     func with(resources: [String: JSON]) -> Pod {
         var object = object
+        if let own = resources[PodResources.pod] { object["spec"]["resources"] = own }
         for list in ["initContainers", "containers"] {
             object["spec"][list].updateElements { _, container in
                 if let other = resources[container["name"].stringValue ?? ""] { container["resources"] = other }

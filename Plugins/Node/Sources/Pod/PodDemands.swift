@@ -14,6 +14,7 @@ struct PodDemands {
                     "forbidden sysctl: \"\(name)\" not allowlisted: the option allowedUnsafeSysctls of the plugin node "
                     + "names those that pods may set beside the safe ones")
         }
+        if let missing { return missing }
         let contexts = [pod.specification["securityContext"]] + pod.containers.map { $0.object["securityContext"] }
         let profiles = contexts.map { $0["appArmorProfile"] }
         guard let profile = profiles.first(where: { $0["type"].stringValue == "Localhost" }) else { return nil }
@@ -22,5 +23,38 @@ struct PodDemands {
             message:
                 "Cannot enforce AppArmor: the profile \"\(profile["localhostProfile"].stringValue ?? "")\" cannot be "
                 + "applied, this node's runtimes set no AppArmor profiles")
+    }
+    /// What the pod's specification names and no runtime of this node does. It would be left out without a word.
+    private var missing: WaitingReason? {
+        let specification = pod.specification
+        var wishes: [(String, String)] = []
+        if specification["hostUsers"].boolValue == false {
+            wishes.append(("hostUsers", "users of its own (hostUsers: false): the runtimes make no user namespaces"))
+        }
+        for volume in specification["volumes"].arrayValue {
+            let name = volume["name"].stringValue ?? ""
+            if volume["image"].exists { wishes.append(("image", "an image as volume \"\(name)\"")) }
+            for source in volume["projected"]["sources"].arrayValue {
+                for kind in ["clusterTrustBundle", "podCertificate"] where source[kind].exists {
+                    wishes.append((kind, "the projection \(kind) in volume \"\(name)\""))
+                }
+            }
+        }
+        for container in pod.containers {
+            if container.object["env"].arrayValue.contains(where: { $0["valueFrom"]["fileKeyRef"].exists }) {
+                wishes.append(("fileKeyRef", "variables out of files (fileKeyRef) in container \"\(container.name)\""))
+            }
+            let rules = container.object["restartPolicyRules"].arrayValue
+            if rules.contains(where: { $0["action"].stringValue == "RestartAllContainers" }) {
+                wishes.append(
+                    ("RestartAllContainers", "the restart rule RestartAllContainers in container \"\(container.name)\"")
+                )
+            }
+        }
+        guard !wishes.isEmpty else { return nil }
+        return WaitingReason(
+            reason: "PodFeatureUnsupported",
+            message: "Pod was rejected: this node does not give "
+                + wishes.map(\.1).joined(separator: ", nor ") + "; leave it out, or run the pod on a node that does")
     }
 }

@@ -1,9 +1,12 @@
 import Objects
 
-/// The resources of a pod's containers in their three stages: what the specification wants, what the node has granted, and
+/// The resources of a pod's containers, and of the pod as a whole, in their three stages: what the specification wants, what the node has granted, and
 /// what each container runs with. They differ while a resize is pending or in progress.
 /// See https://kubernetes.io/docs/tasks/configure-pod-container/resize-container-resources/.
 struct PodResources: Sendable, Equatable {
+    /// What stands for the pod as a whole among the names of its containers, where `spec.resources` says something of that.
+    static let pod = ""
+
     /// By container name; ephemeral containers have none.
     private(set) var granted: [String: JSON] = [:]
     /// What a container was started with or has been brought to, by container ID.
@@ -15,6 +18,8 @@ struct PodResources: Sendable, Equatable {
     /// What could not be applied is tried again from then on, wall-clock seconds.
     var retryAt = 0.0
     var podLimits = PodLimits.exact
+    /// What the pod as a whole has been brought to; nil as long as that is what was granted first.
+    private var appliedToPod: JSON?
 
     /// How the pod's own limits, which bound those of its containers, follow.
     enum PodLimits: Sendable {
@@ -38,11 +43,15 @@ struct PodResources: Sendable, Equatable {
         for container in pod.containers where container.kind != .ephemeral {
             granted[container.name] = shown[container.name] ?? container.object["resources"]
         }
+        let own = pod.specification["resources"]
+        if own.exists { granted[Self.pod] = pod.status["resources"].exists ? pod.status["resources"] : own }
     }
 
     /// Whether the specification wants something else than what is granted.
     func differ(from pod: Pod) -> Bool {
-        pod.containers.contains { container in
+        let own = pod.specification["resources"]
+        if own.exists, !Self.equal(granted[Self.pod] ?? .null, own) { return true }
+        return pod.containers.contains { container in
             guard let known = granted[container.name] else { return false }
             return !Self.equal(known, container.object["resources"])
         }
@@ -54,6 +63,11 @@ struct PodResources: Sendable, Equatable {
         for container in pod.containers where container.kind != .ephemeral {
             granted[container.name] = container.object["resources"]
         }
+        let own = pod.specification["resources"]
+        if own.exists {
+            appliedToPod = appliedToPod ?? granted[Self.pod] ?? .null
+            granted[Self.pod] = own
+        }
         pending = nil
         failure = nil
         retryAt = 0
@@ -62,6 +76,16 @@ struct PodResources: Sendable, Equatable {
 
     /// Notes that a container was started with, or brought to, what is granted to it now.
     mutating func apply(to id: String, named name: String) { applied[id] = granted[name] }
+
+    /// What the pod as a whole has now.
+    var podApplied: JSON { appliedToPod ?? granted[Self.pod] ?? .null }
+
+    /// Notes that the pod as a whole, too, has what is granted to it.
+    mutating func completed() {
+        appliedToPod = granted[Self.pod]
+        failure = nil
+        podLimits = .exact
+    }
 
     mutating func forget(_ id: String) { applied[id] = nil }
 

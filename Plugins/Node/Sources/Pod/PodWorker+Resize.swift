@@ -64,6 +64,7 @@ extension PodWorker {
         for instance in snapshot.containers where instance.state == .running {
             before[instance.name] = resources.applied(to: instance)
         }
+        if resources.granted[PodResources.pod] != nil { before[PodResources.pod] = resources.podApplied }
         let after = pod.with(resources: resources.granted)
         do {
             for instance in outdated { try checkMemory(instance, resources) }
@@ -90,10 +91,7 @@ extension PodWorker {
             resizeFailed(entry, "\(error)")
             return false
         }
-        entry.update { memory in
-            memory.resources.failure = nil
-            memory.resources.podLimits = .exact
-        }
+        entry.update { $0.resources.completed() }
         services.events.normal(pod, "ResizeCompleted", "Pod resize completed")
         return true
     }

@@ -38,10 +38,6 @@ extension PodWorker {
     }
 
     private func runSandbox(_ pod: Pod, _ config: JSON) throws -> JSON {
-        if pod.specification["hostUsers"].boolValue == false {
-            throw PluginError.notSupported(
-                "the pod wants users of its own (hostUsers: false), and this node's runtimes make no user namespaces")
-        }
         let deadline = WallClock.deadline(seconds: Self.resourceTimeout)
         let name = pod.specification["runtimeClassName"].stringValue ?? ""
         var handler = ""

@@ -41,6 +41,10 @@ struct PodStatusBuilder {
         if !initStatuses.isEmpty { status["initContainerStatuses"] = .array(initStatuses) }
         status["containerStatuses"] = .array(mainStatuses)
         if !ephemeral.isEmpty { status["ephemeralContainerStatuses"] = .array(ephemeral) }
+        if let granted = snapshot.resources.granted[PodResources.pod] {
+            if granted["requests"].exists { status["allocatedResources"] = granted["requests"] }
+            status["resources"] = snapshot.resources.podApplied
+        }
         let quality = old["qosClass"].stringValue ?? QualityOfService.classify(pod.specification).rawValue
         status["qosClass"] = .string(quality)
         return .object(status)

@@ -1,0 +1,114 @@
+import Objects
+
+/// Rules of what a projected volume is put together from, and of files that environment variables come from.
+/// See https://kubernetes.io/docs/concepts/storage/projected-volumes/.
+enum ProjectionValidation {
+    private static let keyTypes = ["ECDSAP256", "ECDSAP384", "ECDSAP521", "ED25519", "RSA3072", "RSA4096"]
+    /// Seconds: an hour, 91 days, and a day for Kubernetes' own signers.
+    private static let shortest: Int64 = 3600
+    private static let longest: Int64 = 91 * 86400
+    private static let longestOfOwn: Int64 = 86400
+
+    static func sources(_ volume: JSON, _ place: String, _ errors: inout [FieldError]) {
+        for (index, source) in volume["sources"].arrayValue.enumerated() {
+            let place = "\(place).sources[\(index)]"
+            let kinds = (source.objectValue ?? [:]).map(\.key).sorted { $0.precedesByBytes($1) }
+            for kind in kinds.dropFirst() {
+                errors.append(.forbidden("\(place).\(kind)", "may not specify more than 1 volume type"))
+            }
+            if source["clusterTrustBundle"].exists {
+                bundle(source["clusterTrustBundle"], "\(place).clusterTrustBundle", &errors)
+            }
+            if source["podCertificate"].exists {
+                certificate(source["podCertificate"], "\(place).podCertificate", &errors)
+            }
+        }
+    }
+
+    private static func bundle(_ bundle: JSON, _ place: String, _ errors: inout [FieldError]) {
+        switch (bundle["name"].stringValue, bundle["signerName"].stringValue) {
+        case (_?, _?):
+            errors.append(.invalid(place, bundle, "only one of name and signerName may be used"))
+        case (let name?, nil):
+            if name.isEmpty {
+                errors.append(.required("\(place).name", "must be a valid object name"))
+            } else {
+                // What a signer has published is called SIGNER:NAME, with the signer's slash as a colon.
+                for complaint in name.split(separator: ":").flatMap({ NameChecks.dns1123Subdomain(String($0)) }) {
+                    errors.append(.invalid("\(place).name", .string(name), complaint))
+                }
+            }
+            if bundle["labelSelector"].exists {
+                errors.append(
+                    .invalid(
+                        "\(place).labelSelector", bundle["labelSelector"],
+                        "labelSelector must be unset if name is specified"))
+            }
+        case (nil, let signer?):
+            if signer.isEmpty {
+                errors.append(.required("\(place).signerName", "must be a valid signer name"))
+            } else {
+                self.signer(signer, "\(place).signerName", &errors)
+            }
+        case (nil, nil): errors.append(.required(place, "either name or signerName must be specified"))
+        }
+    }
+
+    private static func certificate(_ certificate: JSON, _ place: String, _ errors: inout [FieldError]) {
+        let signer = certificate["signerName"].stringValue ?? ""
+        if signer.isEmpty {
+            errors.append(.required("\(place).signerName"))
+        } else {
+            self.signer(signer, "\(place).signerName", &errors)
+        }
+        let type = certificate["keyType"].stringValue ?? ""
+        if !keyTypes.contains(type) { errors.append(.notSupported("\(place).keyType", .string(type), keyTypes)) }
+        if let seconds = certificate["maxExpirationSeconds"].integerValue {
+            let most = signer.hasPrefix("kubernetes.io/") ? longestOfOwn : longest
+            if seconds < shortest || seconds > most {
+                errors.append(
+                    .invalid(
+                        "\(place).maxExpirationSeconds", .integer(seconds),
+                        "if provided, maxExpirationSeconds must be >= \(shortest) and <= \(most)"))
+            }
+        }
+        let paths = ["credentialBundlePath", "keyPath", "certificateChainPath"]
+        if paths.allSatisfy({ certificate[$0].isEmpty }) {
+            errors.append(
+                .required(place, "specify at least one of credentialBundlePath, keyPath, and certificateChainPath"))
+        }
+    }
+
+    /// DOMAIN/NAME.
+    private static func signer(_ name: String, _ place: String, _ errors: inout [FieldError]) {
+        let parts = name.split(separator: "/", omittingEmptySubsequences: false).map(String.init)
+        guard parts.count == 2 else {
+            errors.append(
+                .invalid(place, .string(name), "must be a fully qualified domain and path of the form \"example.com/signer-name\""))
+            return
+        }
+        if !parts[0].contains(".") {
+            errors.append(.invalid(place, .string(name), "should be a domain with at least two segments separated by dots"))
+        }
+        for complaint in parts.flatMap(NameChecks.dns1123Subdomain) {
+            errors.append(.invalid(place, .string(name), complaint))
+        }
+    }
+
+    /// A variable that comes from a file of an emptyDir, which an init container writes.
+    /// - Parameters:
+    ///   - reference: `valueFrom.fileKeyRef`.
+    ///   - volumes: Of the pod.
+    static func file(_ reference: JSON, _ place: String, volumes: [JSON], _ errors: inout [FieldError]) {
+        let name = reference["volumeName"].stringValue ?? ""
+        guard !name.isEmpty else { return }
+        guard let volume = volumes.first(where: { $0["name"].stringValue == name }) else {
+            errors.append(.notFound("\(place).volumeName", .string(name)))
+            return
+        }
+        if !volume["emptyDir"].exists {
+            errors.append(
+                .invalid("\(place).volumeName", .string(name), "referenced volume must be of type emptyDir"))
+        }
+    }
+}
