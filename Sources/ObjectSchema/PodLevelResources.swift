@@ -14,7 +14,9 @@ enum PodLevelResources {
     static func aggregate(_ spec: JSON, _ list: String) -> [String: Quantity] {
         func amounts(_ container: JSON) -> [String: Quantity] {
             var amounts: [String: Quantity] = [:]
-            for (name, value) in container["resources"][list].objectValue ?? [:] { amounts[name] = Quantity.read(value) }
+            for (name, value) in container["resources"][list].objectValue ?? [:] {
+                amounts[name] = Quantity.read(value)
+            }
             return amounts
         }
         var running: [String: Quantity] = [:]

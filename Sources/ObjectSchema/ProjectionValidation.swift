@@ -84,11 +84,14 @@ enum ProjectionValidation {
         let parts = name.split(separator: "/", omittingEmptySubsequences: false).map(String.init)
         guard parts.count == 2 else {
             errors.append(
-                .invalid(place, .string(name), "must be a fully qualified domain and path of the form \"example.com/signer-name\""))
+                .invalid(
+                    place, .string(name),
+                    "must be a fully qualified domain and path of the form \"example.com/signer-name\""))
             return
         }
         if !parts[0].contains(".") {
-            errors.append(.invalid(place, .string(name), "should be a domain with at least two segments separated by dots"))
+            errors.append(
+                .invalid(place, .string(name), "should be a domain with at least two segments separated by dots"))
         }
         for complaint in parts.flatMap(NameChecks.dns1123Subdomain) {
             errors.append(.invalid(place, .string(name), complaint))

@@ -39,7 +39,9 @@ final class PodFeatureTests: XCTestCase {
             (container(#""restartPolicy":"OnFailure""#), [], "a policy of its own"),
             (
                 container(#""restartPolicy":"Often""#),
-                ["\(place).restartPolicy: Unsupported value: \"Often\": supported values: \"Always\", \"Never\", \"OnFailure\""],
+                [
+                    "\(place).restartPolicy: Unsupported value: \"Often\": supported values: \"Always\", \"Never\", \"OnFailure\""
+                ],
                 "no such policy"
             ),
             (rules(never, #"{"action":"Restart",\#(codes)}"#), [], "a rule"),
@@ -139,7 +141,9 @@ final class PodFeatureTests: XCTestCase {
     }
 
     func testVolumes() throws {
-        func projected(_ source: String) -> String { #"{"volumes":[{"name":"v","projected":{"sources":[\#(source)]}}]}"# }
+        func projected(_ source: String) -> String {
+            #"{"volumes":[{"name":"v","projected":{"sources":[\#(source)]}}]}"#
+        }
         let bundle = "spec.volumes[0].projected.sources[0].clusterTrustBundle"
         let certificate = "spec.volumes[0].projected.sources[0].podCertificate"
         let good = #""signerName":"a.example/b","keyType":"ED25519","credentialBundlePath":"c.pem""#
@@ -150,7 +154,10 @@ final class PodFeatureTests: XCTestCase {
                 "no image"
             ),
             (projected(#"{"clusterTrustBundle":{"name":"b","path":"p"}}"#), [], "a bundle"),
-            (projected(#"{"clusterTrustBundle":{"signerName":"a.example/b","path":"p","labelSelector":{}}}"#), [], "of a signer"),
+            (
+                projected(#"{"clusterTrustBundle":{"signerName":"a.example/b","path":"p","labelSelector":{}}}"#), [],
+                "of a signer"
+            ),
             (
                 projected(#"{"clusterTrustBundle":{"path":"p"}}"#),
                 ["\(bundle): Required value: either name or signerName must be specified"], "of nobody"
@@ -202,7 +209,10 @@ final class PodFeatureTests: XCTestCase {
                 ["\(place).volumeName: Invalid value: \"v\": referenced volume must be of type emptyDir"], "of no other"
             ),
             (file(good, ""), ["\(place).volumeName: Not found: \"v\""], "no such volume"),
-            (file(#"{"volumeName":"v","path":"/f","key":"A"}"#, empty), ["\(place).path: Invalid value: \"/f\": must be a relative path"], "outside"),
+            (
+                file(#"{"volumeName":"v","path":"/f","key":"A"}"#, empty),
+                ["\(place).path: Invalid value: \"/f\": must be a relative path"], "outside"
+            ),
         ])
         XCTAssertEqual(
             try pod(file(good, empty))["spec"]["containers"][0]["env"][0]["valueFrom"]["fileKeyRef"]["optional"], false)

@@ -22,7 +22,7 @@ extension RequestPipeline {
             } catch {
                 throw APIStatus(error, resource, "")
             }
-            for record in page.records where record.revision <= custom.schemaRevision { try index(record, resource) }
+            for record in page.records where record.revision <= custom.settledRevision { try index(record, resource) }
             guard page.hasMore, let last = page.records.last else { break }
             after = last.key
         }

@@ -27,6 +27,8 @@ final class CustomResourceRegistry: Sendable {
 
     private struct State {
         var definitions: [String: Definition] = [:]
+        /// By definition, for as long as the server runs: an object may be written after its definition is gone, and is here again.
+        var writes: [String: DefinitionWrites] = [:]
         /// Served and other versions; of definitions that are established.
         var byPlace: [ResourceTable.Place: Resource] = [:]
         var byKind: [ResourceTable.Place: Resource] = [:]
@@ -92,12 +94,15 @@ final class CustomResourceRegistry: Sendable {
             let known = state.definitions[name]
             if let known, known.revision >= revision { return [] }
             guard let object else { return Self.remove(name, &state) }
-            let definition = Self.definition(object, revision: revision, webhooks: state.webhooks)
+            let writes = state.writes[name] ?? DefinitionWrites()
+            let definition = Self.definition(object, revision, writes, webhooks: state.webhooks)
             if let known, known.isSame(as: definition) {
                 state.definitions[name]?.revision = revision
                 return []
             }
             let retired = Self.remove(name, &state)
+            state.writes[name] = writes
+            writes.advance()
             Self.insert(definition, &state)
             return retired
         }
@@ -138,7 +143,9 @@ final class CustomResourceRegistry: Sendable {
         return old.resources
     }
 
-    private static func definition(_ object: JSON, revision: UInt64, webhooks: WebhookClient?) -> Definition {
+    private static func definition(
+        _ object: JSON, _ revision: UInt64, _ writes: DefinitionWrites, webhooks: WebhookClient?
+    ) -> Definition {
         let status = object["status"]
         let names = AcceptedNames(status["acceptedNames"])
         let isEstablished = DefinitionStatus.isTrue("Established", status)
@@ -148,7 +155,7 @@ final class CustomResourceRegistry: Sendable {
             isTerminating: object.deletionTimestamp != nil,
             hasConflict: !DefinitionStatus.isTrue("NamesAccepted", status),
             needsCleanup: object.deletionTimestamp != nil && object.finalizers.contains(DefinitionStatus.cleanup),
-            resources: isEstablished ? resources(object, names, revision, webhooks) : [])
+            resources: isEstablished ? resources(object, names, revision, writes, webhooks) : [])
     }
 
     private static let verbs = [
@@ -156,7 +163,8 @@ final class CustomResourceRegistry: Sendable {
     ]
 
     private static func resources(
-        _ object: JSON, _ names: AcceptedNames, _ revision: UInt64, _ webhooks: WebhookClient?
+        _ object: JSON, _ names: AcceptedNames, _ revision: UInt64, _ writes: DefinitionWrites,
+        _ webhooks: WebhookClient?
     ) -> [Resource] {
         let spec = object["spec"]
         var conversion: ConversionWebhook?
@@ -190,7 +198,8 @@ final class CustomResourceRegistry: Sendable {
                 shortNames: names.shortNames, categories: names.categories,
                 isNamespaced: spec["scope"] == "Namespaced", verbs: Self.verbs, subresources: subresources,
                 storageVersion: storage, selectableFields: selectable, hasGeneration: true,
-                custom: CustomVersion(object, entry, schemaRevision: revision, conversion: conversion))
+                custom: CustomVersion(
+                    object, entry, schemaRevision: revision, writes: writes, conversion: conversion))
         }
     }
 }

@@ -23,8 +23,12 @@ final class CustomVersion: Sendable {
     let definition: String
     let version: String
     let listKind: String
-    /// Records of a later revision were written under this schema, and so are pruned and have their defaults.
-    let schemaRevision: UInt64
+    /// Of the definition. What is written later is mostly written under this schema.
+    private let schemaRevision: UInt64
+    /// The writes of the definition's objects, of this state and of those before.
+    let writes: DefinitionWrites
+    /// This state's number among them.
+    let turn: UInt64
     let isServed: Bool
     let isTerminating: Bool
     let columns: [Column]
@@ -46,7 +50,11 @@ final class CustomVersion: Sendable {
     /// - Parameters:
     ///   - object: the CustomResourceDefinition
     ///   - entry: the member of `spec.versions`
-    init(_ object: JSON, _ entry: JSON, schemaRevision: UInt64, conversion: ConversionWebhook?) {
+    init(
+        _ object: JSON, _ entry: JSON, schemaRevision: UInt64, writes: DefinitionWrites, conversion: ConversionWebhook?
+    ) {
+        self.writes = writes
+        turn = writes.next
         self.conversion = conversion
         definition = object.name
         version = entry["name"].stringValue ?? ""
@@ -81,6 +89,9 @@ final class CustomVersion: Sendable {
         let selector = entry["labelSelectorPath"].stringValue.flatMap { try? JSONPath(parsing: $0) }
         return Scale(replicas: own, statusReplicas: counted, selector: selector)
     }
+
+    /// Records of a later revision were written under this schema, and so are pruned and have their defaults.
+    var settledRevision: UInt64 { max(schemaRevision, writes.settledRevision) }
 
     // MARK: - Schema
 

@@ -186,6 +186,10 @@ final class RequestPipeline: Sendable {
         }
         var answer = respond
         if let warning = custom.deprecationWarning { answer = { respond($0.warning([warning])) } }
+        if context.request.method != .get {
+            let (entry, before) = (DefinitionWrites.Entry(custom, store), answer)
+            answer = { response in withExtendedLifetime(entry) { before(response) } }
+        }
         let mustIndex = needsIndex(context, custom)
         // A webhook may have to be asked, or the objects to be indexed.
         guard mustIndex || custom.conversion != nil else { return try run(context, answer) }

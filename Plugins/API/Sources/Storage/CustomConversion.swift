@@ -12,7 +12,7 @@ enum CustomConversion {
     static func isCurrent(
         _ value: UnsafeRawBufferPointer, _ revision: UInt64, _ resource: Resource, _ custom: CustomVersion
     ) -> Bool {
-        revision > custom.schemaRevision && isOf(resource.apiVersion, value)
+        revision > custom.settledRevision && isOf(resource.apiVersion, value)
     }
 
     private static let opening = Array("{\"apiVersion\":\"".utf8)

@@ -1,0 +1,70 @@
+import PluginKit
+import Synchronization
+
+/// The writes of a definition's objects that are under way, by the state of the definition that they began under. What one that
+/// began under an older state writes is not what the present schema makes of it, although it is written after the schema.
+final class DefinitionWrites: Sendable {
+    private struct State {
+        /// Of the state that is in force.
+        var turn: UInt64 = 0
+        /// How many are under way of each turn.
+        var pending: [UInt64: Int] = [:]
+    }
+    private let state = Mutex(State())
+    private let settled = Atomic<UInt64>(0)
+
+    /// Records of a later revision were all written under the state that is in force.
+    var settledRevision: UInt64 { settled.load(ordering: .acquiring) }
+
+    /// The number that the next state has once it is in force.
+    var next: UInt64 { state.withLock { $0.turn + 1 } }
+
+    /// The next state is in force.
+    func advance() {
+        state.withLock { state in
+            state.turn += 1
+            if !state.pending.isEmpty { settled.store(.max, ordering: .releasing) }
+        }
+    }
+
+    func begin(_ turn: UInt64) {
+        state.withLock { state in
+            state.pending[turn, default: 0] += 1
+            if turn < state.turn { settled.store(.max, ordering: .releasing) }
+        }
+    }
+
+    /// - Parameter revision: The store's present one; nil where it cannot be had, and then no record is trusted.
+    func end(_ turn: UInt64, revision: () -> UInt64?) {
+        state.withLock { state in
+            let left = (state.pending[turn] ?? 1) - 1
+            state.pending[turn] = left > 0 ? left : nil
+            guard turn < state.turn, !state.pending.keys.contains(where: { $0 < state.turn }) else { return }
+            if let revision = revision() { settled.store(revision, ordering: .releasing) }
+        }
+    }
+
+    /// One write, which is under way as long as this is kept.
+    final class Entry: Sendable {
+        private let writes: DefinitionWrites
+        private let turn: UInt64
+        private let store: StoreClient
+
+        init(_ custom: CustomVersion, _ store: StoreClient) {
+            writes = custom.writes
+            turn = custom.turn
+            self.store = store
+            writes.begin(turn)
+        }
+
+        deinit {
+            writes.end(turn) {
+                do throws(PluginError) {
+                    return try store.list(prefix: "nothing.hostd.dev/").revision
+                } catch {
+                    return nil
+                }
+            }
+        }
+    }
+}
