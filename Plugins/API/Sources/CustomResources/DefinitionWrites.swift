@@ -34,36 +34,45 @@ final class DefinitionWrites: Sendable {
         }
     }
 
-    /// - Parameter revision: The store's present one; nil where it cannot be had, and then no record is trusted.
-    func end(_ turn: UInt64, revision: () -> UInt64?) {
+    /// - Returns: whether the last write of an older state has ended: then `settle` is to be told how far the store is.
+    func end(_ turn: UInt64) -> Bool {
         state.withLock { state in
             let left = (state.pending[turn] ?? 1) - 1
             state.pending[turn] = left > 0 ? left : nil
-            guard turn < state.turn, !state.pending.keys.contains(where: { $0 < state.turn }) else { return }
-            if let revision = revision() { settled.store(revision, ordering: .releasing) }
+            return turn < state.turn && Self.isQuiet(state)
         }
     }
+
+    /// - Parameter revision: The store's, read after `end` said so. No record is trusted before.
+    func settle(at revision: UInt64) {
+        state.withLock { state in
+            if Self.isQuiet(state) { settled.store(revision, ordering: .releasing) }
+        }
+    }
+
+    private static func isQuiet(_ state: State) -> Bool { !state.pending.keys.contains { $0 < state.turn } }
 
     /// One write, which is under way as long as this is kept.
     final class Entry: Sendable {
         private let writes: DefinitionWrites
         private let turn: UInt64
         private let store: StoreClient
+        private let workers: WorkerPool
 
-        init(_ custom: CustomVersion, _ store: StoreClient) {
+        /// - Parameter workers: Ask the store how far it is, which whoever ends a write may not wait for.
+        init(_ custom: CustomVersion, _ store: StoreClient, _ workers: WorkerPool) {
             writes = custom.writes
             turn = custom.turn
             self.store = store
+            self.workers = workers
             writes.begin(turn)
         }
 
         deinit {
-            writes.end(turn) {
-                do throws(PluginError) {
-                    return try store.list(prefix: "nothing.hostd.dev/").revision
-                } catch {
-                    return nil
-                }
+            guard writes.end(turn) else { return }
+            // Where the store does not answer, or the server stops, no record is trusted, which costs time and is right.
+            _ = workers.run { [writes, store] in
+                if let revision = try? store.list(prefix: "nothing.hostd.dev/").revision { writes.settle(at: revision) }
             }
         }
     }

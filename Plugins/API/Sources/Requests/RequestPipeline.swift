@@ -187,7 +187,7 @@ final class RequestPipeline: Sendable {
         var answer = respond
         if let warning = custom.deprecationWarning { answer = { respond($0.warning([warning])) } }
         if context.request.method != .get {
-            let (entry, before) = (DefinitionWrites.Entry(custom, store), answer)
+            let (entry, before) = (DefinitionWrites.Entry(custom, store, retries), answer)
             answer = { response in withExtendedLifetime(entry) { before(response) } }
         }
         let mustIndex = needsIndex(context, custom)

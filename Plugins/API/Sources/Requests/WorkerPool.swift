@@ -92,10 +92,12 @@ final class WorkerPool: @unchecked Sendable {
     private func serve() {
         pthread_mutex_lock(&lock)
         while true {
-            if let item = queue.first {
-                queue.removeFirst()
+            if !queue.isEmpty {
+                var item: Item? = queue.removeFirst()
                 pthread_mutex_unlock(&lock)
-                item.work()
+                item?.work()
+                // What the work holds is let go without the lock: that may have to run something here.
+                item = nil
                 pthread_mutex_lock(&lock)
                 continue
             }
