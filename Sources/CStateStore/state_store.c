@@ -184,3 +184,7 @@ size_t store_find_word(const void *bytes, size_t size, size_t start, uint32_t wo
 }
 
 const int32_t store_open_direct = O_DIRECT;
+
+ssize_t store_write_durably(int file, const struct iovec *vectors, int count, off_t offset) {
+    return pwritev2(file, vectors, count, offset, RWF_DSYNC);
+}

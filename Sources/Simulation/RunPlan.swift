@@ -45,6 +45,7 @@ struct RunPlan {
         diskFills = generator.oneIn(3)
         character.copiesOnWrite = diskFills && generator.oneIn(2)
         character.directBlock = generator.pick([0, 512, 512, 4096])
+        character.writesDurably = !generator.oneIn(3)
         if generator.oneIn(3) { makeUniform(&generator) }
         isEncrypted = generator.oneIn(4)
         rotatesKeys = isEncrypted && !generator.oneIn(4)

@@ -23,6 +23,8 @@ public final class SimulatedDisk {
         public var copiesOnWrite = false
         /// What goes past the page cache begins and ends with a block of so many bytes; 0 = nothing can.
         public var directBlock = SimulatedDisk.sectorSize
+        /// A write can be asked to be durable when it ends.
+        public var writesDurably = true
         /// Of a hundred sectors not synchronized, so many survive; the others keep an older version.
         public var sectorsSurvive = 50
         /// Changes of names survive up to some moment, as in a journal; otherwise any of them do.
@@ -239,6 +241,28 @@ public final class SimulatedDisk {
         for change in file.pending { Self.apply(change, to: &file.durable) }
         file.pending.removeAll()
         return 0
+    }
+
+    /// Makes durable what a range has, and nothing else. A failure is one of `synchronize`, of this range.
+    public func makeDurable(_ descriptor: Int32, _ range: Range<Int>) -> Int32 {
+        guard let file = open[descriptor]?.file else { return failing(EBADF) }
+        let fails = generator.oneIn(character.synchronizeFails)
+        let bytes = fails ? survivors(of: file) : file.bytes
+        let found = Array(bytes[range.clamped(to: 0..<bytes.count)])
+        Self.apply(.write(offset: range.lowerBound, bytes: found), to: &file.durable)
+        file.copied = 0
+        file.pending = file.pending.flatMap { Self.without(range, $0) }
+        return fails ? failing(EIO) : 0
+    }
+
+    /// What a change does outside a range.
+    private static func without(_ range: Range<Int>, _ change: Change) -> [Change] {
+        guard case .write(let offset, let bytes) = change else { return [change] }
+        let own = offset..<offset + bytes.count
+        guard own.overlaps(range) else { return [change] }
+        return [own.lowerBound..<max(range.lowerBound, own.lowerBound), min(range.upperBound, own.upperBound)..<own.upperBound]
+            .filter { !$0.isEmpty }
+            .map { .write(offset: $0.lowerBound, bytes: Array(bytes[($0.lowerBound - offset)..<($0.upperBound - offset)])) }
     }
 
     /// A copy of the file's begin.

@@ -39,6 +39,20 @@ struct SimulatedFiles: @unchecked Sendable {  // Only the thread that has the tu
             spend("write", path, 40_000, UInt64(offset), sum)
             return disk.value.write(descriptor, bytes, offset)
         }
+        let synchronize: @Sendable (Int32) -> Int32 = { descriptor in
+            spend("synchronize", disk.value.path(descriptor), longestSync)
+            return disk.value.synchronize(descriptor)
+        }
+        files.synchronize = synchronize
+        if disk.value.character.writesDurably {
+            let write = files.write
+            files.writeDurably = { descriptor, vectors, count, offset in
+                let written = write(descriptor, vectors, count, offset)
+                guard written > 0 else { return written }
+                spend("make durable", disk.value.path(descriptor), longestSync)
+                return disk.value.makeDurable(descriptor, offset..<offset + written) == 0 ? written : -1
+            }
+        }
         files.append = { descriptor, bytes, count in
             spend("append", disk.value.path(descriptor), 40_000, UInt64(count))
             return disk.value.append(descriptor, Array(UnsafeRawBufferPointer(start: bytes, count: count)))
@@ -47,10 +61,6 @@ struct SimulatedFiles: @unchecked Sendable {  // Only the thread that has the tu
         files.allocate = { descriptor, size in
             spend("allocate", disk.value.path(descriptor), 40_000, UInt64(size))
             return disk.value.allocate(descriptor, size)
-        }
-        files.synchronize = { descriptor in
-            spend("synchronize", disk.value.path(descriptor), longestSync)
-            return disk.value.synchronize(descriptor)
         }
         files.map = { disk.value.map($0, $1) }
         files.unmap = { memory, _ in memory.deallocate() }

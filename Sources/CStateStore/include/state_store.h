@@ -5,6 +5,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
+#include <sys/uio.h>
 
 /// One stored value in memory: this head, then a hostd_store_record with its bytes, contiguous.
 typedef struct store_block {
@@ -74,6 +76,8 @@ static inline void store_atomic_store(uint64_t *_Nonnull word, uint64_t value) {
     __atomic_store_n(word, value, __ATOMIC_RELEASE);
 }
 
+/// pwritev2(2) with RWF_DSYNC: what was written is on disk on return, as after fdatasync, and an error may be of either.
+ssize_t store_write_durably(int file, const struct iovec *_Nonnull vectors, int count, off_t offset);
 /// O_DIRECT of open(2), which the system's headers show to C with GNU extensions only.
 extern const int32_t store_open_direct;
 

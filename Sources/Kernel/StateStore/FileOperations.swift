@@ -18,6 +18,14 @@ package struct FileOperations: Sendable {
     package var write:
         @Sendable (_ descriptor: Int32, _ vectors: UnsafePointer<iovec>, _ count: Int32, _ offset: Int) -> Int =
             { pwritev($0, $1, $2, $3) }
+    {
+        didSet { writeDurably = nil }
+    }
+    /// Writes, and makes durable what it wrote: one wait of the caller in place of two, and one command to the disk where it has one
+    /// that does both. Nil where `write` and `synchronize` are to do it, as after either is replaced.
+    package var writeDurably:
+        (@Sendable (_ descriptor: Int32, _ vectors: UnsafePointer<iovec>, _ count: Int32, _ offset: Int) -> Int)? =
+            { store_write_durably($0, $1, $2, $3) }
     /// Writes where the last such write of the descriptor ended; pipes take it too.
     package var append: @Sendable (_ descriptor: Int32, _ bytes: UnsafeRawPointer, _ count: Int) -> Int = {
         Glibc.write($0, $1, $2)
@@ -26,7 +34,9 @@ package struct FileOperations: Sendable {
     /// Reserves blocks, as `posix_fallocate`: the error number is the result.
     package var allocate: @Sendable (_ descriptor: Int32, _ size: Int) -> Int32 = { posix_fallocate($0, 0, $1) }
     /// Makes a file's bytes durable, not its name.
-    package var synchronize: @Sendable (_ descriptor: Int32) -> Int32 = { fdatasync($0) }
+    package var synchronize: @Sendable (_ descriptor: Int32) -> Int32 = { fdatasync($0) } {
+        didSet { writeDurably = nil }
+    }
     /// Maps the first `size` bytes for reading; nil on failure.
     package var map: @Sendable (_ descriptor: Int32, _ size: Int) -> UnsafeMutableRawPointer? = {
         let memory = mmap(nil, $1, PROT_READ, MAP_PRIVATE, $0, 0)

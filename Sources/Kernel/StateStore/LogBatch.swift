@@ -65,13 +65,14 @@ final class LogBatch: @unchecked Sendable {  // Handed over from thread to threa
 
     /// Writes it and waits until it is on disk. What went wrong, nil when nothing did. [blocking]
     func bringToDisk() -> SegmentLog.Failure? {
+        let isDurable: Bool
         do throws(StoreError) {
-            try write()
+            isDurable = try write(durably: !planted(.acknowledgesBeforeSync))
         } catch {
             return error.code == HOSTD_ERROR_NO_SPACE ? .refused(error) : .fatal(error)
         }
         do throws(StoreError) {
-            if !planted(.acknowledgesBeforeSync) { try file.synchronize() }
+            if !isDurable && !planted(.acknowledgesBeforeSync) { try file.synchronize() }
         } catch {
             return .fatal(error)
         }
@@ -79,10 +80,11 @@ final class LogBatch: @unchecked Sendable {  // Handed over from thread to threa
         return nil
     }
 
-    private func write() throws(StoreError) {
+    /// Whether it is on disk afterwards.
+    private func write(durably: Bool) throws(StoreError) -> Bool {
         var vectors: [iovec] = []
         vectors.reserveCapacity(heads.count + records.count)
-        try heads.withUnsafeBufferPointer { heads throws(StoreError) in
+        return try heads.withUnsafeBufferPointer { heads throws(StoreError) in
             var next = 0
             for position in heads.indices {
                 let head = UnsafeMutableRawPointer(mutating: heads.baseAddress.unsafelyUnwrapped + position)
@@ -92,7 +94,7 @@ final class LogBatch: @unchecked Sendable {  // Handed over from thread to threa
                 }
                 next += Int(heads[position].count)
             }
-            try file.append(&vectors, at: start)
+            return try file.append(&vectors, at: start, durably: durably)
         }
     }
 }

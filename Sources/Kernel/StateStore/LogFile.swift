@@ -39,10 +39,14 @@ final class LogFile: @unchecked Sendable {  // See above; only the thread that h
 
     // MARK: Appending
 
-    /// Writes all of `vectors` from `offset` on. Behind them, in the same block, are zeros afterwards. [blocking]
-    func append(_ vectors: inout [iovec], at offset: Int) throws(StoreError) {
+    /// Writes all of `vectors` from `offset` on. Behind them, in the same block, are zeros afterwards. Returns whether all that was
+    /// ever appended is durable, which it may be only when that is asked; else `synchronize` makes it so. [blocking]
+    func append(_ vectors: inout [iovec], at offset: Int, durably: Bool = false) throws(StoreError) -> Bool {
         let end = vectors.reduce(offset) { $0 + $1.iov_len }
-        guard direct != nil, Self.blockEnd(end) <= size else { return try file.write(&vectors, at: offset) }
+        guard direct != nil, Self.blockEnd(end) <= size else {
+            try file.write(&vectors, at: offset)
+            return false
+        }
         let piece = self.piece ?? .allocate(byteCount: Self.pieceSize, alignment: Self.blockSize)
         self.piece = piece
         var start = offset & ~(Self.blockSize - 1)
@@ -57,20 +61,21 @@ final class LogFile: @unchecked Sendable {  // See above; only the thread that h
                 filled += part.count
                 source = UnsafeRawBufferPointer(rebasing: source[part.count...])
                 guard filled == piece.count else { continue }
-                try writeBlocks(UnsafeRawBufferPointer(piece), at: start)
+                _ = try writeBlocks(UnsafeRawBufferPointer(piece), at: start, durably: false)
                 start += filled
                 filled = 0
             }
         }
-        guard filled > 0 else { return }
+        guard filled > 0 else { return false }
         let whole = Self.blockEnd(filled)
         UnsafeMutableRawBufferPointer(rebasing: piece[filled..<whole]).initializeMemory(as: UInt8.self, repeating: 0)
-        try writeBlocks(UnsafeRawBufferPointer(rebasing: piece[..<whole]), at: start)
+        let isDurable = try writeBlocks(UnsafeRawBufferPointer(rebasing: piece[..<whole]), at: start, durably: durably)
         let last = filled & ~(Self.blockSize - 1)
         if last > 0, filled > last {
             piece.baseAddress?.copyMemory(from: piece.baseAddress! + last, byteCount: filled - last)
         }
         heldBlock = filled > last ? start + last : nil
+        return isDurable
     }
 
     private static func blockEnd(_ offset: Int) -> Int { (offset + blockSize - 1) & ~(blockSize - 1) }
@@ -91,15 +96,21 @@ final class LogFile: @unchecked Sendable {  // See above; only the thread that h
         }
     }
 
-    /// Writes whole blocks. A device that wants other blocks than these says so (EINVAL): then it is done the usual way from
-    /// there on.
-    private func writeBlocks(_ blocks: UnsafeRawBufferPointer, at offset: Int) throws(StoreError) {
+    /// Writes whole blocks; whether they are durable. A device that wants other blocks than these says so (EINVAL): then it is
+    /// done the usual way from there on.
+    private func writeBlocks(
+        _ blocks: UnsafeRawBufferPointer, at offset: Int, durably: Bool
+    ) throws(StoreError) -> Bool {
+        var written = 0
         if let direct {
-            guard let written = try direct.writeBlocks(blocks, at: offset) else { return }
+            switch try direct.writeBlocks(blocks, at: offset, durably: durably) {
+            case .written(let isDurable): return isDurable
+            case .refused(let before): written = before
+            }
             self.direct = nil
-            return try file.write(UnsafeRawBufferPointer(rebasing: blocks[written...]), at: offset + written)
         }
-        try file.write(blocks, at: offset)
+        try file.write(UnsafeRawBufferPointer(rebasing: blocks[written...]), at: offset + written)
+        return false
     }
 
     // MARK: The file as a whole
@@ -120,7 +131,7 @@ final class LogFile: @unchecked Sendable {  // See above; only the thread that h
         var offset = start
         while offset < end {
             let part = UnsafeRawBufferPointer(rebasing: zeros.prefix(end - offset))
-            if isWhole { try writeBlocks(part, at: offset) } else { try file.write(part, at: offset) }
+            if isWhole { _ = try writeBlocks(part, at: offset, durably: false) } else { try file.write(part, at: offset) }
             offset += part.count
         }
     }

@@ -86,23 +86,39 @@ final class StoreFile: Sendable {
         try write(&vectors, at: offset)
     }
 
-    /// Writes blocks with a descriptor that goes past the page cache. Nil when all were written, else how many bytes were before
-    /// the device said that it does not take such blocks.
-    func writeBlocks(_ blocks: UnsafeRawBufferPointer, at offset: Int) throws(StoreError) -> Int? {
+    /// How blocks were written.
+    enum BlockOutcome {
+        case written(isDurable: Bool)
+        /// The device does not take such blocks, or not a whole one; so many bytes were written before.
+        case refused(after: Int)
+    }
+
+    /// Writes blocks with a descriptor that goes past the page cache, and makes them durable on the way when that is asked and
+    /// possible.
+    func writeBlocks(
+        _ blocks: UnsafeRawBufferPointer, at offset: Int, durably: Bool
+    ) throws(StoreError) -> BlockOutcome {
         var done = 0
+        var durable = durably ? files.writeDurably : nil
         while done < blocks.count {
             var vector = iovec(
                 iov_base: UnsafeMutableRawPointer(mutating: blocks.baseAddress! + done), iov_len: blocks.count - done)
-            let written = files.write(descriptor, &vector, 1, offset + done)
+            let written = (durable ?? files.write)(descriptor, &vector, 1, offset + done)
             if written < 0 {
-                if errno == EINTR { continue }
-                if errno == EINVAL { return done }
-                throw fileError("write", path, errno)
+                switch errno {
+                case EINTR: continue
+                case EINVAL: return .refused(after: done)
+                case EOPNOTSUPP where durable != nil: durable = nil
+                case let number: throw fileError("write", path, number)
+                }
+                continue
             }
             if written == 0 { throw fileError("write", path, EIO) }
-            done = (done + written) & ~511  // The smallest block of any device: what is beside it is written again.
+            let next = (done + written) & ~511  // The smallest block of any device: what is beside it is written again.
+            if next == done { return .refused(after: done) }
+            done = next
         }
-        return nil
+        return .written(isDurable: durable != nil)
     }
 
     func synchronize() throws(StoreError) {

@@ -1,3 +1,4 @@
+import CStateStore
 import Glibc
 import PluginAPI
 import Synchronization
@@ -89,6 +90,51 @@ final class LogFileTests: XCTestCase {
         }
     }
 
+    /// Whether a write was durable is said as the system says it, and what cannot be is written all the same.
+    func testWhatIsDurableOnTheWay() throws {
+        let rows: [(reason: String, errors: [Int32], isDurable: Bool)] = [
+            ("as it is", [], true), ("interrupted", [EINTR, EINTR], true), ("no such calls", [EOPNOTSUPP], false),
+            ("other blocks than ours", [EINVAL], false),
+        ]
+        for row in rows {
+            let scratch = TemporaryDirectory()
+            let errors = Mutex(row.errors)
+            var files = FileOperations.system
+            files.writeDurably = { descriptor, vectors, count, offset in
+                guard let number = errors.withLock({ $0.isEmpty ? nil : $0.removeFirst() }) else {
+                    return store_write_durably(descriptor, vectors, count, offset)
+                }
+                errno = number
+                return -1
+            }
+            let directory = try StoreDirectory(scratch.path, files: files)
+            defer { directory.unlock() }
+            _ = try directory.open("log", flags: O_RDWR | O_CREAT)
+            XCTAssertEqual(truncate(scratch.path + "/log", Self.size), 0)
+            let file = try LogFile("log", size: Self.size, in: directory)
+            var bytes = [UInt8](repeating: 9, count: 5000)
+            try bytes.withUnsafeMutableBytes { bytes in
+                var vectors = [iovec(iov_base: bytes.baseAddress, iov_len: bytes.count)]
+                XCTAssertFalse(try file.append(&vectors, at: 4096), "it was not asked for")
+                XCTAssertTrue(errors.withLock { $0 } == row.errors)
+                vectors = [iovec(iov_base: bytes.baseAddress, iov_len: bytes.count)]
+                XCTAssertEqual(try file.append(&vectors, at: 9096, durably: true), row.isDurable, row.reason)
+            }
+            XCTAssertEqual(Array(try self.bytes(scratch.path + "/log")[4096..<14_096]), bytes + bytes, row.reason)
+        }
+    }
+
+    /// A store that replaces what writes or synchronizes has no other way to do it.
+    func testReplacedCallsAreTheOnlyOnes() {
+        var files = FileOperations.system
+        XCTAssertNotNil(files.writeDurably)
+        files.write = { _, _, _, _ in -1 }
+        XCTAssertNil(files.writeDurably)
+        files = .system
+        files.synchronize = { _ in -1 }
+        XCTAssertNil(files.writeDurably)
+    }
+
     /// The last block of a file whose size is no multiple of a block is not written past its end.
     func testTheFileKeepsItsSize() throws {
         let scratch = TemporaryDirectory()
@@ -137,7 +183,7 @@ final class LogFileTests: XCTestCase {
         try first.withUnsafeMutableBytes { first in
             try second.withUnsafeMutableBytes { second in
                 var vectors = [first, second].map { iovec(iov_base: $0.baseAddress, iov_len: $0.count) }
-                try file.append(&vectors, at: offset)
+                _ = try file.append(&vectors, at: offset)
             }
         }
     }
