@@ -485,7 +485,9 @@ class ContainerLifeTests: XCTestCase {
             let count = Glibc.read(descriptor.number, &chunk, chunk.count)
             if count <= 0 { break }
             bytes += chunk[0..<count]
-            if String(decoding: bytes, as: UTF8.self).contains(end) { break }
+            // The end may lie across two chunks. All the bytes again for each chunk would take seconds, and the monitor
+            // gives who attached only one second to take theirs once the container has ended.
+            if String(decoding: bytes.suffix(count + end.utf8.count), as: UTF8.self).contains(end) { break }
         }
         return String(decoding: bytes, as: UTF8.self)
     }
