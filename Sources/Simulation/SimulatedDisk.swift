@@ -260,9 +260,12 @@ public final class SimulatedDisk {
         guard case .write(let offset, let bytes) = change else { return [change] }
         let own = offset..<offset + bytes.count
         guard own.overlaps(range) else { return [change] }
-        return [own.lowerBound..<max(range.lowerBound, own.lowerBound), min(range.upperBound, own.upperBound)..<own.upperBound]
-            .filter { !$0.isEmpty }
-            .map { .write(offset: $0.lowerBound, bytes: Array(bytes[($0.lowerBound - offset)..<($0.upperBound - offset)])) }
+        return [
+            own.lowerBound..<max(range.lowerBound, own.lowerBound),
+            min(range.upperBound, own.upperBound)..<own.upperBound,
+        ]
+        .filter { !$0.isEmpty }
+        .map { .write(offset: $0.lowerBound, bytes: Array(bytes[($0.lowerBound - offset)..<($0.upperBound - offset)])) }
     }
 
     /// A copy of the file's begin.

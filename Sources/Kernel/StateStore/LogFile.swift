@@ -131,7 +131,11 @@ final class LogFile: @unchecked Sendable {  // See above; only the thread that h
         var offset = start
         while offset < end {
             let part = UnsafeRawBufferPointer(rebasing: zeros.prefix(end - offset))
-            if isWhole { _ = try writeBlocks(part, at: offset, durably: false) } else { try file.write(part, at: offset) }
+            if isWhole {
+                _ = try writeBlocks(part, at: offset, durably: false)
+            } else {
+                try file.write(part, at: offset)
+            }
             offset += part.count
         }
     }
