@@ -65,9 +65,7 @@ final class LogFileTests: XCTestCase {
             let scratch = TemporaryDirectory()
             let directory = try StoreDirectory(scratch.path, files: files(disk))
             defer { directory.unlock() }
-            _ = try directory.open("log", flags: O_RDWR | O_CREAT)
-            XCTAssertEqual(truncate(scratch.path + "/log", Self.size), 0)
-            var file = try LogFile("log", size: Self.size, in: directory)
+            var file = try make(Self.size, in: directory)
             try file.erase(from: 0, to: Self.size)
             var model = [UInt8](repeating: 0, count: Self.size)
             var end = 4096
@@ -109,9 +107,7 @@ final class LogFileTests: XCTestCase {
             }
             let directory = try StoreDirectory(scratch.path, files: files)
             defer { directory.unlock() }
-            _ = try directory.open("log", flags: O_RDWR | O_CREAT)
-            XCTAssertEqual(truncate(scratch.path + "/log", Self.size), 0)
-            let file = try LogFile("log", size: Self.size, in: directory)
+            let file = try make(Self.size, in: directory)
             var bytes = [UInt8](repeating: 9, count: 5000)
             try bytes.withUnsafeMutableBytes { bytes in
                 var vectors = [iovec(iov_base: bytes.baseAddress, iov_len: bytes.count)]
@@ -140,9 +136,7 @@ final class LogFileTests: XCTestCase {
         let scratch = TemporaryDirectory()
         let directory = try StoreDirectory(scratch.path)
         defer { directory.unlock() }
-        _ = try directory.open("log", flags: O_RDWR | O_CREAT)
-        XCTAssertEqual(truncate(scratch.path + "/log", 10_000), 0)
-        let file = try LogFile("log", size: 10_000, in: directory)
+        let file = try make(10_000, in: directory)
         var first = [UInt8](repeating: 7, count: 1000)
         var second = [UInt8](repeating: 8, count: 900)
         try append(&first, &second, to: file, at: 8000)
@@ -163,9 +157,7 @@ final class LogFileTests: XCTestCase {
         }
         let directory = try StoreDirectory(scratch.path, files: files)
         defer { directory.unlock() }
-        _ = try directory.open("log", flags: O_RDWR | O_CREAT)
-        XCTAssertEqual(truncate(scratch.path + "/log", Self.size), 0)
-        let file = try LogFile("log", size: Self.size, in: directory)
+        let file = try make(Self.size, in: directory)
         var first = [UInt8](repeating: 1, count: 5000)
         var none: [UInt8] = []
         var second = [UInt8](repeating: 2, count: 9000)
@@ -177,6 +169,13 @@ final class LogFileTests: XCTestCase {
         isFull.withLock { $0 = false }
         try append(&second, &none, to: file, at: 9096)
         XCTAssertEqual(Array(try bytes(scratch.path + "/log")[4096..<18_096]), first + second)
+    }
+
+    /// A file of zeros.
+    private func make(_ size: Int, in directory: StoreDirectory) throws -> LogFile {
+        _ = try directory.open("log", flags: O_RDWR | O_CREAT)
+        XCTAssertEqual(truncate(directory.file("log"), size), 0)
+        return try LogFile("log", size: size, in: directory)
     }
 
     private func append(_ first: inout [UInt8], _ second: inout [UInt8], to file: LogFile, at offset: Int) throws {
