@@ -14,10 +14,9 @@ final class LiveAuthentication: Sendable {
     private let audience: String
     private let log: Log
     private let webhook: TokenWebhook?
-    private let metrics: ReloadMetrics?
+    private let file: FollowedFile?
     /// By the entries that they are from: an issuer that stays keeps the keys that are known.
     private let issuers = Mutex<[JSON: TokenIssuer]>([:])
-    private let follower = Mutex<FileFollower?>(nil)
 
     /// - Parameter audience: What the API itself is called in tokens.
     init(_ settings: AuthenticationSettings, store: StoreClient, audience: String, host: Host) throws(PluginError) {
@@ -30,7 +29,13 @@ final class LiveAuthentication: Sendable {
                 webhook.connection, keep: webhook.keep, apiAudience: audience, client: WebhookClient(store: store),
                 log: host.log)
         }
-        metrics = settings.file == nil ? nil : try ReloadMetrics("authentication", host)
+        if let file = settings.file {
+            self.file = try FollowedFile(
+                file.path, of: "authentication", thread: "api-authn-file", host: host
+            ) { () throws(PluginError) in try file.read() }
+        } else {
+            file = nil
+        }
         authenticators = Replaceable([])
         anonymous = Replaceable(settings.named.anonymous)
         apply(settings.named)
@@ -38,42 +43,15 @@ final class LiveAuthentication: Sendable {
 
     /// Follows the file, where there is one.
     func start() throws(PluginError) {
-        guard let file = settings.file else { return }
-        let content = try file.read()
-        let follower = try FileFollower(file.path, name: "api-authn-file", content: content, log: log) {
-            [weak self] content in
-            self?.reload(content)
+        guard let content = settings.file else { return }
+        try file?.start { [weak self] bytes throws(PluginError) in
+            let named = try content.settings(bytes)
+            self?.apply(named)
         }
-        // It may have changed since the settings were read.
-        apply(try file.settings(content))
-        try metrics?.show(content)
-        try follower.start()
-        self.follower.withLock { $0 = follower }
     }
 
     /// Idempotent. [blocking]
-    func stop() {
-        let follower = follower.withLock { follower in
-            defer { follower = nil }
-            return follower
-        }
-        follower?.stop()
-    }
-
-    /// Puts a new content in force, or says why what was in force stays.
-    func reload(_ content: [UInt8]) {
-        guard let file = settings.file else { return }
-        do throws(PluginError) {
-            apply(try file.settings(content))
-            log.info("the file of authentication was read anew", ["file": .string(file.path)])
-            metrics?.record(content: content)
-        } catch {
-            log.error(
-                "the new file of authentication cannot be used; what it said before holds",
-                ["file": .string(file.path), "reason": .string(error.message)])
-            metrics?.record(content: nil)
-        }
-    }
+    func stop() { file?.stop() }
 
     private func apply(_ named: AuthenticationSettings.Named) {
         let client = WebhookClient(store: store)
