@@ -59,9 +59,7 @@ final class WatchLog: @unchecked Sendable {
         case UInt32(HOSTD_SINK_PROGRESS):
             try require(bytes.count == 8, "progress of \(bytes.count) bytes")
             let revision = bytes.withUnsafeBytes { $0.loadUnaligned(as: UInt64.self) }.littleEndian
-            try require(
-                revision >= max(progress ?? 0, events.last?.record.revision ?? 0),
-                "progress to \(revision) after \(max(progress ?? 0, events.last?.record.revision ?? 0))")
+            try require(revision >= reached, "progress to \(revision) after \(reached)")
             progress = revision
         case UInt32(HOSTD_SINK_END), UInt32(HOSTD_SINK_RESYNC): ending = kind
         default: throw Violation("a message of the unknown kind \(kind)")
@@ -128,22 +126,25 @@ final class WatchLog: @unchecked Sendable {
         if let fault { throw Violation("a watch is out of order: \(fault)") }
     }
 
-    /// All that was told until its progress reached a revision.
+    /// All that was told until its progress, or a change, reached a revision: a change tells its revision itself.
     func events(upTo revision: UInt64, _ patience: UInt64) throws(Violation) -> [ContractEvent] {
         let deadline = monotonicNanoseconds() + patience
-        let (events, fault, progress, ending) = monitor.locked {
-            _ = wait(until: deadline) {
-                (self.progress ?? 0) >= revision || self.fault != nil || self.ending != nil
-            }
-            return (self.events, self.fault, self.progress, self.ending)
+        let (events, fault, reached, ending) = monitor.locked {
+            _ = wait(until: deadline) { self.reached >= revision || self.fault != nil || self.ending != nil }
+            return (self.events, self.fault, self.reached, self.ending)
         }
         try expectNoFault(fault)
-        let reached =
-            "it came to \(progress.map(String.init) ?? "none")\(ending == nil ? "" : " and the stream is over")"
         try require(
-            (progress ?? 0) >= revision, "a watch that begins told no progress to revision \(revision): \(reached)")
+            reached >= revision,
+            """
+            a watch that begins told neither progress to revision \(revision) nor a change at it: it came to \(reached)\
+            \(ending == nil ? "" : " and the stream is over")
+            """)
         return events
     }
+
+    /// The last revision that it was told of. The lock is held.
+    private var reached: UInt64 { max(progress ?? 0, events.last?.record.revision ?? 0) }
 
     /// Waits until the last change is at a revision or the stream is over; what was told, and whether it is over.
     func eventsOrEnd(_ revision: UInt64, _ patience: UInt64) throws(Violation) -> (
