@@ -1,3 +1,4 @@
+import Glibc
 import Synchronization
 
 /// Tokens of this server's own that were shown a moment ago, found again by the bytes of their header: a client that shows one
@@ -15,7 +16,8 @@ final class RecentTokens: Sendable {
     func find(_ shown: UnsafeRawBufferPointer) -> TokenAuthority.Verified? {
         guard let slot = Self.slot(shown), let entry = entries.withLock({ $0[slot] }), entry.shown.count == shown.count
         else { return nil }
-        return entry.shown.elementsEqual(shown) ? entry.token : nil
+        let isSame = entry.shown.withUnsafeBytes { memcmp($0.baseAddress!, shown.baseAddress!, shown.count) == 0 }
+        return isSame ? entry.token : nil
     }
 
     func keep(_ token: TokenAuthority.Verified, _ shown: UnsafeRawBufferPointer) {

@@ -1,3 +1,4 @@
+import Glibc
 import Objects
 
 /// The head of a stored object: what ownership is decided by.
@@ -50,61 +51,89 @@ struct ObjectHead: Equatable, Sendable {
     /// Reads the head of a stored value without parsing what follows its metadata. Nil when the value is no object with
     /// a key of three parts and a uid: not Kubernetes', and nobody's garbage.
     init?(key: String, value: UnsafeRawBufferPointer, revision: UInt64) {
-        guard Self.parts(of: key).count == 3,
-            let head = MetadataScanner.head(of: value)
-        else { return nil }
-        let metadata = head.metadata
-        guard let uid = metadata["uid"].stringValue else { return nil }
+        guard Self.hasThreeParts(key), let head = MetadataScanner.head(of: value), let uid = head.uid else {
+            return nil
+        }
         self.init(
             key: key, apiVersion: head.apiVersion, uid: uid, revision: revision,
-            owners: metadata["ownerReferences"].arrayValue.map {
+            owners: (head.ownerReferences?.arrayValue ?? []).map {
                 Owner(
                     uid: $0["uid"].stringValue ?? "", blocksDeletion: $0["blockOwnerDeletion"].boolValue ?? false,
                     json: $0)
-            }, isBeingDeleted: metadata["deletionTimestamp"].exists,
-            finalizers: metadata["finalizers"].arrayValue.compactMap(\.stringValue))
+            }, isBeingDeleted: head.isBeingDeleted,
+            finalizers: (head.finalizers?.arrayValue ?? []).compactMap(\.stringValue))
+    }
+
+    private static func hasThreeParts(_ key: String) -> Bool {
+        var slashes = 0
+        for byte in key.utf8 where byte == UInt8(ascii: "/") { slashes += 1 }
+        return slashes >= 2
     }
 }
 
 /// Finds `apiVersion` and `metadata` of a stored object, which come first in it, and parses of these what ownership is
 /// decided by. The rest, with its long list of managed fields, is skipped.
 enum MetadataScanner {
-    private static let wanted = ["uid", "ownerReferences", "deletionTimestamp", "finalizers"].map { Array($0.utf8) }
-
-    static func head(of bytes: UnsafeRawBufferPointer) -> (apiVersion: String, metadata: JSON)? {
-        var position = 0
+    struct Head {
         var apiVersion = ""
+        var uid: String?
+        var ownerReferences: JSON?
+        var isBeingDeleted = false
+        var finalizers: JSON?
+    }
+
+    static func head(of bytes: UnsafeRawBufferPointer) -> Head? {
+        var position = 0
+        var head = Head()
         guard skip(UInt8(ascii: "{"), bytes, &position) else { return nil }
         while let key = string(bytes, &position), skip(UInt8(ascii: ":"), bytes, &position) {
             skipSpace(bytes, &position)
-            if key.elementsEqual("metadata".utf8) { return members(bytes, &position).map { (apiVersion, $0) } }
+            if isEqual(key, "metadata") { return readMembers(bytes, &position, &head) ? head : nil }
             let start = position
             guard skipValue(bytes, &position) else { return nil }
-            if key.elementsEqual("apiVersion".utf8) {
-                apiVersion = parsed(bytes, start..<position)?.stringValue ?? ""
-            }
+            if isEqual(key, "apiVersion") { head.apiVersion = parsed(bytes, start..<position)?.stringValue ?? "" }
             guard skip(UInt8(ascii: ","), bytes, &position) else { return nil }
         }
         return nil
     }
 
-    /// The members of an object that are wanted. Nil when it is not one.
-    private static func members(_ bytes: UnsafeRawBufferPointer, _ position: inout Int) -> JSON? {
-        guard skip(UInt8(ascii: "{"), bytes, &position) else { return nil }
-        var result = JSONObject()
-        if skip(UInt8(ascii: "}"), bytes, &position) { return .object(result) }
+    /// Reads the members of the metadata that are wanted. False when it is no object.
+    private static func readMembers(_ bytes: UnsafeRawBufferPointer, _ position: inout Int, _ head: inout Head) -> Bool
+    {
+        guard skip(UInt8(ascii: "{"), bytes, &position) else { return false }
+        if skip(UInt8(ascii: "}"), bytes, &position) { return true }
         while let key = string(bytes, &position), skip(UInt8(ascii: ":"), bytes, &position) {
             skipSpace(bytes, &position)
             let start = position
-            guard skipValue(bytes, &position) else { return nil }
-            if wanted.contains(where: { key.elementsEqual($0) }) {
-                guard let value = parsed(bytes, start..<position) else { return nil }
-                result[String(decoding: key, as: UTF8.self)] = value
-            }
-            if skip(UInt8(ascii: "}"), bytes, &position) { return .object(result) }
-            guard skip(UInt8(ascii: ","), bytes, &position) else { return nil }
+            guard skipValue(bytes, &position), keep(key, bytes, start..<position, &head) else { return false }
+            if skip(UInt8(ascii: "}"), bytes, &position) { return true }
+            guard skip(UInt8(ascii: ","), bytes, &position) else { return false }
         }
-        return nil
+        return false
+    }
+
+    /// False when a member that is wanted does not parse.
+    private static func keep(
+        _ key: Slice<UnsafeRawBufferPointer>, _ bytes: UnsafeRawBufferPointer, _ value: Range<Int>, _ head: inout Head
+    ) -> Bool {
+        if isEqual(key, "uid") {
+            guard let uid = parsed(bytes, value) else { return false }
+            head.uid = uid.stringValue
+        } else if isEqual(key, "ownerReferences") {
+            head.ownerReferences = parsed(bytes, value)
+            return head.ownerReferences != nil
+        } else if isEqual(key, "deletionTimestamp") {
+            head.isBeingDeleted = !bytes[value].elementsEqual("null".utf8)
+        } else if isEqual(key, "finalizers") {
+            head.finalizers = parsed(bytes, value)
+            return head.finalizers != nil
+        }
+        return true
+    }
+
+    private static func isEqual(_ key: Slice<UnsafeRawBufferPointer>, _ name: StaticString) -> Bool {
+        key.count == name.utf8CodeUnitCount
+            && memcmp(key.base.baseAddress! + key.startIndex, name.utf8Start, key.count) == 0
     }
 
     /// Stored values were written by our own writer; one that does not parse is damaged and is left alone.

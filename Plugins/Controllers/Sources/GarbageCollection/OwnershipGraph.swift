@@ -30,8 +30,10 @@ struct OwnershipGraph {
         var affected: Set<String> = []
         if let old = uidsByKey[head.key], old != head.uid { affected.formUnion(remove(uid: old)) }
         let before = heads[head.uid]
-        uidsByKey[head.key] = head.uid
+        if before?.key != head.key { uidsByKey[head.key] = head.uid }
         heads[head.uid] = head
+        // Most own nothing, and are owned by nobody.
+        if head.owners.isEmpty, before?.owners.isEmpty ?? true, !head.isBeingDeleted { return affected }
         let old = Set(before?.owners.map(\.uid) ?? [])
         let new = Set(head.owners.map(\.uid))
         for owner in old.subtracting(new) {
