@@ -69,13 +69,15 @@ final class ExtensionTests: XCTestCase {
         XCTAssertEqual(try refused.json["message"], "Upgrade request required")
     }
 
-    private func upgrade(_ client: TLSClient, subprotocols: String = "v5.channel.k8s.io", method: String = "GET") throws
-        -> TLSClient.Response
-    {
+    private func upgrade(
+        _ client: TLSClient, _ path: String = "exec?command=x", subprotocols: String? = "v5.channel.k8s.io",
+        method: String = "GET"
+    ) throws -> TLSClient.Response {
         client.send(
-            "\(method) \(pod)/exec?command=x HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer \(TestServer.token)\r\n"
+            "\(method) \(pod)/\(path) HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer \(TestServer.token)\r\n"
                 + "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
-                + "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: \(subprotocols)\r\n\r\n")
+                + "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+                + (subprotocols.map { "Sec-WebSocket-Protocol: \($0)\r\n" } ?? "") + "\r\n")
         return try client.response(headOnly: true)
     }
 
@@ -116,6 +118,42 @@ final class ExtensionTests: XCTestCase {
         XCTAssertEqual(end.opcode, 8, "the extension has closed its side")
         XCTAssertEqual(end.payload, [0x03, 0xE8])
         XCTAssertTrue(client.isAtEnd())
+    }
+
+    /// A client that names no subprotocol speaks the first one that there was.
+    func testWebSocketWithoutASubprotocol() throws {
+        let client = try server.connect()
+        defer { client.close() }
+        let head = try upgrade(client, subprotocols: nil)
+        XCTAssertEqual(head.status, 101)
+        XCTAssertNil(head.headers["sec-websocket-protocol"])
+        client.send(frame(2, [255]))
+        XCTAssertEqual(try message(client).opcode, 8)
+    }
+
+    /// A body that is a stream comes in messages to whoever asks for a WebSocket, and as a body to all others.
+    func testBodyOverAWebSocket() throws {
+        for subprotocol in ["binary.k8s.io", nil] {
+            let client = try server.connect()
+            defer { client.close() }
+            let head = try upgrade(client, "log?follow=1", subprotocols: subprotocol)
+            XCTAssertEqual(head.status, 101)
+            XCTAssertEqual(head.headers["sec-websocket-protocol"], subprotocol)
+            for number in 0..<FakeExtension.packets {
+                let (opcode, payload) = try message(client)
+                XCTAssertEqual(opcode, 2)
+                XCTAssertEqual(payload.count, FakeExtension.packetSize)
+                XCTAssertEqual(payload.first, UInt8(truncatingIfNeeded: number))
+            }
+            XCTAssertEqual(try message(client).opcode, 8)
+            XCTAssertTrue(client.isAtEnd())
+        }
+        let client = try server.connect()
+        defer { client.close() }
+        XCTAssertEqual(try upgrade(client, "log?missing=1", subprotocols: "binary.k8s.io").status, 404)
+        let other = try server.connect()
+        defer { other.close() }
+        XCTAssertEqual(try upgrade(other, "log?follow=1", subprotocols: "text.k8s.io").status, 400)
     }
 
     func testClientClosesTheWebSocket() throws {

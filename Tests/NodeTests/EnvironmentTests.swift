@@ -30,7 +30,7 @@ final class EnvironmentTests: XCTestCase {
 
     private func build(
         env: JSON = [], envFrom: JSON = [], services: [JSON] = [], objects: [String: JSON] = [:],
-        pod specification: JSONObject = [:]
+        files: [String: String] = [:], pod specification: JSONObject = [:]
     ) throws -> [String] {
         let pod = TestPods.pod(
             metadata: ["labels": ["app": "web"]], specification: specification,
@@ -39,7 +39,7 @@ final class EnvironmentTests: XCTestCase {
         return try EnvironmentBuilder(
             pod: pod, container: pod.containers[0], facts: facts,
             allocatable: .init(cpuMilli: 2000, memoryBytes: 1 << 30), services: services,
-            object: { objects["\($0)/\($1)"] }
+            object: { objects["\($0)/\($1)"] }, file: { files["\($0)/\($1)"].map { Array($0.utf8) } }
         ).build().map { "\($0.name)=\($0.value)" }
     }
 
@@ -103,6 +103,31 @@ final class EnvironmentTests: XCTestCase {
         for row in rows {
             XCTAssertThrowsError(try build(env: row.env, envFrom: row.envFrom, objects: ["secrets/empty": [:]])) {
                 XCTAssertEqual(($0 as? ContainerConfigurationError)?.message, row.message)
+                XCTAssertEqual(($0 as? ContainerConfigurationError)?.reason, "CreateContainerConfigError")
+            }
+        }
+    }
+
+    func testVariablesOutOfFiles() throws {
+        func variable(_ key: String, optional: Bool? = nil, path: String = "a.env") -> JSON {
+            var reference: JSON = ["volumeName": "v", "path": .string(path), "key": .string(key)]
+            if let optional { reference["optional"] = .bool(optional) }
+            return ["name": .string(key), "valueFrom": ["fileKeyRef": reference]]
+        }
+        let files = ["v/a.env": "A=1\n", "v/bad.env": "A\n"]
+        XCTAssertEqual(
+            try build(
+                env: [
+                    variable("A"), variable("B", optional: true), variable("C", optional: true, path: "none"),
+                    ["name": "D", "value": "$(A)2"],
+                ], files: files), ["HOSTNAME=web", "A=1", "D=12"], "what is optional and missing is left out")
+        for (env, message) in [
+            (variable("B"), "environment variable key \"B\" not found in file \"a.env\""),
+            (variable("A", path: "none"), "environment file \"none\" not found in volume \"v\""),
+            (variable("A", path: "bad.env"), "line 1 of the environment file \"bad.env\" is not NAME=VALUE"),
+        ] {
+            XCTAssertThrowsError(try build(env: [env], files: files)) {
+                XCTAssertEqual(($0 as? ContainerConfigurationError)?.message, message)
                 XCTAssertEqual(($0 as? ContainerConfigurationError)?.reason, "CreateContainerConfigError")
             }
         }

@@ -60,6 +60,31 @@ final class ExecSessionTests: XCTestCase {
         }
     }
 
+    /// What ends a session: to clients of all versions, of an exec and of an attach.
+    func testEnds() throws {
+        func packet(_ result: Result<JSON, PluginError>, _ command: [String]?, first: Bool) throws -> String? {
+            let options = ExecSession.Options(
+                containerID: "c", command: command, stdin: false, stdout: true, stderr: true, tty: false,
+                isFirstVersion: first)
+            return try ExecSession.statusPacket(result, options).map { packet in
+                XCTAssertEqual(packet.first, 3)
+                let text = String(decoding: packet.dropFirst(), as: UTF8.self)
+                return first ? text : try JSON(parsing: text)["status"].stringValue ?? ""
+            }
+        }
+        let failed: Result<JSON, PluginError> = .success(["exitCode": 3])
+        XCTAssertEqual(try packet(failed, ["x"], first: false), "Failure")
+        XCTAssertEqual(
+            try packet(failed, ["x"], first: true), "command terminated with non-zero exit code: exit status 3")
+        XCTAssertEqual(try packet(failed, nil, first: false), "Success", "an attach does not tell the container's end")
+        XCTAssertNil(try packet(failed, nil, first: true))
+        XCTAssertEqual(try packet(.success(["exitCode": 0]), ["x"], first: false), "Success")
+        XCTAssertNil(
+            try packet(.success(["exitCode": 0]), ["x"], first: true), "the first version tells failures alone")
+        XCTAssertEqual(try packet(.failure(.internal("broken")), nil, first: false), "Failure")
+        XCTAssertEqual(try packet(.failure(.internal("broken")), nil, first: true), "Internal error occurred: broken")
+    }
+
     func testTerminalAndResize() throws {
         try run(tty: true) { client, runtime in
             send([4] + Array(#"{"Width":80,"Height":24}"#.utf8), client)

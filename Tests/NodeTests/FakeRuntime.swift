@@ -82,7 +82,8 @@ final class FakeRuntime: PodRuntime {
             state.configurations[id] = config
             state.containers[id] = [
                 "id": .string(id), "sandboxID": request["sandboxID"], "name": config["name"],
-                "attempt": config["attempt"], "state": "created", "createdAt": "2026-01-01T00:00:00Z",
+                "attempt": config["attempt"], "state": "created",
+                "createdAt": .string(Timestamp.now().formatted(fraction: .nano)),
                 "image": config["image"], "imageID": "sha256:1", "annotations": config["annotations"],
             ]
             return (id, state.handler, state.containers[id] ?? .null)

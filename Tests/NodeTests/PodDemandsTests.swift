@@ -34,14 +34,6 @@ final class PodDemandsTests: XCTestCase {
                 "a certificate",
                 ["volumes": [["name": "v", "projected": ["sources": [["podCertificate": ["signerName": "a/b"]]]]]]]
             ),
-            (
-                "a variable out of a file",
-                ["containers": [["name": "c", "env": [["name": "A", "valueFrom": ["fileKeyRef": ["key": "A"]]]]]]]
-            ),
-            (
-                "all containers again",
-                ["containers": [["name": "c", "restartPolicyRules": [["action": "RestartAllContainers"]]]]]
-            ),
         ]
         for (reason, specification) in unsupported {
             let refusal = PodDemands(pod: TestPods.pod(specification: specification), sysctls: SysctlPolicy()).refusal

@@ -43,11 +43,11 @@ enum TestPods {
 
     static func container(
         _ name: String = "main", _ state: String, attempt: Int64 = 0, exitCode: Int64 = 0, sandbox: String = "s1",
-        finishedAt: String = "2026-01-01T00:00:10.5Z", reason: String = ""
+        createdAt: String = "2026-01-01T00:00:00Z", finishedAt: String = "2026-01-01T00:00:10.5Z", reason: String = ""
     ) -> ObservedContainer {
         let json: JSON = [
             "id": .string("\(name)-\(attempt)"), "sandboxID": .string(sandbox), "name": .string(name),
-            "attempt": .integer(attempt), "state": .string(state), "createdAt": "2026-01-01T00:00:00Z",
+            "attempt": .integer(attempt), "state": .string(state), "createdAt": .string(createdAt),
             "startedAt": state == "created" ? "" : "2026-01-01T00:00:01.25Z",
             "finishedAt": state == "exited" ? .string(finishedAt) : "", "exitCode": .integer(exitCode),
             "reason": .string(reason), "image": "busybox:1", "imageID": "sha256:1",

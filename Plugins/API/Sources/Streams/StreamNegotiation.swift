@@ -17,6 +17,8 @@ enum StreamNegotiation: Equatable {
     static let portsProtocol = "portforward.k8s.io"
     /// The channels' version: that of SPDY streams, and of ports over a WebSocket.
     static let channelsProtocol = "v4.channel.k8s.io"
+    /// A body in binary messages, as they come.
+    static let bodyProtocol = "binary.k8s.io"
     /// The version with a message for the end of a channel, as SPDY's streams have one.
     static let closingChannels = "v5.channel.k8s.io"
 
@@ -24,7 +26,7 @@ enum StreamNegotiation: Equatable {
     static func negotiate(
         _ request: APIRequest, _ kind: ExtensionRoutes.Route.Upgrade, subprotocols: [String]
     ) throws(APIStatus) -> StreamNegotiation {
-        guard kind != .none else { return .plain }
+        guard kind != .none else { return try body(request) }
         guard let upgrade = request.upgrade, !upgrade.protocol.isEmpty else {
             throw .badRequest("Upgrade request required")
         }
@@ -37,6 +39,12 @@ enum StreamNegotiation: Equatable {
         return try spdy(upgrade, kind, subprotocols)
     }
 
+    /// A body that is a stream comes as messages to whoever asks for a WebSocket; all else is no upgrade.
+    private static func body(_ request: APIRequest) throws(APIStatus) -> StreamNegotiation {
+        guard let upgrade = request.upgrade, upgrade.isWebSocket, request.method == .get else { return .plain }
+        return try webSocket(upgrade, .none, [bodyProtocol])
+    }
+
     private static func webSocket(
         _ upgrade: APIRequest.Upgrade, _ kind: ExtensionRoutes.Route.Upgrade, _ subprotocols: [String]
     ) throws(APIStatus) -> StreamNegotiation {
@@ -47,7 +55,7 @@ enum StreamNegotiation: Equatable {
         let known = kind == .ports ? [tunnelProtocol, channelsProtocol] : subprotocols
         let offered = upgrade.subprotocols.filter { !$0.hasPrefix(Authenticator.subprotocolPrefix) }
         let chosen = offered.first(where: known.contains)
-        guard chosen != nil || known.isEmpty || (offered.isEmpty && kind == .ports) else {
+        guard chosen != nil || known.isEmpty || offered.isEmpty else {
             throw .badRequest(
                 "unable to upgrade: none of the subprotocols \(offered) is supported; use one of \(known)")
         }

@@ -16,6 +16,8 @@ struct EnvironmentBuilder {
     let services: [JSON]
     /// The present ConfigMap or Secret ("configmaps" or "secrets", name) of the pod's namespace; nil when it is absent.
     let object: (_ resource: String, _ name: String) throws -> JSON?
+    /// The content of a file in a volume of the pod; nil when there is none.
+    let file: (_ volume: String, _ path: String) throws -> [UInt8]?
 
     /// Variables, each name once, in order of first appearance.
     func build() throws -> [(name: String, value: String)] {
@@ -74,6 +76,7 @@ struct EnvironmentBuilder {
             }
             return value
         }
+        if source["fileKeyRef"].exists { return try resolve(fileKey: source["fileKeyRef"]) }
         let (reference, resource) =
             source["configMapKeyRef"].exists
             ? (source["configMapKeyRef"], "configmaps") : (source["secretKeyRef"], "secrets")
@@ -90,6 +93,25 @@ struct EnvironmentBuilder {
             throw ContainerConfigurationError(message: "couldn't find key \(key) in \(kind) \(pod.namespace)/\(name)")
         }
         return value
+    }
+
+    private func resolve(fileKey reference: JSON) throws -> String? {
+        let path = reference["path"].stringValue ?? ""
+        let key = reference["key"].stringValue ?? ""
+        let volume = reference["volumeName"].stringValue ?? ""
+        let bytes: [UInt8]?
+        do {
+            bytes = try file(volume, path)
+        } catch {
+            throw ContainerConfigurationError(
+                message: "environment file \"\(path)\" of volume \"\(volume)\" cannot be read: \(error)")
+        }
+        let value = try bytes.flatMap { try EnvironmentFile.value(of: key, in: $0, path: path) }
+        if value != nil || reference["optional"].boolValue == true { return value }
+        throw ContainerConfigurationError(
+            message: bytes == nil
+                ? "environment file \"\(path)\" not found in volume \"\(volume)\""
+                : "environment variable key \"\(key)\" not found in file \"\(path)\"")
     }
 
     private func text(_ value: JSON, _ resource: String) -> String? {

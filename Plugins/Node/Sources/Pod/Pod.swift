@@ -18,6 +18,13 @@ enum RestartPolicy: String, Sendable {
     case never = "Never"
 }
 
+/// What a container's own rules do when it has ended.
+enum RestartRule: String, Sendable {
+    case container = "Restart"
+    /// The pod begins anew, in the same sandbox with the same volumes: all containers end, and start in order.
+    case allContainers = "RestartAllContainers"
+}
+
 /// One container of a pod's specification, with the members that the state machine reads; the rest stays in `object`.
 struct PodContainer: Sendable {
     private(set) var object: JSON
@@ -50,13 +57,27 @@ struct PodContainer: Sendable {
         return copy
     }
 
-    /// Whether the container starts again after it ended with `exitCode`, first by its own rules, then by the policy.
-    func restarts(afterExitCode exitCode: Int64) -> Bool {
-        for rule in object["restartPolicyRules"].arrayValue where rule["action"].stringValue == "Restart" {
+    /// What the first of the container's own rules that is about an end with `exitCode` does; nil when none is.
+    func rule(forExitCode exitCode: Int64) -> RestartRule? {
+        for rule in object["restartPolicyRules"].arrayValue {
+            guard let action = rule["action"].stringValue.flatMap(RestartRule.init(rawValue:)) else { continue }
             let codes = rule["exitCodes"]
             let contained = codes["values"].arrayValue.contains { $0.integerValue == exitCode }
-            if codes["operator"].stringValue == "NotIn" ? !contained : contained { return true }
+            if codes["operator"].stringValue == "NotIn" ? !contained : contained { return action }
         }
+        return nil
+    }
+
+    /// Whether some end of it lets the whole pod begin anew.
+    var mayRestartPod: Bool {
+        object["restartPolicyRules"].arrayValue.contains {
+            $0["action"].stringValue == RestartRule.allContainers.rawValue
+        }
+    }
+
+    /// Whether the container starts again after it ended with `exitCode`, first by its own rules, then by the policy.
+    func restarts(afterExitCode exitCode: Int64) -> Bool {
+        if rule(forExitCode: exitCode) != nil { return true }
         switch restartPolicy {
         case .always: return true
         case .onFailure: return exitCode != 0
@@ -68,6 +89,7 @@ struct PodContainer: Sendable {
     var hasReadinessProbe: Bool { object["readinessProbe"].exists }
     var hasLivenessProbe: Bool { object["livenessProbe"].exists }
     var hasPostStart: Bool { object["lifecycle"]["postStart"].exists }
+    var hasPreStop: Bool { object["lifecycle"]["preStop"].exists }
 
     /// The number of a named or numbered port; nil when no port has that name.
     func port(_ reference: JSON) -> Int? {
@@ -97,6 +119,8 @@ struct Pod: Sendable {
     let hostNetwork: Bool
     /// The phase that the API shows.
     let phase: String
+    /// Some container's end may let the whole pod begin anew.
+    let mayBeginAnew: Bool
 
     /// Nil when the object lacks what identifies a pod.
     init?(object: JSON) {
@@ -126,6 +150,7 @@ struct Pod: Sendable {
         activeDeadlineSeconds = specification["activeDeadlineSeconds"].integerValue
         hostNetwork = specification["hostNetwork"].boolValue ?? false
         phase = object["status"]["phase"].stringValue ?? "Pending"
+        mayBeginAnew = containers.contains(where: \.mayRestartPod)
     }
 
     /// The store revision of this version of the object; 0 when it is not known.

@@ -40,17 +40,6 @@ struct PodDemands {
                 }
             }
         }
-        for container in pod.containers {
-            if container.object["env"].arrayValue.contains(where: { $0["valueFrom"]["fileKeyRef"].exists }) {
-                wishes.append(("fileKeyRef", "variables out of files (fileKeyRef) in container \"\(container.name)\""))
-            }
-            let rules = container.object["restartPolicyRules"].arrayValue
-            if rules.contains(where: { $0["action"].stringValue == "RestartAllContainers" }) {
-                wishes.append(
-                    ("RestartAllContainers", "the restart rule RestartAllContainers in container \"\(container.name)\"")
-                )
-            }
-        }
         guard !wishes.isEmpty else { return nil }
         return WaitingReason(
             reason: "PodFeatureUnsupported",

@@ -45,6 +45,10 @@ struct PodMemory: Sendable {
     var request: PodRequest
     /// Containers that are being ended to be started anew, whatever their exit code and the restart policy say.
     var replacing: Set<String> = []
+    /// When the time of preStop hooks that were begun before the container's turn to end is over.
+    var preStops: [String: Double] = [:]
+    /// Those of them that have run.
+    var preStopped: Set<String> = []
 
     /// Takes over a newer version of the object; answers whether the pod must be looked at.
     mutating func take(_ newer: Pod) -> Bool {
@@ -117,7 +121,7 @@ final class PodEntry: Sendable {
                 sandboxRetryAt: memory.sandboxRetryAt,
                 isOrphan: memory.isOrphan, startedAt: memory.startedAt, now: now, attemptFloor: memory.attemptFloor,
                 isReleased: memory.isReleased, isRefused: memory.failure != nil,
-                resources: memory.resources, replacing: memory.replacing)
+                resources: memory.resources, replacing: memory.replacing, preStops: memory.preStops)
         }
     }
 }

@@ -6,6 +6,8 @@ enum PodAction: Sendable, Equatable {
     case startContainer(name: String, attempt: Int64)
     /// Runs beside the worker: preStop hook and stop signal, or SIGKILL without grace.
     case stopContainer(id: String, name: String, reason: StopReason, graceSeconds: Int64)
+    /// Runs, beside the worker, the preStop hook of a sidecar whose turn to end has not come.
+    case beginPreStop(id: String, name: String, reason: StopReason, graceSeconds: Int64)
     /// Brings what runs to the resources that it is granted.
     case applyResources
     /// Removes a container that never ran, or whose record is no longer needed.

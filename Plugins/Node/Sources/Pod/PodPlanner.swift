@@ -70,6 +70,9 @@ enum PodPlanner {
             plan.actions.append(
                 .stopContainer(id: container.id, name: container.name, reason: reason, graceSeconds: left))
         }
+        for container in live where container.state == .running && !turn.contains(where: { $0.id == container.id }) {
+            beginPreStop(container, reason, snapshot, until: deadline, plan: &plan)
+        }
         guard live.isEmpty else { return plan }
         let open = finalize ? snapshot.sandboxes : snapshot.sandboxes.filter(\.isReady)
         plan.actions += open.map { finalize ? .removeSandbox(id: $0.id) : .stopSandbox(id: $0.id) }
@@ -78,6 +81,19 @@ enum PodPlanner {
         if !snapshot.isReleased { plan.actions.append(.releaseResources) }
         if finalize { plan.actions.append(.finalize) }
         return plan
+    }
+
+    /// The hooks of sidecars run at once, beside the ends of those that go before them: only the signal waits for its turn.
+    private static func beginPreStop(
+        _ container: ObservedContainer, _ reason: StopReason, _ snapshot: PodSnapshot, until deadline: Double,
+        plan: inout PodPlan
+    ) {
+        guard snapshot.preStops[container.id] == nil, snapshot.stopping[container.id] == nil,
+            snapshot.pod.container(named: container.name)?.hasPreStop == true
+        else { return }
+        let left = max(1, Int64((deadline - snapshot.now).rounded(.up)))
+        plan.actions.append(
+            .beginPreStop(id: container.id, name: container.name, reason: reason, graceSeconds: left))
     }
 
     /// Looks after a stop in progress: it is killed when its time is up. False when there is none, or when it has more
@@ -105,7 +121,7 @@ enum PodPlanner {
             // The API sets deletionTimestamp to the time when the grace period ends.
             return min(max(deletion, snapshot.now + 1), snapshot.now + Double(graceSeconds))
         }
-        let begun = snapshot.stopping.values.min()
+        let begun = (Array(snapshot.stopping.values) + Array(snapshot.preStops.values)).min()
         return begun ?? snapshot.now + Double(graceSeconds)
     }
 
@@ -117,8 +133,13 @@ enum PodPlanner {
             return replaceSandbox(snapshot)
         }
         for stale in snapshot.sandboxes where stale.id != sandbox.id { endSandbox(stale, snapshot, plan: &plan) }
+        let remainders = snapshot.remainders(in: sandbox.id)
+        if !remainders.isEmpty {
+            for container in remainders { plan.actions.append(endOfRound(container)) }
+            return plan
+        }
         applyResources(snapshot, plan: &plan)
-        let begun = snapshot.pod.regularContainers.contains { snapshot.newest($0.name, in: sandbox.id) != nil }
+        let begun = snapshot.pod.regularContainers.contains { snapshot.current($0.name, in: sandbox.id) != nil }
         guard initialize(snapshot, sandbox, begun: begun, plan: &plan) else { return plan }
         for container in snapshot.pod.regularContainers {
             keepRunning(container, snapshot, sandbox, plan: &plan)
@@ -127,6 +148,13 @@ enum PodPlanner {
             start(container, snapshot, plan: &plan)
         }
         return plan
+    }
+
+    /// Neither hooks nor grace: the pod begins anew, quickly.
+    private static func endOfRound(_ container: ObservedContainer) -> PodAction {
+        container.state == .created
+            ? .removeContainer(id: container.id)
+            : .stopContainer(id: container.id, name: container.name, reason: .podRestarts, graceSeconds: 0)
     }
 
     /// The pod's own limits come first when there is more; they become exact again once nothing is left to be applied.
@@ -175,7 +203,7 @@ enum PodPlanner {
             if container.kind == .sidecar {
                 keepRunning(container, snapshot, sandbox, plan: &plan)
                 if begun { continue }
-                guard let instance = snapshot.newest(container.name, in: sandbox.id), instance.state == .running else {
+                guard let instance = snapshot.current(container.name, in: sandbox.id), instance.state == .running else {
                     return false
                 }
                 let health = snapshot.healthOf(instance)
@@ -183,8 +211,8 @@ enum PodPlanner {
                 continue
             }
             if begun { continue }
-            guard let instance = snapshot.newest(container.name, in: sandbox.id) else {
-                start(container, snapshot, plan: &plan)
+            guard let instance = snapshot.current(container.name, in: sandbox.id) else {
+                start(container, snapshot, after: snapshot.newest(container.name, in: sandbox.id), plan: &plan)
                 return false
             }
             if instance.state == .exited, instance.exitCode == 0 { continue }
@@ -198,8 +226,8 @@ enum PodPlanner {
     private static func keepRunning(
         _ container: PodContainer, _ snapshot: PodSnapshot, _ sandbox: ObservedSandbox, plan: inout PodPlan
     ) {
-        guard let instance = snapshot.newest(container.name, in: sandbox.id) else {
-            start(container, snapshot, plan: &plan)
+        guard let instance = snapshot.current(container.name, in: sandbox.id) else {
+            start(container, snapshot, after: snapshot.newest(container.name, in: sandbox.id), plan: &plan)
             return
         }
         switch instance.state {
@@ -249,6 +277,8 @@ enum PodPlanner {
     /// program now, does not wait.
     static func crashDelay(_ container: PodContainer, _ exited: ObservedContainer, _ snapshot: PodSnapshot) -> Double? {
         if snapshot.replacing.contains(exited.id) || exited.isOfAnotherImage(than: container) { return nil }
+        // Who ended for another's sake does not wait either; who let all begin anew does.
+        if snapshot.isOfFormerRound(exited), container.rule(forExitCode: exited.exitCode) == nil { return nil }
         let failedAt = WallClock.seconds(rfc3339: exited.finishedAt) ?? 0
         return snapshot.backOff[container.name]?.remaining(failedAt: failedAt, now: snapshot.now)
     }

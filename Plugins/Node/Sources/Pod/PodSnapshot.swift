@@ -22,6 +22,8 @@ enum StopReason: Sendable, Equatable {
     case postStartFailed(String)
     case specificationChanged
     case resized
+    /// Another container's end lets the whole pod begin anew.
+    case podRestarts
     case sandboxLost
 
     /// The text of the "Killing" event for `container`.
@@ -32,6 +34,7 @@ enum StopReason: Sendable, Equatable {
         case .startupFailed: return "Container \(container) failed startup probe, will be restarted"
         case .postStartFailed(let why): return "FailedPostStartHook: \(why)"
         case .resized: return "Container \(container) resize requires restart"
+        case .podRestarts: return "Container \(container) will be restarted with all containers of the pod"
         case .specificationChanged: return "Container \(container) definition changed, will be restarted"
         case .sandboxLost: return "Pod sandbox changed, it will be killed and re-created."
         }
@@ -74,6 +77,8 @@ struct PodSnapshot: Sendable {
     var resources = PodResources()
     /// Containers that are ended to be started anew.
     var replacing: Set<String> = []
+    /// When the time of preStop hooks that were begun before the container's turn to end is over, by container ID.
+    var preStops: [String: Double] = [:]
 
     /// The newest sandbox.
     var sandbox: ObservedSandbox? {
@@ -100,7 +105,7 @@ struct PodSnapshot: Sendable {
 
     /// Whether a container that has ended starts again.
     func restarts(_ container: PodContainer, _ ended: ObservedContainer) -> Bool {
-        replacing.contains(ended.id) || container.restarts(afterExitCode: ended.exitCode)
+        replacing.contains(ended.id) || isOfFormerRound(ended) || container.restarts(afterExitCode: ended.exitCode)
     }
 
     /// Containers that run with other resources than they are granted.

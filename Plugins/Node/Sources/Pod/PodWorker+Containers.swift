@@ -60,14 +60,18 @@ extension PodWorker {
     private func configuration(_ entry: PodEntry, _ container: PodContainer, attempt: Int64) throws -> JSON {
         let pod = entry.pod
         let facts = services.facts()
+        let volumes = entry.read { $0.volumes ?? [:] }
         let environment = try EnvironmentBuilder(
             pod: pod, container: container, facts: runtimeFacts(entry), allocatable: facts.allocatable,
             services: services.services(pod),
-            object: { [services] in try services.objects.object("\($0)/\(pod.namespace)/\($1)") }
+            object: { [services] in try services.objects.object("\($0)/\(pod.namespace)/\($1)") },
+            file: { name, path in
+                guard let volume = volumes[name] else { return nil }
+                return try VolumeFile.read(path, below: volume.hostPath, limit: EnvironmentFile.limit)
+            }
         ).build()
         var variables: [String: String] = [:]
         for variable in environment { variables[variable.name] = variable.value }
-        let volumes = entry.read { $0.volumes ?? [:] }
         var mounts = try services.volumes.mounts(container, pod: pod, volumes: volumes, variables: variables)
         mounts += try managedMounts(pod, container, attempt: attempt, present: Set(mounts.map(\.containerPath)))
         let edits = try services.devices.allocate(container, pod: pod)
@@ -158,13 +162,15 @@ extension PodWorker {
     }
 
     private func noteTry(_ entry: PodEntry, _ container: PodContainer, now: Double) {
-        let last = entry.snapshot(runtimeState.pod(entry.uid), now: now).newest(container.name)
-        guard let last, last.state == .exited else { return }
+        let snapshot = entry.snapshot(runtimeState.pod(entry.uid), now: now)
+        guard let last = snapshot.newest(container.name), last.state == .exited else { return }
+        // It ended because the whole pod begins anew.
+        let isInnocent = snapshot.isOfFormerRound(last) && container.rule(forExitCode: last.exitCode) == nil
         let failedAt = WallClock.seconds(rfc3339: last.finishedAt) ?? now
         entry.update { memory in
             // What is another program now has not failed yet.
             if last.isOfAnotherImage(than: container) { memory.backOff[container.name] = nil }
-            if memory.replacing.contains(last.id) { return }
+            if memory.replacing.contains(last.id) || isInnocent { return }
             memory.backOff[container.name, default: CrashBackOff()].registerTry(failedAt: failedAt, now: now)
         }
     }

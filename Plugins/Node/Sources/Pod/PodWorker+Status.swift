@@ -107,7 +107,7 @@ extension PodWorker {
     private func collectDead(_ entry: PodEntry, _ snapshot: PodSnapshot) throws {
         for container in snapshot.pod.containers {
             let instances = snapshot.containers.filter { $0.name == container.name }.sorted { $0.attempt > $1.attempt }
-            for old in instances.dropFirst(2) where old.state == .exited {
+            for old in instances.dropFirst(2) where old.state == .exited && !snapshot.isNeeded(old) {
                 _ = try removeContainer(entry, id: old.id)
                 for file in [
                     paths.logFile(snapshot.pod, container: old.name, attempt: old.attempt),

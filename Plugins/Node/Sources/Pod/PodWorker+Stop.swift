@@ -9,22 +9,57 @@ extension PodWorker {
     func stopContainer(_ entry: PodEntry, id: String, name: String, reason: StopReason, graceSeconds: Int64) {
         // Whoever routes to the pod still wants to know whether it is ready, until it has ended.
         probes.remove(containerID: id, keepsReadiness: reason == .podDeleted)
-        guard graceSeconds > 0 else { return kill(entry, id: id) }
         let pod = entry.pod
+        let container = pod.container(named: name)
+        guard graceSeconds > 0 else {
+            guard entry.update({ $0.killing.insert(id).inserted }) else { return }
+            if reason == .podRestarts {
+                services.events.normal(pod, "Killing", reason.message(container: name), container: container)
+            }
+            return kill(entry, id: id)
+        }
         let deadline = WallClock.now() + Double(graceSeconds)
-        let isFirst = entry.update { memory -> Bool in
+        let (isFirst, hook) = entry.update { memory -> (Bool, EarlyHook) in
             defer { memory.stopping[id] = deadline }
             if reason == .specificationChanged || reason == .resized { memory.replacing.insert(id) }
-            return memory.stopping[id] == nil
+            let hook: EarlyHook =
+                memory.preStopped.contains(id) ? .done : memory.preStops[id] != nil ? .running : .none
+            return (memory.stopping[id] == nil, hook)
         }
-        let container = pod.container(named: name)
-        if isFirst {
+        if isFirst, hook == .none {
             services.events.normal(pod, "Killing", reason.message(container: name), container: container)
         }
+        // Whoever runs the hook goes on from there.
+        if isFirst, hook == .running { return }
         services.operations.run { [weak self] in
             guard let self else { return }
-            if isFirst, reason != .sandboxLost, let container { runPreStop(entry, container, id: id, until: deadline) }
+            if isFirst, hook == .none, reason != .sandboxLost, let container {
+                runPreStop(entry, container, id: id, until: deadline)
+            }
             signal(entry, id: id)
+        }
+    }
+
+    /// Where a preStop hook is that was begun before the container's turn to end.
+    private enum EarlyHook { case none, running, done }
+
+    /// Runs the preStop hook of a sidecar beside the worker, before its turn to end has come. When that comes meanwhile, the
+    /// signal follows the hook.
+    func beginPreStop(_ entry: PodEntry, id: String, name: String, reason: StopReason, graceSeconds: Int64) {
+        let pod = entry.pod
+        let deadline = WallClock.now() + Double(graceSeconds)
+        guard let container = pod.container(named: name),
+            entry.update({ $0.preStops.updateValue(deadline, forKey: id) == nil })
+        else { return }
+        services.events.normal(pod, "Killing", reason.message(container: name), container: container)
+        services.operations.run { [weak self] in
+            guard let self else { return }
+            runPreStop(entry, container, id: id, until: deadline)
+            let isDue = entry.update { memory -> Bool in
+                memory.preStopped.insert(id)
+                return memory.stopping[id] != nil
+            }
+            if isDue { signal(entry, id: id) } else { enqueue(entry.uid, 0) }
         }
     }
 
@@ -40,7 +75,7 @@ extension PodWorker {
                 isCancelled: { [weak self] in
                     // An end of its own, or a shorter grace period.
                     guard let self, !hasEnded(entry, id) else { return true }
-                    return entry.read { ($0.stopping[id] ?? 0) < WallClock.now() }
+                    return entry.read { ($0.stopping[id] ?? $0.preStops[id] ?? 0) < WallClock.now() }
                 })
         } catch {
             services.events.warning(
@@ -49,7 +84,7 @@ extension PodWorker {
         entry.update { memory in
             memory.killing.remove(id)
             // A hook that used the grace period up still leaves two seconds for the signal.
-            memory.stopping[id] = max(memory.stopping[id] ?? 0, WallClock.now() + 2)
+            if let until = memory.stopping[id] { memory.stopping[id] = max(until, WallClock.now() + 2) }
         }
     }
 
@@ -70,7 +105,6 @@ extension PodWorker {
     }
 
     private func kill(_ entry: PodEntry, id: String) {
-        guard entry.update({ $0.killing.insert(id).inserted }) else { return }
         services.operations.run { [weak self] in
             guard let self else { return }
             do {

@@ -211,6 +211,9 @@ final class PodWorker: Sendable {
         case .stopContainer(let id, let name, let reason, let grace):
             stopContainer(entry, id: id, name: name, reason: reason, graceSeconds: grace)
             return false
+        case .beginPreStop(let id, let name, let reason, let grace):
+            beginPreStop(entry, id: id, name: name, reason: reason, graceSeconds: grace)
+            return false
         case .applyResources: return applyResources(entry)
         case .removeContainer(let id): return try removeContainer(entry, id: id)
         case .stopSandbox(let id):

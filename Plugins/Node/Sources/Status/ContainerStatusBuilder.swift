@@ -41,7 +41,10 @@ struct ContainerStatusBuilder {
     private func isReady(
         _ container: PodContainer, _ instance: ObservedContainer?, started: Bool, health: ContainerHealth
     ) -> Bool {
-        if container.kind == .initialization { return instance?.state == .exited && instance?.exitCode == 0 }
+        if container.kind == .initialization {
+            guard let instance else { return false }
+            return instance.state == .exited && instance.exitCode == 0 && !snapshot.isOfFormerRound(instance)
+        }
         return started && health.ready
     }
 
@@ -74,6 +77,7 @@ struct ContainerStatusBuilder {
             return ["running": ["startedAt": .string(WallClock.withoutFraction(instance.startedAt))]]
         case .exited:
             if let reason = restartWait(container, instance) { return waitingState(reason) }
+            if beginsAnew(instance) { return waitingState(firstWaiting(container)) }
             return ["terminated": terminated(container, instance)]
         }
     }
@@ -87,6 +91,11 @@ struct ContainerStatusBuilder {
         return WaitingReason(
             reason: "CrashLoopBackOff",
             message: "back-off \(delay) restarting failed container=\(container.name) pod=\(snapshot.pod.fullName)")
+    }
+
+    /// It has ended, and will start in its turn because the whole pod begins anew.
+    private func beginsAnew(_ instance: ObservedContainer) -> Bool {
+        instance.state == .exited && !isEnding && snapshot.isOfFormerRound(instance)
     }
 
     private func firstWaiting(_ container: PodContainer) -> WaitingReason {
@@ -105,7 +114,7 @@ struct ContainerStatusBuilder {
     }
 
     private func lastState(_ container: PodContainer, _ instance: ObservedContainer?, previous: JSON) -> JSON {
-        if let instance, instance.state == .exited, restartWait(container, instance) != nil {
+        if let instance, instance.state == .exited, restartWait(container, instance) != nil || beginsAnew(instance) {
             return ["terminated": terminated(container, instance)]
         }
         if let earlier = snapshot.previous(container.name) {

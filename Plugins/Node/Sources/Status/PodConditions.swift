@@ -5,7 +5,7 @@ struct PodConditions {
     /// Types that the node writes.
     static let owned: Set<String> = [
         "PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled", "PodResizePending",
-        "PodResizeInProgress",
+        "PodResizeInProgress", "AllContainersRestarting",
     ]
 
     let pod: Pod
@@ -19,6 +19,8 @@ struct PodConditions {
     var resources = PodResources()
     /// Some container runs with other resources than it is granted.
     var isResizing = false
+    /// Whether containers are being ended so that all can begin anew; nil as long as none has asked for that.
+    var isRestarting: Bool?
 
     /// The full list: transition times are kept where the status did not change.
     func build() -> JSON {
@@ -30,7 +32,7 @@ struct PodConditions {
                 condition("PodReadyToStartContainers", sandboxReady, nil, ""),
                 initializedCondition(), readyCondition(containersReady), containersReady,
                 condition("PodScheduled", true, nil, ""),
-            ] + resizeConditions()
+            ] + resizeConditions() + (isRestarting.map { [condition("AllContainersRestarting", $0, nil, "")] } ?? [])
         for var entry in wanted {
             let old = existing.first { $0["type"] == entry["type"] } ?? .null
             entry["lastTransitionTime"] =

@@ -33,7 +33,7 @@ struct PodStatusBuilder {
         status["conditions"] = PodConditions(
             pod: pod, phase: phase, initStatuses: initStatuses, statuses: mainStatuses,
             sandboxReady: sandboxReady, now: now, resources: snapshot.resources,
-            isResizing: !snapshot.outdatedInstances.isEmpty
+            isResizing: !snapshot.outdatedInstances.isEmpty, isRestarting: isRestarting
         ).build()
         addFailure(phase, to: &status)
         addAddresses(old, to: &status)
@@ -48,6 +48,11 @@ struct PodStatusBuilder {
         let quality = old["qosClass"].stringValue ?? QualityOfService.classify(pod.specification).rawValue
         status["qosClass"] = .string(quality)
         return .object(status)
+    }
+
+    private var isRestarting: Bool? {
+        guard let sandbox = snapshot.sandbox, snapshot.trigger != nil else { return nil }
+        return !snapshot.remainders(in: sandbox.id).isEmpty
     }
 
     private func statuses(_ containers: [PodContainer], _ old: JSON, _ builder: ContainerStatusBuilder) -> [JSON] {

@@ -3,8 +3,10 @@ import Objects
 import PluginKit
 import Synchronization
 
-/// Channels of the subprotocols v4.channel.k8s.io and v5.channel.k8s.io: the first byte of a message.
+/// Channels of the subprotocols v4.channel.k8s.io and v5.channel.k8s.io, and of their ancestor: the first byte of a message.
 enum StreamChannel {
+    /// The ancestor, which a client speaks that names no subprotocol.
+    static let firstVersion = "channel.k8s.io"
     static let standardInput: UInt8 = 0
     static let standardOutput: UInt8 = 1
     static let standardError: UInt8 = 2
@@ -25,6 +27,8 @@ final class ExecSession {
         var stdout: Bool
         var stderr: Bool
         var tty: Bool
+        /// The first version of the channels, `channel.k8s.io`: only failures are told, as a text.
+        var isFirstVersion = false
     }
 
     private let options: Options
@@ -204,15 +208,24 @@ final class ExecSession {
     }
 
     private func sendStatus() throws {
-        guard let result = ended.value else { return }
-        try client.sendPacket([StreamChannel.status] + Self.status(result).serialized())
+        guard let result = ended.value, let packet = Self.statusPacket(result, options) else { return }
+        try client.sendPacket(packet)
     }
 
-    /// The Status that ends a session, as clients expect it on channel 3.
-    static func status(_ result: Result<JSON, PluginError>) -> JSON {
+    /// What ends a session on channel 3; nil for a success of which the client is not told.
+    static func statusPacket(_ result: Result<JSON, PluginError>, _ options: Options) -> [UInt8]? {
+        let status = status(result, isAttach: options.command == nil)
+        guard options.isFirstVersion else { return [StreamChannel.status] + status.serialized() }
+        if status["status"].stringValue == "Success" { return nil }
+        return [StreamChannel.status] + Array((status["message"].stringValue ?? "").utf8)
+    }
+
+    /// The Status that ends a session. An attach has nothing to say of the container's end: whoever wants to know asks for the
+    /// pod, and a failure would tell kubectl that it could not attach.
+    static func status(_ result: Result<JSON, PluginError>, isAttach: Bool) -> JSON {
         switch result {
         case .success(let value):
-            let code = value["exitCode"].integerValue ?? 0
+            let code = isAttach ? 0 : value["exitCode"].integerValue ?? 0
             if code == 0 { return ["metadata": [:], "status": "Success"] }
             return [
                 "metadata": [:], "status": "Failure", "reason": "NonZeroExitCode",

@@ -29,7 +29,7 @@ final class PodEndpoints: APIExtensionProvider {
 
     static var routes: JSON {
         let pod = "/api/v1/namespaces/{namespace}/pods/{name}"
-        let channels: JSON = ["v5.channel.k8s.io", "v4.channel.k8s.io"]
+        let channels: JSON = ["v5.channel.k8s.io", "v4.channel.k8s.io", .string(StreamChannel.firstVersion)]
         return [
             "routes": [
                 [
@@ -65,7 +65,7 @@ final class PodEndpoints: APIExtensionProvider {
             }
             if path.hasSuffix("/log") { return try log(pod, request["query"], client) }
             if path.hasSuffix("/portforward") { return try forward(pod, request["connection"], client) }
-            return try session(pod, request["query"], client, isExec: path.hasSuffix("/exec"))
+            return try session(pod, request, client, isExec: path.hasSuffix("/exec"))
         } catch let error as EndpointError {
             return error.response
         } catch let error as PluginError where error.code == HOSTD_ERROR_NOT_SUPPORTED {
@@ -177,7 +177,8 @@ final class PodEndpoints: APIExtensionProvider {
 
     // MARK: - Exec and attach
 
-    private func session(_ pod: Pod, _ query: JSON, _ client: PacketStream, isExec: Bool) throws -> JSON {
+    private func session(_ pod: Pod, _ request: JSON, _ client: PacketStream, isExec: Bool) throws -> JSON {
+        let query = request["query"]
         let container = try chosen(pod, query)
         let running = worker.runtimeState.pod(pod.uid).containers.values
             .first { $0.name == container.name && $0.state == .running }
@@ -194,7 +195,9 @@ final class PodEndpoints: APIExtensionProvider {
         }
         let options = ExecSession.Options(
             containerID: running.id, command: isExec ? command : nil, stdin: flag("stdin"), stdout: flag("stdout"),
-            stderr: flag("stderr"), tty: isExec ? flag("tty") : container.object["tty"].boolValue ?? false)
+            stderr: flag("stderr"), tty: isExec ? flag("tty") : container.object["tty"].boolValue ?? false,
+            isFirstVersion: (request["subprotocol"].stringValue ?? StreamChannel.firstVersion)
+                == StreamChannel.firstVersion)
         guard options.stdin || options.stdout || options.stderr else {
             throw EndpointError(
                 code: 400, reason: "BadRequest", message: "you must specify at least 1 of stdin, stdout, stderr")
@@ -204,8 +207,9 @@ final class PodEndpoints: APIExtensionProvider {
             try session.value.0.start()
         } catch {
             // The connection is upgraded by now: the failure goes where the client looks for the result.
-            let status = ExecSession.status(.failure(PluginError(error)))
-            try client.sendPacket([StreamChannel.status] + status.serialized())
+            if let packet = ExecSession.statusPacket(.failure(PluginError(error)), options) {
+                try client.sendPacket(packet)
+            }
             return ["status": 101, "stream": true]
         }
         sessions.run { [live] in live.carry(session.value.1) { session.value.0.run() } }

@@ -5,8 +5,9 @@ enum SubPath {
     /// O_PATH of open(2), which glibc hides from strict C; the same on all architectures that Swift supports.
     private static let pathOnly: Int32 = 0o10000000
 
-    /// A descriptor (O_PATH) of `subPath` under `root`; the caller closes it. Missing directories are created.
-    static func open(_ subPath: String, below root: String) throws -> Int32 {
+    /// A descriptor (O_PATH) of `subPath` under `root`; the caller closes it.
+    /// - Parameter makesDirectories: Whether what is missing is made, as directories.
+    static func open(_ subPath: String, below root: String, makesDirectories: Bool = true) throws -> Int32 {
         guard !subPath.hasPrefix("/"), !subPath.split(separator: "/").contains("..") else {
             throw VolumeError(message: "subPath \"\(subPath)\" must be relative and may not contain \"..\"")
         }
@@ -23,7 +24,8 @@ enum SubPath {
                 close(stack.removeLast())
                 continue
             }
-            let next = try step(name, from: stack[stack.count - 1], subPath: subPath, mode: mode)
+            let next = try step(
+                name, from: stack[stack.count - 1], subPath: subPath, mode: makesDirectories ? mode : nil)
             var information = stat()
             guard fstat(next, &information) == 0 else {
                 close(next)
@@ -51,11 +53,12 @@ enum SubPath {
         VolumeError(message: "subPath \"\(subPath)\" leads out of its volume")
     }
 
-    private static func step(_ name: String, from parent: Int32, subPath: String, mode: mode_t) throws -> Int32 {
+    /// - Parameter mode: of a directory that is made where there is none; nil to make none.
+    private static func step(_ name: String, from parent: Int32, subPath: String, mode: mode_t?) throws -> Int32 {
         let flags = pathOnly | O_NOFOLLOW | O_CLOEXEC
         let found = openat(parent, name, flags)
         if found >= 0 { return found }
-        guard errno == ENOENT else { throw SystemError("open", subPath) }
+        guard errno == ENOENT, let mode else { throw SystemError("open", subPath) }
         if mkdirat(parent, name, mode) != 0, errno != EEXIST { throw SystemError("mkdir", subPath) }
         // Again without the umask: the directory is as open as its volume.
         try SystemError.check("chmod", subPath) { fchmodat(parent, name, mode, 0) }
