@@ -71,7 +71,8 @@ extension Schema {
     }
 
     /// Gives a status what it always has: for kinds of the table the numbers and flags that are 0 and false where nobody
-    /// says otherwise, since clients take them for given; for custom resources their schema's defaults.
+    /// says otherwise, and texts that are required and empty, since clients take them for given; for custom resources their
+    /// schema's defaults.
     public func applyStatusDefaults(_ object: inout JSON, as node: SchemaNode) {
         if node.structure != nil { return StructuralDefaults.apply(to: &object, node) }
         guard let status = node.property("status"), case .object = object["status"] else { return }
@@ -84,7 +85,9 @@ extension Schema {
             guard case .object(var members) = value else { return }
             value = .null
             for property in node.properties {
-                guard let zero = property.defaultValue, zero == 0 || zero == false else { continue }
+                guard let zero = property.defaultValue,
+                    zero == 0 || zero == false || (property.isRequired && zero == "")
+                else { continue }
                 if members[property.name]?.isNull ?? true { members[property.name] = zero }
             }
             members.updateValues { key, member in

@@ -74,7 +74,7 @@ private struct ValidationPass {
         }
     }
 
-    private mutating func visit(_ step: FieldPath.Step, _ value: JSON, _ node: SchemaNode) {
+    mutating func visit(_ step: FieldPath.Step, _ value: JSON, _ node: SchemaNode) {
         path.push(step)
         validate(value, node)
         path.pop()
@@ -119,6 +119,20 @@ extension Schema {
             errors += MetadataValidation.errors(in: bound, node)
         }
         return errors
+    }
+
+    /// What is wrong with a status, of the kinds whose statuses Kubernetes looks at by the rules of their fields alone.
+    public func statusErrors(in object: JSON, as node: SchemaNode) -> [FieldError] {
+        let judged = [
+            "core.v1.Service", "networking.v1.Ingress", "policy.v1.PodDisruptionBudget",
+            "admissionregistration.v1.ValidatingAdmissionPolicy",
+        ]
+        guard judged.contains(where: { node.name == "io.k8s.api." + $0 }), let status = node.property("status") else {
+            return []
+        }
+        var pass = ValidationPass()
+        pass.visit(.field("status"), object["status"], status.node)
+        return pass.errors
     }
 
     /// What is wrong with a change of a ResourceClaim's status.

@@ -58,7 +58,7 @@ public struct StrategicMergePatch: Sendable {
             }
         }
         if !removed.isEmpty { result.removeAll { key, _ in removed.contains(key) } }
-        try applyListDirectives(patch, &result, schema)
+        try applyListDirectives(patch, &result, target, schema)
         return result
     }
 
@@ -92,10 +92,10 @@ public struct StrategicMergePatch: Sendable {
         }
     }
 
-    /// Directives about lists that the patch does not otherwise mention.
-    private func applyListDirectives(_ patch: JSONObject, _ result: inout JSONObject, _ schema: SchemaNode?)
-        throws(PatchError)
-    {
+    /// Directives about lists, which hold for those that the patch does not otherwise mention as well.
+    private func applyListDirectives(
+        _ patch: JSONObject, _ result: inout JSONObject, _ target: JSONObject, _ schema: SchemaNode?
+    ) throws(PatchError) {
         for (key, value) in patch {
             if key.hasPrefix(Self.deleteFrom) {
                 let field = String(key.dropFirst(Self.deleteFrom.count))
@@ -111,7 +111,7 @@ public struct StrategicMergePatch: Sendable {
                     throw PatchError(description: "invalid strategic merge patch: \(key) must be a list")
                 }
                 guard let property = schema?.property(field), let current = result[field]?.arrayValue else { continue }
-                result[field] = .array(ordered(current, order, patch[field]?.arrayValue ?? [], property))
+                result[field] = .array(ordered(current, by: order, live: target[field]?.arrayValue ?? [], property))
             } else if key.hasPrefix("$"), key != "$patch", key != "$retainKeys" {
                 throw PatchError(description: "invalid strategic merge patch: unknown directive \(key)")
             }
@@ -123,7 +123,9 @@ public struct StrategicMergePatch: Sendable {
     private func mergeList(
         _ patch: [JSON], _ target: [JSON], _ property: SchemaProperty
     ) throws(PatchError) -> [JSON] {
-        guard let mergeKey = property.mergeKey else { return mergeScalars(patch, target) }
+        guard let mergeKey = property.mergeKey else {
+            return ordered(mergeScalars(patch, target), by: patch, live: target, property)
+        }
         if patch.contains(where: { $0["$patch"] == "replace" }) {
             return try cleaned(patch.filter { $0["$patch"] != "replace" })
         }
@@ -149,7 +151,7 @@ public struct StrategicMergePatch: Sendable {
                 result.append(.object(try mergeObject(changes, JSONObject(), items) ?? JSONObject()))
             }
         }
-        return result
+        return ordered(result, by: patch, live: target, property)
     }
 
     /// Elements are the same when their merge keys are; of a list with several map keys, when all of those agree that
@@ -164,26 +166,40 @@ public struct StrategicMergePatch: Sendable {
         return target + patch.filter { seen.insert($0).inserted }
     }
 
-    /// Puts elements into the order of the directive; those that it does not name (which others have added to the
-    /// live object) stay behind the element that they followed.
-    private func ordered(_ list: [JSON], _ order: [JSON], _ patch: [JSON], _ property: SchemaProperty) -> [JSON] {
-        func position(_ element: JSON) -> Int? {
-            guard let mergeKey = property.mergeKey else { return order.firstIndex(of: element) }
-            return order.firstIndex { Self.isSame($0, element, property) && $0[mergeKey].exists }
+    /// Puts the elements that `order` names into its order, and those that it does not name, which others have added to the
+    /// live list, between them: each before the first that the live list has behind it. Where the live list says nothing, as
+    /// of an element that is new, those that are named go first.
+    private func ordered(
+        _ list: [JSON], by order: [JSON], live: [JSON], _ property: SchemaProperty
+    ) -> [JSON] {
+        func position(_ element: JSON, in list: [JSON]) -> Int? {
+            guard let mergeKey = property.mergeKey else { return list.firstIndex(of: element) }
+            return list.firstIndex { Self.isSame($0, element, property) && $0[mergeKey].exists }
         }
-        var named: [(position: Int, elements: [JSON])] = []
-        var leading: [JSON] = []
+        var named: [(position: Int, element: JSON)] = []
+        var others: [JSON] = []
         for element in list {
-            if let position = position(element) {
-                named.append((position, [element]))
-            } else if named.isEmpty {
-                leading.append(element)
+            if let position = position(element, in: order) {
+                named.append((position, element))
             } else {
-                named[named.count - 1].elements.append(element)
+                others.append(element)
             }
         }
         let sorted = named.enumerated().sorted { ($0.element.position, $0.offset) < ($1.element.position, $1.offset) }
-        return leading + sorted.flatMap(\.element.elements)
+        if others.isEmpty { return sorted.map(\.element.element) }
+        let places = others.map { position($0, in: live) }
+        var result: [JSON] = []
+        var next = 0
+        for (_, entry) in sorted {
+            if let place = position(entry.element, in: live) {
+                while next < others.count, let other = places[next], other < place {
+                    result.append(others[next])
+                    next += 1
+                }
+            }
+            result.append(entry.element)
+        }
+        return result + others[next...]
     }
 
     // MARK: What is taken over as it is

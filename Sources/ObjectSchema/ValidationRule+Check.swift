@@ -60,6 +60,7 @@ extension ValidationRule {
         case "portname": NameChecks.portName
         case "pathsegment": NameChecks.pathSegment
         case "headername": NameChecks.headerName
+        case "conditionreason": NameChecks.conditionReason
         case "ip": { IPSyntax.isAddress($0) ? [] : ["must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"] }
         case "cidr": { IPSyntax.isRange($0) ? [] : ["must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)"] }
         case "absolute": { $0.hasPrefix("/") ? [] : ["must be an absolute path"] }

@@ -127,6 +127,19 @@ public enum NameChecks {
         )
     }
 
+    /// The reason of a condition: a letter, then letters, digits, "_", "," and ":", the last of which may be no "," or ":".
+    public static func conditionReason(_ text: String) -> [String] {
+        let bytes = text.utf8
+        let isFine =
+            bytes.first.map { isLower($0 | 0x20) } == true
+            && bytes.last.map { isAlphanumeric($0) || $0 == UInt8(ascii: "_") } == true
+            && bytes.allSatisfy { isAlphanumeric($0) || "_,:".utf8.contains($0) }
+        return complaint(
+            isFine,
+            "a condition reason must start with alphabetic character, optionally followed by a string of alphanumeric characters or '_,:', and must end with an alphanumeric character or '_' (e.g. 'my_name',  or 'MY_NAME',  or 'MyName',  or 'ReasonA,ReasonB',  or 'ReasonA:ReasonB', regex used for validation is '[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?')"
+        )
+    }
+
     /// A whole number with a percent sign.
     public static func percent(_ text: String) -> [String] {
         complaint(

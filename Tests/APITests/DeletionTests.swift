@@ -80,6 +80,30 @@ final class DeletionTests: XCTestCase {
         XCTAssertEqual(outcome(pending, options(), maps), "pending")
     }
 
+    /// Jobs and ReplicationControllers have always left their pods behind where nobody says otherwise.
+    func testDefaultPropagation() {
+        func resource(_ group: String, _ plural: String) -> Resource {
+            Resource(
+                group: group, version: "v1", kind: "X", plural: plural, singular: "x", isNamespaced: true, verbs: ["get"])
+        }
+        let plain: JSON = ["metadata": ["name": "a"]]
+        let foreground: JSON = ["metadata": ["name": "a", "finalizers": ["foregroundDeletion"]]]
+        let rows: [(Resource, JSON, DeleteOptions, String)] = [
+            (resource("batch", "jobs"), plain, options(), #"write 0 ["orphan"]"#),
+            (resource("", "replicationcontrollers"), plain, options(), #"write 0 ["orphan"]"#),
+            (resource("batch", "jobs"), plain, options(propagation: "Background"), "remove"),
+            (resource("batch", "jobs"), foreground, options(), #"write 0 ["foregroundDeletion"]"#),
+            (resource("batch", "cronjobs"), plain, options(), "remove"),
+            (resource("apps", "replicasets"), plain, options(), "remove"),
+        ]
+        for (resource, object, options, expected) in rows {
+            XCTAssertEqual(outcome(object, options, resource), expected, "\(resource.qualified) \(object)")
+        }
+        XCTAssertEqual(Deletion.warnings(options(), resource("batch", "jobs")).count, 1)
+        XCTAssertEqual(Deletion.warnings(options(propagation: "Orphan"), resource("batch", "jobs")), [])
+        XCTAssertEqual(Deletion.warnings(options(), resource("", "replicationcontrollers")), [])
+    }
+
     func testNamespacesEndWhenTheirFinalizerHasGone() {
         var namespace: JSON = [
             "metadata": ["name": "a"], "spec": ["finalizers": ["kubernetes"]], "status": ["phase": "Active"],

@@ -11,6 +11,20 @@ final class StrategicMergePatchTests: XCTestCase {
                 #"{"containers":[{"name":"b","image":"3"},{"name":"c","image":"4"}]}"#,
                 #"{"containers":[{"name":"a","image":"1"},{"name":"b","image":"3"},{"name":"c","image":"4"}]}"#
             ),
+            // What the patch names goes before what it does not, unless the live list says otherwise.
+            (
+                #"{"containers":[{"name":"a"}]}"#, #"{"containers":[{"name":"b"}]}"#,
+                #"{"containers":[{"name":"b"},{"name":"a"}]}"#
+            ),
+            (
+                #"{"containers":[{"name":"a"},{"name":"b"}]}"#, #"{"containers":[{"name":"c"},{"name":"b"}]}"#,
+                #"{"containers":[{"name":"c"},{"name":"a"},{"name":"b"}]}"#
+            ),
+            (
+                #"{"containers":[{"name":"a"},{"name":"b"},{"name":"c"}]}"#,
+                #"{"containers":[{"name":"c","image":"1"},{"name":"a","image":"2"}]}"#,
+                #"{"containers":[{"name":"b"},{"name":"c","image":"1"},{"name":"a","image":"2"}]}"#
+            ),
             (
                 #"{"containers":[{"name":"a"},{"name":"b"}]}"#, #"{"containers":[{"name":"a","$patch":"delete"}]}"#,
                 #"{"containers":[{"name":"b"}]}"#
@@ -39,7 +53,7 @@ final class StrategicMergePatchTests: XCTestCase {
             (
                 #"{"containers":[{"name":"a","env":[{"name":"x","value":"1"}]}]}"#,
                 #"{"containers":[{"name":"a","env":[{"name":"y","value":"2"}]}]}"#,
-                #"{"containers":[{"name":"a","env":[{"name":"x","value":"1"},{"name":"y","value":"2"}]}]}"#
+                #"{"containers":[{"name":"a","env":[{"name":"y","value":"2"},{"name":"x","value":"1"}]}]}"#
             ),
             (
                 #"{"containers":[{"name":"a"},{"name":"b"}]}"#,
@@ -49,7 +63,7 @@ final class StrategicMergePatchTests: XCTestCase {
             (
                 #"{"containers":[{"name":"a"},{"name":"x"},{"name":"b"}]}"#,
                 #"{"$setElementOrder/containers":[{"name":"b"},{"name":"c"},{"name":"a"}],"containers":[{"name":"c","image":"i"}]}"#,
-                #"{"containers":[{"name":"b"},{"name":"c","image":"i"},{"name":"a"},{"name":"x"}]}"#
+                #"{"containers":[{"name":"x"},{"name":"b"},{"name":"c","image":"i"},{"name":"a"}]}"#
             ),
             (
                 #"{"volumes":[{"name":"v","emptyDir":{}}]}"#,
@@ -63,7 +77,7 @@ final class StrategicMergePatchTests: XCTestCase {
             ),
             (
                 #"{"imagePullSecrets":[{"name":"a"}]}"#, #"{"imagePullSecrets":[{"name":"b"}]}"#,
-                #"{"imagePullSecrets":[{"name":"a"},{"name":"b"}]}"#
+                #"{"imagePullSecrets":[{"name":"b"},{"name":"a"}]}"#
             ),
             (#"{}"#, #"{"securityContext":{"runAsUser":1,"fsGroup":null}}"#, #"{"securityContext":{"runAsUser":1}}"#),
             (#"{"nodeName":"x"}"#, #"{"nodeName":null}"#, "{}"),

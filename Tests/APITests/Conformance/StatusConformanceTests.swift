@@ -58,6 +58,58 @@ final class StatusConformanceTests: ConformanceCase {
         XCTAssertEqual(try patched.json["status"].canonicalText(), #"{"readyReplicas":2,"replicas":0}"#)
     }
 
+    func testRequiredTextsOfStatuses() throws {
+        let path = "/apis/networking.k8s.io/v1/namespaces/default/ingresses"
+        let spec: JSON = ["defaultBackend": ["service": ["name": "s", "port": ["number": 80]]]]
+        XCTAssertEqual(try ask("POST", path, ["metadata": ["name": "written"], "spec": spec]).status, 201)
+        let status: JSON = ["loadBalancer": ["ingress": [["ip": "192.0.2.1", "ports": [["port": 80]]]]]]
+        let patched = try ask(
+            "PATCH", path + "/written/status", ["status": status], type: "application/merge-patch+json")
+        XCTAssertEqual(
+            try patched.json["status"]["loadBalancer"]["ingress"][0]["ports"][0].canonicalText(),
+            #"{"port":80,"protocol":""}"#)
+        let wrong = try ask(
+            "PATCH", path + "/written/status", ["status": ["loadBalancer": ["ingress": [["ip": "x"]]]]],
+            type: "application/merge-patch+json")
+        XCTAssertEqual(wrong.status, 422)
+    }
+
+    func testConditionsOfBudgets() throws {
+        let path = "/apis/policy/v1/namespaces/default/poddisruptionbudgets"
+        let spec: JSON = ["minAvailable": 1, "selector": Self.selector]
+        XCTAssertEqual(try ask("POST", path, ["metadata": ["name": "judged"], "spec": spec]).status, 201)
+        let condition: JSON = [
+            "type": "example.com/Fine", "status": "True", "reason": "All_Well:1", "message": "",
+            "lastTransitionTime": "2026-01-01T00:00:00Z",
+        ]
+        let place = "status.conditions[0]."
+        let rows: [(member: String, value: JSON, field: String?)] = [
+            ("observedGeneration", 3, nil), ("type", "no such type", place + "type"), ("type", .null, place + "type"),
+            ("status", "Perhaps", place + "status"), ("status", .null, place + "status"),
+            ("observedGeneration", -1, place + "observedGeneration"),
+            ("lastTransitionTime", .null, place + "lastTransitionTime"), ("reason", .null, place + "reason"),
+            ("reason", "9lives", place + "reason"), ("reason", "Ends:", place + "reason"),
+            ("reason", .string(String(repeating: "r", count: 1025)), place + "reason"),
+            ("message", .string(String(repeating: "m", count: 32_769)), place + "message"),
+        ]
+        for row in rows {
+            let status: JSON = ["conditions": .array([condition.with(row.member, row.value)])]
+            let answer = try ask(
+                "PATCH", path + "/judged/status", ["status": status], type: "application/merge-patch+json")
+            let name = "\(row.member): \(row.value.serializedString().prefix(40))"
+            XCTAssertEqual(answer.status, row.field == nil ? 200 : 422, name)
+            XCTAssertEqual(try answer.json["details"]["causes"][0]["field"].stringValue, row.field, name)
+        }
+        let twice = try ask(
+            "PATCH", path + "/judged/status", ["status": ["conditions": [condition, condition]]],
+            type: "application/merge-patch+json")
+        XCTAssertEqual(try twice.json["details"]["causes"][0]["reason"], "FieldValueDuplicate")
+        let negative = try ask(
+            "PATCH", path + "/judged/status", ["status": ["currentHealthy": -1]],
+            type: "application/merge-patch+json")
+        XCTAssertEqual(try negative.json["details"]["causes"][0]["field"], "status.currentHealthy")
+    }
+
     func testScaleAsTable() throws {
         let path = "/apis/apps/v1/namespaces/default/deployments"
         let spec: JSON = ["replicas": 2, "selector": Self.selector, "template": Self.template]

@@ -84,7 +84,10 @@ extension RequestPipeline {
 
     func delete(_ context: RequestContext, _ respond: @escaping Responder) throws(APIStatus) {
         guard context.resource.has("delete") else { throw .methodNotAllowed }
-        try delete(context, DeleteOptions(context.request), attempts: 16, respond)
+        let options = try DeleteOptions(context.request)
+        let warnings = Deletion.warnings(options, context.resource)
+        if warnings.isEmpty { return try delete(context, options, attempts: 16, respond) }
+        try delete(context, options, attempts: 16) { respond($0.warning(warnings)) }
     }
 
     /// - Parameter known: the object as it was a moment ago; when it has changed since, it is read again.
@@ -215,7 +218,8 @@ extension RequestPipeline {
                     return respond(answer)
                 }
             }
-            respond(try Self.shown(listing, context.resource))
+            let warnings = Deletion.warnings(options, context.resource)
+            respond(try Self.shown(listing, context.resource).warning(warnings))
         }
     }
 
@@ -262,7 +266,7 @@ enum Deletion {
     {
         var object = present
         var finalizers = present.finalizers
-        switch options.propagation {
+        switch options.propagation ?? defaultPropagation(resource, finalizers) {
         case "Foreground":
             finalizers.removeAll { $0 == "orphan" }
             if !finalizers.contains("foregroundDeletion") { finalizers.append("foregroundDeletion") }
@@ -297,6 +301,23 @@ enum Deletion {
         }
         mark(&object, grace: 0, resource)
         return .write(StoredObject.normalized(object))
+    }
+
+    /// Kinds that have left their pods behind since their first version, where nobody says what becomes of them.
+    private static let orphaning: Set = ["jobs.batch", "replicationcontrollers"]
+
+    /// Nil where the object's finalizers say it, or nothing special is to be done.
+    private static func defaultPropagation(_ resource: Resource, _ finalizers: [String]) -> String? {
+        guard orphaning.contains(resource.qualified) else { return nil }
+        return finalizers.contains { $0 == "orphan" || $0 == "foregroundDeletion" } ? nil : "Orphan"
+    }
+
+    /// What clients are told that do not say what becomes of dependents and may not expect it.
+    static func warnings(_ options: DeleteOptions, _ resource: Resource) -> [String] {
+        guard options.propagation == nil, resource.qualified == "jobs.batch" else { return [] }
+        return [
+            "child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to remove them or set propagationPolicy=Orphan to suppress this warning"
+        ]
     }
 
     private static func mark(_ object: inout JSON, grace: Int64, _ resource: Resource) {

@@ -61,7 +61,8 @@ struct SchemaRules: ObjectRules {
         case .status where resource.qualified == "resourceclaims.resource.k8s.io":
             return metadata() + table.claimStatusErrors(from: before, to: object).map(Self.cause)
         case .status, .finalize:
-            return metadata() + (resource.isDefinition ? table.storedVersionErrors(in: object).map(Self.cause) : [])
+            return metadata() + table.statusErrors(in: object, as: node).map(Self.cause)
+                + (resource.isDefinition ? table.storedVersionErrors(in: object).map(Self.cause) : [])
         }
     }
 
