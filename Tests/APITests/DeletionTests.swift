@@ -84,7 +84,8 @@ final class DeletionTests: XCTestCase {
     func testDefaultPropagation() {
         func resource(_ group: String, _ plural: String) -> Resource {
             Resource(
-                group: group, version: "v1", kind: "X", plural: plural, singular: "x", isNamespaced: true, verbs: ["get"])
+                group: group, version: "v1", kind: "X", plural: plural, singular: "x", isNamespaced: true,
+                verbs: ["get"])
         }
         let plain: JSON = ["metadata": ["name": "a"]]
         let foreground: JSON = ["metadata": ["name": "a", "finalizers": ["foregroundDeletion"]]]

@@ -33,6 +33,10 @@ final class DaemonRolloutTests: XCTestCase {
                 []
             ),
             (
+                "one that does not serve does not wait for the other",
+                ["a": [pod("a", "o", ready: false), pod("a2", "h", ready: false)], "b": [pod("b", "o")]], ["b"], ["a"]
+            ),
+            (
                 "one that does not serve costs nothing", ["a": [pod("a", "o", ready: false)], "b": [pod("b", "o")]],
                 ["a", "b"], []
             ),

@@ -98,6 +98,17 @@ final class WorkloadPlanTests: XCTestCase {
         XCTAssertEqual(late.ended?.reason, "DeadlineExceeded")
     }
 
+    func testJobKeepsItsStartWhileItIsSuspended() {
+        let status: JSON = ["startTime": text(99_000)]
+        let suspended = JobPlan(
+            job(["suspend": true, "activeDeadlineSeconds": 10], status: status), pods: [], now: now)
+        XCTAssertEqual(suspended.status["startTime"], text(99_000))
+        XCTAssertNil(suspended.ended, "its time does not run")
+        let resumed = JobPlan(job([:], status: suspended.status), pods: [], now: now)
+        XCTAssertEqual(resumed.status["startTime"], text(100_000))
+        XCTAssertEqual(resumed.turned?.reason, "Resumed")
+    }
+
     func testJobExpires() {
         let condition: JSON = ["type": "Complete", "status": "True", "lastTransitionTime": text(99_990)]
         let status: JSON = ["conditions": .array([condition])]
@@ -214,6 +225,42 @@ final class WorkloadPlanTests: XCTestCase {
             let plan = StatefulSetPlan(set(5, extra: extra), pods: pods, labels: ["h"], now: now)
             XCTAssertEqual(plan.delete.map(\.name), deletes, reason)
         }
+    }
+
+    func testStatefulSetStatus() {
+        let revisions = ControllerHistory.Revisions(update: "db-h", label: "db-h", labels: ["h", "db-h"], all: [])
+        func status(_ extra: [String: JSON], _ pods: [JSON]) -> JSON {
+            var set = set(2, extra: extra)
+            set["status"] = ["currentRevision": "db-o"]
+            return StatefulSetPlan.status(set, pods: pods, revisions: revisions, now: now)
+        }
+        let done = status([:], [member(0), member(1)])
+        XCTAssertEqual(done["currentRevision"], "db-h", "all are of the new revision")
+        let byHand = status(["updateStrategy": ["type": "OnDelete"]], [member(0), member(1)])
+        XCTAssertEqual(byHand["currentRevision"], "db-o", "whoever replaces them by hand is not told so")
+        let going = status([:], [member(0), member(1, deleted: true)])
+        XCTAssertEqual(going["updatedReplicas"], 1, "one that goes does not count")
+        XCTAssertEqual(going["replicas"], 2)
+        XCTAssertEqual(going["currentRevision"], "db-o")
+        let half = status([:], [member(0, hash: "o"), member(1)])
+        XCTAssertEqual([half["currentReplicas"], half["updatedReplicas"]], [1, 1])
+    }
+
+    func testStatefulSetClaimsThatAreGone() {
+        let set = set(2, extra: ["volumeClaimTemplates": [["metadata": ["name": "data"]]]])
+        let rows: [(claim: String, ordinal: Int64?)] = [
+            ("data-db-1", 1), ("data-db-12", 12), ("data-db-x", nil), ("logs-db-1", nil), ("data-db", nil),
+            ("data-other-1", nil),
+        ]
+        for row in rows {
+            XCTAssertEqual(StatefulSetPlan.ordinal(ofClaim: row.claim, of: set), row.ordinal, row.claim)
+        }
+        let pods = [
+            member(0, ready: false, phase: "Pending"), member(1), member(2, ready: false, phase: "Pending"),
+        ]
+        XCTAssertEqual(StatefulSetPlan.pending(set, pods: pods), [0], "neither what runs nor what is too many")
+        XCTAssertEqual(
+            StatefulSetPlan.pending(set, pods: [member(0, ready: false, deleted: true, phase: "Pending")]), [])
     }
 
     func testStatefulSetPodAndClaims() {
@@ -368,8 +415,32 @@ final class WorkloadPlanTests: XCTestCase {
         var object = cron(last: 99_960)
         let runs = [run("a", ended: "Complete"), run("b", ended: "Failed"), run("c")]
         object["status"]["active"] = .array(["a", "b", "c"].map { ["uid": .string($0), "name": .string($0)] })
-        let plan = CronJobPlan(object, schedule: try CronSchedule(parsing: "* * * * *"), jobs: runs, now: now)
+        var plan = CronJobPlan(object, schedule: try CronSchedule(parsing: "* * * * *"), jobs: runs, now: now)
         XCTAssertEqual(plan.completed.map { "\($0.name) \($0.condition)" }, ["a Complete", "b Failed"])
         XCTAssertEqual(plan.status["active"].arrayValue.map { $0["name"] }, ["c"])
+        XCTAssertTrue(plan.notices.isEmpty && plan.unexpected.isEmpty)
+        plan.started(run("another"))
+        XCTAssertEqual(plan.status["active"].arrayValue.map { $0["name"] }, ["another", "c"])
+    }
+
+    func testCronJobTellsWhatItDidNotExpect() throws {
+        let schedule = try CronSchedule(parsing: "* * * * *")
+        var object = cron(["concurrencyPolicy": "Forbid"], last: 99_960)
+        object["status"]["active"] = [["uid": "gone", "name": "gone"], ["uid": "going", "name": "going"]]
+        var (going, own, strange) = (run("going"), run("own"), run("strange"))
+        going["metadata"]["deletionTimestamp"] = text(99_990)
+        own["metadata"]["annotations"]["batch.kubernetes.io/cronjob-scheduled-timestamp"] = "2026-01-01T00:00:00Z"
+        strange["metadata"]["annotations"] = [:]
+        let plan = CronJobPlan(object, schedule: schedule, jobs: [going, own, strange], now: now)
+        XCTAssertEqual(plan.notices.map(\.reason), ["MissingJob"])
+        XCTAssertEqual(plan.notices.first?.message, "Active job went missing: gone")
+        XCTAssertEqual(plan.unexpected, ["strange"], "its own may not be in the status yet")
+        XCTAssertEqual(
+            plan.status["active"].arrayValue.map { $0["name"] }, ["going", "own", "strange"],
+            "one that is being deleted runs until it is gone")
+        object["status"]["lastScheduleTime"] = text(99_900)
+        let held = CronJobPlan(object, schedule: schedule, jobs: [going], now: now)
+        XCTAssertNil(held.run)
+        XCTAssertEqual(held.notices.map(\.reason), ["MissingJob", "JobAlreadyActive"])
     }
 }

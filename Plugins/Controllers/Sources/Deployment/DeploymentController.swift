@@ -55,6 +55,11 @@ final class DeploymentController: Controller {
         let selector = try LabelSelector(object: deployment["spec"]["selector"])
         var claim = Claim(cluster.replicaSets.list(deployment.namespace), owner: deployment, selector: selector)
         try settle(&claim, of: deployment)
+        if let rollback = DeploymentRollback(deployment, replicaSets: claim.owned) {
+            try cluster.writer.update(.deployments, rollback.deployment.typed(.deployments))
+            record(deployment, rollback.message, reason: rollback.reason, rollback.isDone ? .normal : .warning)
+            return .done
+        }
         let plan = DeploymentPlan(
             deployment, replicaSets: claim.owned, oldPodsRemain: oldPodsRemain(deployment, claim.owned), now: .now())
         for change in plan.changes { try apply(change, to: deployment, key) }
@@ -80,11 +85,13 @@ final class DeploymentController: Controller {
         }
     }
 
-    /// Whether a Recreate still waits for pods of another template than the present one.
+    /// Whether a Recreate still waits for pods of another template than the present one, or for their ReplicaSets to say that
+    /// they have none: new pods that are counted beside old ones look as if they ran beside them.
     private func oldPodsRemain(_ deployment: JSON, _ sets: [JSON]) -> Bool {
         guard deployment["spec"]["strategy"]["type"].stringValue == "Recreate" else { return false }
         let template = deployment["spec"]["template"]
         let old = sets.filter { !PodTemplate.areEqual($0["spec"]["template"], template) }
+        if old.contains(where: { ReplicaSetState($0).existing > 0 }) { return true }
         let uids = Set(old.map(\.uid))
         return cluster.pods.list(deployment.namespace).contains { pod in
             guard let owner = ControllerReference(controlling: pod) else { return false }
@@ -147,9 +154,11 @@ final class DeploymentController: Controller {
         try cluster.writer.updateStatus(.deployments, deployment, status: status)
     }
 
-    private func record(_ deployment: JSON, _ message: String) {
+    private func record(
+        _ deployment: JSON, _ message: String, reason: String = "ScalingReplicaSet",
+        _ kind: EventRecorder.Kind = .normal
+    ) {
         cluster.recorder.record(
-            deployment.typed(.deployments), .normal, reason: "ScalingReplicaSet", message: message,
-            component: "deployment-controller")
+            deployment.typed(.deployments), kind, reason: reason, message: message, component: "deployment-controller")
     }
 }

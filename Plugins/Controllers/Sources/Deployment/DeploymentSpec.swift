@@ -6,10 +6,12 @@ enum DeploymentNames {
     static let revisionHistory = "deployment.kubernetes.io/revision-history"
     static let desiredReplicas = "deployment.kubernetes.io/desired-replicas"
     static let maximumReplicas = "deployment.kubernetes.io/max-replicas"
+    /// The revision to return to; "0" for the last one.
+    static let rollback = "deprecated.deployment.rollback.to"
     /// Annotations of a Deployment that its ReplicaSets do not inherit.
     static let notInherited: Set<String> = [
         "kubectl.kubernetes.io/last-applied-configuration", revision, revisionHistory, desiredReplicas, maximumReplicas,
-        "deprecated.deployment.rollback.to",
+        rollback,
     ]
 }
 

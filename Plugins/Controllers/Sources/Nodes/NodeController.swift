@@ -15,6 +15,7 @@ final class NodeController: Controller {
     private let heartbeats = Mutex<[String: (value: String, seen: Int64)]>([:])
 
     private let taintTimes = TaintTimes()
+    private let vanished = VanishedNodes()
 
     init(_ cluster: Cluster) throws {
         self.cluster = cluster
@@ -56,6 +57,7 @@ final class NodeController: Controller {
     private func nodeEvent(_ event: InformerEvent) {
         switch event {
         case .added(let node), .deleted(let node):
+            if case .added = event { vanished.appeared(node.name) }
             nodes.add(node.name)
             addPods(of: node.name)
         case .updated(let old, let new):
@@ -149,6 +151,10 @@ final class NodeController: Controller {
         // The cache may be behind: a pod is on a node that came before it.
         if node == nil, !name.isEmpty { node = try cluster.store.object("nodes//\(name)") }
         if let reason = ForsakenPod(pod, node: node) {
+            if reason == .nodeVanished {
+                let left = vanished.secondsLeft(name, now: Int64(monotonicNanoseconds() / 1_000_000_000))
+                if left > 0 { return .afterSeconds(left) }
+            }
             try remove(pod, reason)
             return .done
         }

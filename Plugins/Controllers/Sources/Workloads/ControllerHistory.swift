@@ -114,10 +114,16 @@ struct ControllerHistory: Sendable {
                     "revision": .integer(number),
                 ])
         } catch let error as APIError where error.isAlreadyExists {
-            // Made a moment ago; the cache has not seen it yet.
-            return try cluster.writer.api.get(
+            let existing = try cluster.writer.api.get(
                 ResourceType.controllerRevisions.apiVersion, ResourceType.controllerRevisions.plural,
                 namespace: object.namespace, name: name)
+            // Made a moment ago; the cache has not seen it yet.
+            if PodTemplate.areEqual(existing["data"]["spec"]["template"], template) { return existing }
+            // The name stands for another template: the hash gets a salt.
+            var status = object["status"]
+            status["collisionCount"] = .integer((status["collisionCount"].integerValue ?? 0) + 1)
+            try cluster.writer.updateStatus(owner, object, status: status)
+            throw PluginError.conflict("ControllerRevision \(name) is of another template; looking again")
         }
     }
 }

@@ -12,8 +12,12 @@ struct CronJobPlan {
     var recheckAfter: Int64?
     /// A warning for the event log.
     var warning: (reason: String, message: String)?
+    /// What else the event log is told.
+    var notices: [(reason: String, message: String)] = []
     /// Jobs that the status shows as running and that have ended, with the condition that says how.
     var completed: [(name: String, condition: String)] = []
+    /// Running Jobs that the CronJob owns and nobody made for one of its times.
+    var unexpected: [String] = []
 
     private let schedule: CronSchedule
     private let zone: TimeZoneRules
@@ -24,7 +28,7 @@ struct CronJobPlan {
         self.zone = zone
         let spec = cronJob["spec"]
         let ended = jobs.filter { JobPlan.end(of: $0) != nil }
-        let active = jobs.filter { JobPlan.end(of: $0) == nil && $0.deletionTimestamp == nil }
+        let active = jobs.filter { JobPlan.end(of: $0) == nil }
         status = cronJob["status"].exists ? cronJob["status"] : [:]
         delete = Self.history(ended, spec)
         let successes = ended.filter {
@@ -38,6 +42,7 @@ struct CronJobPlan {
             let isComplete = job["status"]["conditions"].condition("Complete")["status"].stringValue == "True"
             return (job.name, isComplete ? "Complete" : "Failed")
         }
+        noteStrangers(among: active, jobs, shown)
         setActive(active)
         if cronJob.deletionTimestamp != nil || spec["suspend"].boolValue == true { return }
         guard let next = schedule.next(after: now, in: zone) else {
@@ -49,10 +54,11 @@ struct CronJobPlan {
         guard let due = due(cronJob, now) else { return }
         switch spec["concurrencyPolicy"].stringValue ?? "Allow" {
         case "Forbid" where !active.isEmpty:
-            warning = (
-                "JobAlreadyActive",
-                "Not starting job because prior execution is running and concurrency policy is Forbid"
-            )
+            notices.append(
+                (
+                    "JobAlreadyActive",
+                    "Not starting job because prior execution is running and concurrency policy is Forbid"
+                ))
             return
         case "Replace":
             delete += active
@@ -63,19 +69,35 @@ struct CronJobPlan {
         status["lastScheduleTime"] = .string(due.formatted(fraction: .none))
     }
 
+    /// Jobs that the status shows and that are gone, and those that it does not show although they run.
+    private mutating func noteStrangers(among active: [JSON], _ jobs: [JSON], _ shown: Set<String>) {
+        let present = Set(jobs.map(\.uid))
+        for entry in status["active"].arrayValue where !present.contains(entry["uid"].stringValue ?? "") {
+            notices.append(("MissingJob", "Active job went missing: \(entry["name"].stringValue ?? "")"))
+        }
+        unexpected = active.filter { !shown.contains($0.uid) && !$0.annotations[Self.timeAnnotation].exists }
+            .map(\.name).sorted()
+    }
+
+    /// Adds a Job that was just made.
+    mutating func started(_ job: JSON) {
+        let entries = status["active"].arrayValue + [Self.reference(to: job)]
+        status["active"] = .array(entries.sorted { ($0["name"].stringValue ?? "") < ($1["name"].stringValue ?? "") })
+    }
+
+    private static func reference(to job: JSON) -> JSON {
+        [
+            "apiVersion": "batch/v1", "kind": "Job", "name": .string(job.name), "namespace": .string(job.namespace),
+            "uid": .string(job.uid),
+        ]
+    }
+
     private mutating func setActive(_ jobs: [JSON]) {
         if jobs.isEmpty {
             status.removeValue(forKey: "active")
             return
         }
-        status["active"] = .array(
-            jobs.sorted { $0.name < $1.name }.map {
-                [
-                    "apiVersion": "batch/v1", "kind": "Job", "name": .string($0.name),
-                    "namespace": .string($0.namespace),
-                    "uid": .string($0.uid),
-                ]
-            })
+        status["active"] = .array(jobs.sorted { $0.name < $1.name }.map(Self.reference))
     }
 
     /// The latest time that was not run. Times that are older than the starting deadline, or than a month, are missed.
@@ -100,6 +122,8 @@ struct CronJobPlan {
         return latest
     }
 
+    /// The time of its CronJob that a Job is for.
+    private static let timeAnnotation = "batch.kubernetes.io/cronjob-scheduled-timestamp"
     /// Seconds.
     private static let longestLookBack: Int64 = 31 * 86_400
 
@@ -122,7 +146,7 @@ struct CronJobPlan {
         ]
         if template.labels.exists { metadata["labels"] = template.labels }
         var annotations = template.annotations.exists ? template.annotations : [:]
-        annotations["batch.kubernetes.io/cronjob-scheduled-timestamp"] = .string(zone.formatted(time))
+        annotations[timeAnnotation] = .string(zone.formatted(time))
         metadata["annotations"] = annotations
         return ["apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": template["spec"]]
     }
@@ -160,16 +184,23 @@ final class CronJobController: Controller {
         let jobs = cluster.jobs.list(cronJob.namespace).filter {
             ControllerReference(controlling: $0)?.uid == cronJob.uid
         }
-        let plan = CronJobPlan(cronJob, schedule: schedule, zone: zone, jobs: jobs, now: .now())
+        var plan = CronJobPlan(cronJob, schedule: schedule, zone: zone, jobs: jobs, now: .now())
         for (name, condition) in plan.completed {
             record(cronJob, .normal, "SawCompletedJob", "Saw completed job: \(name), condition: \(condition)")
         }
+        for notice in plan.notices { record(cronJob, .normal, notice.reason, notice.message) }
+        for name in plan.unexpected {
+            record(
+                cronJob, .warning, "UnexpectedJob",
+                "Saw a job that the controller did not create or forgot: \(name)")
+        }
         if let warning = plan.warning { record(cronJob, .warning, warning.reason, warning.message) }
-        for job in plan.delete {
+        for job in plan.delete where job.deletionTimestamp == nil {
             try cluster.writer.delete(.jobs, job, propagation: "Background")
             barrier.deleted(job, for: key)
+            record(cronJob, .normal, "SuccessfulDelete", "Deleted job \(job.name)")
         }
-        if let time = plan.run { try start(time, in: zone, of: cronJob, key) }
+        if let time = plan.run, let job = try start(time, in: zone, of: cronJob, key) { plan.started(job) }
         try cluster.writer.updateStatus(.cronJobs, cronJob, status: plan.status)
         return .afterSeconds(plan.recheckAfter)
     }
@@ -192,13 +223,16 @@ final class CronJobController: Controller {
         }
     }
 
-    private func start(_ time: Timestamp, in zone: TimeZoneRules, of cronJob: JSON, _ key: String) throws {
+    /// - Returns: nil when the Job of this time was made before, or none is to be made any more.
+    private func start(_ time: Timestamp, in zone: TimeZoneRules, of cronJob: JSON, _ key: String) throws -> JSON? {
         do {
             let job = try cluster.writer.create(.jobs, CronJobPlan.job(cronJob, time: time, zone: zone))
             barrier.wrote(job, for: key)
             record(cronJob, .normal, "SuccessfulCreate", "Created job \(job.name)")
+            return job
         } catch let error as APIError where error.isAlreadyExists || error.isNamespaceTerminating {
             // This time was run already, or nothing is to run any more.
+            return nil
         } catch {
             record(cronJob, .warning, "FailedCreate", "Error creating job: \(error)")
             throw error

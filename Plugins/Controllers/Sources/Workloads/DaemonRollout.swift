@@ -76,7 +76,8 @@ struct DaemonRollout {
         for place in places {
             guard let old = place.old else { continue }
             if let new = place.new {
-                if isAvailable(new) { delete.append(old) } else { room -= 1 }
+                // One that does not serve has nothing to hand over.
+                if isAvailable(new) || !PodState(old).isReady { delete.append(old) } else { room -= 1 }
             } else if isAvailable(old) {
                 candidates.append(place.node)
             } else {

@@ -17,8 +17,8 @@ extension JobPlan {
         ended = ending.isFailure ? (ending.reason, ending.message) : ("Completed", "Job completed")
     }
 
+    /// The time of its start stays until it is resumed.
     mutating func suspend() {
-        status.removeValue(forKey: "startTime")
         if set("Suspended", "True", "JobSuspended", "Job suspended") { turned = ("Suspended", "Job suspended") }
     }
 

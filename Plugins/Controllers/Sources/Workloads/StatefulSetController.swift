@@ -24,6 +24,14 @@ final class StatefulSetController: Controller {
             else { return }
             queue.add("\(revision.namespace)/\(owner.name)")
         }
+        // A pod that has not started may wait for a claim that is gone.
+        cluster.volumeClaims.onEvent { [queue] event in
+            guard case .deleted(let claim) = event else { return }
+            for set in cluster.statefulSets.list(claim.namespace)
+            where StatefulSetPlan.ordinal(ofClaim: claim.name, of: set) != nil {
+                queue.add(objectKey(set))
+            }
+        }
     }
 
     func start() { queue.open() }
@@ -44,7 +52,7 @@ final class StatefulSetController: Controller {
         let failed = plan.delete.filter { PodState($0).phase == "Failed" }
         let (due, after) = backoff.due(failed, now: now) { "\(set.uid)/\($0.name)" }
         try pods.delete(plan.delete.filter { PodState($0).phase != "Failed" } + due, of: set, key)
-        for ordinal in plan.create { try createClaims(set, ordinal) }
+        for ordinal in StatefulSetPlan.pending(set, pods: owned) + plan.create { try createClaims(set, ordinal) }
         let failure = pods.create(plan.create.map { pod(set, $0, revisions) }, for: set, key)
         let status = StatefulSetPlan.status(set, pods: owned, revisions: revisions, now: now)
         try cluster.writer.updateStatus(.statefulSets, set, status: status)

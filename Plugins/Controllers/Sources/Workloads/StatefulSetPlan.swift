@@ -138,6 +138,22 @@ struct StatefulSetPlan {
         return Int64(pod.name.dropFirst(prefix.count))
     }
 
+    /// The number in the name of a claim that the set makes; nil for any other claim.
+    static func ordinal(ofClaim name: String, of set: JSON) -> Int64? {
+        for template in set["spec"]["volumeClaimTemplates"].arrayValue {
+            let prefix = "\(template.name)-\(set.name)-"
+            if name.hasPrefix(prefix), let ordinal = Int64(name.dropFirst(prefix.count)) { return ordinal }
+        }
+        return nil
+    }
+
+    /// The ordinals of pods that have not started, and whose claims may have gone meanwhile.
+    static func pending(_ set: JSON, pods: [JSON]) -> [Int64] {
+        let wanted = ordinals(set)
+        return pods.filter { ["", "Pending"].contains(PodState($0).phase) && !PodState($0).isTerminating }
+            .compactMap { ordinal($0, of: set) }.filter(wanted.contains).sorted()
+    }
+
     static func claimName(_ template: JSON, set: JSON, ordinal: Int64) -> String {
         "\(template.name)-\(set.name)-\(ordinal)"
     }
@@ -189,11 +205,15 @@ struct StatefulSetPlan {
         func isOf(_ labels: Set<String>, _ pod: JSON) -> Bool {
             labels.contains(pod.labels[ControllerHistory.podLabel].stringValue ?? "")
         }
-        let updated = live.filter { isOf(revisions.labels, $0) }
+        let staying = live.filter { !PodState($0).isTerminating }
+        let updated = staying.filter { isOf(revisions.labels, $0) }
         let ready = live.count { PodState($0).isReady && !PodState($0).isTerminating }
         let replicas = set["spec"]["replicas"].integerValue ?? 1
         var current = set["status"]["currentRevision"].stringValue ?? revisions.update
-        let isDone = Int64(updated.count) == replicas && live.count == updated.count && Int64(ready) == replicas
+        // Whoever replaces the pods by hand is not told that all are.
+        let isRolling = set["spec"]["updateStrategy"]["type"].stringValue != "OnDelete"
+        let isDone =
+            isRolling && Int64(updated.count) == replicas && live.count == updated.count && Int64(ready) == replicas
         if isDone { current = revisions.update }
         let currentLabels: Set = [current, String(current.dropFirst(set.name.count + 1))]
         var status: JSON = [
@@ -208,7 +228,7 @@ struct StatefulSetPlan {
             "collisionCount": .integer(set["status"]["collisionCount"].integerValue ?? 0),
         ]
         let currents =
-            current == revisions.update ? updated.count : live.count { isOf(currentLabels, $0) }
+            current == revisions.update ? updated.count : staying.count { isOf(currentLabels, $0) }
         for (member, count) in [
             ("readyReplicas", ready), ("currentReplicas", currents), ("updatedReplicas", updated.count),
         ]
