@@ -13,6 +13,7 @@ enum ComputedDefaults {
         case .replicationController: labelsFromTemplate(&object)
         case .limitRangeItem: limitRange(&object)
         case .customResourceDefinition: resourceNames(&object)
+        case .event: event(&object)
         case .deviceTaint:
             if object["timeAdded"].isNull { object["timeAdded"] = .string(Timestamp.now().formatted()) }
         default: break
@@ -93,6 +94,15 @@ enum ComputedDefaults {
         guard !labels.isEmpty else { return }
         if controller["spec"]["selector"].isEmpty { controller["spec"]["selector"] = labels }
         if controller.labels.isEmpty { controller.labels = labels }
+    }
+
+    /// What Kubernetes says of every event, be it that there is none: clients with types take it for given.
+    private static func event(_ event: inout JSON) {
+        if event["source"].isNull { event["source"] = [:] }
+        for field in ["reportingComponent", "reportingInstance"] where event[field].isNull { event[field] = "" }
+        for field in ["eventTime", "firstTimestamp", "lastTimestamp"] where event[field].isNull {
+            event[field] = .null
+        }
     }
 
     /// For containers: a default is the maximum unless given, a default request the default, else the minimum.

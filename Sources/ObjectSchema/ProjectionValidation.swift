@@ -10,6 +10,7 @@ enum ProjectionValidation {
     private static let longestOfOwn: Int64 = 86400
 
     static func sources(_ volume: JSON, _ place: String, _ errors: inout [FieldError]) {
+        paths(volume["sources"].arrayValue, place, &errors)
         for (index, source) in volume["sources"].arrayValue.enumerated() {
             let place = "\(place).sources[\(index)]"
             let kinds = (source.objectValue ?? [:]).map(\.key).sorted { $0.precedesByBytes($1) }
@@ -21,6 +22,25 @@ enum ProjectionValidation {
             }
             if source["podCertificate"].exists {
                 certificate(source["podCertificate"], "\(place).podCertificate", &errors)
+            }
+        }
+    }
+
+    /// No two sources may make the same file. Where keys are not listed, which files there are shows when the volume is made.
+    private static func paths(_ sources: [JSON], _ place: String, _ errors: inout [FieldError]) {
+        var seen: Set<String> = []
+        func take(_ path: JSON, _ shown: JSON) {
+            guard let path = path.stringValue, !path.isEmpty, !seen.insert(path).inserted else { return }
+            errors.append(.invalid(place, shown, "conflicting duplicate paths"))
+        }
+        for source in sources {
+            for kind in ["secret", "configMap"] {
+                for item in source[kind]["items"].arrayValue { take(item["path"], source[kind]["name"]) }
+            }
+            for item in source["downwardAPI"]["items"].arrayValue { take(item["path"], item["path"]) }
+            take(source["clusterTrustBundle"]["path"], source["clusterTrustBundle"]["path"])
+            for path in ["credentialBundlePath", "keyPath", "certificateChainPath"] {
+                take(source["podCertificate"][path], source["podCertificate"][path])
             }
         }
     }

@@ -97,6 +97,14 @@ final class AuthenticationFileTests: XCTestCase {
                 "a rule that is no condition"
             ),
             (issuer(more: #", "userValidationRules": [{}]"#), "expression: Required value", "a rule that says nothing"),
+            (
+                issuer(more: #", "userValidationRules": [{"expression": "user.name == 'a'"}]"#),
+                "undefined field 'name'", "a member that users do not have"
+            ),
+            (
+                issuer(more: #", "userValidationRules": [{"expression": "user.groups == 'a'"}]"#),
+                "found no matching overload for '_==_'", "a member of another type"
+            ),
             ("\(good), \(good)", "jwt[1].issuer.url: Duplicate value: \"https://a.example.com\"", "an issuer twice"),
             (issuer(more: #", "issuers": []"#), "unknown field \"jwt[0].issuers\"", "a member that is none"),
             (issuer(more: #", "claimValidationRules": {}"#), "claimValidationRules must be a list", "another type"),

@@ -93,6 +93,65 @@ final class ConversionWebhookTests: XCTestCase {
         XCTAssertEqual(events.map { $0["object"]["spec"]["dimensions"]["size"] }, [4, 4])
     }
 
+    /// Each version has selectors of its own, which find what the webhook makes of the objects.
+    func testFieldsOfEachVersion() throws {
+        _ = try server.request("POST", first, CustomDefinitions.widget("before", ["size": 3]))
+        let selectable: JSON = [
+            ["op": "add", "path": "/spec/versions/0/selectableFields", "value": [["jsonPath": ".spec.size"]]],
+            [
+                "op": "add", "path": "/spec/versions/1/selectableFields",
+                "value": [["jsonPath": ".spec.dimensions.size"], ["jsonPath": ".spec.unit"]],
+            ],
+        ]
+        let changed = try server.request(
+            "PATCH", CustomDefinitions.path + "/widgets.example.com", selectable,
+            headers: ["Content-Type": "application/json-patch+json"])
+        XCTAssertEqual(changed.status, 200, changed.text)
+        var later = CustomDefinitions.widget("later", ["dimensions": ["size": 4]])
+        later.apiVersion = "example.com/v2"
+        XCTAssertEqual(try server.request("POST", second, later).status, 201)
+        XCTAssertEqual(
+            try server.request("POST", first, CustomDefinitions.widget("third", ["size": 3])).status, 201)
+        let rows: [(path: String, field: String, names: [String]?, reason: String)] = [
+            (first, "spec.size%3D3", ["before", "third"], "the stored version"),
+            (second, "spec.dimensions.size%3D3", ["before", "third"], "what was there before is found, too"),
+            (second, "spec.dimensions.size%3D4,spec.unit%3Dcm", ["later"], "and by the version's defaults"),
+            (second, "spec.dimensions.size%21%3D4", ["before", "third"], "all but"),
+            (first, "spec.dimensions.size%3D4", nil, "a field of the other version"),
+            (second, "spec.size%3D3", nil, "the same the other way"),
+        ]
+        for row in rows {
+            let list = try server.request("GET", "\(row.path)?fieldSelector=\(row.field)")
+            XCTAssertEqual(list.status, row.names == nil ? 400 : 200, "\(row.reason): \(list.text)")
+            guard let names = row.names else { continue }
+            XCTAssertEqual(try list.json["items"].arrayValue.map(\.name), names, row.reason)
+        }
+
+        let client = try server.connect()
+        defer { client.close() }
+        client.send(
+            "GET \(second)?watch=true&timeoutSeconds=600&fieldSelector=spec.dimensions.size%3D4 HTTP/1.1\r\n"
+                + "Host: a\r\nAuthorization: Bearer \(TestServer.token)\r\n\r\n")
+        XCTAssertEqual(try client.response(headOnly: true).status, 200)
+        for (path, name, patch): (String, String, JSON) in [
+            (first, "third", ["spec": ["size": 4]]),
+            (second, "later", ["metadata": ["finalizers": ["example.com/wait"]]]),
+            (second, "third", ["spec": ["dimensions": ["size": 5]]]),
+        ] {
+            let patched = try server.request(
+                "PATCH", "\(path)/\(name)", patch, headers: ["Content-Type": "application/merge-patch+json"])
+            XCTAssertEqual(patched.status, 200, patched.text)
+        }
+        // It waits for its finalizer, and is still found by what it is in the other version.
+        XCTAssertEqual(
+            try server.request("DELETE", second + "?fieldSelector=spec.dimensions.size%3D4").status, 200)
+        let events = try (0..<5).map { _ in try XCTUnwrap(try client.event()) }
+        XCTAssertEqual(
+            events.map { "\($0["type"].stringValue ?? "") \($0["object"].name)" },
+            ["ADDED later", "ADDED third", "MODIFIED later", "DELETED third", "MODIFIED later"])
+        XCTAssertTrue(events.allSatisfy { $0["object"]["spec"]["dimensions"]["size"] == 4 })
+    }
+
     func testAWebhookThatFails() throws {
         _ = try server.request("POST", first, CustomDefinitions.widget("a", ["size": 3]))
         webhook.failure = "cannot convert today"

@@ -9,8 +9,10 @@ final class EventLinesTests: XCTestCase {
     private let pods = Marker()
     private let nodes = Marker()
 
-    private func form(_ marker: Marker, _ form: ResponseForm = .object, _ include: String? = nil) -> EventLines.Form {
-        EventLines.Form(resource: marker, form: form, includeObject: include)
+    private func form(
+        _ marker: Marker, _ form: ResponseForm = .object, _ include: String? = nil, columns: Bool = false
+    ) -> EventLines.Form {
+        EventLines.Form(resource: marker, form: form, includeObject: include, showsColumns: columns)
     }
 
     func testALineIsMadeOnceForEachFormAndChange() {
@@ -27,6 +29,7 @@ final class EventLinesTests: XCTestCase {
                     (form(pods, .table(version: "v1"), "Object"), .added, 2, "pods/d/b", 6, "as a table with objects"),
                     (form(nodes), .added, 2, "pods/d/b", 7, "another resource over the same store"),
                     (form(pods), .added, 2, "pods/d/b", 7, "it is kept"),
+                    (form(pods, .table(version: "v1"), columns: true), .added, 2, "pods/d/b", 8, "with its columns"),
                 ]
         for row in rows {
             let line = lines.line(row.form, row.kind, revision: row.revision, key: row.key) {

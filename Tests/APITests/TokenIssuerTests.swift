@@ -116,7 +116,8 @@ final class TokenIssuerTests: XCTestCase {
                     "extra": [["key": "example.com/domain", "valueExpression": "claims.hd"]],
                 ]
                 $0["userValidationRules"] = [
-                    ["expression": "!user.username.startsWith('x-system:')", "message": "system: is reserved"]
+                    ["expression": "!user.username.startsWith('x-system:')", "message": "system: is reserved"],
+                    ["expression": "user.groups.all(group, group != 'x-system:masters')", "message": "no masters"],
                 ]
             })
         let user = try Self.whoAmI(server, signer.token(claims())).json["status"]["userInfo"]

@@ -171,6 +171,21 @@ final class PodFeatureTests: XCTestCase {
             (projected(#"{"clusterTrustBundle":{"name":"b"}}"#), ["\(bundle).path: Required value"], "no file"),
             (projected(#"{"podCertificate":{\#(good)}}"#), [], "a certificate"),
             (
+                projected(
+                    #"{"secret":{"name":"s","items":[{"key":"a","path":"p"}]}},{"configMap":{"name":"m","items":[{"key":"a","path":"q"}]}}"#
+                ), [], "files apart"
+            ),
+            (
+                projected(
+                    #"{"secret":{"name":"s","items":[{"key":"a","path":"p"}]}},{"configMap":{"name":"m","items":[{"key":"a","path":"p"}]}}"#
+                ), ["spec.volumes[0].projected: Invalid value: \"m\": conflicting duplicate paths"], "a file twice"
+            ),
+            (
+                projected(
+                    #"{"downwardAPI":{"items":[{"path":"p","fieldRef":{"fieldPath":"metadata.name"}}]}},{"clusterTrustBundle":{"name":"b","path":"p"}}"#
+                ), ["spec.volumes[0].projected: Invalid value: \"p\": conflicting duplicate paths"], "of a bundle"
+            ),
+            (
                 projected(#"{"podCertificate":{\#(good),"maxExpirationSeconds":60}}"#),
                 [
                     "\(certificate).maxExpirationSeconds: Invalid value: 60: if provided, maxExpirationSeconds must be >= 3600 and <= 7862400"

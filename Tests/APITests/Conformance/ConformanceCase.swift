@@ -58,13 +58,14 @@ class ConformanceCase: XCTestCase {
     }
 
     /// The events of a watch until one for which `isLast` holds, or until the watch ends, of which it has two seconds.
-    func events(_ path: String, until isLast: (JSON) -> Bool) throws -> [JSON] {
+    func events(_ path: String, headers: [String: String] = [:], until isLast: (JSON) -> Bool) throws -> [JSON] {
         let client = try server.connect()
         defer { client.close() }
         let mark = path.contains("?") ? "&" : "?"
         client.send(
             "GET \(path)\(mark)watch=1&timeoutSeconds=2 HTTP/1.1\r\nHost: a\r\n"
-                + "Authorization: Bearer \(TestServer.token)\r\n\r\n")
+                + "Authorization: Bearer \(TestServer.token)\r\n"
+                + headers.map { "\($0.key): \($0.value)\r\n" }.joined() + "\r\n")
         let head = try client.response(headOnly: true)
         XCTAssertEqual(head.status, 200, path)
         var events: [JSON] = []

@@ -34,6 +34,38 @@ final class EventConformanceTests: ConformanceCase {
         }
     }
 
+    /// What nobody has said of an event is there all the same, in both forms.
+    func testWhatIsAlwaysThere() throws {
+        let event: JSON = [
+            "metadata": ["name": "bare"], "involvedObject": ["kind": "Pod", "namespace": "default", "name": "p"],
+        ]
+        XCTAssertEqual(try ask("POST", Self.old, event).status, 201)
+        let rows: [(path: String, members: [String: JSON])] = [
+            (
+                Self.old,
+                [
+                    "source": [:], "reportingComponent": "", "reportingInstance": "", "eventTime": .null,
+                    "firstTimestamp": .null, "lastTimestamp": .null,
+                ]
+            ),
+            (
+                Self.new,
+                [
+                    "deprecatedSource": [:], "reportingController": "", "reportingInstance": "", "eventTime": .null,
+                    "deprecatedFirstTimestamp": .null, "deprecatedLastTimestamp": .null,
+                ]
+            ),
+        ]
+        XCTAssertEqual(try merge(Self.old + "/bare", ["message": "more"]).status, 200)
+        for row in rows {
+            let shown = try ask("GET", row.path + "/bare").json.objectValue ?? [:]
+            for (name, value) in row.members { XCTAssertEqual(shown[name], value, "\(row.path) \(name)") }
+        }
+        let protobuf = try ask(
+            "GET", Self.new + "/bare", headers: ["Accept": "application/vnd.kubernetes.protobuf"])
+        XCTAssertEqual(protobuf.status, 200)
+    }
+
     func testNewEventsAsOldOnes() throws {
         let object: JSON = ["kind": "Node", "name": "n"]
         let event: JSON = [

@@ -106,7 +106,11 @@ final class OptionsConformanceTests: ConformanceCase {
     func testHealth() throws {
         for kind in ["livez", "readyz", "healthz"] {
             let verbose = try ask("GET", "/\(kind)?verbose").text
-            XCTAssertTrue(verbose.hasPrefix("[+]ping ok\n[+]store ok\n[+]etcd ok\n"), verbose)
+            XCTAssertTrue(verbose.hasPrefix("[+]ping ok\n[+]store ok\n[+]etcd ok\n[+]log ok\n"), verbose)
+            for check in ["poststarthook/crd-informer-synced", "autoregister-completion"] {
+                XCTAssertTrue(verbose.contains("\n[+]\(check) ok\n"), verbose)
+                XCTAssertEqual(try ask("GET", "/\(kind)/\(check)").text, "ok")
+            }
             XCTAssertTrue(verbose.hasSuffix("\(kind) check passed\n"), verbose)
             let less = try ask("GET", "/\(kind)?verbose&exclude=etcd&exclude=other").text
             XCTAssertTrue(less.contains("[+]etcd excluded: ok\n"), less)
@@ -162,6 +166,82 @@ final class OptionsConformanceTests: ConformanceCase {
             XCTAssertEqual(try answer.json["message"].stringValue, row.message)
         }
         XCTAssertEqual(try ask("GET", Self.maps + "/patched").json["data"], ["k": "v"], "nothing was changed")
+    }
+
+    /// What a patch makes of an object is of the kind that it was.
+    func testPatchesOfTheKind() throws {
+        XCTAssertEqual(try ask("POST", Self.maps, map("kinds")).status, 201)
+        let rows: [(type: String, body: JSON, code: Int, words: String, reason: String)] = [
+            ("merge-patch", ["kind": "Nothing"], 422, "no kind \"Nothing\" is registered for version \"v1\"", "no kind"),
+            (
+                "merge-patch", ["kind": "Secret"], 422,
+                "a Secret of v1 cannot be converted to a ConfigMap of v1", "another kind"
+            ),
+            (
+                "json-patch", [["op": "replace", "path": "/apiVersion", "value": "apps/v1"]], 422,
+                "no kind \"ConfigMap\" is registered for version \"apps/v1\"", "another group"
+            ),
+            ("merge-patch", ["kind": .null, "data": ["a": "b"]], 200, "", "none at all is the present one"),
+            ("merge-patch", ["kind": "ConfigMap", "apiVersion": "v1"], 200, "", "the same"),
+            ("strategic-merge-patch", ["kind": "Secret"], 200, "", "a strategic patch does not say what it is of"),
+        ]
+        for row in rows {
+            let answer = try ask("PATCH", Self.maps + "/kinds", row.body, type: "application/\(row.type)+json")
+            XCTAssertEqual(answer.status, row.code, "\(row.reason): \(answer.text)")
+            guard row.code != 200 else { continue }
+            XCTAssertTrue(try answer.json["message"].stringValue?.hasSuffix(row.words) ?? false, answer.text)
+        }
+        let object = try ask("GET", Self.maps + "/kinds").json
+        XCTAssertEqual(object.kind, "ConfigMap")
+        XCTAssertEqual(object["data"], ["k": "v", "a": "b"])
+    }
+
+    /// Columns come with the first event of a watch; a list that comes as the events of one is no table.
+    func testTablesOfWatches() throws {
+        let labels: JSON = ["tables": "yes"]
+        for name in ["table-a", "table-b"] {
+            var object = map(name)
+            object["metadata"]["labels"] = labels
+            XCTAssertEqual(try ask("POST", Self.maps, object).status, 201)
+        }
+        let table = "application/json;as=Table;g=meta.k8s.io;v=v1"
+        let path = Self.maps + "?labelSelector=tables%3Dyes"
+        for _ in 0..<2 {
+            let events = try events(path, headers: ["Accept": table]) { $0["object"]["rows"][0]["cells"][0] == "table-b" }
+            XCTAssertEqual(events.map { $0["object"]["columnDefinitions"].count }, [3, 0], "each watch has its first event")
+            XCTAssertEqual(events.map { $0["object"]["rows"][0]["cells"][1] }, [1, 1])
+        }
+        let asList = path + "&watch=1&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&timeoutSeconds=1"
+        XCTAssertEqual(try ask("GET", asList, headers: ["Accept": table]).status, 406)
+        let events = try events(
+            path + "&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&allowWatchBookmarks=true",
+            headers: ["Accept": table + ", application/json"]
+        ) { $0["type"] == "BOOKMARK" }
+        XCTAssertEqual(events.map { $0["object"].kind }, ["ConfigMap", "ConfigMap", "ConfigMap"])
+    }
+
+    /// Every answer has a name, the client's own where it gave one.
+    func testNamesOfRequests() throws {
+        let names = try (0..<3).map { _ in try ask("GET", "/version").headers["audit-id"] ?? "" }
+        XCTAssertEqual(Set(names).count, 3)
+        for name in names { XCTAssertNotNil(name.wholeMatch(of: /[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}/), name) }
+        XCTAssertEqual(try ask("GET", "/nowhere", headers: ["Audit-ID": "mine"]).headers["audit-id"], "mine")
+        let long = String(repeating: "x", count: 65)
+        XCTAssertNotEqual(try ask("GET", "/version", headers: ["Audit-ID": long]).headers["audit-id"], long)
+    }
+
+    /// The hash that Kubernetes makes of group, version and kind.
+    func testStorageVersions() throws {
+        let rows: [(list: String, resource: String, hash: String)] = [
+            ("/api/v1", "pods", "xPOwRZ+Yhw8="), ("/apis/apps/v1", "deployments", "8aSe+NMegvE="),
+            ("/apis/events.k8s.io/v1/", "events", "r2yiGXH7wu8="),
+        ]
+        for row in rows {
+            let found = try ask("GET", row.list).json["resources"].arrayValue.first {
+                $0["name"].stringValue == row.resource
+            }
+            XCTAssertEqual(found?["storageVersionHash"].stringValue, row.hash, row.resource)
+        }
     }
 
     func testMediaTypes() throws {

@@ -35,8 +35,7 @@ final class AuditLog: Sendable {
             body = (try? RequestPipeline.parseBody(request)) ?? .null
         }
         let record = AuditRecord(
-            self, verdict, identifier: source.identifier,
-            base(request, info, source, verdict.level, body: body), body: body)
+            self, verdict, base(request, info, source, verdict.level, body: body), body: body)
         record.write(.requestReceived)
         return record
     }
@@ -57,8 +56,7 @@ final class AuditLog: Sendable {
         guard verdict.level > .none else { return }
         let source = AuditSource(arrival)
         let record = AuditRecord(
-            self, verdict, identifier: source.identifier, base(request, info, source, verdict.level, body: .null),
-            body: .null)
+            self, verdict, base(request, info, source, verdict.level, body: .null), body: .null)
         record.write(.responseStarted, response)
     }
 
@@ -105,6 +103,8 @@ final class AuditLog: Sendable {
 /// of it.
 struct AuditArrival: Sendable {
     let exchange: HTTPExchange
+    /// The request's name.
+    let identifier: String
     let received = Timestamp.now()
     /// The client's address, where the connection cannot be asked for it any more.
     var peer: String?
@@ -122,9 +122,7 @@ struct AuditSource: Sendable {
     /// On the connection's loop, unless the arrival has the peer.
     init(_ arrival: AuditArrival) {
         let head = arrival.exchange.head
-        // A client may name its request, which it finds it by.
-        let given = head.header("audit-id") ?? ""
-        identifier = given.isEmpty || given.utf8.count > 64 ? makeUID() : given
+        identifier = arrival.identifier
         target = head.target
         received = arrival.received
         var addresses: [String] = []

@@ -7,16 +7,13 @@ import Synchronization
 final class AuditRecord: Sendable {
     private let log: AuditLog
     let verdict: AuditPolicy.Verdict
-    /// Names the request in all its events; also a header of the answer.
-    let identifier: String
     private let base: JSONObject
     private let body: JSON
     private let annotations = Mutex<[String: String]>([:])
 
-    init(_ log: AuditLog, _ verdict: AuditPolicy.Verdict, identifier: String, _ base: JSONObject, body: JSON) {
+    init(_ log: AuditLog, _ verdict: AuditPolicy.Verdict, _ base: JSONObject, body: JSON) {
         self.log = log
         self.verdict = verdict
-        self.identifier = identifier
         self.base = base
         self.body = body
     }
@@ -39,11 +36,10 @@ final class AuditRecord: Sendable {
         annotate("authorization.k8s.io/reason", reason)
     }
 
-    /// Writes of the answer, and names the request in it.
+    /// Writes of the answer.
     func observing(_ respond: @escaping Responder) -> Responder {
         { [self] response in
             var response = response
-            response.headers.append(("Audit-Id", identifier))
             if case .bytes = response.body {
                 write(.responseComplete, response)
                 return respond(response)

@@ -139,6 +139,9 @@ final class TokenIssuer: TokenAuthenticator {
 struct ClaimExpression: Sendable {
     enum Subject: String, Sendable {
         case claims, user
+
+        /// Claims may be anything; a user is what TokenReviews have.
+        fileprivate var schema: CELSchema { self == .user ? PolicyDeclarations.user : .dyn }
     }
 
     let source: String
@@ -149,7 +152,7 @@ struct ClaimExpression: Sendable {
     init(_ source: String, _ subject: Subject) throws(CELIssues) {
         self.source = source
         self.subject = subject
-        let environment = CELEnvironment(variables: [.init(subject.rawValue, CELSchema.dyn)])
+        let environment = CELEnvironment(variables: [.init(subject.rawValue, subject.schema)])
         program = try environment.compile(source)
     }
 
@@ -160,7 +163,7 @@ struct ClaimExpression: Sendable {
 
     func evaluate(_ value: JSON) throws(CELError) -> CELValue {
         var activation = CELActivation()
-        activation[subject.rawValue] = CELValue(natural: value)
+        activation[subject.rawValue] = try CELValue(value, subject.schema)
         return try program.evaluate(activation).value
     }
 }

@@ -22,25 +22,33 @@ extension RequestPipeline {
             } catch {
                 throw APIStatus(error, resource, "")
             }
-            for record in page.records where record.revision <= custom.settledRevision { try index(record, resource) }
+            try index(page.records.filter { $0.revision <= custom.settledRevision }, resource)
             guard page.hasMore, let last = page.records.last else { break }
             after = last.key
         }
         custom.markIndexed()
     }
 
-    private func index(_ record: StoreRecord, _ resource: Resource) throws(APIStatus) {
-        do {
-            let object = try record.object()
-            let index = StoredObject.index(of: object, resource)
-            let isSame = withExtendedLifetime(record) { record.indexBytes.elementsEqual(index) }
-            guard !isSame else { return }
-            let value = record.withValue { Array($0) }
-            try store.update(record.key, value: value, index: index, expected: record.revision)
-        } catch let error as PluginError where error.code == HOSTD_ERROR_CONFLICT || error.code == HOSTD_ERROR_NOT_FOUND
-        {
-            // It was written meanwhile, under the present definition, or has gone.
+    private func index(_ records: [StoreRecord], _ resource: Resource) throws(APIStatus) {
+        var objects: [JSON] = []
+        for record in records {
+            do { objects.append(try record.object()) } catch {
+                throw .internalError("the stored object \(record.key) is damaged: \(error)")
+            }
+        }
+        let indexes = try self.indexes(of: objects, resource)
+        for (record, index) in zip(records, indexes) { try set(index, of: record) }
+    }
+
+    private func set(_ index: [UInt8], of record: StoreRecord) throws(APIStatus) {
+        let isSame = withExtendedLifetime(record) { record.indexBytes.elementsEqual(index) }
+        guard !isSame else { return }
+        do throws(PluginError) {
+            try store.update(
+                record.key, value: record.withValue { Array($0) }, index: index, expected: record.revision)
         } catch {
+            // It was written meanwhile, under the present definition, or has gone.
+            guard error.code != HOSTD_ERROR_CONFLICT, error.code != HOSTD_ERROR_NOT_FOUND else { return }
             throw .internalError("\(record.key) cannot be indexed: \(error)")
         }
     }

@@ -174,13 +174,8 @@ final class CustomResourceRegistry: Sendable {
         let group = spec["group"].stringValue ?? ""
         let versions = spec["versions"].arrayValue
         let storage = versions.first { $0["storage"].boolValue == true }?["name"].stringValue
-        var selectable: [String] = []
-        for version in versions {
-            for field in version["selectableFields"].arrayValue {
-                let path = String((field["jsonPath"].stringValue ?? "").drop { $0 == "." })
-                if !path.isEmpty, !selectable.contains(path) { selectable.append(path) }
-            }
-        }
+        let fields = CustomFields(
+            versions, storage: storage ?? "", qualified: "\(names.plural).\(group)", isConverted: conversion != nil)
         return versions.map { entry in
             let version = entry["name"].stringValue ?? ""
             var subresources: [Resource.Subresource] = []
@@ -197,9 +192,9 @@ final class CustomResourceRegistry: Sendable {
                 group: group, version: version, kind: names.kind, plural: names.plural, singular: names.singular,
                 shortNames: names.shortNames, categories: names.categories,
                 isNamespaced: spec["scope"] == "Namespaced", verbs: Self.verbs, subresources: subresources,
-                storageVersion: storage, selectableFields: selectable, hasGeneration: true,
+                storageVersion: storage, selectableFields: CustomFields.names(entry), hasGeneration: true,
                 custom: CustomVersion(
-                    object, entry, schemaRevision: revision, writes: writes, conversion: conversion))
+                    object, entry, schemaRevision: revision, writes: writes, conversion: conversion, fields: fields))
         }
     }
 }

@@ -37,6 +37,8 @@ final class CustomVersion: Sendable {
     let deprecationWarning: String?
     /// What converts between the versions; nil when their objects differ in their `apiVersion` alone.
     let conversion: ConversionWebhook?
+    /// What selectors may name, in all versions.
+    let fields: CustomFields
 
     private struct State {
         var schema: SchemaNode?
@@ -51,11 +53,13 @@ final class CustomVersion: Sendable {
     ///   - object: the CustomResourceDefinition
     ///   - entry: the member of `spec.versions`
     init(
-        _ object: JSON, _ entry: JSON, schemaRevision: UInt64, writes: DefinitionWrites, conversion: ConversionWebhook?
+        _ object: JSON, _ entry: JSON, schemaRevision: UInt64, writes: DefinitionWrites,
+        conversion: ConversionWebhook?, fields: CustomFields
     ) {
         self.writes = writes
         turn = writes.next
         self.conversion = conversion
+        self.fields = fields
         definition = object.name
         version = entry["name"].stringValue ?? ""
         listKind = object["status"]["acceptedNames"]["listKind"].stringValue ?? ""

@@ -210,12 +210,11 @@ final class Discovery: Sendable {
 
     private func strings(_ values: [String]) -> JSON { .array(values.map { .string($0) }) }
 
-    /// A short text that stands for the version in which a resource is stored (FNV-1a, 64 bits).
+    /// A short text that stands for the group, version and kind in which a resource is stored: the one that Kubernetes makes of
+    /// them, eight bytes of a SHA-256.
     private static func hash(_ resource: Resource) -> String {
-        var hash: UInt64 = 0xcbf2_9ce4_8422_2325
-        for byte in "\(resource.storageAPIVersion)/\(resource.kind)".utf8 {
-            hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3
-        }
-        return Base64.encode(withUnsafeBytes(of: hash.bigEndian) { Array($0) })
+        let version = resource.storageAPIVersion
+        let text = (version.contains("/") ? version : "/" + version) + "/" + resource.kind
+        return Base64.encode(Array(EntityTag.digest(of: Array(text.utf8)).prefix(8)))
     }
 }

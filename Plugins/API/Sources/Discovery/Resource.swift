@@ -25,7 +25,7 @@ final class Resource: Sendable {
     let storageVersion: String
     /// Fields of objects that selectors may name, without the leading dot; metadata.name and namespace go without saying.
     let selectableFields: [String]
-    /// The same, as the index of an object takes them.
+    /// What the index of an object takes from the object as it is stored: the same, and those of the other versions.
     let indexedFields: [SelectableField]
 
     /// "v1", "apps/v1".
@@ -70,7 +70,7 @@ final class Resource: Sendable {
         storageAPIVersion = storedGroup.isEmpty ? self.storageVersion : "\(storedGroup)/\(self.storageVersion)"
         let qualified = storedGroup.isEmpty ? plural : "\(plural).\(storedGroup)"
         self.qualified = qualified
-        indexedFields = selectableFields.map { SelectableField($0, of: qualified) }
+        indexedFields = custom?.fields.stored ?? selectableFields.map { SelectableField($0, of: qualified) }
         hasStatus = subresources.contains { $0.name == "status" }
         self.hasGeneration = hasGeneration
         isVirtual = !verbs.contains("get")
@@ -82,6 +82,12 @@ final class Resource: Sendable {
         "endpoints": "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice",
         "componentstatuses": "v1 ComponentStatus is deprecated in v1.19+",
     ]
+
+    /// The name under which an index has a selectable field.
+    func indexName(of field: String) -> String {
+        guard let custom, selectableFields.contains(field) else { return "." + field }
+        return "." + custom.fields.prefix(of: version) + field
+    }
 
     func key(_ namespace: String, _ name: String) -> String { "\(qualified)/\(namespace)/\(name)" }
 

@@ -7,13 +7,18 @@ struct EntityTag: Sendable, Hashable {
 
     /// A strong tag: SHA-256 of the content.
     init(of bytes: [UInt8]) {
+        let digits = Array("0123456789ABCDEF".utf8)
+        let hexadecimal = Self.digest(of: bytes).flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }
+        text = String(decoding: hexadecimal, as: UTF8.self)
+    }
+
+    /// SHA-256.
+    static func digest(of bytes: [UInt8]) -> [UInt8] {
         var digest = [UInt8](repeating: 0, count: Int(EVP_MAX_MD_SIZE))
         var size: UInt32 = 0
         // With a digest that is built in and room for its result, the call cannot fail.
         EVP_Digest(bytes, bytes.count, &digest, &size, EVP_sha256(), nil)
-        let digits = Array("0123456789ABCDEF".utf8)
-        let hexadecimal = digest[..<Int(size)].flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }
-        text = String(decoding: hexadecimal, as: UTF8.self)
+        return Array(digest[..<Int(size)])
     }
 
     /// Whether an If-None-Match header names this tag (RFC 9110, section 13.1.2).

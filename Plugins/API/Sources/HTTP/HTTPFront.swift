@@ -6,6 +6,7 @@ final class HTTPFront: HTTPHandler {
     private let pipeline: RequestPipeline
     private let authenticator: Authenticator
     private let metrics: RequestMetrics
+    private let names = RequestNames()
 
     init(pipeline: RequestPipeline, anonymous: Replaceable<AnonymousAccess>) {
         self.pipeline = pipeline
@@ -23,12 +24,15 @@ final class HTTPFront: HTTPHandler {
                 exchange.labels ?? RequestLabels(method: exchange.head.method), status: status,
                 nanoseconds: monotonicNanoseconds() - start)
         }
+        let name = names.name(exchange.head)
         let respond: Responder = { response in
             // Another server's status is reported when it is known.
             if response.relayedStatus == nil { report(response.status) }
-            Self.send(wantsProtobuf ? response.inProtobuf() : response, exchange, workers)
+            var response = wantsProtobuf ? response.inProtobuf() : response
+            response.headers.append(("Audit-Id", name))
+            Self.send(response, exchange, workers)
         }
-        let arrival = pipeline.audit == nil ? nil : AuditArrival(exchange: exchange)
+        let arrival = pipeline.audit == nil ? nil : AuditArrival(exchange: exchange, identifier: name)
         if serve(exchange, arrival, peer: nil, report, mayWait: false, respond) { return }
         // The client's connection is its loop's alone.
         let peer = exchange.peerAddress ?? ""

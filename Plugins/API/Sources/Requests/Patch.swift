@@ -8,6 +8,8 @@ struct Patch: Sendable {
     let apply: @Sendable (_ present: JSON) throws(APIStatus) -> JSON
     /// What strict field validation has against its text, in Kubernetes' words.
     let faults: [String]
+    /// Whether it is merged as the type of its object says, and so cannot say what that is.
+    fileprivate let isStrategic: Bool
 
     static let types =
         "application/json-patch+json, application/merge-patch+json, "
@@ -30,6 +32,7 @@ struct Patch: Sendable {
         var repeated = RepeatedKeys()
         let body = try RequestPipeline.parse(context.request.body, &repeated)
         let isSteps = essence == "application/json-patch+json"
+        isStrategic = essence == "application/strategic-merge-patch+json"
         try Self.checkShape(body, isSteps: isSteps)
         faults = isSteps ? Self.faults(ofSteps: body, repeated) : repeated.fields.map { "duplicate field \"\($0)\"" }
         apply = { (present) throws(APIStatus) in
@@ -80,6 +83,27 @@ struct Patch: Sendable {
 }
 
 extension RequestPipeline {
+    /// What a patch has made of an object is of the kind that it was, or is refused. A strategic patch says nothing of that.
+    func checkKind(ofPatched object: inout JSON, _ patch: Patch, _ resource: Resource) throws(APIStatus) {
+        if patch.isStrategic || object.kind.isEmpty { object.kind = resource.kind }
+        if patch.isStrategic || object.apiVersion.isEmpty { object.apiVersion = resource.apiVersion }
+        guard object.kind != resource.kind || object.apiVersion != resource.apiVersion else { return }
+        if resource.custom != nil {
+            var causes: [APIStatus.Cause] = []
+            for (field, wanted) in [("kind", resource.kind), ("apiVersion", resource.apiVersion)]
+            where object[field].stringValue != wanted {
+                causes.append(.invalid(field, object[field], "must be \(wanted)"))
+            }
+            throw .invalid(resource, object.name, causes)
+        }
+        let isKnown = resources.find(apiVersion: object.apiVersion, kind: object.kind) != nil
+        throw Self.invalidPatch(
+            object,
+            isKnown
+                ? "a \(object.kind) of \(object.apiVersion) cannot be converted to a \(resource.kind) of \(resource.apiVersion)"
+                : "no kind \"\(object.kind)\" is registered for version \"\(object.apiVersion)\"")
+    }
+
     /// What a patch has made of an object, without fields that are unknown: those, and the faults of the patch itself, are
     /// refused or warned of, as the query's fieldValidation says.
     func checkFields(

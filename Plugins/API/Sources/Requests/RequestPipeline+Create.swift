@@ -95,6 +95,7 @@ extension RequestPipeline {
         let given = object["metadata"].removeValue(forKey: "managedFields")
         rules.applyDefaults(&object, stored)
         Strategy.settle(&object, stored)
+        DisabledFields.drop(from: &object, present: .null, stored)
         // What the server and its admission add from here on belongs to nobody: who applies less later does not remove it.
         let managed = FieldOwnership(self, context, .main).created(
             object, applied: decoded.applied, given: given ?? .null)
@@ -134,7 +135,7 @@ extension RequestPipeline {
         let resource = context.resource
         let value = draft.bytes
         let kept = try Conversion.stored(draft.object, resource)
-        let index = StoredObject.index(of: kept, resource)
+        let index = try self.index(of: kept, shown: draft.object, resource)
         let name = draft.object.name
         var transaction = StoreTransaction(completesPromptly: context.request.isOnLoop)
         transaction.create(

@@ -113,7 +113,7 @@ extension RequestPipeline {
             let visible = try Conversion.present(object, context.resource)
             transaction.update(
                 context.key, value: object.serialized(adding: managedFields, as: "managedFields", to: "metadata"),
-                index: StoredObject.index(of: object, context.resource), expected: record.revision)
+                index: StoredObject.index(of: object, context.resource, before: record), expected: record.revision)
             response = { [self] (revision) throws(APIStatus) in
                 try show(visible, managedFields, revision, context, form)
             }

@@ -84,8 +84,7 @@ extension RequestPipeline {
             Update(
                 change: { [self] (present) throws(APIStatus) in
                     var patched = try patch.apply(present)
-                    patched.kind = context.resource.kind
-                    patched.apiVersion = context.resource.apiVersion
+                    try checkKind(ofPatched: &patched, patch, context.resource)
                     guard patched.name == context.path.name else {
                         throw .invalid(
                             context.resource, context.path.name,
@@ -131,7 +130,7 @@ extension RequestPipeline {
             let kept = try Conversion.stored(object, context.resource)
             transaction.update(
                 context.key, value: kept.serialized(adding: managedFields, as: "managedFields", to: "metadata"),
-                index: StoredObject.index(of: kept, context.resource), expected: record.revision)
+                index: try index(of: kept, shown: object, context.resource), expected: record.revision)
             for step in steps { step.add(to: &transaction) }
             try commit(transaction, update, object, steps, isFixed, context, form, respond)
         case .remove(let object):
@@ -243,6 +242,7 @@ extension RequestPipeline {
         }
         object = Conversion.toWorking(object, resource)
         Strategy.merge(&object, present, stored, update.scope)
+        if update.scope == .main { DisabledFields.drop(from: &object, present: present, stored) }
         // A binding adds nothing that has defaults.
         if update.scope != .binding { rules.applyDefaults(&object, stored) }
         if update.scope == .status { rules.applyStatusDefaults(&object, stored) }

@@ -19,14 +19,15 @@ enum ResponseForm: Sendable, Hashable {
     /// - Parameters:
     ///   - protobuf: Whether what is asked for has a protobuf encoding.
     ///   - isWhole: Whether it has no other form than its own: an answer, such as a review, is no row of a table.
+    ///   - hasTables: Whether it can be shown as a table.
     /// - Throws: 406 when there is none.
     static func choose(
-        _ accept: String?, protobuf: @autoclosure () -> Bool = false, isWhole: Bool = false
+        _ accept: String?, protobuf: @autoclosure () -> Bool = false, isWhole: Bool = false, hasTables: Bool = true
     ) throws(APIStatus) -> ResponseForm {
         guard let accept, !accept.isEmpty, accept != "*/*", accept != "application/json" else { return .object }
         let protobuf = protobuf()
         for range in MediaRange.parse(accept) {
-            guard let form = form(range, protobuf) else { continue }
+            guard let form = form(range, protobuf), hasTables || !form.isTable else { continue }
             if !isWhole || form == .object || form == .protobuf { return form }
         }
         throw .notAcceptable(
@@ -42,6 +43,8 @@ enum ResponseForm: Sendable, Hashable {
             return false
         }
     }
+
+    private var isTable: Bool { if case .table = self { true } else { false } }
 
     var isProtobuf: Bool { self == .protobuf || self == .protobufMetadata }
 
@@ -76,7 +79,8 @@ extension RequestContext {
                 request.accept,
                 protobuf: resource.custom == nil
                     && KubernetesProtobuf.knows(apiVersion: resource.apiVersion, kind: resource.kind),
-                isWhole: resource.isVirtual)
+                // A list that comes as the events of a watch is no table.
+                isWhole: resource.isVirtual, hasTables: !request.query.flag("sendInitialEvents"))
             if case .table = form { try TableWriter.check(includeObject: request.query["includeObject"]) }
             return form
         }

@@ -34,7 +34,7 @@ enum SelectableFields {
 
 /// A field that selectors may name, and where it is: found once for a resource, because it is asked for with every write.
 struct SelectableField: Sendable {
-    /// As the index has it: with a leading dot.
+    /// As the index has it: with a leading dot, then the prefix.
     let name: String
     /// Where its value is in an object of the storage version; the first that is there counts.
     private let paths: [[String]]
@@ -44,8 +44,9 @@ struct SelectableField: Sendable {
     /// - Parameters:
     ///   - field: without the leading dot: "spec.nodeName".
     ///   - qualified: the resource, as in store keys.
-    init(_ field: String, of qualified: String) {
-        name = "." + field
+    ///   - prefix: what tells fields of the same name apart.
+    init(_ field: String, of qualified: String, prefix: String = "") {
+        name = "." + prefix + field
         paths =
             switch (qualified, field) {
             case ("events", "source"): [["source", "component"], ["reportingComponent"]]
@@ -60,7 +61,7 @@ struct SelectableField: Sendable {
             }
     }
 
-    /// The value in an object of the storage version, as selectors compare it.
+    /// The value in an object of the version that has the field, as selectors compare it.
     func value(in object: JSON) -> String {
         for path in paths {
             let value = object[path: path]

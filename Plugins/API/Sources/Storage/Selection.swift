@@ -38,7 +38,7 @@ struct Selection: Sendable {
                 path == "metadata.name" || (path == "metadata.namespace" && resource.isNamespaced)
                     || resource.selectableFields.contains(path)
             else { throw Self.forbiddenField(requirement.path, resource) }
-            fields.append(("." + path, requirement.equals, requirement.value))
+            fields.append((resource.indexName(of: path), requirement.equals, requirement.value))
         }
         self.fields = fields
         var parts = labels.isEmpty ? [] : [labels.selectorText]

@@ -66,11 +66,15 @@ enum StoredObject {
     // MARK: - Index
 
     /// The index of an object: its labels, and under names with a leading dot the fields that selectors may name.
-    static func index(of object: JSON, _ resource: Resource) -> [UInt8] {
+    /// - Parameter more: fields whose values are not in the object as it is stored
+    static func index(
+        of object: JSON, _ resource: Resource, more: [(name: String, value: String)] = []
+    ) -> [UInt8] {
         var index: [UInt8] = []
         add(".metadata.name", object.name, to: &index)
         if resource.isNamespaced { add(".metadata.namespace", object.namespace, to: &index) }
         for field in resource.indexedFields { add(field.name, field.value(in: object), to: &index) }
+        for (name, value) in more { add(name, value, to: &index) }
         if let labels = object.labels.objectValue {
             for (name, value) in labels { add(name, value.stringValue ?? "", to: &index) }
         }

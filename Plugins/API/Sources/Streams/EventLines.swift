@@ -10,15 +10,19 @@ final class EventLines: Sendable {
         let resource: any AnyObject & Sendable
         let form: ResponseForm
         let includeObject: String?
+        /// Whether a table tells its columns, which it does in the first event of a watch.
+        let showsColumns: Bool
 
         static func == (left: Form, right: Form) -> Bool {
             left.resource === right.resource && left.form == right.form && left.includeObject == right.includeObject
+                && left.showsColumns == right.showsColumns
         }
 
         func hash(into hasher: inout Hasher) {
             hasher.combine(ObjectIdentifier(resource))
             hasher.combine(form)
             hasher.combine(includeObject)
+            hasher.combine(showsColumns)
         }
     }
 

@@ -1,6 +1,7 @@
 import ObjectSchema
 import Objects
 import PluginKit
+import Synchronization
 
 /// Turns changes of the store into the events of one watch: which kind of event it is for its selectors, and its bytes.
 struct WatchEncoder: Sendable {
@@ -18,6 +19,20 @@ struct WatchEncoder: Sendable {
     let includeObject: String?
     /// Where watches find what others have encoded already.
     let lines: EventLines
+    /// Whether the columns of this watch's tables have been told.
+    private let columns = TableColumns()
+
+    init(
+        resource: Resource, form: ResponseForm, selection: Selection, name: String, includeObject: String?,
+        lines: EventLines
+    ) {
+        self.resource = resource
+        self.form = form
+        self.selection = selection
+        self.name = name
+        self.includeObject = includeObject
+        self.lines = lines
+    }
 
     /// Whether events are made of the stored bytes as they lie, which takes a microsecond or two.
     var copiesBytes: Bool {
@@ -42,15 +57,26 @@ struct WatchEncoder: Sendable {
         guard let kind = kind(of: event) else { return }
         // A deleted object is shown as it was last, at the revision of its end.
         let shown = kind == .deleted ? event.previous ?? event.record : event.record
+        let showsColumns = columns.mustBeTold(form)
         let form = EventLines.Form(
-            resource: resource, form: form, includeObject: includeObject)
+            resource: resource, form: form, includeObject: includeObject, showsColumns: showsColumns)
         output.append(
             contentsOf: lines.line(form, kind, revision: event.record.revision, key: event.record.key) { line in
-                shown.withValue { write(kind, $0, event.record.revision, into: &line) }
+                shown.withValue {
+                    write(kind, $0, event.record.revision, showsColumns: showsColumns, into: &line)
+                }
             })
     }
 
+    /// Appends the event of an object that is at hand.
     func write(_ kind: Kind, _ value: UnsafeRawBufferPointer, _ revision: UInt64, into output: inout [UInt8]) {
+        write(kind, value, revision, showsColumns: columns.mustBeTold(form), into: &output)
+    }
+
+    private func write(
+        _ kind: Kind, _ value: UnsafeRawBufferPointer, _ revision: UInt64, showsColumns: Bool,
+        into output: inout [UInt8]
+    ) {
         guard !form.isProtobuf else { return writeProtobuf(kind, value, revision, into: &output) }
         output.append(contentsOf: "{\"type\":\"".utf8)
         output.append(contentsOf: kind.rawValue.utf8)
@@ -61,7 +87,7 @@ struct WatchEncoder: Sendable {
             StoredObject.writePartial(value, revision: revision, version: form.metadataVersion, into: &output)
         case .table(let version):
             var writer = TableWriter(resource, version: version, includeObject: includeObject)
-            writer.begin(revision: revision, more: nil, remaining: nil)
+            writer.begin(revision: revision, more: nil, remaining: nil, showsColumns: showsColumns)
             writer.add(value, revision: revision)
             output.append(contentsOf: writer.finish(newline: false))
         }
@@ -130,4 +156,14 @@ struct WatchEncoder: Sendable {
     }
 
     func error(_ status: APIStatus, into output: inout [UInt8]) { write("ERROR", status.json, into: &output) }
+}
+
+/// The columns of one watch's tables, which are told once: with its first event.
+private final class TableColumns: Sendable {
+    private let isTold = Atomic(false)
+
+    func mustBeTold(_ form: ResponseForm) -> Bool {
+        guard case .table = form else { return false }
+        return !isTold.exchange(true, ordering: .relaxed)
+    }
 }

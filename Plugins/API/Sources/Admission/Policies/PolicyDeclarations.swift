@@ -45,6 +45,13 @@ enum PolicyDeclarations {
         return ["type": "object", "properties": properties]
     }
 
+    private static let userProperties: JSON = [
+        "username": text, "uid": text, "groups": texts, "extra": ["type": "object", "additionalProperties": texts],
+    ]
+
+    /// A user, as TokenReviews have it.
+    static let user = schema("kubernetes.UserInfo", userProperties)
+
     static let request: CELSchema = {
         let base = schema(
             "kubernetes.AdmissionRequest",
@@ -52,13 +59,7 @@ enum PolicyDeclarations {
                 "uid": text, "kind": group("kind"), "resource": group("resource"), "subResource": text,
                 "requestKind": group("kind"), "requestResource": group("resource"), "requestSubResource": text,
                 "name": text, "namespace": text, "operation": text, "dryRun": ["type": "boolean"],
-                "userInfo": [
-                    "type": "object",
-                    "properties": [
-                        "username": text, "uid": text, "groups": texts,
-                        "extra": ["type": "object", "additionalProperties": texts],
-                    ],
-                ],
+                "userInfo": ["type": "object", "properties": userProperties],
             ])
         guard case .object(let type) = base.shape else { return base }
         var fields = type.fields
