@@ -172,7 +172,10 @@ final class OptionsConformanceTests: ConformanceCase {
     func testPatchesOfTheKind() throws {
         XCTAssertEqual(try ask("POST", Self.maps, map("kinds")).status, 201)
         let rows: [(type: String, body: JSON, code: Int, words: String, reason: String)] = [
-            ("merge-patch", ["kind": "Nothing"], 422, "no kind \"Nothing\" is registered for version \"v1\"", "no kind"),
+            (
+                "merge-patch", ["kind": "Nothing"], 422, "no kind \"Nothing\" is registered for version \"v1\"",
+                "no kind"
+            ),
             (
                 "merge-patch", ["kind": "Secret"], 422,
                 "a Secret of v1 cannot be converted to a ConfigMap of v1", "another kind"
@@ -207,8 +210,11 @@ final class OptionsConformanceTests: ConformanceCase {
         let table = "application/json;as=Table;g=meta.k8s.io;v=v1"
         let path = Self.maps + "?labelSelector=tables%3Dyes"
         for _ in 0..<2 {
-            let events = try events(path, headers: ["Accept": table]) { $0["object"]["rows"][0]["cells"][0] == "table-b" }
-            XCTAssertEqual(events.map { $0["object"]["columnDefinitions"].count }, [3, 0], "each watch has its first event")
+            let events = try events(path, headers: ["Accept": table]) {
+                $0["object"]["rows"][0]["cells"][0] == "table-b"
+            }
+            XCTAssertEqual(
+                events.map { $0["object"]["columnDefinitions"].count }, [3, 0], "each watch has its first event")
             XCTAssertEqual(events.map { $0["object"]["rows"][0]["cells"][1] }, [1, 1])
         }
         let asList = path + "&watch=1&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&timeoutSeconds=1"
@@ -224,7 +230,10 @@ final class OptionsConformanceTests: ConformanceCase {
     func testNamesOfRequests() throws {
         let names = try (0..<3).map { _ in try ask("GET", "/version").headers["audit-id"] ?? "" }
         XCTAssertEqual(Set(names).count, 3)
-        for name in names { XCTAssertNotNil(name.wholeMatch(of: /[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}/), name) }
+        for name in names {
+            let form = /[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}/
+            XCTAssertNotNil(name.wholeMatch(of: form), name)
+        }
         XCTAssertEqual(try ask("GET", "/nowhere", headers: ["Audit-ID": "mine"]).headers["audit-id"], "mine")
         let long = String(repeating: "x", count: 65)
         XCTAssertNotEqual(try ask("GET", "/version", headers: ["Audit-ID": long]).headers["audit-id"], long)

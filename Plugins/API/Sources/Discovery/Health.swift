@@ -25,21 +25,19 @@ final class Health: Sendable {
     /// What is done before the server is ready for the first time, by the names that Kubernetes has for its parts: probes and
     /// dashboards ask for them. They are done together, so they hold together.
     private static let startup =
-        [
-            "start-apiserver-admission-initializer", "start-kube-apiserver-admission-initializer",
-            "generic-apiserver-start-informers", "priority-and-fairness-config-consumer", "priority-and-fairness-filter",
-            "storage-object-count-tracker-hook", "start-apiextensions-informers", "start-apiextensions-controllers",
-            "crd-informer-synced", "start-system-namespaces-controller", "start-cluster-authentication-info-controller",
-            "start-kube-apiserver-identity-lease-controller",
-            "start-kube-apiserver-identity-lease-garbage-collector", "start-legacy-token-tracking-controller",
-            "start-service-ip-repair-controllers", "rbac/bootstrap-roles",
-            "scheduling/bootstrap-system-priority-classes", "priority-and-fairness-config-producer",
-            "bootstrap-controller", "start-kubernetes-service-cidr-controller", "aggregator-reload-proxy-client-cert",
-            "start-kube-aggregator-informers", "apiservice-status-local-available-controller",
-            "apiservice-status-remote-available-controller", "apiservice-status-available-controller",
-            "apiservice-registration-controller", "apiservice-discovery-controller", "kube-apiserver-autoregistration",
-            "apiservice-openapi-controller", "apiservice-openapiv3-controller",
-        ].map { "poststarthook/" + $0 } + ["autoregister-completion"]
+        """
+        start-apiserver-admission-initializer start-kube-apiserver-admission-initializer generic-apiserver-start-informers
+        priority-and-fairness-config-consumer priority-and-fairness-filter storage-object-count-tracker-hook
+        start-apiextensions-informers start-apiextensions-controllers crd-informer-synced
+        start-system-namespaces-controller start-cluster-authentication-info-controller
+        start-kube-apiserver-identity-lease-controller start-kube-apiserver-identity-lease-garbage-collector
+        start-legacy-token-tracking-controller start-service-ip-repair-controllers rbac/bootstrap-roles
+        scheduling/bootstrap-system-priority-classes priority-and-fairness-config-producer bootstrap-controller
+        start-kubernetes-service-cidr-controller aggregator-reload-proxy-client-cert start-kube-aggregator-informers
+        apiservice-status-local-available-controller apiservice-status-remote-available-controller
+        apiservice-status-available-controller apiservice-registration-controller apiservice-discovery-controller
+        kube-apiserver-autoregistration apiservice-openapi-controller apiservice-openapiv3-controller
+        """.split(whereSeparator: \.isWhitespace).map { "poststarthook/" + $0 } + ["autoregister-completion"]
 
     /// The answer for /livez, /readyz, /healthz and the checks below them; nil for other paths.
     func response(_ path: String, _ query: Query) -> HTTPResponse? {
