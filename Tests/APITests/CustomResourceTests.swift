@@ -485,6 +485,23 @@ final class CustomResourceTests: XCTestCase {
         XCTAssertEqual(try status.json["status"]["storedVersions"], ["v1beta1"])
     }
 
+    /// What follows from a definition is in its status again, whatever a client has put there.
+    func testAStatusThatIsWrittenOver() throws {
+        try define()
+        let patched = try server.request(
+            "PATCH", definitions + "/widgets.example.com/status",
+            [["op": "add", "path": "/status/conditions", "value": [["message": "patched"]]]],
+            headers: ["Content-Type": "application/json-patch+json"])
+        XCTAssertEqual(patched.status, 200, patched.text)
+        XCTAssertEqual(try patched.json["status"]["conditions"].arrayValue.map { $0["message"] }, ["patched"])
+        try server.eventually("it is established again") {
+            let conditions = try server.request("GET", definitions + "/widgets.example.com").json["status"]["conditions"]
+            return conditions.arrayValue.contains { $0["type"] == "Established" && $0["status"] == "True" }
+                && conditions.arrayValue.contains { $0["message"] == "patched" }
+        }
+        try server.eventually("and served") { try server.request("GET", widgets).status == 200 }
+    }
+
     func testFieldsThatBecomeSelectable() throws {
         try define()
         for (name, color) in [("a", "red"), ("b", "green")] { try create(name, ["size": 2, "color": .string(color)]) }

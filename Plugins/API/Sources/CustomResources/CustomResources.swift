@@ -222,7 +222,12 @@ final class CustomResources: Sendable {
     // MARK: - What follows from a definition
 
     private func follow(_ name: String) {
-        guard let definition = registry.definition(name), definition.needsCleanup else { return }
+        guard let definition = registry.definition(name) else { return }
+        if !definition.isEstablished, !definition.isTerminating {
+            // Whoever wrote its status may have left out what follows from the definition.
+            return onWorker { [self] in reviewNames(name) }
+        }
+        guard definition.needsCleanup else { return }
         let isFirst = state.withLock { state in
             if state.cleaning[name] != nil { return false }
             state.cleaning[name] = .some(nil)
