@@ -495,9 +495,10 @@ final class CustomResourceTests: XCTestCase {
         XCTAssertEqual(patched.status, 200, patched.text)
         XCTAssertEqual(try patched.json["status"]["conditions"].arrayValue.map { $0["message"] }, ["patched"])
         try server.eventually("it is established again") {
-            let conditions = try server.request("GET", definitions + "/widgets.example.com").json["status"]["conditions"]
-            return conditions.arrayValue.contains { $0["type"] == "Established" && $0["status"] == "True" }
-                && conditions.arrayValue.contains { $0["message"] == "patched" }
+            let definition = try server.request("GET", definitions + "/widgets.example.com").json
+            let conditions = definition["status"]["conditions"].arrayValue
+            return conditions.contains { $0["type"] == "Established" && $0["status"] == "True" }
+                && conditions.contains { $0["message"] == "patched" }
         }
         try server.eventually("and served") { try server.request("GET", widgets).status == 200 }
     }
