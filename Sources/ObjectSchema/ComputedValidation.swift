@@ -4,7 +4,9 @@ import Objects
 enum ComputedValidation {
     static func check(_ object: JSON, _ type: SpecialType, at place: String, _ errors: inout [FieldError]) {
         switch type {
-        case .pod: PodValidation.imageVolumes(object["spec"], "spec", &errors)
+        case .pod:
+            PodValidation.imageVolumes(object["spec"], "spec", &errors)
+            GatedPodValidation.place(object["spec"], &errors)
         case .podSpec: PodValidation.podSpec(object, place, &errors)
         case .container: PodValidation.container(object, place, &errors)
         case .probe: PodValidation.handler(object, place, ["exec", "httpGet", "tcpSocket", "grpc"], &errors)

@@ -58,6 +58,7 @@ enum UpdateValidation {
         for field in ["activeDeadlineSeconds", "tolerations", "schedulingGates"] {
             take(field, from: old["spec"], into: &adapted)
         }
+        if !gates.isEmpty { GatedPodValidation.check(from: old["spec"], to: new["spec"], &adapted, &errors) }
         if (old["spec"]["terminationGracePeriodSeconds"].integerValue ?? 0) < 0,
             adapted["terminationGracePeriodSeconds"] == 1
         {

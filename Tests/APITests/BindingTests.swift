@@ -36,6 +36,17 @@ final class BindingTests: XCTestCase {
         try server.inProcess("POST", "\(pods)/\(name)/binding", binding)
     }
 
+    func testAGatedPodGetsNoNode() throws {
+        let gated: JSON = [
+            "apiVersion": "v1", "kind": "Pod", "metadata": ["name": "gated"],
+            "spec": ["containers": [["name": "c", "image": "i"]], "schedulingGates": [["name": "example.com/wait"]]],
+        ]
+        XCTAssertEqual(try server.request("POST", pods, gated).status, 201)
+        let refused = try bind("gated", binding("gated", to: "n1"))
+        XCTAssertEqual(refused.code, 409)
+        XCTAssertTrue(refused.json["message"].stringValue?.contains("non-empty .spec.schedulingGates") ?? false)
+    }
+
     func testABindingChangesTheNodeAndNothingThatWasAskedFor() throws {
         let created = try create("p")
         let answer = try bind(

@@ -302,26 +302,24 @@ final class WorkloadPlanTests: XCTestCase {
     }
 
     func testDaemonNodes() {
-        let cases: [(String, JSON, JSON, Bool)] = [
-            ("plain", daemon(), node("a"), true),
-            (
-                "cordoned", daemon(),
-                node("a", taints: [["key": "node.kubernetes.io/unschedulable", "effect": "NoSchedule"]]), true
-            ),
-            (
-                "unready", daemon(),
-                node("a", taints: [["key": "node.kubernetes.io/not-ready", "effect": "NoSchedule"]]), true
-            ),
-            ("tainted", daemon(), node("a", taints: [["key": "k", "effect": "NoSchedule"]]), false),
+        func taints(_ key: JSON, _ effects: JSON...) -> JSON { .array(effects.map { ["key": key, "effect": $0] }) }
+        let unready = taints("node.kubernetes.io/not-ready", "NoSchedule", "NoExecute")
+        let cases: [(String, JSON, JSON, DaemonPlan.Fit)] = [
+            ("plain", daemon(), node("a"), .runs),
+            ("cordoned", daemon(), node("a", taints: taints("node.kubernetes.io/unschedulable", "NoSchedule")), .runs),
+            ("not ready: none is made until it is", daemon(), node("a", taints: unready), .keeps),
+            ("not to get any more", daemon(), node("a", taints: taints("k", "NoSchedule")), .keeps),
+            ("preferably", daemon(), node("a", taints: taints("k", "PreferNoSchedule")), .runs),
+            ("to get rid of them", daemon(), node("a", taints: taints("k", "NoSchedule", "NoExecute")), .none),
             (
                 "tolerated", daemon(["tolerations": [["operator": "Exists"]]]),
-                node("a", taints: [["key": "k", "effect": "NoSchedule"]]), true
+                node("a", taints: taints("k", "NoSchedule")), .runs
             ),
-            ("selector", daemon(["nodeSelector": ["disk": "ssd"]]), node("a"), false),
-            ("selected", daemon(["nodeSelector": ["disk": "ssd"]]), node("a", labels: ["disk": "ssd"]), true),
+            ("selector", daemon(["nodeSelector": ["disk": "ssd"]]), node("a"), .none),
+            ("selected", daemon(["nodeSelector": ["disk": "ssd"]]), node("a", labels: ["disk": "ssd"]), .runs),
         ]
         for (reason, set, node, expected) in cases {
-            XCTAssertEqual(DaemonPlan.wants(set, node: node), expected, reason)
+            XCTAssertEqual(DaemonPlan.fit(set, node: node), expected, reason)
         }
     }
 
@@ -338,6 +336,21 @@ final class WorkloadPlanTests: XCTestCase {
         let underWay = [copy("a", ready: false), copy("b", hash: "o"), copy("c", hash: "o")]
         XCTAssertTrue(
             DaemonPlan.changes(daemon(), nodes: nodes, pods: underWay, labels: ["h"], now: now).delete.isEmpty)
+    }
+
+    func testDaemonsStayOnNodesThatTakeNoMore() {
+        let taint: JSON = [["key": "k", "effect": "NoSchedule"]]
+        let nodes = [node("a", taints: taint), node("b", taints: taint), node("c")]
+        let pods = [copy("a"), copy("c", hash: "o")]
+        let changes = DaemonPlan.changes(daemon(), nodes: nodes, pods: pods, labels: ["h"], now: now)
+        XCTAssertEqual(changes.delete.map(\.name), ["on-c"], "of an old template")
+        XCTAssertTrue(changes.create.isEmpty, "neither where one is going nor where none may come")
+        let status = DaemonPlan.status(daemon(), nodes: nodes, pods: pods, labels: ["h"], now: now)
+        XCTAssertEqual([status["desiredNumberScheduled"], status["numberMisscheduled"]], [1, 1])
+        let failed = pod("f", phase: "Failed", labels: .object([ControllerHistory.podLabel: "h"]), node: "a")
+        let cleaned = DaemonPlan.changes(daemon(), nodes: nodes, pods: [failed, copy("c")], labels: ["h"], now: now)
+        XCTAssertEqual(cleaned.failed.map(\.name), ["f"])
+        XCTAssertTrue(cleaned.create.isEmpty)
     }
 
     func testDaemonPodIsForItsNode() {

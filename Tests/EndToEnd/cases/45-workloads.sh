@@ -73,6 +73,23 @@ spec:
   backoffLimit: 0
   template: {spec: {restartPolicy: Never, $work_pod, command: [sleep, "1000"]}]}}
 ---
+apiVersion: batch/v1
+kind: Job
+metadata: {name: slow, namespace: workloads}
+spec:
+  backoffLimit: 1
+  podReplacementPolicy: Failed
+  template: {spec: {restartPolicy: Never, $work_pod, command: [sh, -c, "trap 'while [ ! -e /tmp/end ]; do sleep 0.1; done; exit 1' TERM; while true; do sleep 0.1; done"]}]}}
+---
+apiVersion: apps/v1
+kind: StatefulSet
+metadata: {name: holding, namespace: workloads}
+spec:
+  serviceName: holding
+  selector: {matchLabels: {app: holding}}
+  template: {metadata: {labels: {app: holding}}, spec: {$work_pod, command: [sleep, "1000"]}]}}
+  volumeClaimTemplates: [{metadata: {name: data}, spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Mi}}}}]
+---
 apiVersion: v1
 kind: Service
 metadata: {name: by-hand, namespace: workloads}
@@ -115,6 +132,16 @@ check "and counts as a failure" in_work wait --for=condition=Failed job/behind -
 equal "once" "1 BackoffLimitExceeded" in_work get job behind -o "jsonpath={.status.failed} {.status.conditions[?(@.type=='Failed')].reason}"
 eventually "then it is gone" 20 is "" in_work get pods -l job-name=behind -o 'jsonpath={.items[*].metadata.name}'
 
+eventually "a pod runs that ends when it is let" 30 is 1 in_work get job slow -o 'jsonpath={.status.ready}'
+slow=$(in_work get pods -l job-name=slow -o 'jsonpath={.items[0].metadata.name}')
+check "it is deleted" in_work delete pod "$slow" --grace-period=120 --wait=false
+eventually "its Job counts and replaces nothing before its end" 20 is "//1" in_work get job slow -o 'jsonpath={.status.active}/{.status.failed}/{.status.terminating}'
+check "it may end" in_work exec "$slow" -- touch /tmp/end
+check "a Job is deleted without a word of its pods" kubectl delete --raw /apis/batch/v1/namespaces/workloads/jobs/orphans
+orphans_gone() { ! in_work get job orphans >/dev/null 2>&1; }
+eventually "it goes" 20 orphans_gone
+equal "and leaves them" "" owners_of pods -l job-name=orphans
+
 slices() { in_work get endpointslices -l kubernetes.io/service-name=by-hand -o 'jsonpath={.items[*].endpoints[*].addresses[*]}:{.items[*].ports[*].port}'; }
 eventually "Endpoints that are written by hand are mirrored" 20 is 10.9.8.7:8080 slices
 check "they change" in_work patch endpoints by-hand --type=merge -p '{"subsets":[{"addresses":[{"ip":"10.9.8.6"}],"ports":[{"port":8081}]}]}'
@@ -137,6 +164,19 @@ eventually "and makes the third revision" 20 is "2 3" revisions
 check "it rolls out" in_work rollout status daemonset/daemon --timeout=180s
 check "over a new pod" test "$daemon_pods" != "$(in_work get pods -l app=daemon -o 'jsonpath={.items[*].metadata.uid}')"
 
+failed_by_hand=$(in_work get pods -l app=daemon -o 'jsonpath={.items[0].metadata.name}')
+in_work get pod "$failed_by_hand" -o json | sed -e '/"resourceVersion"/d' -e 's/"phase": "Running"/"phase": "Failed"/' >"$work/failed.json"
+check "somebody says that its pod failed" kubectl replace --raw "/api/v1/namespaces/workloads/pods/$failed_by_hand/status" -f "$work/failed.json"
+failed_gone() { ! in_work get pod "$failed_by_hand" >/dev/null 2>&1; }
+eventually "that one goes" 30 failed_gone
+eventually "and another one comes" 30 is 1 in_work get daemonset daemon -o 'jsonpath={.status.numberReady}'
+daemon_pods=$(in_work get pods -l app=daemon -o 'jsonpath={.items[*].metadata.uid}')
+all_nodes=$(kubectl get nodes -o 'jsonpath={.items[*].metadata.name}')
+check "nodes take no more pods" kubectl taint nodes $all_nodes full=yes:NoSchedule
+eventually "a DaemonSet wants none there any more" 20 is 0 in_work get daemonset daemon -o 'jsonpath={.status.desiredNumberScheduled}'
+equal "and leaves what runs" "$daemon_pods" in_work get pods -l app=daemon -o 'jsonpath={.items[*].metadata.uid}'
+check "they take pods again" kubectl taint nodes $all_nodes full-
+
 check "a StatefulSet runs" in_work rollout status statefulset/members --timeout=180s
 current_revision=$(in_work get sts members -o 'jsonpath={.status.currentRevision}')
 equal "its pods are labelled with its revision" "$current_revision $current_revision" in_work get pods -l app=members -o 'jsonpath={.items[*].metadata.labels.controller-revision-hash}'
@@ -150,13 +190,22 @@ equal "and the ill stay" 2 in_work get sts members -o 'jsonpath={.status.replica
 check "the first recovers" in_work exec members-0 -- touch /tmp/well
 check "and the second" in_work exec members-1 -- touch /tmp/well
 eventually "then they go" 30 is 0 in_work get sts members -o 'jsonpath={.status.replicas}'
-eventually "with their claims" 30 is "" in_work get pvc -o 'jsonpath={.items[*].metadata.name}'
+eventually "with their claims" 30 is "" in_work get pvc -l app=members -o 'jsonpath={.items[*].metadata.name}'
 
 node_name=$(kubectl get nodes -o 'jsonpath={.items[0].metadata.name}')
 check "cordoned" kubectl cordon "$node_name"
 eventually "a cordoned node has a taint" 20 contains node.kubernetes.io/unschedulable kubectl get node "$node_name" -o 'jsonpath={.spec.taints[*].key}'
+check "a member has its claim" in_work rollout status statefulset/holding --timeout=180s
+check "it is deleted" in_work delete pod holding-0
+eventually "the next one waits" 30 is Pending in_work get pod holding-0 -o 'jsonpath={.status.phase}'
+former_claim=$(in_work get pvc data-holding-0 -o 'jsonpath={.metadata.uid}')
+check "its claim is deleted" in_work delete pvc data-holding-0 --wait=false
+claimed_anew() { local uid; uid=$(in_work get pvc data-holding-0 -o 'jsonpath={.metadata.uid}') && [ -n "$uid" ] && [ "$uid" != "$former_claim" ]; }
+eventually "and made anew" 30 claimed_anew
 check "uncordoned" kubectl uncordon "$node_name"
 eventually "and loses it" 20 is "" kubectl get node "$node_name" -o 'jsonpath={.spec.taints[*].key}'
+check "the member comes back" in_work rollout status statefulset/holding --timeout=180s
+eventually "the Job of the pod that ended tries again" 30 is 1/1/0 in_work get job slow -o 'jsonpath={.status.active}/{.status.failed}/{.status.terminating}'
 check "a pod that has a port of the host, and a member that wants it" kubectl apply -f - <<EOF
 apiVersion: v1
 kind: Pod

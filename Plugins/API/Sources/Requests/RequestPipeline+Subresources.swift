@@ -181,6 +181,9 @@ extension RequestPipeline {
         if let present = pod["spec"]["nodeName"].stringValue, !present.isEmpty {
             throw .conflict(resource, pod.name, "pod \(pod.name) is already assigned to node \"\(present)\"")
         }
+        guard pod["spec"]["schedulingGates"].arrayValue.isEmpty else {
+            throw .conflict(resource, pod.name, "pod \(pod.name) has non-empty .spec.schedulingGates")
+        }
         var object = pod
         object["spec"]["nodeName"] = .string(node)
         for key in ["annotations", "labels"] {

@@ -117,15 +117,16 @@ final class PodManager: Sendable {
         var left = pods[...]
         for size in ReplicaSetPlan.batches(of: pods.count) {
             var failure: (any Error)?
-            for result in cluster.writer.createAll(.pods, Array(left.prefix(size))) {
+            let batch = Array(left.prefix(size))
+            for (pod, result) in zip(batch, cluster.writer.createAll(.pods, batch)) {
                 switch result {
                 case .success(let created):
                     barrier.wrote(created, for: key)
-                    record(object, .normal, "SuccessfulCreate", "Created pod: \(created.name)")
+                    record(object, .normal, "SuccessfulCreate", words("create", created.name, object))
                 case .failure(let error as APIError) where error.isNamespaceTerminating: return nil
                 case .failure(let error):
                     failure = error
-                    record(object, .warning, "FailedCreate", "Error creating: \(error)")
+                    record(object, .warning, "FailedCreate", words("create", pod.name, object, error))
                 }
             }
             if failure != nil { return failure }
@@ -145,15 +146,25 @@ final class PodManager: Sendable {
             switch result {
             case .success:
                 barrier.deleted(pod, for: key)
-                record(object, .normal, "SuccessfulDelete", "Deleted pod: \(pod.name)")
+                record(object, .normal, "SuccessfulDelete", words("delete", pod.name, object))
             case .failure(let error as APIError) where error.isNotFound || error.isConflict:
                 barrier.deleted(pod, for: key)
             case .failure(let error):
                 failure = error
-                record(object, .warning, "FailedDelete", "Error deleting: \(error)")
+                record(object, .warning, "FailedDelete", words("delete", pod.name, object, error))
             }
         }
         if let failure { throw failure }
+    }
+
+    /// What events say of a pod that was made or deleted. StatefulSets, whose pods have names of their own, have their own words.
+    private func words(_ verb: String, _ pod: String, _ object: JSON, _ error: (any Error)? = nil) -> String {
+        if owner == .statefulSets {
+            let outcome = error.map { "failed error: \($0)" } ?? "successful"
+            return "\(verb) Pod \(pod) in StatefulSet \(object.name) \(outcome)"
+        }
+        if let error { return "Error \(verb.dropLast())ing: \(error)" }
+        return "\(verb == "create" ? "Created" : "Deleted") pod: \(pod)"
     }
 
     func record(_ object: JSON, _ kind: EventRecorder.Kind, _ reason: String, _ message: String) {

@@ -45,26 +45,33 @@ enum DaemonPlan {
         return ""
     }
 
-    /// Whether a node should run the daemon: it passes selector and affinity, and every taint is tolerated.
-    static func wants(_ set: JSON, node: JSON) -> Bool {
+    /// What a node is to a daemon.
+    enum Fit {
+        /// It runs the daemon.
+        case runs
+        /// A pod that is there stays, and none is made: the node has a taint that keeps new pods away.
+        case keeps
+        case none
+    }
+
+    /// A node fits when it passes selector and affinity, and every taint is tolerated.
+    static func fit(_ set: JSON, node: JSON) -> Fit {
         let spec = set["spec"]["template"]["spec"]
-        if let name = spec["nodeName"].stringValue, !name.isEmpty, name != node.name { return false }
-        guard NodeSelector.accepts(podSpec: spec, node: node) else { return false }
+        if let name = spec["nodeName"].stringValue, !name.isEmpty, name != node.name { return .none }
+        guard NodeSelector.accepts(podSpec: spec, node: node) else { return .none }
         let all =
             spec["tolerations"].arrayValue
             + tolerations(set).map { key, effect in
                 ["key": .string(key), "operator": "Exists", "effect": .string(effect)]
             }
-        return node["spec"]["taints"].arrayValue.allSatisfy { taint in
-            taint["effect"].stringValue == "PreferNoSchedule" || isOwnTrouble(taint)
-                || all.contains { TolerationMatch.covers($0, taint) }
+        let repelling = node["spec"]["taints"].arrayValue.filter { taint in
+            taint["effect"].stringValue != "PreferNoSchedule" && !all.contains { TolerationMatch.covers($0, taint) }
         }
+        if repelling.isEmpty { return .runs }
+        return repelling.contains { $0["effect"].stringValue == "NoExecute" } ? .none : .keeps
     }
 
-    /// A node that is not ready keeps its daemons; new ones wait until it is.
-    private static func isOwnTrouble(_ taint: JSON) -> Bool {
-        [NodeHealth.notReady, NodeHealth.unreachable].contains(taint["key"].stringValue ?? "")
-    }
+    static func wants(_ set: JSON, node: JSON) -> Bool { fit(set, node: node) == .runs }
 
     struct Changes {
         var create: [String] = []
@@ -78,12 +85,14 @@ enum DaemonPlan {
         var changes = Changes()
         var byNode: [String: [JSON]] = [:]
         for pod in pods { byNode[node(of: pod), default: []].append(pod) }
-        let wanted = nodes.filter { wants(set, node: $0) }.map(\.name)
-        for (node, list) in byNode where !wanted.contains(node) {
+        let fits = nodes.map { ($0.name, fit(set, node: $0)) }
+        let wanted = fits.filter { $0.1 == .runs }.map(\.0)
+        let kept = Set(fits.filter { $0.1 != .none }.map(\.0))
+        for (node, list) in byNode where !kept.contains(node) {
             changes.delete += list.filter { !PodState($0).isTerminating }
         }
         let surges = DaemonRollout.surge(set, nodes: wanted.count) > 0
-        for node in wanted {
+        for (node, fit) in fits where fit != .none {
             let list = (byNode[node] ?? []).filter { !PodState($0).isTerminating }
             let ended = list.filter { PodState($0).isFinished }
             changes.failed += ended.filter { PodState($0).phase == "Failed" }
@@ -94,7 +103,7 @@ enum DaemonPlan {
             // While a new pod takes over from an old one there are two.
             let groups = [true, false].map { isNew in running.filter { isCurrent($0, labels) == isNew } }
             for group in surges ? groups : [running] { changes.delete += group.dropFirst() }
-            if running.isEmpty && (byNode[node] ?? []).isEmpty { changes.create.append(node) }
+            if fit == .runs, (byNode[node] ?? []).isEmpty { changes.create.append(node) }
         }
         let rollout = DaemonRollout(set, wanted: wanted, byNode, labels: labels, now: now)
         changes.delete += rollout.delete

@@ -124,11 +124,13 @@ final class JobController: Controller {
         pod["metadata"]["generateName"] = .string("\(job.name)-\(index)-")
         if !pod["spec"]["hostname"].exists { pod["spec"]["hostname"] = .string("\(job.name)-\(index)") }
         let variable: JSON = [
-            "name": "JOB_COMPLETION_INDEX",
+            "name": .string(JobPlan.indexVariable),
             "valueFrom": ["fieldRef": ["fieldPath": .string("metadata.labels['\(JobPlan.indexAnnotation)']")]],
         ]
         for member in ["containers", "initContainers"] {
             pod["spec"][member].updateElements { _, container in
+                // One that sets it itself means something by it.
+                if container["env"].arrayValue.contains(where: { $0.name == JobPlan.indexVariable }) { return }
                 container["env"] = .array(container["env"].arrayValue + [variable])
             }
         }

@@ -18,6 +18,7 @@ struct JobPlan {
 
     static let indexAnnotation = "batch.kubernetes.io/job-completion-index"
     static let failureCountAnnotation = "batch.kubernetes.io/job-index-failure-count"
+    static let indexVariable = "JOB_COMPLETION_INDEX"
     static let manager = "kubernetes.io/job-controller"
 
     let job: JSON
