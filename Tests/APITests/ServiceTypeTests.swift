@@ -105,6 +105,29 @@ final class ServiceTypeTests: XCTestCase {
         XCTAssertFalse(balanced.json["spec"]["ports"][0]["nodePort"].exists, "none is wanted")
     }
 
+    func testProtocolsOfOnePortShareTheNodePort() throws {
+        let both: JSON = [["name": "u", "port": 53, "protocol": "UDP"], ["name": "t", "port": 53, "protocol": "TCP"]]
+        let made = try make("dns", ["type": "NodePort", "ports": both])
+        let number = made.json["spec"]["ports"][0]["nodePort"]
+        XCTAssertTrue(number.exists, "\(made.json)")
+        XCTAssertEqual(made.json["spec"]["ports"][1]["nodePort"], number)
+        let other = try make("late", ["type": "NodePort", "ports": [["name": "u", "port": 53, "protocol": "UDP"]]])
+        let kept = other.json["spec"]["ports"][0]["nodePort"]
+        XCTAssertNotEqual(kept, number)
+        let grown = try server.inProcess(
+            "PATCH application/merge-patch+json", services + "/late", ["spec": ["ports": both]])
+        XCTAssertEqual(grown.json["spec"]["ports"].arrayValue.map { $0["nodePort"] }, [kept, kept], "\(grown.json)")
+        // Where it is taken for the other protocol, that one gets a port of its own.
+        let free = try make("udp", ["type": "NodePort", "ports": [["name": "u", "port": 53, "protocol": "UDP"]]])
+        let wanted = free.json["spec"]["ports"][0]["nodePort"]
+        let taken = try make("tcp", ["type": "NodePort", "ports": [["port": 80, "nodePort": wanted]]])
+        XCTAssertEqual(taken.code, 201, "\(taken.json)")
+        let split = try server.inProcess(
+            "PATCH application/merge-patch+json", services + "/udp", ["spec": ["ports": both]])
+        XCTAssertEqual(split.json["spec"]["ports"][0]["nodePort"], wanted)
+        XCTAssertNotEqual(split.json["spec"]["ports"][1]["nodePort"], wanted, "\(split.json)")
+    }
+
     /// Addresses come from all ranges that are ready, and from none that is about to go.
     func testFurtherRangesAreServed() throws {
         let ranges = "/apis/networking.k8s.io/v1/servicecidrs"

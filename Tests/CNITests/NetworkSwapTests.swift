@@ -41,10 +41,15 @@ final class NetworkSwapTests: XCTestCase {
         try shell("rm -rf --one-file-system \(directory)")
     }
 
-    private func configured(_ isCNI: Bool, failing: Bool = false) throws -> Provider {
+    private func configured(
+        _ isCNI: Bool, failing: Bool = false, lists: String = "/nowhere"
+    ) throws -> Provider {
         let options: JSON =
             isCNI
-            ? ["configurationDirectory": "/nowhere", "binaryDirectories": [failing ? "/nowhere" : "/usr/lib/cni"]]
+            ? [
+                "configurationDirectory": .string(lists),
+                "binaryDirectories": [failing ? "/nowhere" : "/usr/lib/cni"],
+            ]
             : ["cgroup": .string(cgroup), "podRouting": "ebpf"]
         let plugin: Provider =
             isCNI ? try CNIPlugin(host: FakeHost.make()) : try NetworkPlugin(host: FakeHost.make())
@@ -183,35 +188,64 @@ final class NetworkSwapTests: XCTestCase {
         }
     }
 
-    /// The next network enforces nothing and says so; what the last one enforced does not go on without anybody's care.
-    func testPoliciesEndWhereNobodyEnforcesThem() throws {
+    /// A network whose pods reach each other past the host.
+    private func configuredElsewhere() throws -> Provider {
+        try shell("mkdir -p \(directory)/net.d")
+        try shell(
+            """
+            echo '{"cniVersion": "1.0.0", "name": "elsewhere", "plugins": [{"type": "bridge", "bridge": "other0",
+            "ipam": {"type": "host-local", "ranges": [[{"subnet": "10.250.0.0/24"}]]}}]}' > \(directory)/net.d/1.conflist
+            """)
+        return try configured(true, lists: "\(directory)/net.d")
+    }
+
+    /// Every network that can enforces what the one before did, without a moment in between; one that cannot says so, and
+    /// what was enforced does not go on without anybody's care.
+    func testPoliciesGoOnFromNetworkToNetwork() throws {
         try withAttachedPod { network, pod, result in
             let known = services([address(result)])
-            _ = try network.servicesSet(known, deadline: 0)
+            let closed = try pod.run { try Greeter("closed", port: 8080) }
+            defer { closed.stop() }
+            let client = try NamespaceThread()
+            defer { client.end() }
+            var current = network
+            _ = try current.servicesSet(known, deadline: 0)
             let rules: JSON = [
                 "full": true, "policies": [["name": "d/deny", "ingress": []]],
                 "subjects": [["address": .string(address(result)), "ingress": ["d/deny"]]],
             ]
-            _ = try network.policyRulesSet(rules, deadline: 0)
-            let enforces = { try shell("nft list tables").contains("hostd-policies") }
-            // Another one of the same kind takes them over without a moment in between.
-            let next = try configured(false)
-            try swap(network, next)
-            _ = try next.servicesSet(known, deadline: 0)
-            try network.deactivate()
-            XCTAssertTrue(try enforces())
-            XCTAssertThrowsError(try next.policyRulesSet(["subjects": []], deadline: 0)) {
-                XCTAssertEqual(($0 as? PluginError)?.code, HOSTD_ERROR_WRONG_STATE)
+            _ = try current.policyRulesSet(rules, deadline: 0)
+            _ = try current.attach(request("client", client.path), deadline: 0)
+            let target = address(result)
+            func isOpen() throws -> Bool {
+                try client.run {
+                    let descriptor = try Sockets.make(SOCK_STREAM, milliseconds: 150)
+                    defer { close(descriptor) }
+                    return Sockets.call(Sockets.address(target, 8080)) { connect(descriptor, $0, $1) } == 0
+                }
             }
-            _ = try next.policyRulesSet(rules, deadline: 0)
-            XCTAssertEqual(try next.status([:], deadline: 0)["policies"], ["enforced": 1, "isolatedPods": 1])
-            let cni = try configured(true)
-            try swap(next, cni)
-            XCTAssertTrue(try enforces(), "until the other is in charge")
-            _ = try cni.servicesSet(known, deadline: 0)
-            try next.deactivate()
-            XCTAssertFalse(try enforces())
-            XCTAssertThrowsError(try cni.policyRulesSet(rules, deadline: 0)) {
+            for isCNI in [false, true, true, false] {
+                let next = try configured(isCNI)
+                try swap(current, next)
+                XCTAssertFalse(try isOpen(), "before the next is in charge")
+                _ = try next.servicesSet(known, deadline: 0)
+                try current.deactivate()
+                XCTAssertFalse(try isOpen(), "before the next has the rules")
+                XCTAssertThrowsError(try next.policyRulesSet(["subjects": []], deadline: 0)) {
+                    XCTAssertEqual(($0 as? PluginError)?.code, HOSTD_ERROR_WRONG_STATE)
+                }
+                _ = try next.policyRulesSet(rules, deadline: 0)
+                XCTAssertEqual(try next.status([:], deadline: 0)["policies"], ["enforced": 1, "isolatedPods": 1])
+                XCTAssertFalse(try isOpen(), "with the rules")
+                current = next
+            }
+            let last = try configuredElsewhere()
+            try swap(current, last)
+            XCTAssertFalse(try isOpen(), "until the other is in charge")
+            _ = try last.servicesSet(known, deadline: 0)
+            try current.deactivate()
+            XCTAssertFalse(try shell("nft list tables").contains("hostd-policies"))
+            XCTAssertThrowsError(try last.policyRulesSet(rules, deadline: 0)) {
                 XCTAssertEqual(($0 as? PluginError)?.code, HOSTD_ERROR_NOT_SUPPORTED)
             }
         }

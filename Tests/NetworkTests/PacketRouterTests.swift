@@ -76,6 +76,65 @@ final class PacketRouterTests: XCTestCase {
         XCTAssertEqual(ask(), "pod-1")
     }
 
+    func testAClientThatBeganBeforeTheServiceComesToIt() throws {
+        let network = try TestNetwork(pods: 1)
+        defer { network.end() }
+        try network.greet(port: 5353, datagram: true)
+        let router = try makeRouter(network)
+        try router.replaceAll([])
+        let socket = try network.host.run { try Sockets.make(SOCK_DGRAM) }
+        defer { close(socket) }
+        let target = Sockets.address("10.244.0.1", 30053)
+        // Nobody is there, but the kernel notes where the datagram went.
+        Sockets.call(target) { Int32(sendto(socket, "hello", 5, 0, $0, $1)) }
+        let route = ServiceRoute.test(1, nil, 30053, network.endpoints(port: 5353), transport: .udp)
+        try router.apply(RouteChanges(changed: [.init(old: nil, new: route)]))
+        Sockets.call(target) { Int32(sendto(socket, "hello", 5, 0, $0, $1)) }
+        var buffer = [UInt8](repeating: 0, count: 64)
+        let count = recv(socket, &buffer, buffer.count, 0)
+        XCTAssertEqual(String(decoding: buffer[..<max(0, min(5, count))], as: UTF8.self), "pod-0")
+    }
+
+    func testOnlyAdmittedClientsReachARestrictedAddress() throws {
+        let network = try TestNetwork(pods: 3)
+        defer { network.end() }
+        try network.greet(port: 8080, from: 2)
+        let router = try makeRouter(network)
+        let server = network.endpoints(port: 8080, from: 2)
+        func route(_ ranges: [String]?) -> ServiceRoute {
+            .test(1, "10.96.0.77", 80, server, sources: ranges?.compactMap { IPv4Range(parsing: $0) })
+        }
+        /// Whether the first pod, the second and the host are admitted. What is dropped is waited for only a little.
+        func admitted(expecting expected: [Bool]) throws -> [Bool] {
+            try zip([network.pods[0].thread, network.pods[1].thread, network.host], expected).map {
+                thread, isExpected in
+                try thread.run {
+                    let descriptor = try Sockets.make(SOCK_STREAM, milliseconds: isExpected ? 30_000 : 150)
+                    defer { close(descriptor) }
+                    return Sockets.call(Sockets.address("10.96.0.77", 80)) { connect(descriptor, $0, $1) } == 0
+                }
+            }
+        }
+        let (first, host) = ("10.244.0.2/32", "10.244.0.1/32")
+        try router.replaceAll([route([first])])
+        var present = route([first])
+        for (ranges, expected, reason) in [
+            ([first], [true, false, false], "the first pod alone"),
+            ([first, host], [true, false, true], "the host as well"),
+            (["10.244.0.2/31"], [true, true, false], "a block"),
+            (["192.0.2.0/24"], [false, false, false], "others"), (nil, [true, true, true], "everybody"),
+            ([host], [false, false, true], "the host alone"),
+        ] as [([String]?, [Bool], String)] {
+            let next = route(ranges)
+            try router.apply(RouteChanges(changed: [.init(old: present, new: next)]))
+            present = next
+            XCTAssertEqual(try admitted(expecting: expected), expected, reason)
+        }
+        try router.apply(RouteChanges(removed: [present]))
+        let left = try network.host.run { try shell("nft list table ip hostd") }
+        XCTAssertFalse(left.contains("clients-"), left)
+    }
+
     func testRefusesWithoutEndpointsAndUnknownAddresses() throws {
         let network = try TestNetwork(pods: 1)
         defer { network.end() }

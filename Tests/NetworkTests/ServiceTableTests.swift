@@ -63,6 +63,14 @@ final class ServiceTableTests: XCTestCase {
             (["internalTrafficPolicy": "Local"], 30080, ["20:80 > 1", "node:30080 > 2"], "local inside, node port"),
             (["externalTrafficPolicy": "Local"], 30080, ["20:80 > 2", "node:30080 > 2/1"], "local outside"),
             (["externalTrafficPolicy": "Local"], nil, ["20:80 > 2"], "local outside, nothing outside"),
+            (
+                ["restrictedIPs": ["192.0.2.7"], "sourceRanges": ["192.0.2.9/24", "fd00::/8"]], 30080,
+                ["20:80,node:30080 > 2", "7:80 > 2 from 192.0.2.0/24"], "for some clients only"
+            ),
+            (
+                ["restrictedIPs": ["192.0.2.7"], "sourceRanges": ["10.0.0.0/8"], "externalTrafficPolicy": "Local"], nil,
+                ["20:80 > 2", "7:80 > 2/1 from 10.0.0.0/8"], "for some clients only, local outside"
+            ),
             (["clusterIPs": ["None"]], nil, [], "headless"),
             (["clusterIPs": ["fd00::1"]], nil, [], "IPv6"),
         ]
@@ -75,7 +83,8 @@ final class ServiceTableTests: XCTestCase {
                     "\(frontend.address.map { String($0.value & 255) } ?? "node"):\(frontend.port)"
                 }
                 let outside = route.outsideEndpoints.map { "/\($0.count)" } ?? ""
-                return "\(frontends.joined(separator: ",")) > \(route.endpoints.count)\(outside)"
+                let sources = route.sources.map { " from " + $0.map(\.description).joined(separator: ",") } ?? ""
+                return "\(frontends.joined(separator: ",")) > \(route.endpoints.count)\(outside)\(sources)"
             }
             XCTAssertEqual(routes, expected, reason)
         }

@@ -110,6 +110,21 @@ final class SocketRouterTests: XCTestCase {
         }
     }
 
+    func testARestrictedAddressIsLeftToThePacketFilter() throws {
+        let (router, programs, _) = try makeRouter()
+        let endpoints = try XCTUnwrap(network).endpoints(port: 8080, from: 1)
+        let open = ServiceRoute.test(1, "10.96.0.20", 80, endpoints)
+        let restricted = ServiceRoute.test(2, "10.96.0.20", 80, endpoints, sources: [TestNetwork.podRange])
+        try router.replaceAll([open])
+        XCTAssertEqual(try programs.frontends.keys().count, 1)
+        try router.apply(RouteChanges(removed: [open], changed: [.init(old: nil, new: restricted)]))
+        XCTAssertEqual(try programs.frontends.keys().count, 0)
+        try router.apply(RouteChanges(removed: [restricted], changed: [.init(old: nil, new: open)]))
+        XCTAssertEqual(try programs.frontends.keys().count, 1)
+        try router.replaceAll([restricted])
+        XCTAssertEqual(try programs.frontends.keys().count, 0)
+    }
+
     func testAffinityLastsUntilTheEndpointGoes() throws {
         let (router, _, _) = try makeRouter()
         let endpoints = try XCTUnwrap(network).endpoints(port: 8080, from: 1)

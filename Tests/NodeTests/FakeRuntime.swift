@@ -219,6 +219,7 @@ final class FakeRuntime: PodRuntime {
 final class FakeNetwork: NetworkProvider {
     let calls = Mutex<[String]>([])
     let services = Mutex<[JSON]>([])
+    let failsServices = Mutex(false)
     func status(_ request: JSON, deadline: UInt64) throws -> JSON { ["ready": true, "nodeAddresses": ["10.244.0.1"]] }
     func attach(_ request: JSON, deadline: UInt64) throws -> JSON {
         calls.withLock { $0.append("attach") }
@@ -231,6 +232,7 @@ final class FakeNetwork: NetworkProvider {
     }
     func collectGarbage(_ request: JSON, deadline: UInt64) throws -> JSON { [:] }
     func servicesSet(_ request: JSON, deadline: UInt64) throws -> JSON {
+        if failsServices.withLock({ $0 }) { throw PluginError.unavailable("the network fails") }
         services.withLock { $0.append(request) }
         return [:]
     }

@@ -1,4 +1,5 @@
 import Objects
+import Synchronization
 import XCTest
 
 @testable import Node
@@ -66,6 +67,103 @@ final class ServiceFeedTests: XCTestCase {
         ]
         let built = ServiceTranslation.build(service("web"), slices: [slice("web", endpoints)], nodeName: "alpha")
         XCTAssertEqual(built?["ports"][0]["endpoints"][0]["address"], "10.244.0.5")
+    }
+
+    /// One local endpoint that is ending, and one of another node that is ready.
+    private let mixed: [JSON] = [
+        [
+            "addresses": ["10.244.0.5"], "nodeName": "alpha",
+            "conditions": ["ready": false, "serving": true, "terminating": true],
+        ],
+        ["addresses": ["10.244.1.7"], "conditions": ["ready": true], "nodeName": "beta"],
+    ]
+
+    func testDrainingEndpointsOfThisNodeServeWhereOnlyLocalOnesCount() {
+        for (policy, expected) in [
+            ("externalTrafficPolicy", [["address": "10.244.0.5", "port": 8080]] as JSON),
+            ("internalTrafficPolicy", [["address": "10.244.0.5", "port": 8080]]),
+            ("", .null),
+        ] {
+            let specification: JSONObject = policy.isEmpty ? [:] : [policy: "Local"]
+            let built = ServiceTranslation.build(
+                service("web", specification), slices: [slice("web", mixed)], nodeName: "alpha")
+            XCTAssertEqual(built?["ports"][0]["endpoints"].arrayValue.map { $0["address"] }, ["10.244.1.7"], policy)
+            XCTAssertEqual(built?["ports"][0]["draining"], expected, policy)
+        }
+    }
+
+    func testAddressesOfBalancers() {
+        let rows: [(ranges: JSON, ingress: JSON, external: JSON, restricted: JSON, sources: JSON, reason: String)] = [
+            (.null, [["ip": "192.0.2.7"]], ["1.1.1.1", "192.0.2.7"], .null, .null, "anybody"),
+            (.null, [["ip": "192.0.2.7", "ipMode": "Proxy"]], ["1.1.1.1"], .null, .null, "the balancer must see it"),
+            (.null, [["ip": "192.0.2.7", "ipMode": "VIP"]], ["1.1.1.1", "192.0.2.7"], .null, .null, "it need not"),
+            (.null, [["hostname": "lb.example"]], ["1.1.1.1"], .null, .null, "a name"),
+            (["10.0.0.0/8"], [["ip": "192.0.2.7"]], ["1.1.1.1"], ["192.0.2.7"], ["10.0.0.0/8"], "some clients"),
+            (["10.0.0.0/8"], [["ip": "1.1.1.1"]], .null, ["1.1.1.1"], ["10.0.0.0/8"], "the stricter rule counts"),
+            ([" 10.0.0.0/8 "], [["ip": "192.0.2.7"]], ["1.1.1.1"], ["192.0.2.7"], ["10.0.0.0/8"], "spaces"),
+            (["0.0.0.0/0"], [["ip": "192.0.2.7"]], ["1.1.1.1", "192.0.2.7"], .null, .null, "everybody"),
+            (["fd00::/8"], [["ip": "192.0.2.7"]], ["1.1.1.1", "192.0.2.7"], .null, .null, "the other family"),
+            (["10.0.0.0/8"], [], ["1.1.1.1"], .null, .null, "no balancer yet"),
+        ]
+        for row in rows {
+            var balanced = service(
+                "web", ["type": "LoadBalancer", "externalIPs": ["1.1.1.1"], "loadBalancerSourceRanges": row.ranges])
+            balanced["status"] = ["loadBalancer": ["ingress": row.ingress]]
+            let built = ServiceTranslation.build(balanced, slices: [], nodeName: "alpha")
+            XCTAssertEqual(built?["externalIPs"], row.external, row.reason)
+            XCTAssertEqual(built?["restrictedIPs"], row.restricted, row.reason)
+            XCTAssertEqual(built?["sourceRanges"], row.sources, row.reason)
+        }
+    }
+
+    func testBalancersAreToldWhenTheNetworkKnows() throws {
+        let told = Mutex<[[HealthCheck]]>([])
+        let feed = ServiceFeed(
+            network: FakeNetwork(), nodeName: "alpha", balancers: { checks in told.withLock { $0.append(checks) } },
+            flush: {})
+        let balanced = service(
+            "web", ["type": "LoadBalancer", "externalTrafficPolicy": "Local", "healthCheckNodePort": 32001])
+        func check(_ count: Int) -> [HealthCheck] {
+            [HealthCheck(namespace: "default", name: "web", port: 32001, localEndpoints: count)]
+        }
+        feed.serviceChanged(balanced)
+        feed.serviceChanged(service("other"))
+        feed.ready()
+        XCTAssertNotNil(feed.health.pendingSince)
+        try feed.send()
+        XCTAssertNil(feed.health.pendingSince)
+        let ready: JSON = ["addresses": ["10.244.0.6"], "conditions": ["ready": true], "nodeName": "alpha"]
+        feed.sliceChanged(slice("web", mixed + [ready]))
+        try feed.send()
+        feed.sliceChanged(slice("other", mixed + [ready]))
+        try feed.send()
+        // The endpoint ends: it still serves, but does not count.
+        feed.sliceChanged(slice("web", mixed))
+        try feed.send()
+        feed.resend()
+        try feed.send()
+        feed.serviceRemoved(balanced)
+        try feed.send()
+        XCTAssertEqual(told.withLock { $0 }, [check(0), check(1), check(0), []])
+        XCTAssertEqual(feed.service("default/other")?.name, "other")
+    }
+
+    func testANetworkThatFailsIsBehind() throws {
+        let network = FakeNetwork()
+        let feed = ServiceFeed(network: network, nodeName: "alpha") {}
+        feed.serviceChanged(service("web"))
+        feed.ready()
+        network.failsServices.withLock { $0 = true }
+        XCTAssertThrowsError(try feed.send())
+        let since = try XCTUnwrap(feed.health.pendingSince)
+        XCTAssertTrue(feed.health.isHealthy(monotonic: since + RoutingHealth.patience - 1))
+        XCTAssertFalse(feed.health.isHealthy(monotonic: since + RoutingHealth.patience))
+        feed.serviceChanged(service("late"))
+        XCTAssertEqual(feed.health.pendingSince, since, "it has waited since then")
+        network.failsServices.withLock { $0 = false }
+        try feed.send()
+        XCTAssertNil(feed.health.pendingSince)
+        XCTAssertEqual(network.services.withLock { $0.last?["services"].count }, 2, "all of it")
     }
 
     func testFullThenOnlyWhatChanged() throws {

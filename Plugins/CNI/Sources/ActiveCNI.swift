@@ -11,6 +11,8 @@ final class ActiveCNI: Sendable {
     private let chain: PluginChain
     private let links: RouteLinkControl
     private let packets: PacketRouter
+    /// Nil on a network where pods reach each other past the host's rules.
+    private let policies: PolicyFilter?
     private let takeover: Takeover
     private let log: Log
 
@@ -27,6 +29,7 @@ final class ActiveCNI: Sendable {
                 name: settings.bridge, address: settings.gateway, podRange: settings.podRange,
                 serviceRange: settings.serviceRange, macAddress: MACAddress(for: settings.gateway), mtu: settings.mtu))
         try HostSettings.enableForwarding(bridge: settings.bridge, log: log)
+        HostSettings.disableIPv6(bridge: settings.bridge, log: log)
         let store = AttachmentStore(dataDirectory: settings.dataDirectory)
         try store.prepare()
         if let imported { try store.replace(by: imported.attachments, lastAddress: imported.lastAddress) }
@@ -34,10 +37,12 @@ final class ActiveCNI: Sendable {
         for name in quarantined {
             log.error("an attachment's file cannot be read and was put aside", ["file": .string(name)])
         }
+        let ledger = RoutingLedger(dataDirectory: settings.dataDirectory)
+        let policyTable = list.passesHost(bridge: settings.bridge) ? settings.policyTable : nil
         takeover = try Takeover(
-            ledger: RoutingLedger(dataDirectory: settings.dataDirectory), table: settings.table,
-            imported: imported?.routing ?? [])
+            ledger: ledger, table: settings.table, imported: imported?.routing ?? [], companion: policyTable)
         do {
+            policies = try policyTable.map { try PolicyFilter(table: $0, ledger: ledger) }
             packets = try PacketRouter(
                 table: FilterTable(
                     name: settings.table, bridge: settings.bridge, podRange: settings.podRange,
@@ -89,24 +94,41 @@ final class ActiveCNI: Sendable {
                 "plugins": JSON(list.types),
             ],
             "features": [
-                "hostPorts": true, "nodePorts": true, "sessionAffinity": true, "masquerade": true, "policies": false,
+                "hostPorts": true, "nodePorts": true, "sessionAffinity": true, "masquerade": true,
+                "policies": .bool(policies != nil),
                 "bandwidth": .bool(list.hasCapability("bandwidth")), "ipv6": false,
             ],
-            "addresses": ["used": JSON(pods.count)], "services": JSON(services.count),
+            "addresses": ["used": JSON(pods.count)], "services": JSON(services.count), "policies": policyCounts,
         ]
+    }
+
+    private var policyCounts: JSON {
+        guard let counts = policies?.counts else { return .null }
+        return ["enforced": JSON(counts.policies), "isolatedPods": JSON(counts.pods)]
     }
 
     /// What the next provider takes over. No calls run meanwhile.
     func state() throws -> NetworkState {
         NetworkState(
             attachments: pods.all, lastAddress: try pods.lastAddress(), services: services.services,
-            routing: [takeover.own])
+            routing: [takeover.own] + (policies?.path.map { [$0] } ?? []))
     }
 
     /// services_set. The first that succeeds shows that this provider is in charge.
     func setServices(_ services: [Service], removed: [String], full: Bool) throws {
         try self.services.update(services, removed: removed, full: full)
         if takeover.isPending && self.services.isComplete { takeover.complete(log: log) }
+    }
+
+    /// policy_rules_set.
+    func setPolicyRules(_ update: PolicyUpdate) throws {
+        guard let policies else {
+            throw PluginError.notSupported(
+                "network policies are not enforced: pods of the network \(list.name) reach each other past the host's "
+                    + "rules, because its first plugin is neither ptp nor bridge with \"bridge\": \"\(settings.bridge)\""
+            )
+        }
+        try policies.update(update)
     }
 
     /// Whether a pod's wish for a bandwidth limit is heard.
@@ -118,6 +140,7 @@ final class ActiveCNI: Sendable {
     /// Ends the network: all links, rules and the bridge.
     func removeEverything() throws {
         _ = try pods.collectGarbage(keeping: [], grace: 0)
+        try policies?.remove()
         try packets.removeTable()
         try takeover.forget()
         takeover.complete(log: log)

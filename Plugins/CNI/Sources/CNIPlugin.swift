@@ -175,7 +175,15 @@ extension CNIPlugin: NetworkProvider {
     }
 
     public func policiesSet(_ request: JSON, deadline: UInt64) throws -> JSON {
-        throw PluginError.notSupported("the CNI plugin does not enforce network policies yet")
+        throw PluginError.notSupported(
+            "the CNI plugin takes the rules that follow from network policies: call policy_rules_set")
+    }
+
+    public func policyRulesSet(_ request: JSON, deadline: UInt64) throws -> JSON {
+        try answer { network in
+            try network.setPolicyRules(try PolicyUpdate(request))
+            return [:]
+        }
     }
 
     private func answer(_ body: (ActiveCNI) throws -> JSON) throws -> JSON {

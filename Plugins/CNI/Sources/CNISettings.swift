@@ -23,6 +23,9 @@ struct CNISettings: Sendable {
     /// The table of nf_tables.
     var table: String { bridge == "hostd0" ? "hostd-cni" : "hostd-cni-\(bridge)" }
 
+    /// The table of policies: the same that hostd's own network has, so that a swap leaves no moment without one.
+    var policyTable: String { bridge == "hostd0" ? "hostd-policies" : "hostd-policies-\(bridge)" }
+
     /// Where the built-in network's addresses are, and the journal.
     var directory: String { "\(dataDirectory)/pod-network/cni" }
 

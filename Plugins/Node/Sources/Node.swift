@@ -23,6 +23,7 @@ final class Node: Sendable {
     private let probes: ProbeManager
     private let worker: PodWorker
     private let feed: ServiceFeed
+    private let health: HealthPorts
     private let policies: PolicyFeed
     private let references: ReferenceWatcher
     private let rotator: LogRotator
@@ -65,7 +66,12 @@ final class Node: Sendable {
         let late = Late()
         metrics = try NodeMetrics(host)
         probes = try ProbeManager(runtime: runtime, operations: operations) { late.node?.probed($0) }
-        feed = ServiceFeed(network: network, nodeName: facts.withLock { $0.nodeName }) { late.node?.chore(.services) }
+        feed = ServiceFeed(
+            network: network, nodeName: facts.withLock { $0.nodeName },
+            balancers: { late.node?.health.serve($0) }, flush: { late.node?.chore(.services) })
+        health = try HealthPorts(
+            configuration.options, health: { late.node?.feed.health ?? RoutingHealth() }, log: log,
+            report: { late.node?.cannotAnswer($0, $1) })
         policies = PolicyFeed(
             network: network, flush: { late.node?.chore(.policies) }, observe: { try late.node?.observeForPolicies() },
             report: { [recorder] in recorder.record($0, .warning, reason: $1, message: $2) })
@@ -140,6 +146,7 @@ final class Node: Sendable {
         try Files.makeDirectories(paths.pods, mode: 0o755)
         try Files.makeDirectories(paths.logs, mode: 0o755)
         takeAddresses(try network.status([:], deadline: WallClock.deadline(seconds: 30)))
+        health.serve([])
         worker.references.onChange { [references] in references.update(added: $0, removed: $1) }
         let worker = worker
         let pods = try WorkQueue(host, name: "node-pods", workers: workers) { try worker.sync($0) }
@@ -277,6 +284,18 @@ final class Node: Sendable {
     private func takeAddresses(_ status: JSON) {
         let addresses = status["nodeAddresses"].arrayValue.compactMap(\.stringValue)
         facts.withLock { $0.addresses = addresses }
+        health.routes(by: status["routing"].stringValue ?? "")
+    }
+
+    /// A port that a service's balancer asks at is another program's.
+    private func cannotAnswer(_ check: HealthCheck, _ error: any Error) {
+        guard var service = feed.service(check.key) else { return }
+        service["apiVersion"] = "v1"
+        service["kind"] = "Service"
+        let node = facts.withLock { $0.nodeName }
+        recorder.record(
+            service, .warning, reason: "FailedToStartServiceHealthcheck",
+            message: "node \(node) cannot answer health checks at port \(check.port), and tries again: \(error)")
     }
 
     private func devicesChanged(_ plugin: String, isActive: Bool) {
@@ -376,6 +395,7 @@ final class Node: Sendable {
         for subscription in ending.subscriptions { subscription.cancel() }
         ending.pods?.stop()
         ending.chores?.stop()
+        health.stop()
         do {
             for (client, handle) in ending.deviceWatches.values { try client.watchCancel(handle) }
             if endsWorkloads { endAll() }

@@ -14,6 +14,8 @@ public final class NodePlugin: Plugin {
     public static let optionsSchema = """
         {"type": "object", "additionalProperties": false, "properties": {
           "workers": {"type": "integer", "description": "Pods that are worked on at once.", "default": 16, "minimum": 1, "maximum": 256},
+          "routingHealthPort": {"type": "integer", "description": "TCP port, at all addresses, at which /healthz and /livez say whether services are routed on this node; 0: none.", "default": 10256, "minimum": 0, "maximum": 65535},
+          "routingStatusPort": {"type": "integer", "description": "TCP port, at the loopback address, at which /proxyMode says by what services are routed; 0: none.", "default": 10249, "minimum": 0, "maximum": 65535},
           "allowedUnsafeSysctls": {"type": "array", "items": {"type": "string", "minLength": 1}, "default": [], "description": "Kernel parameters of their namespaces that pods may set beside the safe ones: dotted names, or prefixes that end with *, such as kernel.msg* and net.core.somaxconn."}
         }}
         """

@@ -111,7 +111,8 @@ package final class RouteLinkControl: LinkControl {
             throw NetlinkError(code: ENODEV, request: "find link \(request.podName) in the pod", explanation: "")
         }
         var outside = NetlinkBatch()
-        outside.completePort(name: request.hostName, alias: request.alias)
+        outside.completePort(
+            name: request.hostName, alias: request.alias, isApart: !HostSettings.bridgesPassIPFilters)
         outside.addNeighbour(index: request.bridgeIndex, address: request.address, macAddress: request.macAddress)
         try host.transact(outside)
         let gateway = IPv4Range(around: request.gateway, prefixLength: 32)

@@ -1,7 +1,8 @@
 import Glibc
 
 /// The kernel's table of translated connections. A UDP client that keeps its port keeps its endpoint, as long as it goes
-/// on sending, even when the endpoint has gone from the service: its entry has to go too.
+/// on sending, even when the endpoint has gone from the service: its entry has to go too. One that began before there was a
+/// service keeps going past it in the same way.
 enum ConnectionTracking {
     /// Numbers of linux/netfilter/nfnetlink_conntrack.h.
     private static let NFNL_SUBSYS_CTNETLINK: UInt16 = 1
@@ -18,14 +19,20 @@ enum ConnectionTracking {
     private static let CTA_PROTO_SRC_PORT: UInt16 = 2
     private static let CTA_PROTO_DST_PORT: UInt16 = 3
 
-    /// A service's endpoint that is no more, and by what it was dialled.
+    /// What was dialled, and the endpoint there that is no more; nil: what was not translated at all.
     struct Stale: Hashable {
         let frontend: Frontend
-        let endpoint: Endpoint
+        let endpoint: Endpoint?
     }
 
-    /// What a change of routes leaves behind of UDP: pairs of frontend and endpoint that led to each other before.
-    static func stale(_ changes: RouteChanges) -> Set<Stale> {
+    /// What a change of routes leaves behind of UDP: pairs of frontend and endpoint that led to each other before, and
+    /// frontends that led nowhere.
+    /// - Parameter refused: addresses that are refused while no service has them: nothing goes past a service there.
+    static func stale(_ changes: RouteChanges, refused: IPv4Range) -> Set<Stale> {
+        func frontends(_ route: ServiceRoute?) -> [Frontend] {
+            guard let route, route.transport == .udp else { return [] }
+            return route.frontends.filter { $0.address.map { !refused.contains($0) } ?? true }
+        }
         func pairs(_ route: ServiceRoute?) -> [Stale] {
             guard let route, route.transport == .udp else { return [] }
             return route.frontends.flatMap { frontend in
@@ -33,7 +40,10 @@ enum ConnectionTracking {
             }
         }
         let before = changes.removed.flatMap(pairs) + changes.changed.flatMap { pairs($0.old) }
+        let fresh = Set(changes.changed.flatMap { frontends($0.new) })
+            .subtracting(changes.changed.flatMap { frontends($0.old) } + changes.removed.flatMap { frontends($0) })
         return Set(before).subtracting(changes.changed.flatMap { pairs($0.new) })
+            .union(fresh.map { Stale(frontend: $0, endpoint: nil) })
     }
 
     /// Deletes the entries of connections from such frontends to such endpoints. Complexity: one pass over the table.
@@ -63,7 +73,8 @@ enum ConnectionTracking {
         guard let original = entry[CTA_TUPLE_ORIG], let tuple = Tuple(original),
             let back = entry[CTA_TUPLE_REPLY].flatMap({ Tuple($0) }), tuple.transport == Transport.udp.rawValue
         else { return nil }
-        let endpoint = Endpoint(address: back.source, port: back.sourcePort)
+        let isTranslated = back.source != tuple.destination || back.sourcePort != tuple.destinationPort
+        let endpoint = isTranslated ? Endpoint(address: back.source, port: back.sourcePort) : nil
         let isStale = [tuple.destination, nil].contains { address in
             let frontend = Frontend(address: address, port: tuple.destinationPort, transport: .udp)
             return stale.contains(Stale(frontend: frontend, endpoint: endpoint))

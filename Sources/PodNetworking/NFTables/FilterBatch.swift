@@ -185,6 +185,8 @@ struct FilterElement: Hashable {
         case bytes([UInt8])
         /// Go on in this chain.
         case goto(String)
+        /// Go on in this chain, and come back from it.
+        case jump(String)
         /// The key is the first one behind an interval.
         case intervalEnd
     }
@@ -198,10 +200,14 @@ struct FilterElement: Hashable {
         case .intervalEnd: message.attribute(NFT.NFTA_SET_ELEM_FLAGS, networkOrder: NFT.NFT_SET_ELEM_INTERVAL_END)
         case .bytes(let bytes):
             message.nested(NFT.NFTA_SET_ELEM_DATA) { $0.attribute(NFT.NFTA_DATA_VALUE, bytes) }
-        case .goto(let chain):
-            message.nested(NFT.NFTA_SET_ELEM_DATA) { data in
-                data.nested(NFT.NFTA_DATA_VERDICT) { $0.verdict(NFT.NFT_GOTO, chain: chain) }
-            }
+        case .goto(let chain): Self.write(NFT.NFT_GOTO, chain, into: &message)
+        case .jump(let chain): Self.write(NFT.NFT_JUMP, chain, into: &message)
+        }
+    }
+
+    private static func write(_ verdict: Int32, _ chain: String, into message: inout NetlinkBatch) {
+        message.nested(NFT.NFTA_SET_ELEM_DATA) { data in
+            data.nested(NFT.NFTA_DATA_VERDICT) { $0.verdict(verdict, chain: chain) }
         }
     }
 }

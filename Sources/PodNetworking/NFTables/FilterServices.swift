@@ -6,6 +6,7 @@ struct FilterServices {
     private var lists: [List: [Endpoint]] = [:]
     private var classes: Set<FilterClass> = []
     private var remembering: Set<UInt32> = []
+    private var sources = FilterSources()
 
     /// A route has one list for all clients, or another one for those outside of the cluster.
     private struct List: Hashable {
@@ -33,12 +34,14 @@ struct FilterServices {
     /// Makes or changes a route. Complexity: as many elements as differ. The kernel itself looks at all frontends once
     /// when the number of a list's endpoints changes, because it then checks where the map of services leads.
     mutating func set(_ route: ServiceRoute, replacing old: ServiceRoute?, in batch: inout FilterBatch) {
+        sources.set(route, replacing: old, in: &batch)
         for outside in [false, true] {
             set(Part(route, outside: outside), replacing: old.flatMap { Part($0, outside: outside) }, in: &batch)
         }
     }
 
     mutating func remove(_ route: ServiceRoute, from batch: inout FilterBatch) {
+        sources.set(nil, replacing: route, in: &batch)
         for outside in [false, true] { set(nil, replacing: Part(route, outside: outside), in: &batch) }
     }
 

@@ -27,6 +27,7 @@ package struct FilterTable: Sendable, Equatable {
 
     // Names within the table.
     static let affinity = "affinity"
+    static let restricted = "restricted-services"
     static let sticky = "sticky-services"
     static let stickyNodePorts = "sticky-node-ports"
     static let hostPorts = "host-ports"
@@ -69,6 +70,7 @@ package struct FilterTable: Sendable, Equatable {
             batch.addSet(kind.rawValue, Self.layout(kind.keyTypes, Self.verdicts))
             batch.addSet(kind.endpoints, Self.layout(kind.keyTypes + [NFT.TYPE_MARK], Self.endpoint))
         }
+        batch.addSet(Self.restricted, Self.layout(FrontendKind.service.keyTypes, Self.verdicts))
         batch.addSet(Self.sticky, Self.layout(FrontendKind.service.keyTypes, Self.verdicts))
         batch.addSet(Self.stickyNodePorts, Self.layout(FrontendKind.nodePort.keyTypes, Self.verdicts))
         var affinity = Self.layout(FrontendKind.service.keyTypes + [NFT.TYPE_IPADDR], Self.endpoint)
@@ -92,13 +94,17 @@ package struct FilterTable: Sendable, Equatable {
         let nodePort = FilterExpressions().destinationIsLocal(using: 3).load(.transport, to: 1)
             .load(.destinationPort, to: 2)
         let fromElsewhere = FilterExpressions().load(.sourceAddress, to: 3).compare(3, inside: false, podRange)
+        // Clients that a service does not admit are dropped before anything else.
+        let admission = frontend.dispatch(by: Self.restricted, key: 0)
         batch.addChain("prerouting", hook: ("nat", NFT.NF_INET_PRE_ROUTING, NFT.NF_IP_PRI_NAT_DST))
+        batch.addRule("prerouting", admission)
         batch.addRule("prerouting", FrontendKind.outside.dispatch(fromElsewhere))
         batch.addRule(
             "prerouting", FrontendKind.outsideNodePort.dispatch(fromElsewhere.destinationIsLocal(using: 3)))
         batch.addRule("prerouting", FilterExpressions().verdict(NFT.NFT_GOTO, chain: Self.route))
         if servesHost {
             batch.addChain("output", hook: ("nat", NFT.NF_INET_LOCAL_OUT, NFT.NF_IP_PRI_NAT_DST))
+            batch.addRule("output", admission)
             batch.addRule("output", FilterExpressions().verdict(NFT.NFT_GOTO, chain: Self.route))
         }
         batch.addRule(Self.route, FrontendKind.service.dispatch(FilterExpressions()))

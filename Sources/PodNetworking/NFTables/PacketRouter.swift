@@ -46,7 +46,7 @@ package final class PacketRouter: ServiceRouter {
                 for change in changes.changed { services.set(change.new, replacing: change.old, in: &batch) }
             }
             try FilterAffinity.forget(FilterAffinity.lost(changes), table: table.name, by: socket)
-            try ConnectionTracking.forget(ConnectionTracking.stale(changes), by: socket)
+            try ConnectionTracking.forget(ConnectionTracking.stale(changes, refused: table.serviceRange), by: socket)
         }
     }
 

@@ -8,6 +8,8 @@ package struct Service: Sendable, Hashable {
         package let port: UInt16
         package let nodePort: UInt16?
         package let endpoints: [Endpoint]
+        /// Those on this node that count where only local ones do. Not always among `endpoints`: while no local one is
+        /// ready, those that are ending serve on.
         package let localEndpoints: [Endpoint]
     }
 
@@ -15,6 +17,9 @@ package struct Service: Sendable, Hashable {
     package let key: String
     package let clusterAddresses: [IPv4Address]
     package let externalAddresses: [IPv4Address]
+    /// External addresses that only clients in one of the `sources` reach.
+    package let restrictedAddresses: [IPv4Address]
+    package let sources: [IPv4Range]
     package let affinitySeconds: UInt32?
     package let clusterIsLocal: Bool
     package let outsideIsLocal: Bool
@@ -24,6 +29,8 @@ package struct Service: Sendable, Hashable {
         key = try Self.key(json)
         clusterAddresses = Self.addresses(json["clusterIPs"])
         externalAddresses = Self.addresses(json["externalIPs"])
+        restrictedAddresses = Self.addresses(json["restrictedIPs"])
+        sources = try Self.ranges(json["sourceRanges"], service: key)
         if json["sessionAffinity"].stringValue == "ClientIP" {
             affinitySeconds = UInt32(clamping: max(1, json["affinityTimeoutSeconds"].integerValue ?? 10800))
         } else {
@@ -46,6 +53,10 @@ package struct Service: Sendable, Hashable {
             "internalTrafficPolicy": clusterIsLocal ? "Local" : "Cluster",
             "externalTrafficPolicy": outsideIsLocal ? "Local" : "Cluster", "ports": .array(ports.map(\.json)),
         ]
+        if !restrictedAddresses.isEmpty {
+            json["restrictedIPs"] = JSON(restrictedAddresses.map(\.description))
+            json["sourceRanges"] = JSON(sources.map(\.description))
+        }
         if let affinitySeconds {
             json["sessionAffinity"] = "ClientIP"
             json["affinityTimeoutSeconds"] = JSON(affinitySeconds)
@@ -59,6 +70,19 @@ package struct Service: Sendable, Hashable {
             throw .invalid("a service needs namespace and name")
         }
         return "\(namespace)/\(name)"
+    }
+
+    /// IPv4 blocks only; bits behind a prefix mean nothing.
+    private static func ranges(_ json: JSON, service: String) throws(NetworkError) -> [IPv4Range] {
+        var ranges: [IPv4Range] = []
+        for text in json.arrayValue.compactMap(\.stringValue) where !text.contains(":") {
+            let parts = text.split(separator: "/", omittingEmptySubsequences: false)
+            guard parts.count == 2, let address = IPv4Address(parsing: parts[0]), let length = Int(parts[1]),
+                (0...32).contains(length)
+            else { throw .invalid("service \(service): source range \"\(text)\" is no block such as 10.0.0.0/8") }
+            ranges.append(IPv4Range(around: address, prefixLength: length))
+        }
+        return ranges
     }
 
     /// IPv4 addresses only: "None" and IPv6 have no routes.
@@ -84,20 +108,30 @@ extension Service.Port {
         var local: [Endpoint] = []
         var seen: Set<Endpoint> = []
         for entry in json["endpoints"].arrayValue {
-            guard let address = entry["address"].stringValue.flatMap({ IPv4Address(parsing: $0) }),
-                let port = entry["port"].integerValue.flatMap(UInt16.init(exactly:)), port > 0
-            else {
-                // IPv6 endpoints of a dual-stack service are expected, and have no route here.
-                if entry["address"].stringValue?.contains(":") == true { continue }
-                throw .invalid("service \(service): an endpoint needs an IPv4 address and a port from 1 to 65535")
-            }
-            let endpoint = Endpoint(address: address, port: port)
-            guard seen.insert(endpoint).inserted else { continue }
+            guard let endpoint = try Self.endpoint(entry, service), seen.insert(endpoint).inserted else { continue }
             endpoints.append(endpoint)
             if entry["local"].boolValue == true { local.append(endpoint) }
         }
+        if local.isEmpty {
+            for entry in json["draining"].arrayValue {
+                if let endpoint = try Self.endpoint(entry, service), !local.contains(endpoint) {
+                    local.append(endpoint)
+                }
+            }
+        }
         self.endpoints = endpoints
         localEndpoints = local
+    }
+
+    /// Nil for one of IPv6: those of a dual-stack service are expected, and have no route here.
+    private static func endpoint(_ json: JSON, _ service: String) throws(NetworkError) -> Endpoint? {
+        guard let address = json["address"].stringValue.flatMap({ IPv4Address(parsing: $0) }),
+            let port = json["port"].integerValue.flatMap(UInt16.init(exactly:)), port > 0
+        else {
+            if json["address"].stringValue?.contains(":") == true { return nil }
+            throw .invalid("service \(service): an endpoint needs an IPv4 address and a port from 1 to 65535")
+        }
+        return Endpoint(address: address, port: port)
     }
 
     var json: JSON {
@@ -113,6 +147,11 @@ extension Service.Port {
                 }),
         ]
         if let nodePort { json["nodePort"] = JSON(nodePort) }
+        let draining = localEndpoints.filter { !endpoints.contains($0) }
+        if !draining.isEmpty {
+            json["draining"] = .array(
+                draining.map { ["address": .string($0.address.description), "port": JSON($0.port)] })
+        }
         return .object(json)
     }
 }

@@ -30,6 +30,8 @@ package struct ServiceRoute: Hashable, Sendable {
     package let outsideEndpoints: [Endpoint]?
     /// How long a client stays with an endpoint; nil = no affinity.
     package let affinitySeconds: UInt32?
+    /// Where clients must be for their packets not to be dropped; nil = anywhere.
+    package var sources: [IPv4Range]?
 }
 
 /// A change of routes, in the order in which it must happen.

@@ -64,39 +64,46 @@ struct ServiceTable: Sendable {
         }
         route = ServiceRoute(
             id: id, name: route.name, transport: route.transport, frontends: frontends, endpoints: route.endpoints,
-            outsideEndpoints: route.outsideEndpoints, affinitySeconds: route.affinitySeconds)
+            outsideEndpoints: route.outsideEndpoints, affinitySeconds: route.affinitySeconds, sources: route.sources)
         if old != route { changes.changed.append(.init(old: old, new: route)) }
     }
 
     /// The routes of one service, without ids: per port one for the cluster's addresses and, where its endpoints can
-    /// differ, one for what is reached from outside.
+    /// differ, one for what is reached from outside, and one for what is reached from some places only.
     private static func routes(of service: Service) -> [ServiceRoute] {
         service.ports.flatMap { port -> [ServiceRoute] in
-            let cluster = service.clusterAddresses.map {
-                Frontend(address: $0, port: port.port, transport: port.transport)
+            func frontends(_ addresses: [IPv4Address]) -> [Frontend] {
+                addresses.map { Frontend(address: $0, port: port.port, transport: port.transport) }
             }
-            var outside = service.externalAddresses.map {
-                Frontend(address: $0, port: port.port, transport: port.transport)
-            }
+            let cluster = frontends(service.clusterAddresses)
+            let restricted = frontends(service.restrictedAddresses)
+            var outside = frontends(service.externalAddresses)
             if let nodePort = port.nodePort {
                 outside.append(Frontend(address: nil, port: nodePort, transport: port.transport))
             }
             let name = "\(service.key):\(port.name.isEmpty ? String(port.port) : port.name)/\(port.transport.name)"
             let clusterEndpoints = service.clusterIsLocal ? port.localEndpoints : port.endpoints
-            let onlyLocal = service.outsideIsLocal && port.localEndpoints != port.endpoints
-            func route(_ suffix: String, _ frontends: [Frontend], _ endpoints: [Endpoint], _ outside: [Endpoint]?)
-                -> ServiceRoute
-            {
-                ServiceRoute(
-                    id: 0, name: name + suffix, transport: port.transport, frontends: frontends, endpoints: endpoints,
-                    outsideEndpoints: outside, affinitySeconds: service.affinitySeconds)
+            let outsideEndpoints =
+                service.outsideIsLocal && port.localEndpoints != port.endpoints ? port.localEndpoints : nil
+            func route(
+                _ suffix: String, _ frontends: [Frontend], _ endpoints: [Endpoint], _ outside: [Endpoint]?,
+                from sources: [IPv4Range]? = nil
+            ) -> [ServiceRoute] {
+                if frontends.isEmpty { return [] }
+                return [
+                    ServiceRoute(
+                        id: 0, name: name + suffix, transport: port.transport, frontends: frontends,
+                        endpoints: endpoints, outsideEndpoints: outside, affinitySeconds: service.affinitySeconds,
+                        sources: sources)
+                ]
             }
-            if outside.isEmpty { return cluster.isEmpty ? [] : [route("", cluster, clusterEndpoints, nil)] }
-            if clusterEndpoints == port.endpoints && !onlyLocal {
-                return [route("", cluster + outside, port.endpoints, nil)]
+            let guarded = route(
+                " restricted", restricted, port.endpoints, outsideEndpoints, from: service.sources)
+            if !outside.isEmpty, clusterEndpoints == port.endpoints, outsideEndpoints == nil {
+                return route("", cluster + outside, port.endpoints, nil) + guarded
             }
-            let external = route(" outside", outside, port.endpoints, onlyLocal ? port.localEndpoints : nil)
-            return cluster.isEmpty ? [external] : [route("", cluster, clusterEndpoints, nil), external]
+            return route("", cluster, clusterEndpoints, nil)
+                + route(" outside", outside, port.endpoints, outsideEndpoints) + guarded
         }
     }
 }

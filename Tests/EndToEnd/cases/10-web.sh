@@ -100,4 +100,30 @@ eventually "the host's other ports are closed to it" 3 closed outsider "$gateway
 check "it resolves names" kubectl exec outsider -- nslookup web.default.svc.cluster.local
 check "remove the policies" kubectl delete networkpolicy --all
 eventually "everybody is let in again" 3 reach outsider "$server:8080"
+
+# A balancer asks each node whether it has endpoints, and this node keeps out whom it would.
+client=$(jsonpath pod outsider '{.status.podIP}')
+check "a service for a balancer" kubectl apply -f - <<SERVICE
+apiVersion: v1
+kind: Service
+metadata: {name: balanced}
+spec:
+  type: LoadBalancer
+  externalTrafficPolicy: Local
+  loadBalancerSourceRanges: [$client/32]
+  selector: {app: web}
+  ports: [{port: 80, targetPort: http}]
+SERVICE
+port=$(jsonpath service balanced '{.spec.healthCheckNodePort}')
+health() { curl -sS --max-time 20 -o "$work/answer" -w '%{http_code}' "http://127.0.0.1:$port/healthz"; }
+eventually "this node has endpoints of it" 20 is 200 health
+check "and says how many" contains '"localEndpoints":3' cat "$work/answer"
+check "the balancer gets an address" kubectl patch service balanced --subresource=status --type merge -p '{"status":{"loadBalancer":{"ingress":[{"ip":"203.0.113.7"}]}}}'
+eventually "a client that it admits reaches it" 3 reach outsider 203.0.113.7
+check "admit others" kubectl patch service balanced --type merge -p '{"spec":{"loadBalancerSourceRanges":["192.0.2.0/24"]}}'
+eventually "the client is kept out" 3 closed outsider 203.0.113.7
+check "the service loses its pods" kubectl patch service balanced --type merge -p '{"spec":{"selector":{"app":"nobody"}}}'
+eventually "this node has no endpoints of it" 20 is 503 health
+equal "services are routed" 200 curl -sS --max-time 20 -o "$work/answer" -w '%{http_code}' http://127.0.0.1:10256/livez
+check "remove the service" kubectl delete service balanced
 check "remove the pod" kubectl delete pod outsider --grace-period=0 --force

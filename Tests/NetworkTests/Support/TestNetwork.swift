@@ -79,12 +79,12 @@ extension ServiceRoute {
     /// A route of one TCP frontend.
     static func test(
         _ id: UInt32, _ address: String?, _ port: UInt16, _ endpoints: [Endpoint], transport: Transport = .tcp,
-        affinity: UInt32? = nil, outside: [Endpoint]? = nil
+        affinity: UInt32? = nil, outside: [Endpoint]? = nil, sources: [IPv4Range]? = nil
     ) -> ServiceRoute {
         let frontend = Frontend(
             address: address.flatMap { IPv4Address(parsing: $0) }, port: port, transport: transport)
         return ServiceRoute(
             id: id, name: "test/\(id)", transport: transport, frontends: [frontend], endpoints: endpoints,
-            outsideEndpoints: outside, affinitySeconds: affinity)
+            outsideEndpoints: outside, affinitySeconds: affinity, sources: sources)
     }
 }

@@ -256,7 +256,7 @@ final class ServiceAllocator: Sendable {
             let asked = ports[index]["nodePort"].integerValue ?? 0
             if asked == 0, !choosesPorts { continue }
             if asked != 0, kept.contains(Self.portKey(ports[index], asked)) { continue }
-            let number = asked == 0 ? try choosePort(ports[index], taken) : asked
+            let number = asked == 0 ? try choosePort(ports[index], beside: ports, taken) : asked
             try check(number, "spec.ports[\(index)].nodePort", resource, service)
             ports[index]["nodePort"] = .integer(number)
             let key = Self.portKey(ports[index], number)
@@ -298,6 +298,16 @@ final class ServiceAllocator: Sendable {
             AllocationStep(
                 action: .take, key: Self.portKey(.null, number), holder: service.namespacedName, isFixed: asked != 0,
                 field: field, value: .integer(number), problem: "provided port is already allocated"))
+    }
+
+    /// The node port of a port with the same number and another protocol, where it is free for this one as well; else any.
+    private func choosePort(_ port: JSON, beside ports: [JSON], _ taken: Set<String>) throws(APIStatus) -> Int64 {
+        for other in ports where other["port"] == port["port"] {
+            guard let number = other["nodePort"].integerValue, number > 0 else { continue }
+            let key = Self.portKey(port, number)
+            if !taken.contains(key), try isFree(key) { return number }
+        }
+        return try choosePort(port, taken)
     }
 
     private func choosePort(_ port: JSON, _ taken: Set<String>) throws(APIStatus) -> Int64 {

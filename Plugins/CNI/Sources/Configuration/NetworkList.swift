@@ -63,6 +63,16 @@ struct NetworkList: Sendable, Equatable {
 
     var types: [String] { plugins.compactMap { $0["type"].stringValue } }
 
+    /// Whether everything that pods send passes the host's rules: on this bridge, where hostd completes the links, or on
+    /// links without any. Neighbours on other bridges reach each other past the host.
+    func passesHost(bridge: String) -> Bool {
+        switch plugins[0]["type"].stringValue {
+        case "ptp": true
+        case "bridge": (plugins[0]["bridge"].stringValue ?? "cni0") == bridge
+        default: false
+        }
+    }
+
     /// Whether a plugin of the list takes this kind of run-time configuration.
     func hasCapability(_ capability: String) -> Bool {
         plugins.contains { $0["capabilities"][capability].boolValue == true }

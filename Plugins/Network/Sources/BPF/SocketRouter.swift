@@ -76,8 +76,9 @@ final class SocketRouter: ServiceRouter {
         for attachment in attachments { try add(attachment) }
     }
 
-    /// SCTP has no hook at the socket; nftables routes it.
-    private static func isRouted(_ route: ServiceRoute) -> Bool { route.transport != .sctp }
+    /// SCTP has no hook at the socket, and a socket that connects has no address yet by which it could be kept out: those
+    /// are left to nftables.
+    private static func isRouted(_ route: ServiceRoute) -> Bool { route.transport != .sctp && route.sources == nil }
 
     /// Writes a new set of backends, then lets the frontends name it, then removes the set that they named before.
     private func install(_ route: ServiceRoute, replacing old: ServiceRoute?, _ state: inout State) throws {

@@ -6,7 +6,7 @@ import Synchronization
 final class ServiceFeed: Sendable {
     static let serviceNameLabel = "kubernetes.io/service-name"
 
-    private struct State {
+    fileprivate struct State {
         var services: [String: JSON] = [:]
         /// Slices by service key, then by slice key.
         var slices: [String: [String: JSON]] = [:]
@@ -15,17 +15,36 @@ final class ServiceFeed: Sendable {
         var isReady = false
         /// What the network has of each service.
         var told: [String: JSON] = [:]
+        /// What balancers are told of services.
+        var checks: [String: HealthCheck] = [:]
+        var health = RoutingHealth()
+    }
+
+    /// What there is to tell the network, and balancers.
+    fileprivate struct Update {
+        var keys: Set<String>
+        var isFull: Bool
+        var changed: [String: JSON] = [:]
+        var removed: [String] = []
+        var checks: [String: HealthCheck] = [:]
     }
 
     private let network: any NetworkProvider
     private let nodeName: String
+    private let balancers: @Sendable ([HealthCheck]) -> Void
     private let flush: @Sendable () -> Void
     private let state = Mutex(State())
 
-    /// - Parameter flush: asks for a call of `send`, from another thread.
-    init(network: any NetworkProvider, nodeName: String, flush: @escaping @Sendable () -> Void) {
+    /// - Parameters:
+    ///   - balancers: takes all health checks when they have changed; the network knows the endpoints by then.
+    ///   - flush: asks for a call of `send`, from another thread.
+    init(
+        network: any NetworkProvider, nodeName: String,
+        balancers: @escaping @Sendable ([HealthCheck]) -> Void = { _ in }, flush: @escaping @Sendable () -> Void
+    ) {
         self.network = network
         self.nodeName = nodeName
+        self.balancers = balancers
         self.flush = flush
     }
 
@@ -56,7 +75,10 @@ final class ServiceFeed: Sendable {
 
     /// Both lists are complete: the full state may be sent.
     func ready() {
-        state.withLock { $0.isReady = true }
+        state.withLock { state in
+            state.isReady = true
+            state.health.pendingSince = WallClock.monotonicNanoseconds()
+        }
         flush()
     }
 
@@ -65,6 +87,7 @@ final class ServiceFeed: Sendable {
         state.withLock { state in
             state.isFull = true
             state.told.removeAll()
+            state.wait()
         }
         flush()
     }
@@ -73,6 +96,7 @@ final class ServiceFeed: Sendable {
         let isReady = state.withLock { state in
             change(&state)
             state.dirty.insert(key)
+            state.wait()
             return state.isReady
         }
         if isReady { flush() }
@@ -93,55 +117,81 @@ final class ServiceFeed: Sendable {
         }
     }
 
+    /// How far the network is behind.
+    var health: RoutingHealth { state.withLock { $0.health } }
+
+    /// A service, for events about it; nil when there is none.
+    func service(_ key: String) -> JSON? { state.withLock { $0.services[key] } }
+
     /// Tells the network what changed since the last call. One call at a time.
     func send() throws {
-        let (keys, isFull) = state.withLock { state -> (Set<String>, Bool) in
-            guard state.isReady else { return ([], false) }
-            defer {
-                state.dirty.removeAll()
-                state.isFull = false
-            }
-            return (state.isFull ? Set(state.services.keys) : state.dirty, state.isFull)
-        }
-        if keys.isEmpty && !isFull { return }
-        var changed: [String: JSON] = [:]
-        var removed: [String] = []
-        state.withLock { state in
-            for key in keys {
-                let slices = (state.slices[key] ?? [:]).sorted { $0.key < $1.key }.map(\.value)
-                let built = state.services[key].flatMap {
-                    ServiceTranslation.build($0, slices: slices, nodeName: nodeName)
+        guard let update = state.withLock({ $0.next(nodeName: nodeName) }) else { return }
+        if let request = Self.request(update) {
+            do {
+                _ = try network.servicesSet(request, deadline: WallClock.deadline(seconds: 30))
+            } catch {
+                state.withLock { state in
+                    state.dirty.formUnion(update.keys)
+                    if update.isFull { state.isFull = true }
                 }
-                if let built {
-                    if isFull || state.told[key] != built { changed[key] = built }
-                } else if state.told[key] != nil {
-                    removed.append(key)
-                }
+                throw error
             }
         }
-        if changed.isEmpty && removed.isEmpty && !isFull { return }
-        var request: JSONObject = ["services": .array(changed.sorted { $0.key < $1.key }.map(\.value))]
-        if isFull { request["full"] = true }
-        if !removed.isEmpty {
+        if let checks = state.withLock({ $0.finish(update) }) { balancers(checks) }
+    }
+
+    /// Nil when the network knows it all.
+    private static func request(_ update: Update) -> JSON? {
+        if update.changed.isEmpty && update.removed.isEmpty && !update.isFull { return nil }
+        var request: JSONObject = ["services": .array(update.changed.sorted { $0.key < $1.key }.map(\.value))]
+        if update.isFull { request["full"] = true }
+        if !update.removed.isEmpty {
             request["removed"] = .array(
-                removed.map { key in
+                update.removed.map { key in
                     let parts = key.split(separator: "/", maxSplits: 1).map(String.init)
                     return ["namespace": .string(parts[0]), "name": .string(parts.count > 1 ? parts[1] : "")]
                 })
         }
-        do {
-            _ = try network.servicesSet(.object(request), deadline: WallClock.deadline(seconds: 30))
-        } catch {
-            state.withLock { state in
-                state.dirty.formUnion(keys)
-                if isFull { state.isFull = true }
+        return .object(request)
+    }
+}
+
+extension ServiceFeed.State {
+    /// Something is to be told from now on.
+    fileprivate mutating func wait() {
+        if isReady && health.pendingSince == nil { health.pendingSince = WallClock.monotonicNanoseconds() }
+    }
+
+    /// Takes out what is to be told; nil when there is nothing.
+    fileprivate mutating func next(nodeName: String) -> ServiceFeed.Update? {
+        guard isReady, isFull || !dirty.isEmpty else { return nil }
+        var update = ServiceFeed.Update(keys: isFull ? Set(services.keys) : dirty, isFull: isFull)
+        dirty.removeAll()
+        isFull = false
+        for key in update.keys {
+            let slices = (self.slices[key] ?? [:]).sorted { $0.key < $1.key }.map(\.value)
+            let service = services[key]
+            if let built = service.flatMap({ ServiceTranslation.build($0, slices: slices, nodeName: nodeName) }) {
+                if update.isFull || told[key] != built { update.changed[key] = built }
+            } else if told[key] != nil {
+                update.removed.append(key)
             }
-            throw error
+            update.checks[key] = service.flatMap { HealthCheck($0, slices: slices, nodeName: nodeName) }
         }
-        state.withLock { state in
-            if isFull { state.told.removeAll() }
-            for key in removed { state.told[key] = nil }
-            for (key, value) in changed { state.told[key] = value }
-        }
+        return update
+    }
+
+    /// Notes what has been told, and answers all health checks when they have changed.
+    fileprivate mutating func finish(_ update: ServiceFeed.Update) -> [HealthCheck]? {
+        if update.isFull { told.removeAll() }
+        for key in update.removed { told[key] = nil }
+        for (key, value) in update.changed { told[key] = value }
+        health.updated = .now()
+        health.pendingSince = nil
+        if isFull || !dirty.isEmpty { wait() }
+        let before = checks
+        if update.isFull { checks.removeAll() }
+        for key in update.keys { checks[key] = update.checks[key] }
+        return checks == before ? nil : checks.sorted { $0.key < $1.key }.map(\.value)
     }
 }

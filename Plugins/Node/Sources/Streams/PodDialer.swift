@@ -1,4 +1,5 @@
 import CProcess
+import CEpoll
 import Glibc
 import PluginKit
 import Synchronization

@@ -18,8 +18,10 @@ HOSTD_ASSUME_NONNULL_BEGIN
 /// Result (CNI's) {interfaces: [{name, mac, sandbox}], ips: [{address: "10.244.0.5/24", gateway}], routes: [{dst, gw}],
 ///   dns: {}}
 /// Service {namespace, name, clusterIPs: […], externalIPs?: […], sessionAffinity: "None"|"ClientIP",
-///   affinityTimeoutSeconds?, internalTrafficPolicy?, externalTrafficPolicy?, ports: [{name, protocol: "TCP"|"UDP"|"SCTP",
-///   port, nodePort?, endpoints: [{address, port, node?, local: bool}]}]}
+///   affinityTimeoutSeconds?, internalTrafficPolicy?, externalTrafficPolicy?, restrictedIPs?: […], sourceRanges?: [cidr],
+///   ports: [{name, protocol: "TCP"|"UDP"|"SCTP", port, nodePort?, endpoints: [{address, port, node?, local: bool}],
+///   draining?: [{address, port}]}]}: only clients in one of the source ranges reach the restricted addresses. The endpoints
+///   that are draining are this node's, and count where a policy is Local, because no other local one is ready
 
 /// PolicyRules {full?: bool, groups: [Group], policies: [Policy], subjects: [Subject],
 ///   removed?: {groups: [name], policies: [name], subjects: [address]}}: what network policies come down to, without any
