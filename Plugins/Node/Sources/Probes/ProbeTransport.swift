@@ -1,4 +1,5 @@
 import COpenSSL
+import CEpoll
 import Glibc
 
 /// The bytes of a probe's connection, plain or TLS, over a non-blocking socket that belongs to someone else. Used by one

@@ -1,3 +1,4 @@
+import CEpoll
 import Glibc
 
 /// Carries a forwarded connection between a client's packets and a pod's socket, in both directions, until the pod closes or
