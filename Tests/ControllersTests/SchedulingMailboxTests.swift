@@ -34,7 +34,7 @@ final class SchedulingMailboxTests: XCTestCase {
             (.storage, true, "a pod may wait for its volumes although it is placed"),
             (.providerChanged, true, "the new one may have to be fed"),
             (.bindingFailed(Self.waiting, item, message: "no"), true, "the pod is to be tried again"),
-            (.preemptionFailed(Self.waiting, message: "no"), true, "the pod is to be tried again"),
+            (.preemptionFailed(victim: "v", message: "no"), true, "the pod is to be tried again"),
         ]
         for (change, calls, reason) in rows {
             var mailbox = started()

@@ -188,7 +188,6 @@ check "it is scaled down" in_work scale sts members --replicas=0
 eventually "which it has seen" 20 is 2 in_work get sts members -o 'jsonpath={.status.observedGeneration}'
 equal "and the ill stay" 2 in_work get sts members -o 'jsonpath={.status.replicas}'
 check "the first recovers" in_work exec members-0 -- touch /tmp/well
-check "and the second" in_work exec members-1 -- touch /tmp/well
 eventually "then they go" 30 is 0 in_work get sts members -o 'jsonpath={.status.replicas}'
 eventually "with their claims" 30 is "" in_work get pvc -l app=members -o 'jsonpath={.items[*].metadata.name}'
 
@@ -248,18 +247,30 @@ check "is counted, and runs" in_work wait --for=condition=Ready pod/counted --ti
 node_cpu=$(kubectl get node "$node_name" -o "jsonpath={.status.allocatable.cpu}")
 case $node_cpu in *m) ;; *) node_cpu=$((node_cpu * 1000))m ;; esac
 much=$((${node_cpu%m} * 6 / 10))m
-check "a pod that needs much, and a class of pods that matter more" kubectl apply -f - <<EOF
+check "a pod that needs much, and classes of pods that matter more" kubectl apply -f - <<EOF
 apiVersion: scheduling.k8s.io/v1
 kind: PriorityClass
 metadata: {name: matters-more}
 value: 1000
 ---
+apiVersion: scheduling.k8s.io/v1
+kind: PriorityClass
+metadata: {name: matters-somewhat}
+value: 500
+---
 apiVersion: v1
 kind: Pod
 metadata: {name: low, namespace: workloads}
-spec: {$work_pod, command: [sleep, "1000"], resources: {requests: {cpu: $much}}}]}
+spec: {${work_pod/Seconds: 0/Seconds: 4}, command: [sleep, "1000"], resources: {requests: {cpu: $much}}}]}
 EOF
 check "it runs" in_work wait --for=condition=Ready pod/low --timeout=180s
+check "one that matters somewhat comes" kubectl apply -f - <<EOF
+apiVersion: v1
+kind: Pod
+metadata: {name: between, namespace: workloads}
+spec: {priorityClassName: matters-somewhat, $work_pod, command: [sleep, "1000"], resources: {requests: {cpu: $much}}}]}
+EOF
+check "and waits for its end" in_work wait --for="jsonpath={.status.nominatedNodeName}=$node_name" pod/between --timeout=10s
 check "one that matters more comes" kubectl apply -f - <<EOF
 apiVersion: v1
 kind: Pod
@@ -269,6 +280,8 @@ EOF
 check "and takes its place" in_work wait --for=condition=Ready pod/high --timeout=180s
 check "the first is gone" refuse_quietly in_work get pod low
 equal "for the other" "$node_name" in_work get pod high -o "jsonpath={.status.nominatedNodeName}"
+equal "the one between waits on" "Pending " in_work get pod between -o "jsonpath={.status.phase} {.status.nominatedNodeName}"
+check "until it is given up" in_work delete pod between
 eventually "which is told" 20 contains "Preempted by pod" in_work get events --field-selector involvedObject.name=low
 check "a pod that another will not have near" kubectl apply -f - <<EOF
 apiVersion: v1
@@ -286,5 +299,5 @@ EOF
 check "takes its place" in_work wait --for=condition=Ready pod/alone --timeout=30s
 check "the first is gone" refuse_quietly in_work get pod near
 check "nobody else had to go" in_work get pod high counted
-check "the class goes" kubectl delete priorityclass matters-more
+check "the classes go" kubectl delete priorityclass matters-more matters-somewhat
 check "the namespace goes" kubectl delete namespace workloads --timeout=180s

@@ -27,7 +27,10 @@ extension SchedulingController {
         _ pod: JSON, _ constrained: JSON, reasons: [String], unbound: [String], _ item: SchedulingQueue.Item,
         _ state: inout State
     ) throws -> Bool {
-        guard PreemptionPlan.mayPreempt(pod), state.bound.hasAny(below: item.priority) else { return false }
+        let isAboveOthers =
+            state.bound.hasAny(below: item.priority)
+            || state.preemptions.values.contains { $0.item.priority < item.priority }
+        guard PreemptionPlan.mayPreempt(pod), isAboveOthers else { return false }
         let kind = HopelessPreemptions.kind(of: constrained)
         if state.hopeless.contains(kind) { return false }
         let plan = try PreemptionPlan(
@@ -99,22 +102,44 @@ extension SchedulingController {
         _ candidate: PreemptionPlan.Candidate, _ pod: JSON, unbound: [String], _ item: SchedulingQueue.Item,
         _ state: inout State
     ) {
-        let victims = Set(candidate.victims.map(\.uid))
+        var leaving: [JSON] = []
+        var victims: Set<String> = []
+        for victim in candidate.victims {
+            if let awaited = displace(victim, &state) {
+                victims.formUnion(awaited)
+            } else {
+                leaving.append(victim)
+                victims.insert(victim.uid)
+            }
+        }
         state.hopeless.forget()
         state.queue.remove(uid: pod.uid)
         state.assumed[pod.uid] = Assumed(pod: pod, node: candidate.node, item: item, awaitedClaims: nil)
         state.victims.formUnion(victims)
         state.preemptions[pod.uid] = Preemption(
             pod: pod, node: candidate.node, item: item, unbound: unbound, victims: victims)
+        nominate(pod, .string(candidate.node))
+        for victim in leaving { end(victim, for: pod, on: candidate.node) }
+    }
+
+    /// Takes the place away from a pod that waits for others to end. It stays, and is tried again.
+    /// - Returns: the uids of the pods that it waited for, which end for the one that matters more; nil when it has its node.
+    private func displace(_ pod: JSON, _ state: inout State) -> Set<String>? {
+        guard let preemption = state.preemptions.removeValue(forKey: pod.uid) else { return nil }
+        state.assumed[pod.uid] = nil
+        state.queue.retry(preemption.item)
+        nominate(pod, .null)
+        return preemption.victims
+    }
+
+    private func nominate(_ pod: JSON, _ node: JSON) {
         cluster.writer.send(
             "PATCH application/merge-patch+json", APIPath.object("v1", "pods", pod.namespace, pod.name, "status"),
-            body: ["status": ["nominatedNodeName": .string(candidate.node)]]
+            body: ["metadata": ["uid": .string(pod.uid)], "status": ["nominatedNodeName": node]]
         ) { [weak self] result in
-            if case .failure(let error) = result {
-                self?.cluster.host.log.info("a pod's nomination could not be written: \(error)")
-            }
+            guard case .failure(let error) = result, (error as? APIError)?.isNotFound != true else { return }
+            self?.cluster.host.log.info("a pod's nomination could not be written: \(error)")
         }
-        for victim in candidate.victims { end(victim, for: pod, on: candidate.node) }
     }
 
     /// Says why a pod is about to go, and deletes it.
@@ -137,7 +162,8 @@ extension SchedulingController {
             ) { [weak self] result in
                 guard case .failure(let error) = result else { return }
                 if let error = error as? APIError, error.isNotFound || error.isConflict { return }
-                self?.post(.preemptionFailed(pod, message: "preempting pod \(objectKey(victim)) failed: \(error)"))
+                let message = "preempting pod \(objectKey(victim)) failed: \(error)"
+                self?.post(.preemptionFailed(victim: victim.uid, message: message))
             }
         }
     }

@@ -25,7 +25,7 @@ final class SchedulingController: Controller {
         case providerChanged
         case bindingFailed(JSON, SchedulingQueue.Item, message: String)
         /// A pod that was to make room does not go.
-        case preemptionFailed(JSON, message: String)
+        case preemptionFailed(victim: String, message: String)
     }
 
     /// A pod that was given a node and does not show it yet.
@@ -191,10 +191,11 @@ final class SchedulingController: Controller {
         case .storage: try storageChanged(&state)
         case .namespaces: try namespacesChanged(&state)
         case .bindingFailed(let pod, let item, let message): try bindingFailed(pod, item, message, &state)
-        case .preemptionFailed(let pod, let message):
-            guard let preemption = state.preemptions[pod.uid] else { return }
-            try abandonPreemption(by: pod.uid, &state)
-            try bindingFailed(pod, preemption.item, message, &state)
+        case .preemptionFailed(let victim, let message):
+            for (uid, preemption) in state.preemptions where preemption.victims.contains(victim) {
+                try abandonPreemption(by: uid, &state)
+                try bindingFailed(preemption.pod, preemption.item, message, &state)
+            }
         }
     }
 
