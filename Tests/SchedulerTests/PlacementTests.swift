@@ -351,6 +351,53 @@ final class PlacementTests: XCTestCase {
         }
     }
 
+    /// Sums over nodes that are kept along are what summing anew finds, also when nodes come, go and get other labels.
+    func testSpreadSumsFollowPodsAndNodes() throws {
+        let constraints: JSON = .array(
+            ["zone", "kubernetes.io/hostname"].map { key in
+                [
+                    "maxSkew": 1, "topologyKey": .string(key), "whenUnsatisfiable": "ScheduleAnyway",
+                    "labelSelector": ["matchLabels": ["app": "web"]],
+                ]
+            })
+        let web = try pod(["topologySpreadConstraints": constraints], labels: ["app": "web"])
+        let choosy = try pod(
+            ["topologySpreadConstraints": constraints, "nodeSelector": ["zone": "z0"]], labels: ["app": "web"])
+        let other = try pod(labels: ["app": "other"])
+        var placement = Placement()
+        var random: UInt64 = 11
+        func next(_ bound: UInt64) -> UInt64 {
+            random = random &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
+            return random >> 33 % bound
+        }
+        func host(_ number: UInt64, zone: UInt64) -> NodeDescription {
+            let name = "n\(number)"
+            let labels = ["kubernetes.io/hostname": name, "zone": "z\(zone)"]
+            return node(name, labels: zone == 3 ? ["kubernetes.io/hostname": name] : labels)
+        }
+        var kept = 0
+        for step in 0..<800 {
+            let uid = "\(next(30))"
+            switch next(8) {
+            case 0: placement.removePod(uid: uid)
+            case 1: placement.setNode(host(next(6), zone: next(30) == 0 ? 3 : next(3)))
+            case 2: placement.removeNode("n\(next(6))")
+            case 3: placement.setPod(uid: uid, next(2) == 0 ? web : other, node: "n\(next(7))")
+            default: _ = placement.schedule(uid: uid, web)
+            }
+            XCTAssertNil(placement.sums(countedBy: choosy.spread[0], of: choosy), "not all nodes take part")
+            guard let sums = placement.sums(countedBy: web.spread[0], of: web) else { continue }
+            kept += 1
+            var found: [String: Int64] = [:]
+            for placed in placement.pods.values where placed.pod.labels == web.labels {
+                guard let position = placement.positions[placed.node] else { continue }
+                found[placement.nodes[position].description.labels["zone"] ?? "", default: 0] += 1
+            }
+            XCTAssertEqual(sums.filter { $0.value != 0 }, found, "step \(step)")
+        }
+        XCTAssertGreaterThan(kept, 100, "most of the time they are kept")
+    }
+
     func testNamespaceSelectorWithRequirementsIsRefusedLoudly() {
         let affinity: JSON = [
             "podAffinity": [

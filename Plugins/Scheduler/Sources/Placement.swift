@@ -38,6 +38,8 @@ public struct Placement: Sendable {
     var attractors: Set<String> = []
     private var spreadCounts = SpreadCounts()
     private var extendedPositions: [String: Int] = [:]
+    /// How many nodes have a label, by its key.
+    private var labelUses: [String: Int] = [:]
     private var labelNumbers: [Label: Int32] = [:]
     private var podSequence: UInt64 = 0
     private var nextStart = 0
@@ -65,11 +67,14 @@ public struct Placement: Sendable {
         let position: Int
         if let known = positions[description.name] {
             position = known
+            let former = nodes[known].description.labels
+            if former != description.labels { relabel(description.name, from: former, to: description.labels) }
             nodes[known] = node
             loads[known] = load
         } else {
             position = nodes.count
             positions[description.name] = position
+            relabel(description.name, from: [:], to: description.labels)
             nodes.append(node)
             loads.append(load)
         }
@@ -81,12 +86,26 @@ public struct Placement: Sendable {
     /// Forgets a node; its pods are remembered, in case the node comes back before they go.
     public mutating func removeNode(_ name: String) {
         guard let position = positions.removeValue(forKey: name) else { return }
+        relabel(name, from: nodes[position].description.labels, to: [:])
         nodes.swapAt(position, nodes.count - 1)
         loads.swapAt(position, loads.count - 1)
         nodes.removeLast()
         loads.removeLast()
         if position < nodes.count { positions[nodes[position].description.name] = position }
     }
+
+    private mutating func relabel(_ node: String, from former: [String: String], to labels: [String: String]) {
+        for key in former.keys { labelUses[key, default: 0] -= 1 }
+        for key in labels.keys { labelUses[key, default: 0] += 1 }
+        if podsByNode[node] != nil { spreadCounts.forgetSums() }
+    }
+
+    /// The labels of a node; none of one that is not known.
+    private func labels(of node: String) -> [String: String] {
+        positions[node].map { nodes[$0].description.labels } ?? [:]
+    }
+
+    func everyNode(has key: String) -> Bool { labelUses[key] ?? 0 == nodes.count }
 
     /// Accounts a pod on a node, moving it when it was accounted elsewhere.
     public mutating func setPod(uid: String, _ pod: PodDescription, node: String) {
@@ -97,7 +116,7 @@ public struct Placement: Sendable {
         podsByNode[node, default: []].insert(uid)
         if !pod.antiAffinity.isEmpty { antiAffinityPods.insert(uid) }
         if pod.attracts { attractors.insert(uid) }
-        spreadCounts.note(pod, on: node, 1)
+        spreadCounts.note(pod, on: node, labels(of: node), 1)
         if let position = positions[node] { account(pod, at: position) }
     }
 
@@ -106,7 +125,7 @@ public struct Placement: Sendable {
         guard let placed = pods.removeValue(forKey: uid) else { return }
         antiAffinityPods.remove(uid)
         attractors.remove(uid)
-        spreadCounts.note(placed.pod, on: placed.node, -1)
+        spreadCounts.note(placed.pod, on: placed.node, labels(of: placed.node), -1)
         podsByNode[placed.node]?.remove(uid)
         if podsByNode[placed.node]?.isEmpty == true { podsByNode[placed.node] = nil }
         guard let position = positions[placed.node] else { return }
@@ -172,6 +191,30 @@ public struct Placement: Sendable {
         guard let selector = constraint.selector else { return }
         let kind = SpreadCounts.Kind(namespace: pod.namespace, selector: selector)
         if spreadCounts.nodes(with: kind) == nil { spreadCounts.follow(kind, scan(for: kind)) }
+        let key = constraint.topologyKey
+        guard mayKeepSums(constraint, of: pod), spreadCounts.sums(of: kind, by: key) == nil else { return }
+        var sums: [String: Int64] = [:]
+        for (node, pods) in spreadCounts.nodes(with: kind) ?? [:] {
+            if let value = labels(of: node)[key] { sums[value, default: 0] += pods }
+        }
+        spreadCounts.keep(sums, of: kind, by: key)
+    }
+
+    /// Whether a constraint counts the same for all pods, because every node takes part.
+    private func mayKeepSums(_ constraint: SpreadConstraint, of pod: PodDescription) -> Bool {
+        if constraint.isRequired || constraint.topologyKey == SpreadConstraint.nodeKey || constraint.honorsTaints {
+            return false
+        }
+        let wantsAnyNode = pod.nodeSelector.isEmpty && pod.requiredNodeTerms == nil
+        return (wantsAnyNode || !constraint.honorsNodeAffinity)
+            && pod.spread.allSatisfy { $0.isRequired || everyNode(has: $0.topologyKey) }
+    }
+
+    /// How many pods the nodes of each domain have that a constraint counts, where that is kept; nil where it has to be found.
+    func sums(countedBy constraint: SpreadConstraint, of pod: PodDescription) -> [String: Int64]? {
+        guard let selector = constraint.selector, mayKeepSums(constraint, of: pod) else { return nil }
+        return spreadCounts.sums(
+            of: SpreadCounts.Kind(namespace: pod.namespace, selector: selector), by: constraint.topologyKey)
     }
 
     /// How many pods each node has that a spread constraint of a pod counts; nodes without any are left out.
@@ -193,13 +236,14 @@ public struct Placement: Sendable {
         removePod(uid: uid)
         let pod = pod.clamped
         for constraint in pod.spread { follow(constraint, of: pod) }
-        let relations = PodRelations(pod, in: self)
+        var relations = PodRelations(pod, in: self)
         // A label that no node has ever had gets a number that none carries.
         let selector = pod.nodeSelector.map { labelNumbers[Label(key: $0.key, value: $0.value)] ?? -1 }
         let extended = pod.extended.map { (index: extendedPosition($0.name), name: $0.name, amount: $0.amount) }
         if let former, let position = positions[former],
             refusal(of: pod, selector, extended, relations, at: position) == nil
         {
+            relations = nil
             setPod(uid: uid, pod, node: former)
             return .placed(node: former)
         }
@@ -233,6 +277,8 @@ public struct Placement: Sendable {
         }
         let chosen = fitting.count == 1 ? fitting[0] : best(of: fitting, for: pod, relations: relations)
         let name = nodes[chosen].description.name
+        // The counts that it shares are about to change, and are not to be copied for that.
+        relations = nil
         setPod(uid: uid, pod, node: name)
         return .placed(node: name)
     }

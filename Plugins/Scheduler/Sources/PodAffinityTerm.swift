@@ -53,6 +53,9 @@ public enum PodAffinityError: Error, CustomStringConvertible {
 
 /// A topology spread constraint of a pod (Kubernetes core/v1 TopologySpreadConstraint).
 public struct SpreadConstraint: Sendable {
+    /// The label that tells nodes apart one by one.
+    static let nodeKey = "kubernetes.io/hostname"
+
     public var topologyKey: String
     public var maximumSkew: Int64
     public var minimumDomains: Int64

@@ -13,6 +13,10 @@ struct PodRelations: Sendable {
         var keys: [String] = []
         /// By domain; of a constraint that only scores, those with pods.
         var counts: [String: Int64] = [:]
+        /// Instead of that where each node is a domain of its own: by the nodes' names.
+        var nodes: [String: Int64]?
+        /// Whether some node lacks one of the labels.
+        var hasOutside = true
         var selfCount: Int64 = 0
         var least: Int64 = 0
         var most: Int64 = 0
@@ -97,6 +101,19 @@ struct PodRelations: Sendable {
         let keys = pod.spread.filter { $0.isRequired == constraint.isRequired }.map(\.topologyKey)
         spread.keys = keys
         spread.selfCount = constraint.selects(pod) ? 1 : 0
+        spread.hasOutside = !keys.allSatisfy { placement.everyNode(has: $0) }
+        if !constraint.isRequired {
+            // Only nodes that fit are asked for: which others take part does not matter where each counts for itself.
+            if constraint.topologyKey == SpreadConstraint.nodeKey {
+                spread.nodes = placement.nodes(countedBy: constraint, of: pod)
+                spread.most = spread.hasOutside ? spread.nodes?.values.max() ?? 0 : 0
+                return spread
+            }
+            if let sums = placement.sums(countedBy: constraint, of: pod) {
+                spread.counts = sums
+                return spread
+            }
+        }
         func domain(_ position: Int) -> String? {
             let node = placement.nodes[position].description
             if constraint.honorsNodeAffinity && !pod.selects(node) { return nil }
@@ -147,9 +164,11 @@ struct PodRelations: Sendable {
     func spreadCost(of node: NodeDescription) -> Int64 {
         spreads.reduce(0) { sum, spread in
             if spread.constraint.isRequired { return sum }
-            let isOutside = spread.keys.contains { node.labels[$0] == nil }
-            let count = node.labels[spread.constraint.topologyKey].flatMap { spread.counts[$0] } ?? 0
-            return sum + (isOutside ? spread.most + 1 : count)
+            if spread.hasOutside && spread.keys.contains(where: { node.labels[$0] == nil }) {
+                return sum + spread.most + 1
+            }
+            if let nodes = spread.nodes { return sum + (nodes[node.name] ?? 0) }
+            return sum + (node.labels[spread.constraint.topologyKey].flatMap { spread.counts[$0] } ?? 0)
         }
     }
 }

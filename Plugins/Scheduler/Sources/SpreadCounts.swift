@@ -1,7 +1,8 @@
 import Objects
 
-/// How many pods each node has that spread constraints count, for the constraints that were asked for lately. It follows the
-/// pods, so that a decision costs what the nodes with such pods are, and not what all pods are.
+/// How many pods each node has that spread constraints count, for the constraints that were asked for lately, and how many the
+/// nodes with one value of a label have together. It follows the pods, so that a decision does not cost what all pods are, nor,
+/// where the sums will do, what the nodes with such pods are.
 struct SpreadCounts: Sendable {
     /// The pods that a constraint counts.
     struct Kind: Hashable, Sendable {
@@ -18,6 +19,8 @@ struct SpreadCounts: Sendable {
 
     private var counts: [Kind: [String: Int64]] = [:]
     private var kinds: [String: [Kind]] = [:]
+    /// By kind, by the label's key, by its value.
+    private var sums: [Kind: [String: [String: Int64]]] = [:]
 
     /// By the names of nodes that have some; nil for a kind that is not followed.
     func nodes(with kind: Kind) -> [String: Int64]? { counts[kind] }
@@ -29,12 +32,27 @@ struct SpreadCounts: Sendable {
         kinds[kind.namespace, default: []].append(kind)
     }
 
+    /// By the label's values; nil when they are not kept.
+    func sums(of kind: Kind, by key: String) -> [String: Int64]? { sums[kind]?[key] }
+
+    /// Keeps the sums of a kind that is followed from now on.
+    mutating func keep(_ sums: [String: Int64], of kind: Kind, by key: String) {
+        self.sums[kind, default: [:]][key] = sums
+    }
+
+    /// The labels of nodes with pods are no longer what they were.
+    mutating func forgetSums() { sums = [:] }
+
     /// A pod came to a node (1), or went (-1).
-    mutating func note(_ pod: PodDescription, on node: String, _ change: Int64) {
+    /// - Parameter labels: the node's; none while it is not known.
+    mutating func note(_ pod: PodDescription, on node: String, _ labels: [String: String], _ change: Int64) {
         guard !counts.isEmpty, let followed = kinds[pod.namespace] else { return }
         for kind in followed where kind.selects(pod) {
             let count = (counts[kind]?[node] ?? 0) + change
             counts[kind]?[node] = count == 0 ? nil : count
+            for key in sums[kind].map({ Array($0.keys) }) ?? [] {
+                if let value = labels[key] { sums[kind]?[key]?[value, default: 0] += change }
+            }
         }
     }
 }
