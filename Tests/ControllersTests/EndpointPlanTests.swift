@@ -57,6 +57,28 @@ final class EndpointPlanTests: XCTestCase {
         XCTAssertTrue(EndpointPlan(service(), pods: [pod(1, phase: "Succeeded")]).groups.isEmpty)
     }
 
+    func testPlacesAndHints() {
+        let zone: JSON = ["forZones": [["name": "east"]]]
+        let rows: [(distribution: JSON, zone: String?, ready: Bool, hints: JSON, reason: String)] = [
+            (.null, "east", true, .null, "no wish"), ("PreferClose", "east", true, zone, "the zone"),
+            ("PreferSameZone", "east", true, zone, "the zone, by its newer name"),
+            (
+                "PreferSameNode", "east", true, zone.with("forNodes", [["name": "alpha"]]), "the node, or else the zone"
+            ),
+            ("PreferSameNode", nil, true, ["forNodes": [["name": "alpha"]]], "a node without a zone"),
+            ("PreferClose", nil, true, .null, "no zone"), ("PreferClose", "east", false, .null, "not ready"),
+        ]
+        for row in rows {
+            let plan = EndpointPlan(
+                service(["trafficDistribution": row.distribution]), pods: [pod(1, ready: row.ready)]
+            ) { $0 == "alpha" ? row.zone : "west" }
+            let endpoint = plan.groups.values.first?.first
+            XCTAssertEqual(endpoint?["hints"], row.hints, row.reason)
+            XCTAssertEqual(endpoint?["zone"].stringValue, row.zone, row.reason)
+            XCTAssertTrue(plan.subsets[0]["addresses"][0]["zone"].isNull, "the older objects have no zones")
+        }
+    }
+
     func testNamedPortsMayDiffer() {
         let plan = EndpointPlan(service(targetPort: "http"), pods: [pod(1, port: 8080), pod(2, port: 9090), pod(3)])
         let ports = plan.groups.keys.map { $0.ports.first?["port"].integerValue ?? 0 }.sorted()

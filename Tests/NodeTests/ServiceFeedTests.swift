@@ -92,6 +92,73 @@ final class ServiceFeedTests: XCTestCase {
         }
     }
 
+    func testHintsKeepClientsNear() {
+        func endpoint(_ address: String, nodes: [String] = [], zones: [String] = []) -> JSON {
+            func names(_ list: [String]) -> JSON { .array(list.map { ["name": .string($0)] }) }
+            return [
+                "addresses": [.string(address)], "conditions": ["ready": true],
+                "hints": ["forNodes": names(nodes), "forZones": names(zones)],
+            ]
+        }
+        let rows: [([JSON], zone: String, [String], String)] = [
+            (
+                [endpoint("1.1.1.1", zones: ["east"]), endpoint("2.2.2.2", zones: ["west"])], "east", ["1.1.1.1"],
+                "the own zone's"
+            ),
+            (
+                [endpoint("1.1.1.1", zones: ["east"]), endpoint("2.2.2.2", zones: ["west"])], "north",
+                ["1.1.1.1", "2.2.2.2"], "none is in this zone"
+            ),
+            (
+                [endpoint("1.1.1.1", zones: ["east"]), endpoint("2.2.2.2", zones: ["west"])], "",
+                ["1.1.1.1", "2.2.2.2"], "this node has no zone"
+            ),
+            (
+                [endpoint("1.1.1.1", zones: ["east"]), endpoint("2.2.2.2")], "east", ["1.1.1.1", "2.2.2.2"],
+                "hints are not complete"
+            ),
+            (
+                [
+                    endpoint("1.1.1.1", nodes: ["alpha"], zones: ["east"]),
+                    endpoint("2.2.2.2", nodes: ["beta"], zones: ["east"]),
+                ], "east", ["1.1.1.1"], "the own node's"
+            ),
+            (
+                [
+                    endpoint("1.1.1.1", nodes: ["gamma"], zones: ["west"]),
+                    endpoint("2.2.2.2", nodes: ["beta"], zones: ["east"]),
+                ], "east", ["2.2.2.2"], "no node's, but the zone's"
+            ),
+        ]
+        for (endpoints, zone, expected, reason) in rows {
+            let built = ServiceTranslation.build(
+                service("web"), slices: [slice("web", endpoints)], nodeName: "alpha", zone: zone)
+            let found = built?["ports"][0]["endpoints"].arrayValue.compactMap { $0["address"].stringValue }
+            XCTAssertEqual(found, expected, reason)
+        }
+    }
+
+    func testAnotherZoneIsTold() throws {
+        let network = FakeNetwork()
+        let feed = ServiceFeed(network: network, nodeName: "alpha") {}
+        feed.serviceChanged(service("web"))
+        feed.sliceChanged(
+            slice(
+                "web",
+                [("1.1.1.1", "east"), ("2.2.2.2", "west")].map { address, zone in
+                    ["addresses": [.string(address)], "hints": ["forZones": [["name": .string(zone)]]]]
+                }))
+        feed.ready()
+        for zone in ["", "east", "west", "west"] {
+            feed.zoneChanged(zone)
+            try feed.send()
+        }
+        let told = network.services.withLock { $0 }.map { request in
+            request["services"][0]["ports"][0]["endpoints"].arrayValue.compactMap { $0["address"].stringValue }
+        }
+        XCTAssertEqual(told, [["1.1.1.1", "2.2.2.2"], ["1.1.1.1"], ["2.2.2.2"]])
+    }
+
     func testAddressesOfBalancers() {
         let rows: [(ranges: JSON, ingress: JSON, external: JSON, restricted: JSON, sources: JSON, reason: String)] = [
             (.null, [["ip": "192.0.2.7"]], ["1.1.1.1", "192.0.2.7"], .null, .null, "anybody"),

@@ -204,8 +204,9 @@ final class Node: Sendable {
                 }
             })
         let networkPolicies = try policies.policyInformer(host)
+        let place = try feed.zoneInformer(host)
         // Services and policies first: containers that start get their variables, and are isolated.
-        for informer in [services, slices, networkPolicies, pods] {
+        for informer in [place, services, slices, networkPolicies, pods] {
             active.withLock { $0.informers.append(informer) }
             if informer === pods {
                 feed.ready()

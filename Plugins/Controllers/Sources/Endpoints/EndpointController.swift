@@ -23,10 +23,17 @@ final class EndpointController: Controller {
             if case .deleted(let object) = event { queue.add(objectKey(object)) }
         }
         cluster.pods.onEvent { [unowned self] in podEvent($0) }
+        cluster.nodes.onEvent { [queue] event in
+            // Pods come to a node that is known; only another label concerns endpoints that there are.
+            guard case .updated(let old, let new) = event, Self.zone(old) != Self.zone(new) else { return }
+            for service in cluster.services.list() { queue.add(objectKey(service)) }
+        }
     }
 
     func start() { queue.open() }
     func stop() { queue.stop() }
+
+    private static func zone(_ node: JSON) -> String? { node.labels["topology.kubernetes.io/zone"].stringValue }
 
     private func podEvent(_ event: InformerEvent) {
         switch event {
@@ -74,7 +81,9 @@ final class EndpointController: Controller {
         else { return .done }
         guard barrier.isSatisfied(key, cluster.endpointSlices) else { return .after(nanoseconds: 1_000_000_000) }
         let pods = cluster.pods.list(namespace).filter { EndpointController.selects(service, $0.labels) }
-        let plan = EndpointPlan(service, pods: pods)
+        let plan = EndpointPlan(service, pods: pods) { [cluster] node in
+            cluster.nodes.get("", node).flatMap(Self.zone)
+        }
         try writeSlices(plan, service, key)
         try writeEndpoints(plan, service)
         return .done

@@ -21,10 +21,14 @@ struct EndpointPlan {
 
     private(set) var groups: [Group: [JSON]] = [:]
     private let service: JSON
+    private let zone: (String) -> String?
 
-    /// - Parameter pods: the pods of the Service's namespace that its selector matches.
-    init(_ service: JSON, pods: [JSON]) {
+    /// - Parameters:
+    ///   - pods: the pods of the Service's namespace that its selector matches.
+    ///   - zone: of a node, by its name.
+    init(_ service: JSON, pods: [JSON], zone: @escaping (String) -> String? = { _ in nil }) {
         self.service = service
+        self.zone = zone
         let publishesUnready = service["spec"]["publishNotReadyAddresses"].boolValue ?? false
         let families = service["spec"]["ipFamilies"].arrayValue.compactMap(\.stringValue)
         for pod in pods.sorted(by: { $0.name < $1.name }) {
@@ -59,11 +63,33 @@ struct EndpointPlan {
                 "kind": "Pod", "namespace": .string(pod.namespace), "name": .string(pod.name), "uid": .string(pod.uid),
             ],
         ]
-        if !state.nodeName.isEmpty { endpoint["nodeName"] = .string(state.nodeName) }
+        if !state.nodeName.isEmpty {
+            endpoint["nodeName"] = .string(state.nodeName)
+            let zone = zone(state.nodeName)
+            if let zone { endpoint["zone"] = .string(zone) }
+            if endpoint["conditions"]["ready"] == true, let hints = hints(node: state.nodeName, zone: zone) {
+                endpoint["hints"] = hints
+            }
+        }
         let hostname = pod["spec"]["hostname"].stringValue ?? ""
         let subdomain = pod["spec"]["subdomain"].stringValue ?? ""
         if !hostname.isEmpty && subdomain == service.name { endpoint["hostname"] = .string(hostname) }
         return endpoint
+    }
+
+    /// Whose clients should get an endpoint, where the Service wants traffic to stay near.
+    private func hints(node: String, zone: String?) -> JSON? {
+        var hints: JSON = [:]
+        let zones: JSON? = zone.map { [["name": .string($0)]] }
+        switch service["spec"]["trafficDistribution"].stringValue {
+        case "PreferSameNode":
+            hints["forNodes"] = [["name": .string(node)]]
+            if let zones { hints["forZones"] = zones }
+        case "PreferSameZone", "PreferClose":
+            if let zones { hints["forZones"] = zones }
+        default: break
+        }
+        return hints.isEmpty ? nil : hints
     }
 
     /// The Service's ports with the numbers that they have in this pod; a named port that the pod lacks is left out.

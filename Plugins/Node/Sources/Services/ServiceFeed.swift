@@ -13,6 +13,8 @@ final class ServiceFeed: Sendable {
         var dirty: Set<String> = []
         var isFull = true
         var isReady = false
+        /// The node's; "" for none.
+        var zone = ""
         /// What the network has of each service.
         var told: [String: JSON] = [:]
         /// What balancers are told of services.
@@ -30,7 +32,7 @@ final class ServiceFeed: Sendable {
     }
 
     private let network: any NetworkProvider
-    private let nodeName: String
+    let nodeName: String
     private let balancers: @Sendable ([HealthCheck]) -> Void
     private let flush: @Sendable () -> Void
     private let state = Mutex(State())
@@ -80,6 +82,18 @@ final class ServiceFeed: Sendable {
             state.health.pendingSince = WallClock.monotonicNanoseconds()
         }
         flush()
+    }
+
+    /// The node is in this zone; "" for none.
+    func zoneChanged(_ zone: String) {
+        let isReady = state.withLock { state in
+            guard state.zone != zone else { return false }
+            state.zone = zone
+            state.dirty.formUnion(state.services.keys)
+            state.wait()
+            return state.isReady
+        }
+        if isReady { flush() }
     }
 
     /// The network has forgotten everything: it restarted or was replaced.
@@ -171,7 +185,10 @@ extension ServiceFeed.State {
         for key in update.keys {
             let slices = (self.slices[key] ?? [:]).sorted { $0.key < $1.key }.map(\.value)
             let service = services[key]
-            if let built = service.flatMap({ ServiceTranslation.build($0, slices: slices, nodeName: nodeName) }) {
+            let built = service.flatMap {
+                ServiceTranslation.build($0, slices: slices, nodeName: nodeName, zone: zone)
+            }
+            if let built {
                 if update.isFull || told[key] != built { update.changed[key] = built }
             } else if told[key] != nil {
                 update.removed.append(key)

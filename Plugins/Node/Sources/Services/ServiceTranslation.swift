@@ -13,7 +13,8 @@ enum ServiceTranslation {
     }
 
     /// The network's Service object; nil for services that are not routed.
-    static func build(_ service: JSON, slices: [JSON], nodeName: String) -> JSON? {
+    /// - Parameter zone: the node's; "" for none.
+    static func build(_ service: JSON, slices: [JSON], nodeName: String, zone: String = "") -> JSON? {
         guard isRouted(service) else { return nil }
         let specification = service["spec"]
         var addresses = specification["clusterIPs"].arrayValue.compactMap(\.stringValue)
@@ -30,7 +31,8 @@ enum ServiceTranslation {
         let keepsLocal = policies.contains { specification[$0].stringValue == "Local" }
         result["ports"] = .array(
             specification["ports"].arrayValue.map {
-                port($0, slices: slices, nodeName: nodeName, keepsLocal: keepsLocal)
+                port(
+                    $0, slices: slices, EndpointChoice(nodeName: nodeName, zone: zone), keepsLocal: keepsLocal)
             })
         return .object(result)
     }
@@ -54,51 +56,28 @@ enum ServiceTranslation {
         if !external.isEmpty { result["externalIPs"] = JSON(external) }
     }
 
-    /// - Parameter keepsLocal: whether some clients get endpoints of this node alone.
-    private static func port(_ port: JSON, slices: [JSON], nodeName: String, keepsLocal: Bool) -> JSON {
+    /// - Parameters:
+    ///   - choice: of this node, without endpoints.
+    ///   - keepsLocal: whether some clients get endpoints of this node alone.
+    private static func port(_ port: JSON, slices: [JSON], _ choice: EndpointChoice, keepsLocal: Bool) -> JSON {
+        var choice = choice
         let name = port["name"].stringValue ?? ""
         let transport = port["protocol"].stringValue ?? "TCP"
         var result: JSONObject = ["name": .string(name), "protocol": .string(transport), "port": port["port"]]
         if let nodePort = port["nodePort"].integerValue, nodePort > 0 { result["nodePort"] = .integer(nodePort) }
-        var ready: [JSON] = []
-        var draining: [JSON] = []
-        var seen: Set<String> = []
         for slice in slices where slice["addressType"].stringValue != "FQDN" {
             for target in slice["ports"].arrayValue {
                 guard (target["name"].stringValue ?? "") == name,
                     (target["protocol"].stringValue ?? "TCP") == transport, let number = target["port"].integerValue
                 else { continue }
-                for endpoint in slice["endpoints"].arrayValue {
-                    collect(endpoint, number, nodeName, &seen, ready: &ready, draining: &draining)
-                }
+                for endpoint in slice["endpoints"].arrayValue { choice.add(endpoint, port: number) }
             }
         }
-        // Pods that end but still serve take over when nothing else is left: anywhere, or on this node.
-        result["endpoints"] = .array(ready.isEmpty ? draining : ready)
-        if keepsLocal, !ready.isEmpty, !ready.contains(where: { $0["local"] == true }) {
-            let local = draining.filter { $0["local"] == true }
-            if !local.isEmpty {
-                result["draining"] = .array(local.map { ["address": $0["address"], "port": $0["port"]] })
-            }
+        result["endpoints"] = .array(choice.endpoints)
+        let draining = keepsLocal ? choice.drainingHere : []
+        if !draining.isEmpty {
+            result["draining"] = .array(draining.map { ["address": $0["address"], "port": $0["port"]] })
         }
         return .object(result)
-    }
-
-    private static func collect(
-        _ endpoint: JSON, _ port: Int64, _ nodeName: String, _ seen: inout Set<String>, ready: inout [JSON],
-        draining: inout [JSON]
-    ) {
-        let conditions = endpoint["conditions"]
-        let isReady = conditions["ready"].boolValue ?? true
-        let isDraining = conditions["serving"].boolValue ?? isReady && conditions["terminating"].boolValue == true
-        guard isReady || isDraining else { return }
-        let node = endpoint["nodeName"].stringValue
-        for address in endpoint["addresses"].arrayValue.compactMap(\.stringValue) {
-            guard seen.insert("\(address) \(port)").inserted else { continue }
-            var entry: JSONObject = ["address": .string(address), "port": .integer(port)]
-            if let node { entry["node"] = .string(node) }
-            entry["local"] = .bool(node == nodeName)
-            if isReady { ready.append(.object(entry)) } else { draining.append(.object(entry)) }
-        }
     }
 }
