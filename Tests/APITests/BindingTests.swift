@@ -41,7 +41,9 @@ final class BindingTests: XCTestCase {
             "apiVersion": "v1", "kind": "Pod", "metadata": ["name": "gated"],
             "spec": ["containers": [["name": "c", "image": "i"]], "schedulingGates": [["name": "example.com/wait"]]],
         ]
-        XCTAssertEqual(try server.request("POST", pods, gated).status, 201)
+        let created = try server.request("POST", pods, gated)
+        XCTAssertEqual(created.status, 201)
+        XCTAssertEqual(try created.json["status"]["conditions"][0]["reason"], "SchedulingGated")
         let refused = try bind("gated", binding("gated", to: "n1"))
         XCTAssertEqual(refused.code, 409)
         XCTAssertTrue(refused.json["message"].stringValue?.contains("non-empty .spec.schedulingGates") ?? false)

@@ -106,11 +106,23 @@ final class Admission: Sendable {
         webhookPool.stop()
     }
 
+    /// A pod with scheduling gates says from the beginning why it has no node.
+    private static func explainGates(_ pod: inout JSON) {
+        guard !pod["spec"]["schedulingGates"].isEmpty else { return }
+        let condition: JSON = [
+            "type": "PodScheduled", "status": "False", "reason": "SchedulingGated",
+            "message": "Scheduling is blocked due to non-empty scheduling gates",
+            "lastTransitionTime": .string(Timestamp.now().formatted(fraction: .none)),
+        ]
+        pod["status"]["conditions"] = [condition]
+    }
+
     /// Changes what is to be written, or refuses it.
     func admit(_ request: inout AdmissionRequest) throws(APIStatus) {
         for plugin in plugins(of: request.resource) { try plugin.admit(&request) }
         if request.isWrite(of: "pods", .create) {
             request.object["status"]["qosClass"] = .string(QualityOfService.of(request.object["spec"]))
+            Self.explainGates(&request.object)
         }
         guard request.resource.qualified == "services" else { return }
         switch request.operation {
