@@ -105,6 +105,25 @@ final class ServiceTypeTests: XCTestCase {
         XCTAssertFalse(balanced.json["spec"]["ports"][0]["nodePort"].exists, "none is wanted")
     }
 
+    func testBalancersAreSaidToBeVirtualAddressesUnlessTheyProxy() throws {
+        let made = try make("b", ["type": "LoadBalancer", "ports": [["port": 80]]])
+        XCTAssertEqual(made.code, 201, "\(made.json)")
+        let answer = try server.inProcess(
+            "PATCH application/merge-patch+json", services + "/b/status",
+            [
+                "status": [
+                    "loadBalancer": [
+                        "ingress": [
+                            ["ip": "192.0.2.7"], ["ip": "192.0.2.8", "ipMode": "Proxy"], ["hostname": "lb.example"],
+                        ]
+                    ]
+                ]
+            ])
+        XCTAssertEqual(
+            answer.json["status"]["loadBalancer"]["ingress"].arrayValue.map { $0["ipMode"] }, ["VIP", "Proxy", .null],
+            "\(answer.json)")
+    }
+
     func testProtocolsOfOnePortShareTheNodePort() throws {
         let both: JSON = [["name": "u", "port": 53, "protocol": "UDP"], ["name": "t", "port": 53, "protocol": "TCP"]]
         let made = try make("dns", ["type": "NodePort", "ports": both])
