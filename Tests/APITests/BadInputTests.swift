@@ -46,6 +46,20 @@ final class BadInputTests: XCTestCase {
         }
     }
 
+    func testTimeouts() throws {
+        let rows: [(path: String, timeout: String, status: Int)] = [
+            ("/version", "3m", 200), ("/version", "0s", 200), ("/version", "", 200), ("/version", "invalid", 400),
+            (path, "1.5h", 200), (path, "10", 400),
+        ]
+        for row in rows {
+            let answer = try server.request("GET", "\(row.path)?timeout=\(row.timeout)")
+            XCTAssertEqual(answer.status, row.status, "\(row)")
+            guard row.status == 400 else { continue }
+            let message = try XCTUnwrap(try answer.json["message"].stringValue)
+            XCTAssertTrue(message.hasPrefix("invalid timeout specified in the request URL"), message)
+        }
+    }
+
     func testOversizedBody() throws {
         let client = try server.connect()
         defer { client.close() }

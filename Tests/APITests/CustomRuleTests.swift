@@ -144,6 +144,27 @@ final class CustomRuleTests: XCTestCase {
         XCTAssertEqual(try refused.json["details"]["causes"][0]["field"], "spec.parts[0]")
     }
 
+    /// Rules name the value of a map by its key in brackets; what the schema itself says of it is named as a field.
+    func testPlacesInMaps() throws {
+        let made = try server.request(
+            "POST", CustomDefinitions.path,
+            CustomDefinitions.widgets { object in
+                let value: JSON = [
+                    "type": "string", "maxLength": 5,
+                    "x-kubernetes-validations": [["rule": "self == 'new'", "message": "only new"]],
+                ]
+                object["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]["notes"] = [
+                    "type": "object", "maxProperties": 5, "additionalProperties": value,
+                ]
+            })
+        XCTAssertEqual(made.status, 201, made.text)
+        for (note, field) in [("old", "spec.notes[a]"), ("too long", "spec.notes.a")] {
+            let answer = try server.request(
+                "POST", widgets, CustomDefinitions.widget("a", ["size": 1, "notes": ["a": .string(note)]]))
+            XCTAssertEqual(try answer.json["details"]["causes"][0]["field"].stringValue, field, answer.text)
+        }
+    }
+
     func testWhatWasInvalidAndDoesNotChangeMayStay() throws {
         XCTAssertEqual(try server.request("POST", CustomDefinitions.path, CustomDefinitions.widgets()).status, 201)
         _ = try server.request("POST", widgets, CustomDefinitions.widget("a", ["size": 3, "note": "old"]))

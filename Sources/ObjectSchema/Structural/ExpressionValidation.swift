@@ -19,7 +19,7 @@ struct ExpressionValidation {
         case .object(let members):
             let earlier = before?.objectValue
             if let element = node.additionalProperties {
-                for (key, member) in members { inside(.field(key), member, element, earlier?[key]) }
+                for (key, member) in members { inside(.key(key), member, element, earlier?[key]) }
                 return
             }
             for (key, member) in members {

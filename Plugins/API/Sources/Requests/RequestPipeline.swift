@@ -115,6 +115,7 @@ final class RequestPipeline: Sendable {
             guard request.upgrade?.carriesBody != true || isProxied(request.path) else {
                 throw .unavailable("the API that serves this path has just changed; try again")
             }
+            try checkTimeout(request)
             switch request.path {
             case .resource(let path):
                 if let api = aggregated.find(request.path) { return try aggregate(request, path, api, respond) }
@@ -124,6 +125,14 @@ final class RequestPipeline: Sendable {
         } catch {
             respond(.failure(error))
         }
+    }
+
+    /// The time that clients say they wait is theirs to watch; one that cannot be read is refused, as in Kubernetes.
+    private func checkTimeout(_ request: APIRequest) throws(APIStatus) {
+        guard let text = request.query["timeout"], !text.isEmpty, (try? GoDuration(parsing: text)) == nil,
+            !RequestInfo(request).isLongRunning
+        else { return }
+        throw .badRequest("invalid timeout specified in the request URL - time: invalid duration \"\(text)\"")
     }
 
     private func handle(
