@@ -63,7 +63,7 @@ struct FieldType: Sendable {
         return element
     }
 
-    /// The step to an element. Throws when a key is missing for which there is no default.
+    /// The step to an element: by its keys that are there or have defaults. Throws where there are none.
     func step(to element: JSON, at position: Int, _ division: Division) throws(FieldTypeError) -> FieldStep {
         switch division {
         case .elements:
@@ -78,10 +78,13 @@ struct FieldType: Sendable {
             var fields: [FieldStep.KeyField] = []
             for key in keys.sorted(by: { $0.precedesByBytes($1) }) {
                 let value = element[key].exists ? element[key] : self.element.node?.property(key)?.defaultValue ?? .null
-                guard !value.isNull else {
-                    throw FieldTypeError("associative list with keys has an element that omits key field \"\(key)\"")
-                }
-                fields.append(FieldStep.KeyField(name: key, value: value))
+                if !value.isNull { fields.append(FieldStep.KeyField(name: key, value: value)) }
+            }
+            guard !fields.isEmpty else {
+                let names = keys.map { "\"\($0)\"" }.joined(separator: " ")
+                throw FieldTypeError(
+                    "associative list with keys has an element that omits all key fields [\(names)] "
+                        + "(and doesn't have default values for any key fields)")
             }
             return .key(fields)
         case .leaf, .members: return .index(position)

@@ -10,10 +10,12 @@ private struct Cluster {
     var clock = 0
     let manager: FieldManager
 
-    init(apiVersion: String = "apps/v1", kind: String = "Deployment") {
+    init(
+        apiVersion: String = "apps/v1", kind: String = "Deployment", reset: FieldSet = FieldSet([[.field("status")]])
+    ) {
         manager = FieldManager(
             apiVersion: apiVersion, schema: Schema.shared.kind(GroupVersionKind(apiVersion: apiVersion, kind: kind)),
-            reset: FieldSet([[.field("status")]]),
+            reset: reset,
             convert: { object, version in version == apiVersion ? (object, nil) : nil })
     }
 
@@ -319,6 +321,27 @@ final class FieldManagerTests: XCTestCase {
             try cluster.apply(withContainers(row.config.map { ["name": .string($0)] }), as: "me")
             XCTAssertEqual(names(cluster.live), row.wanted, "\(row.config) over \(row.live)")
         }
+    }
+
+    /// Keys that an element leaves out and that have no defaults are not among those that tell it from others.
+    func testElementsThatOmitSomeOfTheirKeys() throws {
+        func config(_ device: JSON) -> JSON {
+            [
+                "apiVersion": "resource.k8s.io/v1", "kind": "ResourceClaim", "metadata": ["name": "c"],
+                "status": ["devices": [device]],
+            ]
+        }
+        var cluster = Cluster(apiVersion: "resource.k8s.io/v1", kind: "ResourceClaim", reset: FieldSet())
+        let keys: JSON = ["driver": "d", "pool": "p", "device": "x"]
+        var (whole, shared, ready) = (keys, keys, keys)
+        whole["data"] = ["a": 1]
+        shared["shareID"] = "s"
+        ready["data"] = ["a": 2]
+        try cluster.apply(config(whole), as: "me")
+        try cluster.apply(config(shared), as: "you")
+        try cluster.apply(config(ready), as: "me")
+        XCTAssertEqual(cluster.live?["status"]["devices"], [ready, shared])
+        XCTAssertThrowsError(try cluster.apply(config(whole), as: "other"))
     }
 
     func testAtomicListsAreReplaced() throws {
