@@ -70,6 +70,38 @@ final class AdmissionPolicyTests: XCTestCase {
         return answer
     }
 
+    /// A resource version that a new object may not have is found last.
+    func testDenialsComeBeforeResourceVersions() throws {
+        try enforce("named", ["validations": [["expression": "object.metadata.name != 'no'", "message": "not this one"]]])
+        _ = try dryRun(Self.configMap("no", [:]), until: 422)
+        for (name, message) in [("no", "not this one"), ("yes", "resourceVersion should not be set")] {
+            var object = Self.configMap(name, [:])
+            object.resourceVersion = "7"
+            let answer = try server.request("POST", Self.configMaps, object)
+            XCTAssertTrue(answer.text.contains(message), answer.text)
+            XCTAssertEqual(try server.request("GET", Self.configMaps + "/" + name).status, 404)
+        }
+    }
+
+    /// Writes that change nothing are asked about too.
+    func testDenialsOfWritesWithoutChanges() throws {
+        let apply = { [server] in
+            try server?.request(
+                "PATCH", Self.configMaps + "/a?fieldManager=me", Self.configMap("a", ["k": "v"]),
+                headers: ["Content-Type": "application/apply-patch+yaml"])
+        }
+        for _ in 0..<3 { XCTAssertLessThan(try XCTUnwrap(try apply()).status, 300) }
+        try enforce("locked", ["validations": [["expression": "false", "message": "locked"]]])
+        _ = try dryRun(Self.configMap("b", [:]), until: 422)
+        XCTAssertEqual(try apply()?.status, 422)
+        let present = try server.request("GET", Self.configMaps + "/a").json
+        let put = try server.request("PUT", Self.configMaps + "/a", present)
+        XCTAssertEqual(put.status, 422, put.text)
+        let patch = try server.request(
+            "PATCH", Self.configMaps + "/a", [:], headers: ["Content-Type": "application/merge-patch+json"])
+        XCTAssertEqual(patch.status, 422, patch.text)
+    }
+
     func testDeniesWithKubernetesWords() throws {
         try enforce(
             "limits",

@@ -74,9 +74,6 @@ extension RequestPipeline {
         let resource = context.resource
         var object = decoded.object
         try Self.checkNamespace(&object, context)
-        guard object.resourceVersion.isEmpty else {
-            throw .badRequest("resourceVersion should not be set on objects to be created")
-        }
         if resource.isNamespaced { try namespaces.checkAccepts(resource, object.name, namespace: object.namespace) }
         let generateName = object.metadata["generateName"].stringValue ?? ""
         if object.name.isEmpty {
@@ -113,6 +110,10 @@ extension RequestPipeline {
         if resource.group == EventChecks.group { causes += EventChecks.faults(in: request.object) }
         guard causes.isEmpty else { throw .invalid(resource, request.name, causes.deduplicated()) }
         try admission.validate(&request)
+        // As in Kubernetes, where its store says so, it is told only of what all else lets pass.
+        guard decoded.object.resourceVersion.isEmpty else {
+            throw .badRequest("resourceVersion should not be set on objects to be created")
+        }
         return Draft(
             object: request.object, managedFields: managed,
             generateName: decoded.object.name.isEmpty ? generateName : "", steps: request.steps,

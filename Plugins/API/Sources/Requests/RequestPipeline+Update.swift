@@ -258,6 +258,9 @@ extension RequestPipeline {
         object = StoredObject.normalized(request.object)
         Strategy.countGeneration(&object, before, stored, update.scope)
         if object == before, owned == managed, !isOutdated {
+            // The object is as it was found right; whether this client may write it is asked all the same.
+            request.object = object
+            try admission.validate(&request)
             return Plan(outcome: .unchanged, warnings: warnings + request.warnings)
         }
         var causes = rules.validateUpdate(of: object, from: before, stored, update.scope)

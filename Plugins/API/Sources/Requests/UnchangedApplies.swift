@@ -81,6 +81,7 @@ extension RequestPipeline {
         var admitted = AdmissionRequest(.update, stored, context, old: present, object: present)
         try admission.admit(&admitted)
         guard admitted.object == present, admitted.steps.isEmpty else { return false }
+        try admission.validate(&admitted)
         respond(try show(record, context, form).warning(admitted.warnings))
         return true
     }
