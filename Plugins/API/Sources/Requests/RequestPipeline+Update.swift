@@ -46,23 +46,53 @@ extension RequestPipeline {
         if scope == .main, try mayCreate(context) {
             object["metadata"].removeValue(forKey: "resourceVersion")
             var creation = context
+            creation.request.method = .post
+            _ = try isAuthorized(creation, mayWait: true)
             creation.path.name = ""
             creation.request.body = object.serialized()
             return try create(creation, respond)
         }
         let wanted = object
+        let namesRevision = !wanted.resourceVersion.isEmpty && wanted.resourceVersion != "0"
+        let resource = context.resource
+        let lacksRevision =
+            !namesRevision && !context.request.isInternal
+            && (resource.custom != nil || Self.changedByRevision.contains(resource.qualified))
         try run(
             Update(
-                change: { (_) throws(APIStatus) in DecodedBody(object: wanted) }, scope: scope,
-                warnings: decoded.warnings,
-                namesRevision: !wanted.resourceVersion.isEmpty && wanted.resourceVersion != "0"), context, respond)
+                change: { (present) throws(APIStatus) in
+                    // Another object altogether is told of first.
+                    guard !lacksRevision || (!wanted.uid.isEmpty && wanted.uid != present.uid) else {
+                        throw .invalid(
+                            resource, wanted.name,
+                            [.invalid("metadata.resourceVersion", 0, "must be specified for an update")])
+                    }
+                    return DecodedBody(object: wanted)
+                }, scope: scope, warnings: decoded.warnings, namesRevision: namesRevision), context, respond)
     }
 
     /// Kinds that PUT creates when they are absent, as their registries in Kubernetes allow.
+    private static let createdByUpdates: Set = [
+        "clusterrolebindings.rbac.authorization.k8s.io", "clusterroles.rbac.authorization.k8s.io", "endpoints", "events",
+        "leases.coordination.k8s.io", "limitranges", "rolebindings.rbac.authorization.k8s.io",
+        "roles.rbac.authorization.k8s.io", "runtimeclasses.node.k8s.io", "services",
+    ]
+
+    /// Kinds of which PUT must name the revision that it changes, as their registries in Kubernetes demand; so do custom
+    /// resources.
+    private static let changedByRevision: Set = [
+        "apiservices.apiregistration.k8s.io", "csidrivers.storage.k8s.io", "csinodes.storage.k8s.io",
+        "customresourcedefinitions.apiextensions.k8s.io", "leases.coordination.k8s.io",
+        "mutatingadmissionpolicies.admissionregistration.k8s.io",
+        "mutatingadmissionpolicybindings.admissionregistration.k8s.io",
+        "mutatingwebhookconfigurations.admissionregistration.k8s.io", "poddisruptionbudgets.policy",
+        "runtimeclasses.node.k8s.io", "validatingadmissionpolicies.admissionregistration.k8s.io",
+        "validatingadmissionpolicybindings.admissionregistration.k8s.io",
+        "validatingwebhookconfigurations.admissionregistration.k8s.io", "volumeattachments.storage.k8s.io",
+    ]
+
     private func mayCreate(_ context: RequestContext) throws(APIStatus) -> Bool {
-        guard ["leases.coordination.k8s.io", "events", "endpoints"].contains(context.resource.qualified) else {
-            return false
-        }
+        guard Self.createdByUpdates.contains(context.resource.qualified) else { return false }
         do { return try store.get(context.key) == nil } catch {
             throw APIStatus(error, context.resource, context.path.name)
         }
