@@ -35,7 +35,8 @@ extension Schema {
         var errors = MetadataValidation.errors(in: object, node) + pass.errors
         guard node.structure?.hasExpressions == true else { return errors }
         // Rules are written for objects that have the types and sizes of their schema.
-        guard !errors.contains(where: { [.notSupported, .required, .tooLong, .tooMany, .typeInvalid].contains($0.kind) }) else {
+        let blocking: [FieldError.Kind] = [.notSupported, .required, .tooLong, .tooMany, .typeInvalid]
+        guard !errors.contains(where: { blocking.contains($0.kind) }) else {
             errors.append(
                 .invalid(
                     "<nil>", "null",

@@ -72,7 +72,8 @@ final class AdmissionPolicyTests: XCTestCase {
 
     /// A resource version that a new object may not have is found last.
     func testDenialsComeBeforeResourceVersions() throws {
-        try enforce("named", ["validations": [["expression": "object.metadata.name != 'no'", "message": "not this one"]]])
+        let rule: JSON = ["expression": "object.metadata.name != 'no'", "message": "not this one"]
+        try enforce("named", ["validations": [rule]])
         _ = try dryRun(Self.configMap("no", [:]), until: 422)
         for (name, message) in [("no", "not this one"), ("yes", "resourceVersion should not be set")] {
             var object = Self.configMap(name, [:])

@@ -153,9 +153,10 @@ final class CustomRuleTests: XCTestCase {
                     "type": "string", "maxLength": 5,
                     "x-kubernetes-validations": [["rule": "self == 'new'", "message": "only new"]],
                 ]
-                object["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]["notes"] = [
-                    "type": "object", "maxProperties": 5, "additionalProperties": value,
-                ]
+                object["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"][
+                    "notes"] = [
+                        "type": "object", "maxProperties": 5, "additionalProperties": value,
+                    ]
             })
         XCTAssertEqual(made.status, 201, made.text)
         for (note, field) in [("old", "spec.notes[a]"), ("too long", "spec.notes.a")] {

@@ -73,7 +73,8 @@ extension RequestPipeline {
 
     /// Kinds that PUT creates when they are absent, as their registries in Kubernetes allow.
     private static let createdByUpdates: Set = [
-        "clusterrolebindings.rbac.authorization.k8s.io", "clusterroles.rbac.authorization.k8s.io", "endpoints", "events",
+        "clusterrolebindings.rbac.authorization.k8s.io", "clusterroles.rbac.authorization.k8s.io", "endpoints",
+        "events",
         "leases.coordination.k8s.io", "limitranges", "rolebindings.rbac.authorization.k8s.io",
         "roles.rbac.authorization.k8s.io", "runtimeclasses.node.k8s.io", "services",
     ]
