@@ -214,16 +214,18 @@ final class NetworkSwapTests: XCTestCase {
                 "full": true, "policies": [["name": "d/deny", "ingress": []]],
                 "subjects": [["address": .string(address(result)), "ingress": ["d/deny"]]],
             ]
-            _ = try current.policyRulesSet(rules, deadline: 0)
             _ = try current.attach(request("client", client.path), deadline: 0)
             let target = address(result)
-            func isOpen() throws -> Bool {
+            /// What is dropped is waited for only a little.
+            func isOpen(milliseconds: Int = 150) throws -> Bool {
                 try client.run {
-                    let descriptor = try Sockets.make(SOCK_STREAM, milliseconds: 150)
+                    let descriptor = try Sockets.make(SOCK_STREAM, milliseconds: milliseconds)
                     defer { close(descriptor) }
                     return Sockets.call(Sockets.address(target, 8080)) { connect(descriptor, $0, $1) } == 0
                 }
             }
+            XCTAssertTrue(try isOpen(milliseconds: 30_000), "without rules")
+            _ = try current.policyRulesSet(rules, deadline: 0)
             for isCNI in [false, true, true, false] {
                 let next = try configured(isCNI)
                 try swap(current, next)
