@@ -23,7 +23,7 @@ struct identity {
     uid_t user;
     gid_t group;
     int group_count;
-    gid_t groups[64];
+    gid_t groups[GROUP_LIMIT];
     char home[256];
 };
 /// Reads /etc/passwd and /etc/group of the present root.

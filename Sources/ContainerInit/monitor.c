@@ -28,6 +28,7 @@ static struct {
     int exit_code, exit_signal;
     int signals, listener;
     uint64_t oom_before;
+    struct identity_report identity; ///< `kind` is 0 while it is not known.
 } monitor;
 
 static uint64_t oom_kills(void)
@@ -66,15 +67,30 @@ static void write_exit(void)
     write_record("exit", text); // On failure the missing record itself tells: Runtime reports an unknown exit.
 }
 
+static char *append_identity(char *at)
+{
+    const struct identity_report *identity = &monitor.identity;
+    at = append_number(append_text(at, "user "), identity->user);
+    at = append_number(append_text(at, "\ngroup "), identity->group);
+    at = append_number(append_text(at, "\ngroups "), identity->group_count);
+    for (uint32_t index = 0; index < identity->group_count && index < GROUP_LIMIT; index++) {
+        at = append_number(append_text(at, "\ngroup"), index);
+        at = append_number(append_text(at, " "), identity->groups[index]);
+    }
+    return append_text(at, "\n");
+}
+
 static void write_started(const struct report *report)
 {
-    char text[160];
+    char text[256 + 24 * GROUP_LIMIT];
     char *at = append_number(append_text(text, "process "), (uint64_t)report->process);
     at = append_number(append_text(at, "\nstart "), report->start_time);
     at = append_number(append_text(at, "\nmonitor "), (uint64_t)getpid());
     at = append_number(append_text(at, "\nmonitor-start "), process_start_time(getpid()));
-    at = append_number(append_text(at, "\nat "), (uint64_t)report->at);
-    *append_text(at, "\n") = 0;
+    at = append_text(append_number(append_text(at, "\nat "), (uint64_t)report->at), "\n");
+    if (monitor.identity.kind)
+        at = append_identity(at);
+    *at = 0;
     int code = write_record("started", text);
     if (code) {
         kill(report->process, SIGKILL);
@@ -149,18 +165,25 @@ static void join_process_namespace(const struct configuration *configuration)
 static void await_execution(int socket)
 {
     for (;;) {
-        struct report report;
+        union {
+            struct report report;
+            struct identity_report identity;
+        } packet;
         int descriptor = -1;
-        ssize_t size = receive_packet(socket, &report, sizeof report, &descriptor, 1);
+        ssize_t size = receive_packet(socket, &packet, sizeof packet, &descriptor, 1);
         if (size <= 0)
             break;
-        if (report.kind == REPORT_TERMINAL) {
+        if (packet.report.kind == REPORT_TERMINAL) {
             streams_set_terminal(descriptor);
+            continue;
+        }
+        if (packet.report.kind == REPORT_IDENTITY) {
+            monitor.identity = packet.identity;
             continue;
         }
         waitpid(monitor.process, NULL, 0);
         unlink("control");
-        report_send(&report);
+        report_send(&packet.report);
         _exit(125);
     }
     close(socket);

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -176,10 +177,21 @@ static _Noreturn void execute(char **arguments, char **environment)
     fail(code == ENOENT ? STEP_SEARCH : STEP_EXECUTABLE, code, name);
 }
 
+/// Tells the first stage who the program runs as; one that does not want to know passes over it.
+static void report_identity(const struct identity *identity)
+{
+    struct identity_report report = {.kind = REPORT_IDENTITY, .user = identity->user, .group = identity->group};
+    report.group_count = (uint32_t)identity->group_count;
+    memcpy(report.groups, identity->groups, sizeof report.groups);
+    if (send(report_descriptor, &report, sizeof report, MSG_NOSIGNAL) < 0)
+        fail(STEP_USER, errno, "report");
+}
+
 _Noreturn void become_and_execute(const struct configuration *configuration)
 {
     struct identity identity;
     identity_resolve(configuration, &identity);
+    report_identity(&identity);
     enter_working_directory(configuration);
     char **arguments = list_of(configuration, TAG_ARGUMENT, 0);
     char **environment = list_of(configuration, TAG_ENVIRONMENT, 1);

@@ -62,6 +62,7 @@ enum tag {
     TAG_CONSOLE_SOCKET = 44,    ///< string: where it is to send the terminal, in the state directory
     TAG_TEMPORARY = 45,         ///< *: string: file or empty directory to remove once the process runs
     TAG_ONLY_LISTED_GROUPS = 46, ///< u64: 1 = no groups from the image's /etc/group
+    TAG_IMAGE = 47,             ///< *: overlay options, path within, name: what the BIND_IMAGE records bind, in their order
 };
 
 enum bind_flag {
@@ -70,6 +71,7 @@ enum bind_flag {
     BIND_HOST_TO_CONTAINER = 4, ///< rslave
     BIND_BIDIRECTIONAL = 8,     ///< rshared
     BIND_SOURCE_IN_ROOT = 16,
+    BIND_IMAGE = 32,            ///< the next image of TAG_IMAGE; the source is its name
 };
 
 /// Where it failed; Runtime makes the sentence (LaunchFailure.swift).
@@ -103,6 +105,8 @@ enum step {
     STEP_FORK = 27,
     STEP_CGROUP_MOUNT = 28,
     STEP_RUNTIME = 29,      ///< the OCI runtime failed; code is its exit code, path its log
+    STEP_IMAGE = 30,        ///< an image as a volume; path is its name
+    STEP_IMAGE_PATH = 31,   ///< what is wanted of it is not there
 };
 
 enum report_kind {
@@ -110,6 +114,7 @@ enum report_kind {
     REPORT_FAILED = 2,   ///< step, code (errno), path
     REPORT_EXITED = 3,   ///< code, signal, at
     REPORT_TERMINAL = 4, ///< between the two stages only, carries the master
+    REPORT_IDENTITY = 5, ///< between the two stages only, a struct identity_report
 };
 
 /// One message on descriptor 4; 256 bytes, so a pipe keeps it whole.
@@ -123,6 +128,15 @@ struct report {
     int32_t signal;
     int32_t reserved;
     char path[216];
+};
+
+#define GROUP_LIMIT 64
+
+/// Who the program runs as; `groups` begins with `group`.
+struct identity_report {
+    uint32_t kind;
+    uint32_t user, group, group_count;
+    uint32_t groups[GROUP_LIMIT];
 };
 
 /// Commands to the monitor's `control` socket (SOCK_SEQPACKET) and to exec's descriptor 5; each answered by an int32:

@@ -92,11 +92,15 @@ int mount_on(int target, const char *source, const char *type, unsigned long fla
     return mount(source, path, type, flags, *data ? data : NULL);
 }
 
-static void mount_root(const struct configuration *configuration, const char *root)
+/// Nothing that happens here may reach the host; what the host mounts later may come in (hostToContainer).
+static void leave_peers(void)
 {
-    // Nothing that happens here may reach the host; what the host mounts later may come in (hostToContainer).
     if (mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) < 0)
         fail(STEP_ROOT, errno, "/");
+}
+
+static void mount_root(const struct configuration *configuration, const char *root)
+{
     const char *directory = configuration_string(configuration, TAG_OVERLAY_DIRECTORY);
     const char *options = configuration_string(configuration, TAG_OVERLAY_OPTIONS);
     if (options && directory) {
@@ -150,12 +154,50 @@ static void clone_bidirectional(const struct configuration *configuration)
     }
 }
 
-static void bind(int root, const struct record *record, int *next_bidirectional)
+#define IMAGE_LIMIT 64
+
+/// Clones of the images, or of parts of them, that are mounted as volumes, in the order of their records.
+static int images[IMAGE_LIMIT];
+
+/// Each image is put together where the root file system will be; what is wanted of it is cloned there, and stays.
+static void clone_images(const struct configuration *configuration, const char *root)
+{
+    const char *directory = configuration_string(configuration, TAG_OVERLAY_DIRECTORY);
+    size_t offset = 0;
+    struct record record;
+    int count = 0;
+    while (configuration_next(configuration, TAG_IMAGE, &offset, &record)) {
+        const char *options = record_string(&record, 0, 0), *path = record_string(&record, 0, 1);
+        const char *name = record_string(&record, 0, 2);
+        if (count == IMAGE_LIMIT)
+            fail(STEP_IMAGE, E2BIG, name);
+        if (!directory || chdir(directory) < 0 || mount("overlay", root, "overlay", MS_RDONLY, options) < 0)
+            fail(STEP_IMAGE, directory ? errno : EINVAL, name);
+        int whole = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+        int part = whole < 0 ? -1 : open_in_root(whole, path, O_PATH);
+        int clone = part < 0 ? -1 : open_tree_clone(part, "", AT_EMPTY_PATH);
+        if (clone < 0)
+            fail(part < 0 ? STEP_IMAGE_PATH : STEP_IMAGE, errno, part < 0 ? path : name);
+        close(part);
+        close(whole);
+        if (umount2(root, MNT_DETACH) < 0)
+            fail(STEP_IMAGE, errno, name);
+        images[count++] = clone;
+    }
+}
+
+/// What comes next of the clones that were taken before.
+struct taken {
+    int bidirectional, image;
+};
+
+static void bind(int root, const struct record *record, struct taken *taken)
 {
     uint64_t flags = record_number(record, 0);
     const char *source = record_string(record, 1, 0), *path = record_string(record, 1, 1);
     unsigned recursive = flags & BIND_RECURSIVE ? AT_RECURSIVE : 0;
-    int mount = flags & BIND_BIDIRECTIONAL ? bidirectional[(*next_bidirectional)++]
+    int mount = flags & BIND_BIDIRECTIONAL ? bidirectional[taken->bidirectional++]
+                : flags & BIND_IMAGE       ? images[taken->image++]
                                            : open_tree_clone(AT_FDCWD, source, recursive);
     struct stat status;
     if (mount < 0 || fstat(mount, &status) < 0)
@@ -165,6 +207,8 @@ static void bind(int root, const struct record *record, int *next_bidirectional)
         fail(STEP_MOUNT_TARGET, errno, path);
     uint64_t propagation = flags & BIND_BIDIRECTIONAL ? MS_SHARED : flags & BIND_HOST_TO_CONTAINER ? MS_SLAVE : MS_PRIVATE;
     uint64_t attributes = flags & BIND_READ_ONLY ? MOUNT_ATTR_RDONLY : 0;
+    if (flags & BIND_IMAGE)
+        attributes = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
     if (set_attributes(mount, AT_RECURSIVE, attributes, propagation) < 0 || attach_mount(mount, target) < 0)
         fail(STEP_MOUNT, errno, path);
     close(mount);
@@ -175,9 +219,9 @@ static void bind_all(const struct configuration *configuration, int root)
 {
     size_t offset = 0;
     struct record record;
-    int next_bidirectional = 0;
+    struct taken taken = {0};
     while (configuration_next(configuration, TAG_BIND, &offset, &record))
-        bind(root, &record, &next_bidirectional);
+        bind(root, &record, &taken);
 }
 
 static void make_devices(const struct configuration *configuration, int root)
@@ -271,6 +315,8 @@ void build_root(const struct configuration *configuration)
     if (!path)
         fail(STEP_ROOT, EINVAL, "");
     clone_bidirectional(configuration);
+    leave_peers();
+    clone_images(configuration, path);
     mount_root(configuration, path);
     int root = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (root < 0)

@@ -18,6 +18,8 @@
 #define CLIENT_LIMIT 16
 #define CHUNK 16384
 #define INPUT_CHUNK 4096
+#define EARLY_LIMIT 4096
+#define EARLY_NANOSECONDS 30000000000
 
 /// What an epoll event is about; clients carry their index above the low byte.
 enum source { SOURCE_OUTPUT, SOURCE_ERROR, SOURCE_INPUT, SOURCE_SIGNALS, SOURCE_LISTENER,
@@ -38,6 +40,15 @@ static int terminal, input_once;
 static struct client clients[CLIENT_LIMIT];
 static int slow_clients;
 static char input_held[INPUT_CHUNK];
+
+/// What the container wrote before anybody attached, for the first who does: whoever starts one to talk to it comes a moment
+/// after its first words. Given up when there is more of it, or when it has become old.
+static struct {
+    int is_over;
+    int64_t until;
+    size_t sizes[2];
+    char bytes[2][EARLY_LIMIT];
+} early;
 static size_t input_held_size, input_held_at;
 
 static void watch(int operation, int descriptor, uint32_t events, enum source source, int index)
@@ -120,6 +131,7 @@ static void watch_outputs(int operation)
 void streams_watch(int signals, int listening_socket)
 {
     listener = listening_socket;
+    early.until = now_nanoseconds() + EARLY_NANOSECONDS;
     watch(EPOLL_CTL_ADD, signals, EPOLLIN, SOURCE_SIGNALS, 0);
     watch(EPOLL_CTL_ADD, listener, EPOLLIN, SOURCE_LISTENER, 0);
     watch_outputs(EPOLL_CTL_ADD);
@@ -190,6 +202,31 @@ static void give(int index, int error_stream, const char *bytes, size_t size)
     }
 }
 
+static void keep_early(int error_stream, const char *bytes, size_t size)
+{
+    if (early.is_over)
+        return;
+    if (size > EARLY_LIMIT - early.sizes[error_stream] || now_nanoseconds() > early.until) {
+        early.is_over = 1;
+        return;
+    }
+    memcpy(early.bytes[error_stream] + early.sizes[error_stream], bytes, size);
+    early.sizes[error_stream] += size;
+}
+
+/// For a client that has just come, whose streams take so little at once.
+static void give_early(int index)
+{
+    if (early.is_over || (clients[index].output < 0 && clients[index].error < 0))
+        return;
+    early.is_over = 1;
+    if (now_nanoseconds() > early.until)
+        return;
+    for (int stream = 0; stream < 2; stream++)
+        if (early.sizes[stream] && clients[index].held_size == 0)
+            give(index, stream, early.bytes[stream], early.sizes[stream]);
+}
+
 /// Moves one chunk of output; 0 when there is none now, -1 at the end of the stream.
 static int move_output(int error_stream)
 {
@@ -202,6 +239,7 @@ static int move_output(int error_stream)
         return -1;
     }
     log_append(&streams[error_stream], chunk, (size_t)size);
+    keep_early(error_stream, chunk, (size_t)size);
     for (int index = 0; index < CLIENT_LIMIT; index++)
         if (clients[index].attached)
             give(index, error_stream, chunk, (size_t)size);
@@ -353,6 +391,7 @@ static int attach(int index, unsigned flags, const int descriptors[3])
             return errno;
         client->input_watched = 1;
     }
+    give_early(index);
     return 0;
 }
 

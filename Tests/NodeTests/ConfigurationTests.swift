@@ -155,10 +155,10 @@ final class ConfigurationTests: XCTestCase {
     }
 
     func testImageNames() {
-        XCTAssertEqual(PodWorker.defaultPolicy("nginx"), "Always")
-        XCTAssertEqual(PodWorker.defaultPolicy("host:5000/nginx"), "Always")
-        XCTAssertEqual(PodWorker.defaultPolicy("nginx:1"), "IfNotPresent")
-        XCTAssertEqual(PodWorker.defaultPolicy("nginx@sha256:abc"), "IfNotPresent")
+        XCTAssertEqual(WantedImage.defaultPolicy("nginx"), "Always")
+        XCTAssertEqual(WantedImage.defaultPolicy("host:5000/nginx"), "Always")
+        XCTAssertEqual(WantedImage.defaultPolicy("nginx:1"), "IfNotPresent")
+        XCTAssertEqual(WantedImage.defaultPolicy("nginx@sha256:abc"), "IfNotPresent")
         XCTAssertEqual(ImageCredentials.registry(of: "nginx"), "docker.io")
         XCTAssertEqual(ImageCredentials.registry(of: "r.example:5000/a/b:1"), "r.example:5000")
     }

@@ -20,6 +20,7 @@ final class FakeRuntime: PodRuntime {
         var failingCommands: Set<String> = []
         var pulls: [(request: JSON, completion: Completion)] = []
         var execExitCode: Int64 = 0
+        var mountsImages = true
         /// Of every container, bytes.
         var usedMemory: Int64 = 0
     }
@@ -32,7 +33,12 @@ final class FakeRuntime: PodRuntime {
     private func note(_ call: String) { state.withLock { $0.calls.append(call) } }
     var calls: [String] { state.withLock { $0.calls } }
 
-    func status(_ request: JSON, deadline: UInt64) throws -> JSON { ["name": "fake", "version": "1", "ready": true] }
+    func status(_ request: JSON, deadline: UInt64) throws -> JSON {
+        [
+            "name": "fake", "version": "1", "ready": true,
+            "features": ["imageVolumes": .bool(state.withLock { $0.mountsImages })],
+        ]
+    }
 
     func runSandbox(_ request: JSON, handler: String, deadline: UInt64) throws -> JSON {
         note("handler \(handler)")

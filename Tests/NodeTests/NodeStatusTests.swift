@@ -13,7 +13,8 @@ final class NodeStatusTests: XCTestCase {
             pressure: pressure, diskBytes: 10 << 30, addresses: ["10.244.0.1"],
             devices: ["nvidia.com/gpu": (all: 2, healthy: 1)],
             images: [["repoTags": ["a:1"], "repoDigests": [], "size": 5], ["repoTags": [], "repoDigests": []]],
-            notReady: notReady, runtimeVersion: "0.1.0")
+            notReady: notReady, runtimeVersion: "0.1.0",
+            runtimeFeatures: ["onlyListedGroups": true, "recursiveReadOnlyMounts": false])
     }
 
     func testStatus() {
@@ -29,6 +30,10 @@ final class NodeStatusTests: XCTestCase {
             [["type": "InternalIP", "address": "10.244.0.1"], ["type": "Hostname", "address": "alpha"]])
         XCTAssertEqual(status["nodeInfo"]["containerRuntimeVersion"], "hostd://0.1.0")
         XCTAssertEqual(status["images"], [["names": ["a:1"], "sizeBytes": 5]])
+        XCTAssertEqual(status["features"], ["supplementalGroupsPolicy": true])
+        XCTAssertEqual(
+            status["runtimeHandlers"],
+            [["name": "", "features": ["recursiveReadOnlyMounts": false, "userNamespaces": false]]])
         let ready = status["conditions"].arrayValue.first { $0["type"] == "Ready" }
         XCTAssertEqual(ready?["status"], "True")
     }

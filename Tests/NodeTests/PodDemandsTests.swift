@@ -21,7 +21,6 @@ final class PodDemandsTests: XCTestCase {
         ]
         let unsupported: [(String, JSONObject)] = [
             ("users of its own", ["hostUsers": false]),
-            ("an image as volume", ["volumes": [["name": "v", "image": ["reference": "x"]]]]),
             (
                 "a trust bundle",
                 [

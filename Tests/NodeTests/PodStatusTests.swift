@@ -93,6 +93,23 @@ final class PodStatusTests: XCTestCase {
         }
     }
 
+    func testUsers() {
+        let user: JSON = ["uid": 1000, "gid": 2000, "supplementalGroups": [2000, 3000]]
+        var container = Pods.container("main", "running")
+        container.user = user
+        let shown = status(Pods.snapshot(Pods.pod(), containers: [container]))["containerStatuses"][0]["user"]
+        XCTAssertEqual(shown, ["linux": user])
+        container.user = .null
+        for (id, expected) in [("main-0", shown), ("main-9", .null)] {
+            let pod = Pods.pod(status: [
+                "containerStatuses": [["name": "main", "containerID": .string("hostd://\(id)"), "user": shown]]
+            ])
+            let status = status(Pods.snapshot(pod, containers: [container]))
+            XCTAssertEqual(
+                status["containerStatuses"][0]["user"], expected, "of \(id), from a runtime that does not say")
+        }
+    }
+
     func testTransitionTimesAreKeptWhileTheStatusStays() {
         let pod = Pods.pod(status: [
             "conditions": [

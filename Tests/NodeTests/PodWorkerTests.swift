@@ -268,6 +268,45 @@ final class PodWorkerTests: XCTestCase {
         }
     }
 
+    /// An image as a volume is there before the container is made, whatever the policies, and the runtime mounts it.
+    func testImagesAsVolumes() throws {
+        let volumes: JSON = [
+            ["name": "i", "image": ["reference": "data:1", "pullPolicy": "IfNotPresent"]],
+            ["name": "unused", "image": ["reference": "none:1", "pullPolicy": "Never"]],
+        ]
+        let mount: JSON = ["name": "i", "mountPath": "/data", "subPath": "a/b"]
+        let pod = TestPods.pod(
+            specification: ["volumes": volumes], template: ["imagePullPolicy": "Always", "volumeMounts": [mount]])
+        try withBench { bench in
+            bench.give(pod)
+            try bench.sync()
+            for image in ["busybox:1", "data:1"] {
+                let pull = bench.runtime.state.withLock { $0.pulls.removeFirst() }
+                XCTAssertEqual(pull.request["image"].stringValue, image)
+                XCTAssertFalse(bench.runtime.calls.contains("create main"))
+                bench.runtime.state.withLock { _ = $0.images.insert(image) }
+                pull.completion(.success([:]))
+                try bench.sync()
+            }
+            XCTAssertEqual(bench.lastStatus["phase"], "Running")
+            let mounts = bench.runtime.state.withLock { $0.configurations.values.first?["mounts"].arrayValue ?? [] }
+            XCTAssertEqual(
+                mounts.first { $0["containerPath"] == "/data" },
+                ["containerPath": "/data", "image": "data:1", "imagePath": "a/b", "readOnly": true])
+        }
+        try withBench { bench in
+            bench.runtime.state.withLock { state in
+                state.mountsImages = false
+                state.images.insert("data:1")
+            }
+            bench.give(pod)
+            try bench.sync()
+            let waiting = bench.lastStatus["containerStatuses"][0]["state"]["waiting"]
+            XCTAssertEqual(waiting["reason"], "CreateContainerError")
+            XCTAssertEqual(waiting["message"], "the runtime fake of this pod mounts no images as volumes")
+        }
+    }
+
     func testPreStopHookRunsBeforeTheStop() throws {
         try withBench { bench in
             let lifecycle: JSON = ["preStop": ["exec": ["command": ["bye"]]]]

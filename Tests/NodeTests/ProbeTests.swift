@@ -100,6 +100,9 @@ final class ProbeTests: XCTestCase {
             ("nonsense\r\n", false, .failed("Get \"u\": malformed HTTP response")),
             ("HTTP/1.1 302 Found\r\nLocation: /x\r\n", false, .needsMore),
             ("HTTP/1.1 302 Found\r\nlocation:  /x\r\n\r\n", false, .redirected("/x")),
+            ("HTTP/1.1 302 Found\r\nLocation: /x\r\nContent-Length: 2\r\n\r\na", false, .needsMore),
+            ("HTTP/1.1 302 Found\r\nLocation: /x\r\nContent-Length: 2\r\n\r\na", true, .redirected("/x")),
+            ("HTTP/1.1 302 Found\r\nLocation: /x\r\nContent-Length: 2\r\n\r\nab", false, .redirected("/x")),
             ("HTTP/1.1 302 Found\r\n\r\nLocation: /x\r\n\r\n", false, .succeeded),
             ("HTTP/1.1 304 Not Modified\r\n", false, .succeeded),
         ]
@@ -237,12 +240,13 @@ final class ProbeTests: XCTestCase {
                     return false
                 })
         }
-        let away = try Server(answer: "HTTP/1.1 302 Found\r\nLocation: http://192.0.2.1/\r\n\r\n")
+        let away = try Server(
+            answer: "HTTP/1.1 302 Found\r\nContent-Length: 5\r\nLocation: http://192.0.2.1/\r\n\r\nthere")
         defer { away.stop() }
         try run(["readinessProbe": ["httpGet": ["port": .integer(Int64(away.port))], "timeoutSeconds": 60]]) {
             reports in
             XCTAssertTrue(reports.wait { $0.change == .ready(true) }, "those to others are as good as an answer")
-            XCTAssertEqual(reports.all.first?.change, .warning("Probe terminated redirects at http://192.0.2.1:80/"))
+            XCTAssertEqual(reports.all.first?.change, .warning("Probe terminated redirects, Response body: there"))
         }
     }
 

@@ -10,7 +10,7 @@ import XCTest
 final class BundlePlanTests: XCTestCase {
     private func bundle(
         _ container: JSON = [:], pod: JSON = [:], holder: pid_t? = nil, abilities: HostAbilities = .init(),
-        devices: [DeviceNode] = [], rules: [DeviceRule] = []
+        devices: [DeviceNode] = [], rules: [DeviceRule] = [], images: [String: [String]] = [:]
     ) throws -> JSON {
         var config = container
         config["name"] = "main"
@@ -28,7 +28,7 @@ final class BundlePlanTests: XCTestCase {
             configuration: configuration, image: image,
             sandbox: .init(configuration: try SandboxConfiguration(sandbox), directory: "/s", holder: holder),
             identity: identity, abilities: abilities, cgroup: "hostd/oci-poduid/id", seccomp: nil, devices: devices,
-            deviceRules: rules
+            deviceRules: rules, images: images
         ).encoded()
     }
 
@@ -132,6 +132,19 @@ final class BundlePlanTests: XCTestCase {
             let mount: JSON = ["containerPath": "/c", "hostPath": "/d", "propagation": .string(propagation)]
             XCTAssertEqual(value(try bundle(["mounts": [mount]]), "linux.rootfsPropagation"), .string(expected))
         }
+    }
+
+    func testMountedImages() throws {
+        let mounts = value(
+            try bundle(
+                ["mounts": [["containerPath": "/v", "image": "test/data:1"]]],
+                images: ["test/data:1": ["/layers/2", "/layers/1"]]), "mounts")
+        XCTAssertEqual(
+            mounts.arrayValue.last,
+            [
+                "destination": "/v", "type": "overlay", "source": "overlay",
+                "options": ["ro", "nosuid", "nodev", "noexec", "lowerdir=/layers/2:/layers/1"],
+            ])
     }
 
     func testResources() throws {

@@ -449,7 +449,7 @@ class ContainerLifeTests: XCTestCase {
     // MARK: Parts
 
     /// How an operation ended.
-    private final class Outcome: Sendable {
+    final class Outcome: Sendable {
         private let result = Mutex<Result<JSON, PluginError>?>(nil)
         private let latch = Latch()
 
@@ -472,13 +472,13 @@ class ContainerLifeTests: XCTestCase {
         return DescriptorPair(first: Descriptor(taking: ends[0]), second: Descriptor(taking: ends[1]))
     }
 
-    private static func send(_ descriptor: Descriptor, _ text: String) {
+    static func send(_ descriptor: Descriptor, _ text: String) {
         var text = text
         let count = text.utf8.count
         XCTAssertEqual(text.withUTF8 { write(descriptor.number, $0.baseAddress, $0.count) }, count)
     }
 
-    private static func read(_ descriptor: Descriptor, until end: String) -> String {
+    static func read(_ descriptor: Descriptor, until end: String) -> String {
         var bytes: [UInt8] = []
         var chunk = [UInt8](repeating: 0, count: 4096)
         let deadline = monotonicNanoseconds() + 60_000_000_000

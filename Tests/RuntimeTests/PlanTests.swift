@@ -54,6 +54,21 @@ final class PlanTests: XCTestCase {
         XCTAssertEqual(plan.environment(), ["PATH=/p", "HOSTNAME=pod", "A=2", "B=x=y", "C="])
     }
 
+    /// What of an image is mounted: the whole, or a path that does not lead out of it.
+    func testMountedImages() throws {
+        let configuration = try plan([
+            "mounts": [
+                ["containerPath": "/a", "image": "b:1", "imagePath": "x/y"], ["containerPath": "/c", "image": "a:1"],
+                ["containerPath": "/d", "image": "b:1"], ["containerPath": "/h", "hostPath": "/h"],
+            ]
+        ]).configuration
+        XCTAssertEqual(configuration.mountedImages, ["a:1", "b:1"], "each once")
+        XCTAssertEqual(configuration.mounts.map(\.imagePath), ["/x/y", "", "", ""])
+        XCTAssertEqual(configuration.mounts.map(\.isReadOnly), [true, true, true, false])
+        XCTAssertThrowsError(
+            try plan(["mounts": [["containerPath": "/a", "image": "b:1", "imagePath": "../y"]]]))
+    }
+
     func testCapabilities() throws {
         let rows: [(add: [String], drop: [String], expected: UInt64)] = [
             ([], [], 0xa804_25fb), (["NET_ADMIN"], [], 0xa804_25fb | 1 << 12),

@@ -34,6 +34,8 @@ struct ContainerPlan {
         var lowerDirectories: String
         /// Absolute; empty for none.
         var logPath: String
+        /// Like `lowerDirectories`, of the images that are mounted as volumes, by the name that the mount has for it.
+        var images: [String: String] = [:]
     }
 
     /// What of the cgroups the helper needs.
@@ -124,6 +126,12 @@ struct ContainerPlan {
             if mount.isReadOnly { flags.insert(.readOnly) }
             if mount.propagation == .hostToContainer { flags.insert(.hostToContainer) }
             if mount.propagation == .bidirectional { flags.insert(.bidirectional) }
+            if let image = mount.image {
+                let path = mount.imagePath.isEmpty ? "/" : mount.imagePath
+                result.add(.image, [], ["lowerdir=\(place.images[image] ?? "")", path, image])
+                result.add(.bind, [BindFlags.image.rawValue], [image, mount.containerPath])
+                continue
+            }
             result.add(.bind, [flags.rawValue], [mount.hostPath, mount.containerPath])
         }
         if !isPrivileged { result.add(.readOnlyPath, "/sys/fs/cgroup") }

@@ -31,7 +31,10 @@ final class DirectEngine: ContainerEngine {
     var status: JSONObject {
         [
             "name": "hostd", "version": .string(RuntimePlugin.description.version),
-            "features": ["deviceFilter": .bool(standardDevices != nil), "recursiveReadOnlyMounts": true],
+            "features": [
+                "deviceFilter": .bool(standardDevices != nil), "recursiveReadOnlyMounts": true, "imageVolumes": true,
+                "onlyListedGroups": true,
+            ],
         ]
     }
 
@@ -88,6 +91,19 @@ final class DirectEngine: ContainerEngine {
         return try services.launcher.start(.exec, result, streams: call.streams, control: call.control)
     }
 
+    /// The layers of images that are mounted as volumes. Overlayfs wants two at least where nothing can be written.
+    private func layers(of images: [String]) throws(PluginError) -> [String: String] {
+        var layers: [String: String] = [:]
+        for name in images {
+            guard let image = try services.images.find(name) else {
+                throw .notFound("there is no image \(name) on this node to be mounted as a volume")
+            }
+            let numbers = try services.images.lowerDirectories(image)
+            layers[name] = (numbers.count > 1 ? numbers : numbers + [0]).map(String.init).joined(separator: ":")
+        }
+        return layers
+    }
+
     /// Decides everything about a container's start.
     private func plan(_ container: Container, _ sandbox: Sandbox, _ image: StoredImage) throws(PluginError)
         -> ContainerPlan
@@ -116,7 +132,7 @@ final class DirectEngine: ContainerEngine {
             place: ContainerPlan.Place(
                 directory: container.directory, layersDirectory: services.images.layersDirectory,
                 lowerDirectories: try services.images.lowerDirectories(image).map(String.init).joined(separator: ":"),
-                logPath: container.logPath),
+                logPath: container.logPath, images: try layers(of: container.configuration.mountedImages)),
             groups: ContainerPlan.Groups(
                 unifiedDirectory: cgroups.unifiedDirectory(container.cgroup), joinFiles: joins,
                 oomFile: cgroups.oomFile(container.cgroup), mounts: cgroups.containerMounts,

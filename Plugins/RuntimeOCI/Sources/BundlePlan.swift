@@ -21,6 +21,8 @@ struct BundlePlan {
     let devices: [DeviceNode]
     /// What may be used beside the defaults.
     let deviceRules: [DeviceRule]
+    /// Directories of the layers, topmost first, of the images that are mounted as volumes.
+    var images: [String: [String]] = [:]
 
     /// What the plan needs of the sandbox.
     struct SandboxView {
@@ -106,6 +108,13 @@ struct BundlePlan {
         }
         return standard
             + given.map { _, mount in
+                if let image = mount.image {
+                    let layers = (images[image] ?? []).joined(separator: ":")
+                    return [
+                        "destination": .string(mount.containerPath), "type": "overlay", "source": "overlay",
+                        "options": JSON(["ro", "nosuid", "nodev", "noexec", "lowerdir=\(layers)"]),
+                    ]
+                }
                 let access = mount.isReadOnly ? [mount.isReadOnlyBelow ? "rro" : "ro"] : []
                 return bind(mount.hostPath, mount.containerPath, ["rbind", mount.propagation.option] + access)
             }

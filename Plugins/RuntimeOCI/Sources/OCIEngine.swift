@@ -19,7 +19,9 @@ final class OCIEngine: ContainerEngine {
     var status: JSONObject {
         [
             "name": .string(runtime.name), "version": .string(runtime.version),
-            "features": ["deviceFilter": true, "recursiveReadOnlyMounts": true],
+            "features": [
+                "deviceFilter": true, "recursiveReadOnlyMounts": true, "imageVolumes": true, "onlyListedGroups": true,
+            ],
         ]
     }
 
@@ -41,6 +43,9 @@ final class OCIEngine: ContainerEngine {
             container, layersDirectory: images.layersDirectory, layers: try images.lowerDirectories(image))
         let identity = try identity(
             container, image, in: root, user: nil, subject: "container \(container.configuration.name)")
+        container.user.withLock {
+            $0 = ContainerUser(user: identity.user, group: identity.group, groups: identity.groups)
+        }
         let bundle = try plan(container, sandbox, image, identity).encoded()
         try AtomicFile.write(
             bundle.serialized(), to: "\(container.directory)/\(OCIFile.configuration)", isDurable: false)
@@ -111,7 +116,38 @@ final class OCIEngine: ContainerEngine {
                 configuration: sandbox.configuration, directory: sandbox.directory,
                 holder: (container.target.withLock { $0 } ?? sandbox.holder)?.process),
             identity: identity, abilities: abilities, cgroup: container.cgroup.text, seccomp: seccomp,
-            devices: devices, deviceRules: rules)
+            devices: devices, deviceRules: rules, images: try layers(of: container.configuration))
+    }
+
+    func user(of container: Container) -> ContainerUser? {
+        guard let bytes = try? AtomicFile.read("\(container.directory)/\(OCIFile.configuration)"),
+            let user = (try? JSON(parsing: bytes))?["process"]["user"], let number = user["uid"].integerValue,
+            let group = user["gid"].integerValue
+        else { return nil }
+        return ContainerUser(
+            user: UInt32(clamping: number), group: UInt32(clamping: group),
+            groups: user["additionalGids"].arrayValue.compactMap { $0.integerValue.map { UInt32(clamping: $0) } })
+    }
+
+    /// The layers of images that are mounted as volumes, topmost first. Overlayfs wants two at least where nothing can be
+    /// written.
+    private func layers(of configuration: ContainerConfiguration) throws(PluginError) -> [String: [String]] {
+        if let mount = configuration.mounts.first(where: { !$0.imagePath.isEmpty }) {
+            throw .notSupported(
+                "container \(configuration.name): an OCI runtime mounts images as a whole, and no part of one "
+                    + "(\(mount.imagePath)); run the pod by hostd's own runtime, or leave the subPath out")
+        }
+        var layers: [String: [String]] = [:]
+        for name in configuration.mountedImages {
+            guard let image = try services.images.find(name) else {
+                throw .notFound("there is no image \(name) on this node to be mounted as a volume")
+            }
+            let numbers = try services.images.lowerDirectories(image)
+            layers[name] = (numbers.count > 1 ? numbers : numbers + [0]).map {
+                "\(services.images.layersDirectory)/\($0)"
+            }
+        }
+        return layers
     }
 
     // MARK: Exec

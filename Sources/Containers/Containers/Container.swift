@@ -22,6 +22,8 @@ package final class Container: Sendable {
     package let resources: Mutex<Resources>
     /// Whose process namespace it joins: the first process of `configuration.targetContainerID`, found when it starts.
     package let target = Mutex<ProcessIdentity?>(nil)
+    /// Known once it has been started.
+    package let user = Mutex<ContainerUser?>(nil)
     /// Held by start and remove, so that they do not overlap.
     package let changing = Mutex<Void>(())
     /// Opens when it has exited.
@@ -77,6 +79,7 @@ package final class Container: Sendable {
             "logPath": .string(logPath),
             "mounts": configurationJSON["mounts"].exists ? configurationJSON["mounts"] : [],
         ]
+        if let user = user.withLock({ $0 }) { json["user"] = user.json }
         state.withLock { state in
             json["state"] = .string(state.name)
             switch state {

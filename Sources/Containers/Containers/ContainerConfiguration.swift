@@ -6,7 +6,12 @@ package struct ContainerConfiguration: Sendable {
     package struct Mount: Sendable, Equatable {
         package enum Propagation: Sendable, Equatable { case isolated, hostToContainer, bidirectional }
         package var containerPath: String
+        /// Empty for an image.
         package var hostPath: String
+        /// An image, by reference or id, whose files are mounted, read-only.
+        package var image: String?
+        /// What of the image; empty for all.
+        package var imagePath = ""
         package var isReadOnly = false
         /// Read-only with all that is mounted below it. The default runtime always does so.
         package var isReadOnlyBelow = false
@@ -80,6 +85,16 @@ package struct ContainerConfiguration: Sendable {
     }
 
     private static func mount(_ json: JSON, _ name: String) throws(PluginError) -> Mount {
+        if let image = json["image"].stringValue, !image.isEmpty {
+            var mount = Mount(
+                containerPath: try path(json["containerPath"], "mounts.containerPath", name), hostPath: "",
+                image: image,
+                isReadOnly: true)
+            if let part = json["imagePath"].stringValue, !part.isEmpty {
+                mount.imagePath = try path(json["imagePath"], "mounts.imagePath", name)
+            }
+            return mount
+        }
         var mount = Mount(
             containerPath: try path(json["containerPath"], "mounts.containerPath", name),
             hostPath: try path(json["hostPath"], "mounts.hostPath", name))
@@ -95,6 +110,9 @@ package struct ContainerConfiguration: Sendable {
         }
         return mount
     }
+
+    /// The images that it mounts beside its own.
+    package var mountedImages: [String] { Set(mounts.compactMap(\.image)).sorted() }
 
     private static func device(_ json: JSON, _ name: String) throws(PluginError) -> Device {
         let host = try path(json["hostPath"], "devices.hostPath", name)

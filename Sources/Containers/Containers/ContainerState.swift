@@ -56,6 +56,8 @@ package struct ContainerStart: Sendable, Equatable {
     package let monitor: ProcessIdentity
     /// Nanoseconds since 1970.
     package let at: Int64
+    /// Nil where an OCI runtime started it: its engine knows.
+    package let user: ContainerUser?
 
     package init?(parsing text: String) {
         let fields = StateFile.fields(text)
@@ -65,6 +67,7 @@ package struct ContainerStart: Sendable, Equatable {
         self.process = ProcessIdentity(process: pid_t(clamping: process), startTime: UInt64(clamping: start))
         self.monitor = ProcessIdentity(process: pid_t(clamping: monitor), startTime: UInt64(clamping: monitorStart))
         self.at = at
+        user = ContainerUser(fields: fields)
     }
 }
 

@@ -182,11 +182,21 @@ package final class ImageStore: Sendable {
         if unlink(link) != 0, errno != ENOENT { throw .system("remove", link, errno: errno) }
     }
 
+    /// Finds the images that a container mounts beside its own, and keeps them as `acquire` does.
+    package func acquire(mounted images: [String], for container: String) throws(PluginError) {
+        for (number, image) in images.enumerated() { _ = try acquire(image, for: Self.claim(container, number)) }
+    }
+
+    package func release(mounted count: Int, for container: String) throws(PluginError) {
+        for number in 0..<count { try release(for: Self.claim(container, number)) }
+    }
+
+    private static func claim(_ container: String, _ number: Int) -> String { "\(container)+\(number)" }
+
     /// Forgets users of this owner that a crash has left behind.
     package func releaseAll(except containers: Set<String>) throws(PluginError) {
-        for name in try FileTree.names(in: "\(usersDirectory)/\(owner)") where !containers.contains(name) {
-            try release(for: name)
-        }
+        for name in try FileTree.names(in: "\(usersDirectory)/\(owner)")
+        where !containers.contains(String(name.prefix { $0 != "+" })) { try release(for: name) }
     }
 
     /// How many containers use an image, whoever runs them.

@@ -5,13 +5,13 @@ package enum InitTag: UInt32, CaseIterable {
         cgroupUnified, cgroupOOM, argument, environment, workingDirectory, user, userID, groupID, supplementaryGroup,
         mustNotBeRoot, capabilities, noNewPrivileges, seccomp, resourceLimit, oomScore, sysctl, hostName, targetProcess,
         terminalSize, keepNamespace, sharedMemory, holder, cgroupMount, runtimeArgument, runtimeLog,
-        processFile, consoleSocket, temporary, onlyListedGroups
+        processFile, consoleSocket, temporary, onlyListedGroups, image
 }
 
 package enum InitStep: UInt32, CaseIterable {
     case configuration = 1, log, monitor, namespace, cgroup, root, mount, mountSource, mountTarget, device, mask, pivot,
         terminal, user, group, nonRoot, capabilities, seccomp, workingDirectory, executable, search, target, sysctl,
-        hostName, loopback, sharedMemory, fork, cgroupMount, runtime
+        hostName, loopback, sharedMemory, fork, cgroupMount, runtime, image, imagePath
 }
 
 /// Flags of a `bind` record.
@@ -22,6 +22,7 @@ package struct BindFlags: OptionSet {
     package static let recursive = BindFlags(rawValue: 2)
     package static let hostToContainer = BindFlags(rawValue: 4)
     package static let bidirectional = BindFlags(rawValue: 8)
+    package static let image = BindFlags(rawValue: 32)
 }
 
 /// CLONE_NEW… flags of sched.h.

@@ -37,6 +37,9 @@ package enum LaunchFailure {
             return .invalid("\(subject): cannot mount \"\(path)\": \(reason); it must exist on the node")
         case .mountTarget:
             return .invalid("\(subject): cannot make the mount point \"\(path)\" in the container: \(reason)")
+        case .image: return failed("cannot mount the image \"\(path)\" as a volume")
+        case .imagePath:
+            return .invalid("\(subject): the image that is mounted as a volume has no \"\(path)\": \(reason)")
         case .mount: return failed("cannot mount on \"\(path)\"")
         case .device: return failed("cannot make the device \"\(path)\"")
         case .mask: return failed("cannot hide or protect \"\(path)\"")

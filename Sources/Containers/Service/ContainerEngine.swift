@@ -16,6 +16,9 @@ package protocol ContainerEngine: Sendable {
     /// Starts the container's monitor, which leaves `control`, `started` and `exit` in its directory and reports.
     func start(_ container: Container, _ sandbox: Sandbox, _ image: StoredImage) throws(PluginError) -> Launcher.Helper
 
+    /// Who a container runs as that has been started, where its monitor does not say so; read after a restart of hostd.
+    func user(of container: Container) -> ContainerUser?
+
     /// Starts a further process of a running container and the helper that looks after it.
     func execute(_ call: ExecCall) throws(PluginError) -> Launcher.Helper
 
@@ -29,6 +32,10 @@ package protocol ContainerEngine: Sendable {
 
     /// The container, which has ended or was never started, goes for good: forgets what is known of it. Idempotent.
     func remove(_ container: Container) throws(PluginError)
+}
+
+extension ContainerEngine {
+    package func user(of container: Container) -> ContainerUser? { nil }
 }
 
 /// A further process that is wanted in a running container.

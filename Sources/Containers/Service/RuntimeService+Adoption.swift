@@ -122,6 +122,7 @@ extension RuntimeService {
 
     private func enter(_ container: Container, _ exit: ContainerExit, _ start: ContainerStart?) {
         giveBack(container)
+        if let start { note(start, of: container) }
         container.state.withLock { $0 = .exited(exit, startedAt: start?.at) }
         container.ended.open()
     }

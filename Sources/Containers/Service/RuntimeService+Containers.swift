@@ -21,6 +21,7 @@ extension RuntimeService {
             logPath: Self.logPath(sandbox.configuration, configuration), cgroup: sandbox.cgroup.child(id),
             createdAt: nanosecondsNow())
         do throws(PluginError) {
+            try images.acquire(mounted: configuration.mountedImages, for: id)
             // Whatever can be found wrong is found before anything is made.
             try engine.check(container, sandbox, image)
             try makeFiles(container)
@@ -87,7 +88,6 @@ extension RuntimeService {
             fail(container, error)
             throw error
         }
-        report("started", container)
     }
 
     private func findTarget(of container: Container) throws(PluginError) {
@@ -112,15 +112,24 @@ extension RuntimeService {
         else {
             throw .internal("\(subject): its monitor left no record of the start")
         }
-        try supervise(container, start, monitor: helper.descriptor)
+        try supervise(container, start, monitor: helper.descriptor, isNew: true)
     }
 
-    /// Enters `running` and watches for the end.
-    package func supervise(_ container: Container, _ start: ContainerStart, monitor: Descriptor) throws(PluginError) {
+    /// Who it was started as.
+    func note(_ start: ContainerStart, of container: Container) {
+        container.user.withLock { $0 = start.user ?? $0 ?? engine.user(of: container) }
+    }
+
+    /// Enters `running` and watches for the end. A new one's start is reported before its end can be.
+    func supervise(
+        _ container: Container, _ start: ContainerStart, monitor: Descriptor, isNew: Bool = false
+    ) throws(PluginError) {
         // A process that has ended already has no descriptor; its monitor is about to say so.
         let process = try start.process.open() ?? monitor
+        note(start, of: container)
         container.state.withLock { $0 = .running(.init(start: start, process: process)) }
         let pressure = try watchPressure(container)
+        if isNew { report("started", container) }
         try supervisor.watch(monitor) { [weak self] in
             if let pressure { self?.supervisor.forget(pressure) }
             self?.finish(container, monitor)
@@ -239,9 +248,14 @@ extension RuntimeService {
             try cgroups.remove(container.cgroup)
             try discard(container.directory)
             state.withLock { $0.containers[container.id] = nil }
-            try images.release(for: container.id)
+            try releaseImages(of: container)
         }
         report("removed", container)
+    }
+
+    private func releaseImages(of container: Container) throws(PluginError) {
+        try images.release(for: container.id)
+        try images.release(mounted: container.configuration.mountedImages.count, for: container.id)
     }
 
     /// After a create that failed half way.
@@ -249,7 +263,7 @@ extension RuntimeService {
         do throws(PluginError) {
             try cgroups.remove(container.cgroup)
             try discard(container.directory)
-            try images.release(for: container.id)
+            try releaseImages(of: container)
         } catch {
             log(true, "What was left of a failed container could not be removed.", ["error": .string(error.message)])
         }

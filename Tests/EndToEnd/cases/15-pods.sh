@@ -22,8 +22,10 @@ spec:
     volumeMounts:
     - {name: shared, mountPath: /shared}
     - {name: all, mountPath: /all}
+    - {name: files, mountPath: /files, subPath: etc}
   volumes:
   - {name: shared, emptyDir: {}}
+  - {name: files, image: {reference: "hostd.dev/example:latest", pullPolicy: IfNotPresent}}
   - name: all
     projected:
       sources:
@@ -92,6 +94,8 @@ EOF
 check "the pod of many parts is ready" kubectl wait pod/many --for=condition=Ready --timeout=180s
 equal "init containers ran in order" "$(printf 'one\ntwo')" kubectl exec many -- cat /shared/order
 equal "it runs as its user, with the volume's group" "uid=1000 gid=1000 groups=1000,2000" kubectl exec many -- id
+equal "and the status says so" '{"gid":1000,"supplementalGroups":[1000,2000],"uid":1000}' kubectl get pod many -o jsonpath='{.status.containerStatuses[0].user.linux}'
+check "an image is a volume" kubectl exec many -- grep -q ^root: /files/passwd
 check "the root is read-only" kubectl exec many -- sh -c '! touch /file 2>/dev/null'
 equal "no capabilities are left" "0000000000000000" kubectl exec many -- sh -c "sed -n 's/^CapEff:.//p' /proc/self/status"
 eventually "variables are expanded" 10 is "started many" kubectl logs many

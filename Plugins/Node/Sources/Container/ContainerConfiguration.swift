@@ -1,9 +1,13 @@
 import Objects
 
-/// One mount of a container, resolved to a host path.
+/// One mount of a container, resolved to a host path, or an image.
 struct ContainerMount: Sendable, Equatable {
     var containerPath: String
+    /// Empty for an image.
     var hostPath: String
+    var image: String?
+    /// What of the image; empty for all.
+    var imagePath = ""
     var readOnly = false
     /// What is mounted below it is read-only too.
     var recursiveReadOnly = false
@@ -11,6 +15,12 @@ struct ContainerMount: Sendable, Equatable {
     var propagation = "private"
 
     var json: JSON {
+        if let image {
+            return [
+                "containerPath": .string(containerPath), "image": .string(image), "imagePath": .string(imagePath),
+                "readOnly": true,
+            ]
+        }
         var json: JSON = [
             "containerPath": .string(containerPath), "hostPath": .string(hostPath), "readOnly": .bool(readOnly),
             "propagation": .string(propagation),

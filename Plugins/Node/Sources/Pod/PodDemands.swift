@@ -33,7 +33,6 @@ struct PodDemands {
         }
         for volume in specification["volumes"].arrayValue {
             let name = volume["name"].stringValue ?? ""
-            if volume["image"].exists { wishes.append(("image", "an image as volume \"\(name)\"")) }
             for source in volume["projected"]["sources"].arrayValue {
                 for kind in ["clusterTrustBundle", "podCertificate"] where source[kind].exists {
                     wishes.append((kind, "the projection \(kind) in volume \"\(name)\""))

@@ -11,7 +11,7 @@ extension PodWorker {
         let container = entry.read { $0.resources.granted[name] }.map(wanted.with(resources:)) ?? wanted
         guard ensureAttached(entry, sandbox), ensureVolumes(entry) else { return false }
         do {
-            guard let image = try image(entry, container, in: sandbox) else { return false }
+            guard let image = try images(entry, container, in: sandbox) else { return false }
             try SecurityTranslation.checkNotRoot(container, pod: pod, image: image)
             let config = try configuration(entry, container, attempt: attempt)
             try create(entry, container, sandbox, config: config, attempt: attempt)

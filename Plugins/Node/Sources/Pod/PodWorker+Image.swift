@@ -3,116 +3,135 @@ import PluginAPI
 import PluginKit
 
 extension PodWorker {
-    /// The image of a container, present on the node; nil while it is pulled or must wait.
-    func image(_ entry: PodEntry, _ container: PodContainer, in sandbox: ObservedSandbox) throws -> JSON? {
+    /// The image of a container, present on the node with those that it mounts as volumes; nil while one is pulled or must wait.
+    func images(_ entry: PodEntry, _ container: PodContainer, in sandbox: ObservedSandbox) throws -> JSON? {
         let pod = entry.pod
-        let policy = container.object["imagePullPolicy"].stringValue ?? Self.defaultPolicy(container.image)
         let runtime = try services.runtime.provider(ofSandbox: sandbox.id)
+        let wanted = WantedImage.all(of: container, in: pod)
+        if wanted.count > 1 { try checkImageVolumes(runtime) }
+        var found: [JSON] = []
+        for image in wanted {
+            guard let present = try present(image, entry, container, by: runtime) else { return nil }
+            found.append(present)
+        }
+        let pulled = entry.update { memory -> Set<String> in
+            defer { memory.pulled.subtract(wanted.map(\.key)) }
+            memory.imageBackOff[container.name] = nil
+            return memory.pulled
+        }
+        for image in wanted where !pulled.contains(image.key) {
+            services.events.normal(
+                pod, "Pulled", "Container image \"\(image.reference)\" already present on machine", container: container
+            )
+        }
+        return found.first
+    }
+
+    private func checkImageVolumes(_ runtime: any RuntimeProvider) throws {
+        let status = try runtime.status([:], deadline: WallClock.deadline(seconds: 30))
+        guard status["features"]["imageVolumes"].boolValue != true else { return }
+        throw ContainerConfigurationError(
+            reason: "CreateContainerError",
+            message: "the runtime \(status["name"].stringValue ?? "") of this pod mounts no images as volumes")
+    }
+
+    /// One image, present on the node; nil while it is pulled or must wait.
+    private func present(
+        _ image: WantedImage, _ entry: PodEntry, _ container: PodContainer, by runtime: any RuntimeProvider
+    ) throws -> JSON? {
+        let pod = entry.pod
         let present: JSON
         do {
             present = try runtime.imageStatus(
-                ["image": .string(container.image)], deadline: WallClock.deadline(seconds: 30))["image"]
+                ["image": .string(image.reference)], deadline: WallClock.deadline(seconds: 30))["image"]
         } catch let error as PluginError where error.code == HOSTD_ERROR_INVALID_ARGUMENT {
-            let message = "Failed to apply default image tag \"\(container.image)\": \(error)"
+            let message = "Failed to apply default image tag \"\(image.reference)\": \(error)"
             services.events.warning(pod, "InspectFailed", message, container: container)
             wait(entry, container, WaitingReason(reason: "InvalidImageName", message: message), seconds: 60)
             return nil
         }
-        let wasPulled = entry.read { $0.pulled.contains(container.name) }
-        if present.exists, policy != "Always" || wasPulled {
-            entry.update { memory in
-                _ = memory.pulled.remove(container.name)
-                memory.imageBackOff[container.name] = nil
-            }
-            if !wasPulled {
-                services.events.normal(
-                    pod, "Pulled", "Container image \"\(container.image)\" already present on machine",
-                    container: container)
-            }
-            return present
-        }
-        if policy == "Never" {
-            let message = "Container image \"\(container.image)\" is not present with pull policy of Never"
+        if present.exists, image.policy != "Always" || entry.read({ $0.pulled.contains(image.key) }) { return present }
+        if image.policy == "Never" {
+            let message = "Container image \"\(image.reference)\" is not present with pull policy of Never"
             services.events.warning(pod, "ErrImageNeverPull", message, container: container)
             wait(entry, container, WaitingReason(reason: "ErrImageNeverPull", message: message), seconds: 10)
             return nil
         }
-        pull(entry, container, by: runtime)
+        pull(image, entry, container, by: runtime)
         return nil
     }
 
-    /// The API fills the policy in; this is for objects that were stored without.
-    static func defaultPolicy(_ image: String) -> String {
-        let name = image.split(separator: "/").last ?? ""
-        if name.contains("@") { return "IfNotPresent" }
-        return name.hasSuffix(":latest") || !name.contains(":") ? "Always" : "IfNotPresent"
-    }
-
-    private func pull(_ entry: PodEntry, _ container: PodContainer, by runtime: any RuntimeProvider) {
-        let name = container.name
-        guard entry.update({ $0.pulling.insert(name).inserted }) else { return }
+    private func pull(
+        _ image: WantedImage, _ entry: PodEntry, _ container: PodContainer, by runtime: any RuntimeProvider
+    ) {
+        guard entry.update({ $0.pulling.insert(image.key).inserted }) else { return }
         let pod = entry.pod
-        services.events.normal(pod, "Pulling", "Pulling image \"\(container.image)\"", container: container)
-        var request: JSON = ["image": .string(container.image)]
-        if let credentials = ImageCredentials.find(for: container.image, pod: pod, objects: services.objects) {
+        services.events.normal(pod, "Pulling", "Pulling image \"\(image.reference)\"", container: container)
+        var request: JSON = ["image": .string(image.reference)]
+        if let credentials = ImageCredentials.find(for: image.reference, pod: pod, objects: services.objects) {
             request["authentication"] = credentials
         }
         do {
             _ = try runtime.pullImage(request) { [weak self] result in
-                self?.pullEnded(entry, container, result, by: runtime)
+                self?.pullEnded(image, entry, container, result, by: runtime)
             }
         } catch {
-            pullEnded(entry, container, .failure(PluginError(error)), by: runtime)
+            pullEnded(image, entry, container, .failure(PluginError(error)), by: runtime)
         }
     }
 
     private func pullEnded(
-        _ entry: PodEntry, _ container: PodContainer, _ result: Result<JSON, PluginError>,
+        _ image: WantedImage, _ entry: PodEntry, _ container: PodContainer, _ result: Result<JSON, PluginError>,
         by runtime: any RuntimeProvider
     ) {
         let pod = entry.pod
-        let now = WallClock.now()
         switch result {
         case .success:
-            markPulled(entry, container)
+            markPulled(image, entry, container)
             services.events.normal(
-                pod, "Pulled", "Successfully pulled image \"\(container.image)\"", container: container)
-        case .failure(let error) where error.code == HOSTD_ERROR_NOT_SUPPORTED && isPresent(container, in: runtime):
+                pod, "Pulled", "Successfully pulled image \"\(image.reference)\"", container: container)
+        case .failure(let error) where error.code == HOSTD_ERROR_NOT_SUPPORTED && isPresent(image, in: runtime):
             // A runtime that cannot pull at all has just what was loaded into it; the policy cannot ask for more.
-            markPulled(entry, container)
+            markPulled(image, entry, container)
             services.events.warning(
                 pod, "PullNotSupported",
-                "The runtime cannot pull images; using image \"\(container.image)\" as it is on this machine",
+                "The runtime cannot pull images; using image \"\(image.reference)\" as it is on this machine",
                 container: container)
-        case .failure(let error):
-            let message = "failed to pull image \"\(container.image)\": \(error)"
-            let isName = error.code == HOSTD_ERROR_INVALID_ARGUMENT
-            entry.update { memory in
-                memory.pulling.remove(container.name)
-                memory.waiting[container.name] = WaitingReason(
-                    reason: isName ? "InvalidImageName" : "ErrImagePull", message: message)
-                memory.imageBackOff[container.name, default: CrashBackOff()].registerTry(failedAt: now, now: now)
-                memory.retryAt[container.name] = now + (memory.imageBackOff[container.name]?.delay ?? 10)
-            }
-            services.events.warning(pod, "Failed", message, container: container)
-            services.events.warning(pod, "Failed", "Error: ErrImagePull", container: container)
+        case .failure(let error): pullFailed(image, entry, container, error)
         }
         enqueue(entry.uid, 0)
     }
 
-    private func markPulled(_ entry: PodEntry, _ container: PodContainer) {
+    private func pullFailed(
+        _ image: WantedImage, _ entry: PodEntry, _ container: PodContainer, _ error: PluginError
+    ) {
+        let now = WallClock.now()
+        let message = "failed to pull image \"\(image.reference)\": \(error)"
+        let isName = error.code == HOSTD_ERROR_INVALID_ARGUMENT
         entry.update { memory in
-            memory.pulling.remove(container.name)
-            memory.pulled.insert(container.name)
+            memory.pulling.remove(image.key)
+            memory.waiting[container.name] = WaitingReason(
+                reason: isName ? "InvalidImageName" : "ErrImagePull", message: message)
+            memory.imageBackOff[container.name, default: CrashBackOff()].registerTry(failedAt: now, now: now)
+            memory.retryAt[container.name] = now + (memory.imageBackOff[container.name]?.delay ?? 10)
+        }
+        services.events.warning(entry.pod, "Failed", message, container: container)
+        services.events.warning(entry.pod, "Failed", "Error: ErrImagePull", container: container)
+    }
+
+    private func markPulled(_ image: WantedImage, _ entry: PodEntry, _ container: PodContainer) {
+        entry.update { memory in
+            memory.pulling.remove(image.key)
+            memory.pulled.insert(image.key)
             memory.retryAt[container.name] = nil
             memory.waiting[container.name] = nil
         }
     }
 
-    private func isPresent(_ container: PodContainer, in runtime: any RuntimeProvider) -> Bool {
+    private func isPresent(_ image: WantedImage, in runtime: any RuntimeProvider) -> Bool {
         do {
             let status = try runtime.imageStatus(
-                ["image": .string(container.image)], deadline: WallClock.deadline(seconds: 30))
+                ["image": .string(image.reference)], deadline: WallClock.deadline(seconds: 30))
             return status["image"].exists
         } catch {
             // The pull's own failure is then what the user is told.

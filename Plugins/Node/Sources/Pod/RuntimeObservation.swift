@@ -52,6 +52,8 @@ struct ObservedContainer: Sendable, Equatable {
     var image: String
     var imageID: String
     var logPath: String
+    /// {uid, gid, supplementalGroups} of its first process; null when it is not known.
+    var user: JSON
     /// The image that the specification named when the container was made; a change restarts it.
     var specifiedImage: String
 
@@ -78,6 +80,7 @@ struct ObservedContainer: Sendable, Equatable {
         image = json["image"].stringValue ?? ""
         imageID = json["imageID"].stringValue ?? ""
         logPath = json["logPath"].stringValue ?? ""
+        user = json["user"]
         specifiedImage = json["annotations"][Self.imageAnnotation].stringValue ?? ""
     }
 

@@ -35,21 +35,35 @@ enum HTTPProbeRequest {
     }
 
     /// The Location of a response whose headers are all there; nil without one.
-    static func location(_ received: [UInt8]) -> String? {
+    static func location(_ received: [UInt8]) -> String? { header("location", received) }
+
+    private static func header(_ name: String, _ received: [UInt8]) -> String? {
         for line in String(decoding: received, as: UTF8.self).split(separator: "\r\n", omittingEmptySubsequences: false)
         {
             if line.isEmpty { return nil }
             let parts = line.split(separator: ":", maxSplits: 1)
-            guard parts.count == 2, parts[0].lowercased() == "location" else { continue }
+            guard parts.count == 2, parts[0].lowercased() == name else { continue }
             return String(parts[1].drop(while: \.isWhitespace))
         }
         return nil
     }
 
     /// Whether the blank line that ends a response's headers is there.
-    static func hasAllHeaders(_ received: [UInt8]) -> Bool {
+    static func hasAllHeaders(_ received: [UInt8]) -> Bool { bodyStart(received) != nil }
+
+    /// What follows the headers.
+    static func body(_ received: [UInt8]) -> [UInt8] { bodyStart(received).map { Array(received[$0...]) } ?? [] }
+
+    /// Whether as much of the body is there as the headers promise.
+    static func hasWholeBody(_ received: [UInt8]) -> Bool {
+        guard let start = bodyStart(received) else { return false }
+        return received.count - start >= header("content-length", received).flatMap { Int($0) } ?? 0
+    }
+
+    private static func bodyStart(_ received: [UInt8]) -> Int? {
         let end: [UInt8] = [13, 10, 13, 10]
-        guard received.count >= end.count else { return false }
-        return (0...received.count - end.count).contains { received[$0..<($0 + end.count)].elementsEqual(end) }
+        guard received.count >= end.count else { return nil }
+        return (0...received.count - end.count).first { received[$0..<($0 + end.count)].elementsEqual(end) }
+            .map { $0 + end.count }
     }
 }

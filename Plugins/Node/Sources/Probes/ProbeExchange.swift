@@ -41,7 +41,7 @@ enum ProbeExchange: Equatable {
             guard (200..<400).contains(status) else { return .failed("HTTP probe failed with statuscode: \(status)") }
             // Without a place to go on to, such a status is as good as any below 400.
             guard Self.redirections.contains(status) else { return .succeeded }
-            guard HTTPProbeRequest.hasAllHeaders(received) || isClosed else { return .needsMore }
+            guard HTTPProbeRequest.hasWholeBody(received) || isClosed else { return .needsMore }
             return HTTPProbeRequest.location(received).map { .redirected($0) } ?? .succeeded
         case .grpc:
             switch GRPCHealth.verdict(received) {

@@ -295,7 +295,7 @@ final class ProbeManager: @unchecked Sendable {
             return finish(task.id, success: false, message: "the answer redirects to \"\(location)\", which is no URL")
         }
         guard next.host == connection.place.host else {
-            report(task.report(.warning("Probe terminated redirects at \(next.url)")))
+            report(task.report(.warning("Probe terminated redirects, Response body: \(connection.body)")))
             return finish(task.id, success: true, message: "")
         }
         guard connection.redirections < Self.redirectionLimit else {

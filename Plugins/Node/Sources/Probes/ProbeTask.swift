@@ -94,6 +94,8 @@ struct ProbeConnection {
     }
 
     private var address: String { place.authority }
+    /// Of an answer by HTTP.
+    var body: String { String(decoding: HTTPProbeRequest.body(received), as: UTF8.self) }
 
     /// Does what the socket allows now.
     mutating func advance() -> ProbeProgress {

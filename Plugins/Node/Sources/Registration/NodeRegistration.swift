@@ -75,12 +75,14 @@ final class NodeRegistration: Sendable {
         let facts = facts()
         let deadline = WallClock.deadline(seconds: 10)
         var problems: [String] = []
+        var features: JSON = [:]
         for (name, call) in [
             ("container runtime", { try self.runtime.status([:], deadline: deadline) }),
             ("network", { try self.network.status([:], deadline: deadline) }),
         ] as [(String, () throws -> JSON)] {
             do {
                 let status = try call()
+                if status["features"].exists { features = status["features"] }
                 if status["ready"].boolValue == false {
                     problems.append("\(name) is not ready: \(status["reason"].stringValue ?? "no reason given")")
                 }
@@ -96,7 +98,8 @@ final class NodeRegistration: Sendable {
             pressure: try HostPressure.read(dataDirectory: inputs.dataDirectory),
             diskBytes: HostPressure.diskBytes(inputs.dataDirectory), addresses: facts.addresses,
             devices: devices.resources, images: images,
-            notReady: problems.isEmpty ? nil : problems.joined(separator: "; "), runtimeVersion: inputs.runtimeVersion)
+            notReady: problems.isEmpty ? nil : problems.joined(separator: "; "), runtimeVersion: inputs.runtimeVersion,
+            runtimeFeatures: features)
     }
 
     private func register(_ builder: NodeStatusBuilder) throws {

@@ -21,6 +21,8 @@ struct NodeStatusBuilder {
     /// Why the node is not ready; nil when it is.
     let notReady: String?
     let runtimeVersion: String
+    /// What the runtime says that it can do.
+    var runtimeFeatures: JSON = [:]
 
     /// The object to create when the node is not known yet.
     func registration() -> JSON {
@@ -62,8 +64,19 @@ struct NodeStatusBuilder {
                     + [["type": "Hostname", "address": .string(nodeName)]]),
             "daemonEndpoints": ["kubeletEndpoint": ["Port": 10250]],
             "nodeInfo": nodeInfo, "images": .array(images.prefix(50).compactMap(imageEntry)),
+            "features": ["supplementalGroupsPolicy": .bool(can("onlyListedGroups"))],
+            "runtimeHandlers": [
+                [
+                    "name": "",
+                    "features": [
+                        "recursiveReadOnlyMounts": .bool(can("recursiveReadOnlyMounts")), "userNamespaces": false,
+                    ],
+                ]
+            ],
         ]
     }
+
+    private func can(_ feature: String) -> Bool { runtimeFeatures[feature].boolValue == true }
 
     /// A resource that somebody advertised in the capacity can be given out, as long as it is there. A null takes its amount away.
     private func adoptForeign(_ old: JSON, _ own: JSONObject, _ allocatable: inout JSONObject) {

@@ -25,7 +25,10 @@ struct ContainerStatusBuilder {
             instance?.attempt ?? snapshot.attemptFloor[container.name].map { max($0 - 1, 0) } ?? 0)
         status["image"] = .string(instance.map { $0.image.isEmpty ? container.image : $0.image } ?? container.image)
         status["imageID"] = .string(instance?.imageID ?? previous["imageID"].stringValue ?? "")
-        if let instance { status["containerID"] = .string(instance.qualifiedID) }
+        if let instance {
+            status["containerID"] = .string(instance.qualifiedID)
+            addUser(instance, previous: previous, to: &status)
+        }
         if container.kind != .ephemeral { status["started"] = .bool(started) }
         if let signal = container.object["lifecycle"]["stopSignal"].stringValue {
             status["stopSignal"] = .string(signal)
@@ -36,6 +39,15 @@ struct ContainerStatusBuilder {
             status["volumeMounts"] = .array(mounts.map(mountStatus))
         }
         return .object(status)
+    }
+
+    /// Not every runtime knows it of what it found after a restart: then it is what it was.
+    private func addUser(_ instance: ObservedContainer, previous: JSON, to status: inout JSONObject) {
+        if instance.user.exists {
+            status["user"] = ["linux": instance.user]
+        } else if previous["user"].exists, previous["containerID"].stringValue == instance.qualifiedID {
+            status["user"] = previous["user"]
+        }
     }
 
     private func isReady(

@@ -8,9 +8,7 @@ enum SubPath {
     /// A descriptor (O_PATH) of `subPath` under `root`; the caller closes it.
     /// - Parameter makesDirectories: Whether what is missing is made, as directories.
     static func open(_ subPath: String, below root: String, makesDirectories: Bool = true) throws -> Int32 {
-        guard !subPath.hasPrefix("/"), !subPath.split(separator: "/").contains("..") else {
-            throw VolumeError(message: "subPath \"\(subPath)\" must be relative and may not contain \"..\"")
-        }
+        _ = try checked(subPath)
         var stack = [try SystemError.check("open", root) { Glibc.open(root, pathOnly | O_DIRECTORY | O_CLOEXEC) }]
         defer { stack.forEach { close($0) } }
         var volume = stat()
@@ -42,6 +40,14 @@ enum SubPath {
             pending += components(target)
         }
         return stack.removeLast()
+    }
+
+    /// The path, when it is one that may be meant.
+    static func checked(_ subPath: String) throws -> String {
+        guard !subPath.hasPrefix("/"), !subPath.split(separator: "/").contains("..") else {
+            throw VolumeError(message: "subPath \"\(subPath)\" must be relative and may not contain \"..\"")
+        }
+        return subPath
     }
 
     /// Components in reverse, so that the next one is popped from the end.

@@ -70,6 +70,9 @@ final class VolumeManager: Sendable {
             return try claims.setUp(
                 claim: source["claimName"].stringValue ?? "", pod: pod, readOnly: source["readOnly"].boolValue ?? false)
         }
+        if volume["image"].exists {
+            return MountedVolume(hostPath: "", image: volume["image"]["reference"].stringValue ?? "", readOnly: true)
+        }
         if volume["ephemeral"].exists {
             return try claims.setUp(claim: "\(pod.name)-\(name)", pod: pod, readOnly: false, owner: pod.uid)
         }
@@ -163,14 +166,16 @@ final class VolumeManager: Sendable {
                     message: "cannot find volume \"\(name)\" to mount into container \"\(container.name)\"")
             }
             var hostPath = volume.hostPath
-            if let subPath = try subPath(mount, variables: variables), !subPath.isEmpty {
+            let subPath = try subPath(mount, variables: variables) ?? ""
+            if volume.image == nil, !subPath.isEmpty {
                 hostPath = paths.subPath(pod.uid, volume: name, container: container.name, position: position)
                 try bindSubPath(subPath, of: volume.hostPath, to: hostPath)
             }
             let path = mount["mountPath"].stringValue ?? ""
             result.append(
                 ContainerMount(
-                    containerPath: path.hasPrefix("/") ? path : "/\(path)", hostPath: hostPath,
+                    containerPath: path.hasPrefix("/") ? path : "/\(path)", hostPath: hostPath, image: volume.image,
+                    imagePath: volume.image == nil ? "" : try SubPath.checked(subPath),
                     readOnly: mount["readOnly"].boolValue == true || volume.readOnly,
                     recursiveReadOnly: ["Enabled", "IfPossible"].contains(mount["recursiveReadOnly"].stringValue),
                     propagation: ContainerMount.propagation(mount["mountPropagation"])))

@@ -21,7 +21,8 @@ HOSTD_ASSUME_NONNULL_BEGIN
 ///   the host's), labels, annotations}
 /// ContainerConfig {name, attempt, image (reference or id), command?: […] (replaces the entry point), args?: […],
 ///   workingDirectory?, environment?: [{name, value}], mounts?: [{containerPath, hostPath, readOnly?, recursiveReadOnly?, propagation?:
-///   "private"|"hostToContainer"|"bidirectional"}], devices?: [{containerPath, hostPath, permissions}],
+///   "private"|"hostToContainer"|"bidirectional"} or, where status' features say imageVolumes, {containerPath, image (reference
+///   or id, mounted read-only), imagePath? (what of it)}], devices?: [{containerPath, hostPath, permissions}],
 ///   edits?: [CDI containerEdits], stdin?, stdinOnce?, tty?, logPath? (relative to logDirectory), labels?, annotations?,
 ///   resources?: Resources, security?: Security, stopSignal?, targetContainerID? (a running container of the sandbox whose
 ///   processes this one sees)}
@@ -33,7 +34,7 @@ HOSTD_ASSUME_NONNULL_BEGIN
 ///   maskedPaths?, readonlyPaths?, runAsNonRoot?}
 /// Container {id, sandboxID, name, attempt, state: "created"|"running"|"exited"|"unknown", createdAt, startedAt,
 ///   finishedAt, exitCode, reason ("Completed", "Error", "OOMKilled", …), message, image, imageID, processID, labels,
-///   annotations, logPath (absolute), mounts}
+///   annotations, logPath (absolute), mounts, user?: {uid, gid, supplementalGroups} (who its first process was started as)}
 /// Image {id ("sha256:…"), repoTags, repoDigests, size, username?, uid?, pinned}
 
 typedef struct hostd_runtime_1 {
@@ -99,7 +100,8 @@ typedef struct hostd_runtime_1 {
                            hostd_error *error);
     /// Ends the process of an exec (SIGKILL), or detaches an attach. Idempotent; the completion still follows once.
     int32_t (*exec_cancel)(void *HOSTD_NULLABLE self, uint64_t operation, hostd_error *error);
-    /// {id, tty?}. As exec, to the container's own first process; completes when it exits or the streams close.
+    /// {id, tty?}. As exec, to the container's own first process; completes when it exits or the streams close. The first
+    /// attach may begin with what a container wrote that was started a moment ago.
     int32_t (*attach)(void *HOSTD_NULLABLE self, const uint8_t *request, uint64_t request_size,
                       int32_t standard_input, int32_t standard_output, int32_t standard_error,
                       hostd_completion completion, void *HOSTD_NULLABLE context, uint64_t *operation,
