@@ -232,6 +232,7 @@ final class Node: Sendable {
         let lease = try timers.start(delay: 10 * second, period: 10 * second) { [weak self] in
             self?.chore(.lease)
             self?.chore(.status)
+            self?.chore(.storage)
         }
         let rotation = try timers.start(delay: LogRotator.period, period: LogRotator.period) { [weak self] in
             self?.chore(.logs)
@@ -324,7 +325,7 @@ final class Node: Sendable {
 
     /// Work that is not about one pod; each kind runs once at a time and is tried again when it fails.
     enum Chore: String {
-        case status, lease, services, policies, logs, addresses, leftovers, runtime
+        case status, lease, services, policies, logs, addresses, leftovers, runtime, storage
 
         static let atStart: [Chore] = [.status, .lease, .services, .addresses, .leftovers]
     }
@@ -341,6 +342,7 @@ final class Node: Sendable {
         case .services: try feed.send()
         case .policies: try policies.send()
         case .logs: rotator.rotate()
+        case .storage: try worker.enforceStorage()
         case .leftovers: try worker.removeLeftovers()
         case .addresses:
             _ = try network.collectGarbage(

@@ -42,6 +42,13 @@ spec:
 ---
 apiVersion: v1
 kind: Pod
+metadata: {name: wasteful}
+spec:
+  containers:
+  - {name: main, image: "hostd.dev/example:latest", imagePullPolicy: IfNotPresent, command: [sh, -c, "head -c 10000000 /dev/zero > /file; exec sleep 1000"], resources: {limits: {ephemeral-storage: 5Mi}}}
+---
+apiVersion: v1
+kind: Pod
 metadata: {name: unwell}
 spec:
   terminationGracePeriodSeconds: 0
@@ -121,10 +128,11 @@ check "the node's log files" contains 'href="default_many_' kubectl get --raw "/
 check "the node's figures of the pod" contains 'pod_memory_working_set_bytes[{]namespace="default",pod="many"[}]' kubectl get --raw "/api/v1/nodes/$node/proxy/metrics/resource"
 eventually "too much memory: OOMKilled" 30 is OOMKilled jsonpath pod hungry '{.status.containerStatuses[0].state.terminated.reason}'
 eventually "a failing liveness probe restarts" 30 contains '[1-9]' jsonpath pod unwell '{.status.containerStatuses[0].restartCount}'
+eventually "too much on disk: Evicted" 30 is "Failed Evicted" jsonpath pod wasteful '{.status.phase} {.status.reason}'
 check "the job completes" kubectl wait job/sum --for=condition=Complete --timeout=180s
 check "the stateful set rolls out" kubectl rollout status statefulset/stateful --timeout=180s
 check "its pods have names in DNS" sh -c "kubectl exec many -- nslookup stateful-1.stateful.default.svc.cluster.local"
 check "the daemon set rolls out" kubectl rollout status daemonset/everywhere --timeout=180s
-check "delete them" kubectl delete pod/many pod/hungry pod/unwell job/sum statefulset/stateful service/stateful daemonset/everywhere --timeout=180s
+check "delete them" kubectl delete pod/many pod/hungry pod/wasteful pod/unwell job/sum statefulset/stateful service/stateful daemonset/everywhere --timeout=180s
 check "and the claims" kubectl delete pvc data-stateful-0 data-stateful-1 --timeout=180s
 eventually "their volumes are reclaimed" 20 is 0 sh -c "kubectl get pv --no-headers 2>/dev/null | grep -c data-stateful || true"

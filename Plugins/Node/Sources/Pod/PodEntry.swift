@@ -35,7 +35,10 @@ struct PodMemory: Sendable {
     /// Containers whose start was finished (hooks, probes) by this process.
     var supervised: Set<String> = []
     var lastStatus: JSON?
+    /// Why the node did not take the pod, or has ended it.
     var failure: WaitingReason?
+    /// The reason of a pod that wrote more to the disk than it may.
+    static let eviction = "Evicted"
     /// Consecutive failures to create a container, by name.
     var startFailures: [String: Int] = [:]
     /// Containers whose back-off was reported as an event.
@@ -121,6 +124,7 @@ final class PodEntry: Sendable {
                 sandboxRetryAt: memory.sandboxRetryAt,
                 isOrphan: memory.isOrphan, startedAt: memory.startedAt, now: now, attemptFloor: memory.attemptFloor,
                 isReleased: memory.isReleased, isRefused: memory.failure != nil,
+                isEvicted: memory.failure?.reason == PodMemory.eviction,
                 resources: memory.resources, replacing: memory.replacing, preStops: memory.preStops)
         }
     }

@@ -14,6 +14,9 @@ enum PodPlanner {
             return terminate(
                 snapshot, reason: .deadlineExceeded, graceSeconds: pod.terminationGraceSeconds, finalize: false)
         }
+        if snapshot.isEvicted {
+            return terminate(snapshot, reason: .podFinished, graceSeconds: 1, finalize: false)
+        }
         if pod.isTerminal || snapshot.isRefused || isFinished(snapshot) {
             return terminate(snapshot, reason: .podFinished, graceSeconds: pod.terminationGraceSeconds, finalize: false)
         }

@@ -74,6 +74,8 @@ struct PodSnapshot: Sendable {
     var isReleased: Bool
     /// The node does not take the pod.
     var isRefused = false
+    /// The node ends it, without much time.
+    var isEvicted = false
     var resources = PodResources()
     /// Containers that are ended to be started anew.
     var replacing: Set<String> = []

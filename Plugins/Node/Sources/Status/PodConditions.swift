@@ -21,6 +21,8 @@ struct PodConditions {
     var isResizing = false
     /// Whether containers are being ended so that all can begin anew; nil as long as none has asked for that.
     var isRestarting: Bool?
+    /// Why the node has ended the pod.
+    var eviction: String?
 
     /// The full list: transition times are kept where the status did not change.
     func build() -> JSON {
@@ -33,6 +35,7 @@ struct PodConditions {
                 initializedCondition(), readyCondition(containersReady), containersReady,
                 condition("PodScheduled", true, nil, ""),
             ] + resizeConditions() + (isRestarting.map { [condition("AllContainersRestarting", $0, nil, "")] } ?? [])
+            + (eviction.map { [condition("DisruptionTarget", true, "TerminationByKubelet", $0)] } ?? [])
         for var entry in wanted {
             let old = existing.first { $0["type"] == entry["type"] } ?? .null
             entry["lastTransitionTime"] =
@@ -44,7 +47,10 @@ struct PodConditions {
             }
             result.append(entry)
         }
-        for foreign in existing where !Self.owned.contains(foreign["type"].stringValue ?? "") { result.append(foreign) }
+        for foreign in existing
+        where !Self.owned.contains(foreign["type"].stringValue ?? "")
+            && !result.contains(where: { $0["type"] == foreign["type"] })
+        { result.append(foreign) }
         return .array(result)
     }
 

@@ -17,7 +17,8 @@ struct PodStatusBuilder {
     func build() -> JSON {
         let pod = snapshot.pod
         let old = pod.status
-        let phase = failure != nil && pod.deletionTimestamp == nil ? .failed : PodPhase.compute(snapshot)
+        let hasFailed = failure != nil && snapshot.containers.allSatisfy { $0.state == .exited }
+        let phase = hasFailed && pod.deletionTimestamp == nil ? .failed : PodPhase.compute(snapshot)
         let builder = ContainerStatusBuilder(
             snapshot: snapshot, waiting: waiting, terminationMessages: terminationMessages,
             isEnding: pod.deletionTimestamp != nil || phase == .succeeded || phase == .failed)
@@ -33,7 +34,8 @@ struct PodStatusBuilder {
         status["conditions"] = PodConditions(
             pod: pod, phase: phase, initStatuses: initStatuses, statuses: mainStatuses,
             sandboxReady: sandboxReady, now: now, resources: snapshot.resources,
-            isResizing: !snapshot.outdatedInstances.isEmpty, isRestarting: isRestarting
+            isResizing: !snapshot.outdatedInstances.isEmpty, isRestarting: isRestarting,
+            eviction: phase == .failed && failure?.reason == PodMemory.eviction ? failure?.message : nil
         ).build()
         addFailure(phase, to: &status)
         addAddresses(old, to: &status)
@@ -86,7 +88,7 @@ struct PodStatusBuilder {
 
     private func addFailure(_ phase: PodPhase, to status: inout JSONObject) {
         let old = snapshot.pod.status
-        if let failure {
+        if let failure, phase == .failed {
             status["reason"] = .string(failure.reason)
             status["message"] = .string(failure.message)
         } else if phase == .failed, PodPlanner.deadlineExceeded(snapshot), snapshot.pod.deletionTimestamp == nil {

@@ -121,7 +121,8 @@ final class VolumeManager: Sendable {
                     ResourceTranslation.pod(pod)["memoryLimitBytes"].integerValue, nodeMemoryBytes,
                 ]
                 let size = bounds.compactMap { $0 }.filter { $0 > 0 }.min() ?? 0
-                try mounts.mountMemory(at: path, sizeBytes: size, mode: 0o777)
+                // As open as /tmp, as every tmpfs is that is mounted without a word about it.
+                try mounts.mountMemory(at: path, sizeBytes: size, mode: 0o1777)
             }
         case let medium: throw VolumeError(message: "emptyDir medium \"\(medium)\" is not supported by this node")
         }
