@@ -98,7 +98,8 @@ YAML
     check "edit" env EDITOR="sed -i s/two/three/" $k edit configmap applied
     equal "was edited" three $k get configmap applied -o 'jsonpath={.data.a}'
     check "patch, strategic" $k patch deployment applied -p '{"spec":{"template":{"spec":{"containers":[{"name":"main","env":[{"name":"B","value":"b"}]}]}}}}'
-    equal "merges by name" 'A B' $k get deployment applied -o 'jsonpath={.spec.template.spec.containers[0].env[*].name}'
+    # As in Kubernetes, what a patch adds comes before what is there.
+    equal "merges by name" 'B A' $k get deployment applied -o 'jsonpath={.spec.template.spec.containers[0].env[*].name}'
     check "patch, merge" $k patch configmap applied --type=merge -p '{"data":{"a":null,"b":"b"}}'
     check "patch, json" $k patch configmap applied --type=json -p '[{"op":"add","path":"/data/c","value":"c"}]'
     equal "were patched" '{"b":"b","c":"c"}' $k get configmap applied -o 'jsonpath={.data}'
