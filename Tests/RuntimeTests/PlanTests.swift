@@ -176,6 +176,20 @@ final class PlanTests: XCTestCase {
         XCTAssertNil(ProcessIdentity.parse(stat: "42 (a", process: 42))
     }
 
+    /// The file of a process is opened, or read, when the process is gone already.
+    func testAProcessThatEndsWhileItIsLookedAtIsGone() throws {
+        for _ in 0..<200 {
+            var process: pid_t = 0
+            var arguments: [UnsafeMutablePointer<CChar>?] = [strdup("true"), nil]
+            defer { free(arguments[0]) }
+            XCTAssertEqual(posix_spawn(&process, "/bin/true", nil, nil, &arguments, nil), 0)
+            let waiter = Thread { [process] in waitpid(process, nil, 0) }
+            waiter.start()
+            while !waiter.isFinished { _ = try ProcessIdentity.current(process) }
+            XCTAssertNil(try ProcessIdentity.current(process))
+        }
+    }
+
     func testExitRecords() {
         let exit = ContainerExit(parsing: "code 137\nsignal 9\noom 1\nfinished 5\n")
         XCTAssertEqual(exit?.reason, "OOMKilled")

@@ -43,11 +43,12 @@ package struct DescriptorPair {
     }
 }
 
-/// A small text file of the kernel or of a state directory, up to 64 KiB; nil when it does not exist.
+/// A small text file of the kernel or of a state directory, up to 64 KiB; nil when it does not exist, or what it tells of, a process
+/// or a cgroup, ends meanwhile.
 package func readSmallFile(_ path: String) throws(PluginError) -> String? {
     let descriptor = open(path, O_RDONLY | O_CLOEXEC)
     if descriptor < 0 {
-        if errno == ENOENT { return nil }
+        if errno == ENOENT || errno == ESRCH { return nil }
         throw .system("open", path, errno: errno)
     }
     defer { close(descriptor) }
@@ -57,6 +58,7 @@ package func readSmallFile(_ path: String) throws(PluginError) -> String? {
         let count = read(descriptor, &chunk, chunk.count)
         if count < 0 {
             if errno == EINTR { continue }
+            if errno == ESRCH || errno == ENODEV { return nil }
             throw .system("read", path, errno: errno)
         }
         if count == 0 { break }
