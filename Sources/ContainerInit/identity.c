@@ -86,8 +86,12 @@ static void add_group(struct identity *identity, gid_t group)
     for (int index = 0; index < identity->group_count; index++)
         if (identity->groups[index] == group)
             return;
-    if (identity->group_count < (int)(sizeof identity->groups / sizeof *identity->groups))
-        identity->groups[identity->group_count++] = group;
+    if (identity->group_count == GROUP_LIMIT) {
+        char number[24];
+        *append_number(number, group) = 0;
+        fail(STEP_GROUP, E2BIG, number);
+    }
+    identity->groups[identity->group_count++] = group;
 }
 
 static int visit_membership(char **fields, void *context)

@@ -107,6 +107,31 @@ class ContainerIsolationTests: XCTestCase {
         }
     }
 
+    /// What an image with too many groups is refused with; nil where the file that is mounted is not looked at.
+    var refusalOfManyGroups: String? { "puts its user into more than 64 groups" }
+
+    func testMoreGroupsThanAProcessIsGivenAreRefused() throws {
+        guard let refusal = refusalOfManyGroups else { return }
+        let file = "\(fixture.directory)/group"
+        let lines = (1...64).map { "group\($0):x:\(1000 + $0):www-data\n" }
+        let mounts: JSON = [["containerPath": "/etc/group", "hostPath": .string(file)]]
+        for (count, isRefused) in [(63, false), (64, true)] {
+            try AtomicFile.write(Array(lines.prefix(count).joined().utf8), to: file)
+            let container = try fixture.container(
+                try fixture.sandbox(["podUID": .string("pod-\(count)")]), "id -G | wc -w",
+                ["mounts": mounts, "security": ["runAsUser": 33]])
+            if isRefused {
+                XCTAssertThrowsError(try fixture.start(container)) {
+                    XCTAssertTrue("\($0)".contains(refusal), "\($0)")
+                }
+            } else {
+                try fixture.start(container)
+                _ = fixture.finish(container)
+                XCTAssertEqual(try fixture.output(container).last, "64")
+            }
+        }
+    }
+
     /// As an ephemeral container for debugging does.
     func testProcessesOfAnotherContainer() throws {
         let sandbox = try fixture.sandbox()

@@ -22,6 +22,10 @@ package enum LaunchFailure {
                 ? .invalid(
                     "\(subject): the image has no user \"\(path)\" in /etc/passwd; use a number, or another name")
                 : failed("cannot become the user (\(path))")
+        case .group where report.code == E2BIG:
+            return .invalid(
+                "\(subject): the image's /etc/group puts its user into more than 64 groups (\(path) is one too many); use another user, or supplementalGroupsPolicy Strict"
+            )
         case .group:
             return .invalid(
                 "\(subject): the image has no group \"\(path)\" in /etc/group; use a number, or another name")
