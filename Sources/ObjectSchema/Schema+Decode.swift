@@ -80,7 +80,8 @@ private final class DecodePass {
         try object.updateValues { (key, member) throws(SchemaTypeError) in
             if Self.isPlain(member, element) { return }
             if member.isNull { member = Self.zero(element) }
-            path.push(.key(key))
+            // As Kubernetes' decoder names the place, for which a map is like an object.
+            path.push(.field(key))
             try decode(&member, element, owner: owner)
             path.pop()
         }

@@ -66,7 +66,7 @@ final class PastTests: XCTestCase {
             let gone = try server.request("GET", exact + "\(past)")
             XCTAssertEqual(gone.status, 410)
             XCTAssertEqual(try gone.json["reason"].stringValue, "Expired")
-            XCTAssertTrue(try gone.json["message"].stringValue?.contains("the history begins at \(latest)") ?? false)
+            XCTAssertEqual(try gone.json["message"], "The resourceVersion for the provided list is too old.")
             let ahead = try server.request("GET", exact + "\(latest + 1000)")
             XCTAssertEqual(ahead.status, 504)
             XCTAssertEqual(try ahead.json["reason"].stringValue, "Timeout")
@@ -91,6 +91,9 @@ final class PastTests: XCTestCase {
             let gone = try server.request("GET", "\(Self.maps)?limit=1&continue=\(token)")
             XCTAssertEqual(gone.status, 410)
             XCTAssertEqual(try gone.json["reason"], "Expired")
+            XCTAssertTrue(
+                try gone.json["message"].stringValue?.hasPrefix("The provided continue parameter is too old to display")
+                    ?? false)
             let inconsistent = try XCTUnwrap(try gone.json["metadata"]["continue"].stringValue)
             let second = try server.request("GET", "\(Self.maps)?limit=1&continue=\(inconsistent)").json
             XCTAssertEqual(values(second), ["c=2"], "what has changed is shown, what has gone is left out")

@@ -184,8 +184,8 @@ final class ProtobufTests: XCTestCase {
             (maps, "application/cbor-seq", 406, json, "CBOR alone, of a list"),
             (maps + "/a", "\(protobuf);as=Table;g=meta.k8s.io;v=v1", 406, json, "tables are in JSON only"),
             (
-                maps + "/a", "\(protobuf);as=Table;g=meta.k8s.io;v=v1,\(json);as=Table;g=meta.k8s.io;v=v1", 200,
-                "\(json);as=Table;g=meta.k8s.io;v=v1", "a table in JSON instead"
+                maps + "/a", "\(protobuf);as=Table;g=meta.k8s.io;v=v1,\(json);as=Table;g=meta.k8s.io;v=v1", 200, json,
+                "a table in JSON instead"
             ),
             (widget, protobuf, 406, protobuf, "a custom resource has no encoding; the refusal has"),
             (widget, "\(protobuf),\(json)", 200, json, "a custom resource in JSON"),
@@ -197,11 +197,6 @@ final class ProtobufTests: XCTestCase {
             XCTAssertEqual(answer.status, row.status, row.reason)
             XCTAssertEqual(answer.headers["content-type"], row.type, row.reason)
         }
-        let refused = try server.request("GET", maps + "/a", headers: ["Accept": "application/cbor"]).json
-        XCTAssertEqual(refused["reason"], "NotAcceptable")
-        XCTAssertEqual(
-            refused["message"],
-            "only the following media types are accepted: application/json, application/vnd.kubernetes.protobuf")
         // A write that could not be answered is not done.
         XCTAssertEqual(
             try server.request("POST", maps, map("b"), headers: ["Accept": "application/cbor"]).status, 406)

@@ -95,7 +95,7 @@ final class RequestPathTests: XCTestCase {
             ("application/json;g=apidiscovery.k8s.io;v=v9;as=APIGroupDiscoveryList,application/json", .object),
         ]
         for (accept, form) in rows { XCTAssertEqual(try ResponseForm.choose(accept), form, accept ?? "none") }
-        for accept in ["application/vnd.kubernetes.protobuf", "text/html", "application/yaml"] {
+        for accept in ["application/vnd.kubernetes.protobuf", "text/html", "application/cbor"] {
             XCTAssertThrowsError(try ResponseForm.choose(accept), accept) {
                 XCTAssertEqual(($0 as? APIStatus)?.code, 406)
             }

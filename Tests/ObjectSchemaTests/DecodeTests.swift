@@ -77,7 +77,7 @@ final class DecodeTests: XCTestCase {
                 "json: cannot unmarshal number into Go struct field PodSpec.spec.securityContext of type v1.PodSecurityContext"
             ),
             (
-                #"{"overhead":{"cpu":"x"}}"#, "spec.overhead[cpu]",
+                #"{"overhead":{"cpu":"x"}}"#, "spec.overhead.cpu",
                 "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"
             ),
         ]

@@ -2,8 +2,14 @@ import Objects
 
 /// Removes what the schema of a custom resource does not know, and gives metadata the form in which Kubernetes decodes it.
 struct StructuralPruning {
-    private(set) var unknown: [String] = []
+    private var removed: [String] = []
+    private var ofMetadata: [String] = []
+    private var ofEmbedded: [String] = []
     private var path = FieldPath()
+
+    /// The paths of what is not known in the order in which Kubernetes finds it: in the object's metadata, in the object, in the
+    /// metadata of objects within it.
+    var unknown: [String] { ofMetadata.sorted() + removed.sorted() + ofEmbedded.sorted() }
 
     mutating func prune(_ value: inout JSON, _ node: SchemaNode) throws(SchemaTypeError) {
         switch node.shape {
@@ -41,7 +47,7 @@ struct StructuralPruning {
                 if node.keepsUnknown { continue }
                 hasExtra = true
                 path.push(.field(key))
-                unknown.append(path.text)
+                removed.append(path.text)
                 path.pop()
                 continue
             }
@@ -63,7 +69,8 @@ struct StructuralPruning {
         guard value.exists else { return }
         let place = path.text
         do {
-            unknown += try Schema.shared.prune(&value, as: node).map { "\(place).\($0)" }
+            let found = try Schema.shared.prune(&value, as: node).map { "\(place).\($0)" }
+            if path.steps.count == 1 { ofMetadata += found } else { ofEmbedded += found }
         } catch {
             throw SchemaTypeError(path: "\(place).\(error.path)", description: error.description)
         }

@@ -18,7 +18,9 @@ final class HTTPFront: HTTPHandler {
     func handle(_ exchange: HTTPExchange) {
         let start = monotonicNanoseconds()
         let (metrics, workers) = (metrics, pipeline.workers)
-        let wantsProtobuf = ResponseForm.prefersProtobuf(exchange.head.header("accept"))
+        let accept = exchange.head.header("accept")
+        let wantsProtobuf = ResponseForm.prefersProtobuf(accept)
+        let wantsYAML = ResponseForm.prefersYAML(accept)
         let report: @Sendable (Int) -> Void = { status in
             metrics.record(
                 exchange.labels ?? RequestLabels(method: exchange.head.method), status: status,
@@ -30,7 +32,10 @@ final class HTTPFront: HTTPHandler {
             if response.relayedStatus == nil { report(response.status) }
             var response = wantsProtobuf ? response.inProtobuf() : response
             response.headers.append(("Audit-Id", name))
-            Self.send(response, exchange, workers)
+            guard wantsYAML, case .bytes = response.body else { return Self.send(response, exchange, workers) }
+            let whole = response
+            let isTaken = workers.run { Self.send(whole.inYAML(), exchange, workers) }
+            if !isTaken { Self.send(whole.inYAML(), exchange, workers) }
         }
         let arrival = pipeline.audit == nil ? nil : AuditArrival(exchange: exchange, identifier: name)
         if serve(exchange, arrival, peer: nil, report, mayWait: false, respond) { return }

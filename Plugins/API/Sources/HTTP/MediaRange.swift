@@ -41,6 +41,8 @@ struct MediaRange: Equatable {
         return ranges
     }
 
+    var isYAML: Bool { type == "application/yaml" }
+
     /// Whether the client says that it does not take this.
     var isRefused: Bool { quality == 0 }
 

@@ -98,9 +98,7 @@ extension RequestPipeline {
             var writer = TableWriter(context.resource, version: version, includeObject: context.query["includeObject"])
             writer.begin(revision: 0, more: nil, remaining: nil)
             for object in objects { object.serialized().withUnsafeBytes { writer.add($0, revision: 0) } }
-            return HTTPResponse(
-                status: 200, contentType: "application/json;as=Table;g=meta.k8s.io;v=\(version)",
-                body: .bytes(writer.finish()))
+            return HTTPResponse(status: 200, body: .bytes(writer.finish()))
         case .metadata, .protobufMetadata:
             let version = form.metadataVersion
             return .json(

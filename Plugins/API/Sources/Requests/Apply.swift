@@ -58,11 +58,11 @@ struct Apply: Sendable {
     /// Refuses keys that are there more than once, or warns of them, as the query says.
     private static func judge(_ repeated: RepeatedKeys, _ context: RequestContext) throws(APIStatus) -> [String] {
         guard !repeated.isEmpty else { return [] }
-        let text = "error converting YAML to JSON: \(repeated.text)"
         switch context.query["fieldValidation"] ?? "Warn" {
-        case "Strict": throw .badRequest("error strict decoding YAML: \(text)")
+        case "Strict":
+            throw .badRequest("error strict decoding YAML: error converting YAML to JSON: \(repeated.text)")
         case "Ignore": return []
-        default: return [text]
+        default: return repeated.lines
         }
     }
 

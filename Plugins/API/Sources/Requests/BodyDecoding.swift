@@ -9,6 +9,8 @@ struct RepeatedKeys: Sendable {
     var fields: [String] = []
     /// What is said of those in YAML, each with its line.
     var lines: [String] = []
+    /// Whether the body is YAML, of which Kubernetes makes JSON before it looks for fields that it does not know.
+    var isYAML = false
 
     var isEmpty: Bool { fields.isEmpty && lines.isEmpty }
 
@@ -57,6 +59,7 @@ extension RequestPipeline {
 
     /// Parses a body that may be JSON or YAML.
     static func parseText(_ body: [UInt8], _ repeated: inout RepeatedKeys) throws(APIStatus) -> JSON {
+        repeated.isYAML = true
         // JSON is nearly YAML, and read a hundred times as fast.
         if body.first(where: { $0 > 0x20 }) == UInt8(ascii: "{") {
             do { return try JSON(parsing: body) } catch {
@@ -129,8 +132,9 @@ extension RequestPipeline {
         }
         let unknown = try rules.prune(&decoded.object, context.resource)
         guard !unknown.isEmpty || !repeated.isEmpty else { return decoded }
-        let fields =
-            unknown.map { "unknown field \"\($0)\"" } + repeated.fields.map { "duplicate field \"\($0)\"" }
+        let fields = FieldFaults(
+            object, unknown: unknown, repeated: repeated, isCustom: context.resource.custom != nil
+        ).texts
         switch context.query["fieldValidation"] ?? "Warn" {
         case "Ignore": break
         case "Strict":

@@ -82,12 +82,14 @@ struct Listing: Sendable {
     ) -> APIStatus {
         if error.code == HOSTD_ERROR_COMPACTED {
             guard !after.isEmpty else {
-                return .expired("too old resource version: \(revision); \(error.message)")
+                return .expired("The resourceVersion for the provided list is too old.")
             }
             var status = APIStatus.expired(
-                "The state that this list began with is gone. Begin a new list, or go on with the continue token of this "
-                    + "answer: the rest is then listed as it is now, which does not fit the pages before where objects "
-                    + "have changed meanwhile.")
+                "The provided continue parameter is too old to display a consistent list result. You can start a new list "
+                    + "without the continue parameter, or use the continue token in this response to retrieve the remainder "
+                    + "of the results. Continuing with the provided token results in an inconsistent list - objects that were "
+                    + "created, modified, or deleted between the time the first chunk was returned and now may show up in "
+                    + "the list.")
             status.continuation = ContinueToken(revision: nil, after: after).text
             return status
         }
@@ -127,18 +129,14 @@ struct Listing: Sendable {
             return HTTPResponse(status: 200, contentType: KubernetesProtobuf.contentType, body: .bytes(try protobuf()))
         case .metadata, .protobufMetadata:
             let version = form.metadataVersion
-            return HTTPResponse(
-                status: 200, contentType: "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=\(version)",
-                body: .bytes(metadata(version)))
+            return HTTPResponse(status: 200, body: .bytes(metadata(version)))
         case .table(let version):
             var writer = TableWriter(context.resource, version: version, includeObject: context.query["includeObject"])
             writer.begin(revision: page.revision, more: continuation?.token, remaining: continuation?.remaining)
             for (index, record) in page.records.enumerated() {
                 withValue(index) { writer.add($0, revision: record.revision) }
             }
-            return HTTPResponse(
-                status: 200, contentType: "application/json;as=Table;g=meta.k8s.io;v=\(version)",
-                body: .bytes(writer.finish()))
+            return HTTPResponse(status: 200, body: .bytes(writer.finish()))
         }
     }
 

@@ -116,7 +116,9 @@ extension RequestPipeline {
         } catch {
             throw Self.invalidPatch(patched, error.message)
         }
-        let faults = patch.faults + unknown.map { "unknown field \"\($0)\"" }
+        let faults =
+            patch.faults
+            + FieldFaults(ofPatched: patched, unknown: unknown, isCustom: context.resource.custom != nil).texts
         switch context.query["fieldValidation"] ?? "Warn" {
         case "Ignore": break
         case "Strict":

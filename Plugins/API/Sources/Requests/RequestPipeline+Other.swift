@@ -88,9 +88,16 @@ extension RequestPipeline {
         do {
             fairness?.publish()
             watchBudget.reportNow()
-            let text = try host.metrics().collect()
+            var text = String(decoding: try host.metrics().collect().array, as: UTF8.self)
+            text += ProcessMetrics.read()?.text ?? ""
+            if let bytes = MetricTexts.value(of: "hostd_store_object_bytes", in: text) {
+                text +=
+                    "# TYPE apiserver_storage_size_bytes gauge\n"
+                    + "apiserver_storage_size_bytes{storage_cluster_id=\"embedded\"} \(bytes)\n"
+            }
             return HTTPResponse(
-                status: 200, contentType: "text/plain; version=0.0.4; charset=utf-8", body: .bytes(text.array))
+                status: 200, contentType: "text/plain; version=0.0.4; charset=utf-8",
+                body: .bytes(Array(MetricTexts.withHelp(text).utf8)))
         } catch {
             throw .unavailable(error.message)
         }

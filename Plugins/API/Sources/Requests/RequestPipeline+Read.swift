@@ -56,16 +56,12 @@ extension RequestPipeline {
             let version = form.metadataVersion
             var output: [UInt8] = []
             StoredObject.writePartial(value, revision: revision, version: version, into: &output)
-            return HTTPResponse(
-                status: status, contentType: "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=\(version)",
-                body: .bytes(output))
+            return HTTPResponse(status: status, body: .bytes(output))
         case .table(let version):
             var writer = TableWriter(context.resource, version: version, includeObject: context.query["includeObject"])
             writer.begin(revision: revision, more: nil, remaining: nil)
             writer.add(value, revision: revision)
-            return HTTPResponse(
-                status: status, contentType: "application/json;as=Table;g=meta.k8s.io;v=\(version)",
-                body: .bytes(writer.finish()))
+            return HTTPResponse(status: status, body: .bytes(writer.finish()))
         }
     }
 

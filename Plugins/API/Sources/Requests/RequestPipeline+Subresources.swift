@@ -70,9 +70,7 @@ extension RequestPipeline {
             context.resource, version: version, includeObject: context.query["includeObject"], layout: .scale)
         writer.begin(revision: UInt64(scale.resourceVersion) ?? 0, more: nil, remaining: nil)
         writer.add(view: scale)
-        return HTTPResponse(
-            status: 200, contentType: "application/json;as=Table;g=meta.k8s.io;v=\(version)",
-            body: .bytes(writer.finish()))
+        return HTTPResponse(status: 200, body: .bytes(writer.finish()))
     }
 
     private func scale(_ context: RequestContext, _ respond: @escaping Responder) throws(APIStatus) {

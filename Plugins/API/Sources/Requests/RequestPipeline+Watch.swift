@@ -32,12 +32,7 @@ extension RequestPipeline {
     }
 
     private static func watchType(_ form: ResponseForm) -> String {
-        switch form {
-        case .object, .aggregatedDiscovery: "application/json"
-        case .protobuf, .protobufMetadata: "\(KubernetesProtobuf.contentType);stream=watch"
-        case .table(let version): "application/json;as=Table;g=meta.k8s.io;v=\(version)"
-        case .metadata(let version): "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=\(version)"
-        }
+        form.isProtobuf ? "\(KubernetesProtobuf.contentType);stream=watch" : "application/json"
     }
 
     /// Writes an ADDED event for all that is selected now.

@@ -36,6 +36,7 @@ final class RequestPipeline: Sendable {
     let aggregated: AggregatedAPIs
     let unchangedApplies = UnchangedApplies()
     let usage: UsageMeter
+    private let deprecated: DeprecatedRequests
     /// Runs what never waits, such as another attempt of a write that met a conflict; apart from `workers`, whose threads
     /// may all be waiting for such attempts.
     let retries = WorkerPool(limit: 2)
@@ -84,6 +85,7 @@ final class RequestPipeline: Sendable {
         watchBudget = WatchMetrics.budget(limit: parts.watchBytes, parts.host)
         aggregated = parts.aggregated
         usage = UsageMeter(parts.extensions)
+        deprecated = DeprecatedRequests(parts.host)
         dialer = UpstreamDialer(extensions: parts.extensions, workers: parts.workers)
         upstreams = UpstreamPool { [host = parts.host] delay, work in
             do throws(PluginError) {
@@ -191,10 +193,14 @@ final class RequestPipeline: Sendable {
             guard let warning = resource.deprecation, !context.request.isInternal else {
                 return try run(context, respond)
             }
+            deprecated.record(context)
             return try run(context) { respond($0.warning([warning])) }
         }
         var answer = respond
-        if let warning = custom.deprecationWarning { answer = { respond($0.warning([warning])) } }
+        if let warning = custom.deprecationWarning {
+            deprecated.record(context)
+            answer = { respond($0.warning([warning])) }
+        }
         if context.request.method != .get {
             let (entry, before) = (DefinitionWrites.Entry(custom, store, retries), answer)
             answer = { response in withExtendedLifetime(entry) { before(response) } }

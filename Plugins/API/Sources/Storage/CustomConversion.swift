@@ -69,7 +69,7 @@ enum CustomConversion {
     ) throws(APIStatus) -> [Int: [UInt8]] {
         guard let custom = resource.custom, let webhook = custom.conversion else { return [:] }
         if case .metadata = form { return [:] }
-        if form == .protobufMetadata { return [:] }
+        if case .protobufMetadata = form { return [:] }
         var positions: [Int] = []
         var objects: [JSON] = []
         for (position, record) in records.enumerated() {
