@@ -14,6 +14,7 @@ enum ComputedDefaults {
         case .limitRangeItem: limitRange(&object)
         case .customResourceDefinition: resourceNames(&object)
         case .event: event(&object)
+        case .job: labels(of: &object)
         case .deviceTaint:
             if object["timeAdded"].isNull { object["timeAdded"] = .string(Timestamp.now().formatted()) }
         default: break
@@ -87,6 +88,12 @@ enum ComputedDefaults {
 
     private static func namespaceLabel(_ namespace: inout JSON) {
         if !namespace.name.isEmpty { namespace.labels["kubernetes.io/metadata.name"] = .string(namespace.name) }
+    }
+
+    /// A Job without labels has those of its pods.
+    private static func labels(of job: inout JSON) {
+        let labels = job["spec"]["template"]["metadata"]["labels"]
+        if job.labels.isEmpty, !labels.isEmpty { job.labels = labels }
     }
 
     private static func labelsFromTemplate(_ controller: inout JSON) {

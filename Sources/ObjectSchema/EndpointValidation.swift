@@ -22,17 +22,42 @@ enum EndpointValidation {
         for (index, endpoint) in slice["endpoints"].arrayValue.enumerated() {
             for (position, address) in endpoint["addresses"].arrayValue.enumerated() {
                 guard let text = address.stringValue else { continue }
-                let complaints: [String] =
-                    switch type {
-                    case "IPv4": IPSyntax.isIPv4(text) ? [] : ["must be a valid IPv4 address"]
-                    case "IPv6": IPSyntax.isIPv6(text) ? [] : ["must be a valid IPv6 address"]
-                    case "FQDN": NameChecks.dns1123Subdomain(text)
-                    default: []
-                    }
-                errors += complaints.map {
-                    .invalid("\(place).endpoints[\(index)].addresses[\(position)]", address, $0)
-                }
+                let path = "\(place).endpoints[\(index)].addresses[\(position)]"
+                if text.isEmpty, type == "FQDN" { errors.append(.required(path)) }
+                errors += complaints(about: text, type).map { .invalid(path, address, $0) }
             }
         }
+        var seen: Set<String> = []
+        for (index, port) in slice["ports"].arrayValue.enumerated() {
+            let name = port["name"].stringValue ?? ""
+            if !seen.insert(name).inserted {
+                errors.append(.duplicate("\(place).ports[\(index)].name", .string(name)))
+            }
+        }
+    }
+
+    private static func complaints(about address: String, _ type: String) -> [String] {
+        switch type {
+        case "IPv4": (IPSyntax.isIPv4(address) ? [] : ["must be a valid IPv4 address"]) + special(address)
+        case "IPv6": (IPSyntax.isIPv6(address) ? [] : ["must be a valid IPv6 address"]) + special(address)
+        case "FQDN": domain(address.hasSuffix(".") ? String(address.dropLast()) : address)
+        default: []
+        }
+    }
+
+    private static func special(_ address: String) -> [String] {
+        guard IPSyntax.isAddress(address) else { return ["must be a valid IP address"] }
+        return IPSyntax.specialUse(of: address).map { [$0] } ?? []
+    }
+
+    private static func domain(_ name: String) -> [String] {
+        let complaints = NameChecks.dns1123Subdomain(name)
+        let labels = name.split(separator: ".", omittingEmptySubsequences: false).map(String.init)
+        return (complaints.isEmpty ? [] : [complaints.joined(separator: ",")])
+            + (labels.count < 2 ? ["should be a domain with at least two segments separated by dots"] : [])
+            + labels.compactMap { label in
+                let complaints = NameChecks.dns1123Label(label)
+                return complaints.isEmpty ? nil : complaints.joined(separator: ",")
+            }
     }
 }

@@ -59,13 +59,24 @@ public struct FieldError: Error, Sendable, Hashable {
         FieldError(.invalid, path, value: value, detail)
     }
 
+    /// An error of a value that is not worth showing.
+    public static func invalid(_ path: String, _ detail: String) -> FieldError {
+        FieldError(.invalid, path, detail)
+    }
+
+    /// - Parameter supported: In the order in which they are told.
     public static func notSupported(_ path: String, _ value: JSON, _ supported: [String]) -> FieldError {
-        let list = supported.sorted { $0.precedesByBytes($1) }.map { JSON($0).serializedString() }
+        let list = supported.map { JSON($0).serializedString() }
         return FieldError(.notSupported, path, value: value, "supported values: " + list.joined(separator: ", "))
     }
 
     public static func tooLong(_ path: String, limit: Int) -> FieldError {
         FieldError(.tooLong, path, "may not be more than \(limit) bytes")
+    }
+
+    /// A value below zero; nothing for others, and for one that is absent.
+    static func negative(_ path: String, _ value: JSON) -> [FieldError] {
+        value.integerValue ?? 0 < 0 ? [.invalid(path, value, "must be greater than or equal to 0")] : []
     }
 
     public static func tooMany(_ path: String, _ count: Int, limit: Int) -> FieldError {
@@ -79,7 +90,7 @@ public struct FieldError: Error, Sendable, Hashable {
         case .notFound: text = "Not found: \(value)"
         case .required: text = "Required value"
         case .duplicate: text = "Duplicate value: \(value)"
-        case .invalid, .typeInvalid: text = "Invalid value: \(value)"
+        case .invalid, .typeInvalid: text = value.isEmpty ? "Invalid value" : "Invalid value: \(value)"
         case .notSupported: text = "Unsupported value: \(value)"
         case .forbidden: text = "Forbidden"
         case .tooLong: text = "Too long"

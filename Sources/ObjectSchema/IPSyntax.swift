@@ -42,6 +42,44 @@ public enum IPSyntax {
         return nil
     }
 
+    /// What is wrong with a text that is to be an address. Zeros at the front are read differently by different programs.
+    static func addressComplaints(_ text: String) -> [String] {
+        if isAddress(text) {
+            let isMapped = text.contains(":") && bytes(text).map(isMappedIPv4) ?? false
+            return isMapped ? ["must not be an IPv4-mapped IPv6 address"] : []
+        }
+        return isAddress(withoutZeros(text))
+            ? ["must not have leading 0s"] : ["must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"]
+    }
+
+    /// What is wrong with a text that is to be a range.
+    static func rangeComplaints(_ text: String) -> [String] {
+        guard isRange(text) else {
+            let parts = text.split(separator: "/", omittingEmptySubsequences: false)
+            let plain = parts.count == 2 ? "\(withoutZeros(String(parts[0])))/\(Int(parts[1]) ?? -1)" : ""
+            return isRange(plain)
+                ? ["must not have leading 0s in IP or prefix length"]
+                : ["must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)"]
+        }
+        guard let slash = text.firstIndex(of: "/"), let bytes = bytes(String(text[..<slash])),
+            let bits = Int(text[text.index(after: slash)...])
+        else { return [] }
+        if isMappedIPv4(bytes) { return ["must not have an IPv4-mapped IPv6 address"] }
+        let hasMore = (bits..<bytes.count * 8).contains { bytes[$0 / 8] & (0x80 >> UInt8($0 % 8)) != 0 }
+        return hasMore ? ["must not have bits set beyond the prefix length"] : []
+    }
+
+    private static func isMappedIPv4(_ bytes: [UInt8]) -> Bool {
+        bytes.count == 16 && bytes[..<10].allSatisfy { $0 == 0 } && bytes[10] == 0xFF && bytes[11] == 0xFF
+    }
+
+    /// An address of IPv4 without the zeros at the front of its numbers; other texts as they are.
+    private static func withoutZeros(_ text: String) -> String {
+        let parts = text.split(separator: ".", omittingEmptySubsequences: false)
+        let numbers = parts.compactMap { $0.utf8.allSatisfy { $0 &- UInt8(ascii: "0") < 10 } ? UInt8($0) : nil }
+        return parts.count == 4 && numbers.count == 4 ? numbers.map { "\($0)" }.joined(separator: ".") : text
+    }
+
     /// ADDRESS/BITS.
     public static func isRange(_ text: String) -> Bool {
         guard let slash = text.firstIndex(of: "/"), !text.utf8.contains(0) else { return false }

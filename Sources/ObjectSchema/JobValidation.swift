@@ -1,45 +1,51 @@
 import Objects
 
-/// Rules of Jobs and CronJobs.
+/// Rules of Jobs and of the templates of Jobs.
 /// See https://kubernetes.io/docs/concepts/workloads/controllers/job/.
 enum JobValidation {
     private static let ruleLimit = 20
+    private static let valueLimit = 255
     private static let indexLimit: Int64 = 100_000
+    /// With more completions than `indexLimit` that each may fail on their own.
+    private static let manyLimit: Int64 = 10_000
+    private static let indexTextLimit = 65_536
+    private static let managerLimit = 63
 
-    static func job(_ spec: JSON, _ place: String, _ errors: inout [FieldError]) {
-        restarts(spec, place, &errors)
-        indexes(spec, place, &errors)
-        failurePolicy(spec, place, &errors)
-        successPolicy(spec, place, &errors)
-        if let manager = spec["managedBy"].stringValue { managedBy(manager, "\(place).managedBy", &errors) }
-        if spec["selector"].exists,
-            !WorkloadValidation.matches(spec["selector"], spec["template"]["metadata"]["labels"])
-        {
-            errors.append(
-                .invalid(
-                    "\(place).template.metadata.labels", spec["template"]["metadata"]["labels"],
-                    "`selector` does not match template `labels`"))
+    /// What holds for a Job's specification and for that of a CronJob's Jobs.
+    static func specification(_ spec: JSON, _ place: String, _ errors: inout [FieldError]) {
+        if spec["maxFailedIndexes"].exists, spec["backoffLimitPerIndex"].isNull {
+            errors.append(.required("\(place).backoffLimitPerIndex", "when maxFailedIndexes is specified"))
         }
+        if let manager = spec["managedBy"].stringValue {
+            DomainPrefixedPath.check(spec["managedBy"], "\(place).managedBy", &errors)
+            if manager.utf8.count > managerLimit {
+                errors.append(.tooLong("\(place).managedBy", limit: managerLimit))
+            }
+        }
+        indexes(spec, place, &errors)
+        if spec["podFailurePolicy"].exists { failurePolicy(spec, place, &errors) }
+        successPolicy(spec, place, &errors)
+        replacementPolicy(spec, place, &errors)
+        restarts(spec, place, &errors)
     }
 
     private static func restarts(_ spec: JSON, _ place: String, _ errors: inout [FieldError]) {
         let policy = spec["template"]["spec"]["restartPolicy"]
         let path = "\(place).template.spec.restartPolicy"
-        if policy == "Always" {
+        if policy == "Always" || policy.isEmpty {
             errors.append(.required(path, "valid values: \"OnFailure\", \"Never\""))
-        } else if policy.exists, policy != "OnFailure", policy != "Never" {
+        } else if policy != "OnFailure", policy != "Never" {
             errors.append(.notSupported(path, policy, ["OnFailure", "Never"]))
         } else if spec["podFailurePolicy"].exists, policy != "Never" {
             errors.append(.invalid(path, policy, "only \"Never\" is supported when podFailurePolicy is specified"))
         }
     }
 
-    private static func managedBy(_ manager: String, _ path: String, _ errors: inout [FieldError]) {
-        if manager.utf8.count > 63 { errors.append(.tooLong(path, limit: 63)) }
-        let parts = manager.split(separator: "/", maxSplits: 1, omittingEmptySubsequences: false)
-        if parts.count < 2 || parts[0].isEmpty || parts[1].isEmpty {
-            errors.append(
-                .invalid(path, .string(manager), "must be a domain-prefixed path (such as \"acme.io/foo\")"))
+    private static func replacementPolicy(_ spec: JSON, _ place: String, _ errors: inout [FieldError]) {
+        guard let policy = spec["podReplacementPolicy"].stringValue else { return }
+        let allowed = spec["podFailurePolicy"].exists ? ["Failed"] : ["Failed", "TerminatingOrFailed"]
+        if !allowed.contains(policy) {
+            errors.append(.notSupported("\(place).podReplacementPolicy", .string(policy), allowed))
         }
     }
 
@@ -47,95 +53,88 @@ enum JobValidation {
 
     private static func indexes(_ spec: JSON, _ place: String, _ errors: inout [FieldError]) {
         guard spec["completionMode"] == "Indexed" else {
-            for field in ["backoffLimitPerIndex", "maxFailedIndexes", "successPolicy"] where spec[field].exists {
-                errors.append(.invalid("\(place).\(field)", spec[field], "requires indexed job"))
+            for field in ["backoffLimitPerIndex", "maxFailedIndexes"] where spec[field].exists {
+                errors.append(.invalid("\(place).\(field)", spec[field], "requires indexed completion mode"))
             }
             return
         }
-        guard let completions = spec["completions"].integerValue else {
-            return errors.append(.required("\(place).completions", "when completion mode is Indexed"))
+        let completions = spec["completions"].integerValue
+        if completions == nil { errors.append(.required("\(place).completions", "when completion mode is Indexed")) }
+        func limit(_ field: String, _ most: Int64, _ detail: String) {
+            guard let value = spec[field].integerValue, value > most else { return }
+            errors.append(.invalid("\(place).\(field)", .integer(value), "must be less than or equal to \(detail)"))
         }
-        if let parallelism = spec["parallelism"].integerValue, parallelism > indexLimit {
+        limit("parallelism", indexLimit, "\(indexLimit) when completion mode is Indexed")
+        if let completions { limit("maxFailedIndexes", completions, "completions") }
+        limit("maxFailedIndexes", indexLimit, "\(indexLimit)")
+        guard spec["backoffLimitPerIndex"].exists, completions ?? 0 > indexLimit else { return }
+        if spec["maxFailedIndexes"].isNull {
             errors.append(
-                .invalid(
-                    "\(place).parallelism", spec["parallelism"],
-                    "must be less than or equal to \(indexLimit) when completion mode is Indexed"))
+                .required("\(place).maxFailedIndexes", "must be specified when completions is above \(indexLimit)"))
         }
-        if let limit = spec["backoffLimitPerIndex"].integerValue, limit < 0 {
-            errors.append(
-                .invalid(
-                    "\(place).backoffLimitPerIndex", spec["backoffLimitPerIndex"],
-                    "must be greater than or equal to 0"))
+        for field in ["parallelism", "maxFailedIndexes"] {
+            limit(
+                field, manyLimit,
+                "\(manyLimit) when completions are above \(indexLimit) and used with backoff limit per index")
         }
-        guard let most = spec["maxFailedIndexes"].integerValue else {
-            if spec["backoffLimitPerIndex"].exists, completions > indexLimit {
-                errors.append(
-                    .required("\(place).maxFailedIndexes", "must be specified when completions is above \(indexLimit)"))
-            }
-            return
-        }
-        let path = "\(place).maxFailedIndexes"
-        if most < 0 { errors.append(.invalid(path, JSON(most), "must be greater than or equal to 0")) }
-        if spec["backoffLimitPerIndex"].isNull {
-            errors.append(.required("\(place).backoffLimitPerIndex", "when maxFailedIndexes is specified"))
-        }
-        if most > completions { errors.append(.invalid(path, JSON(most), "must be less than or equal to completions")) }
     }
 
     private static func successPolicy(_ spec: JSON, _ place: String, _ errors: inout [FieldError]) {
-        guard spec["successPolicy"].exists, spec["completionMode"] == "Indexed" else { return }
+        let policy = spec["successPolicy"]
+        guard policy.exists else { return }
+        guard spec["completionMode"] == "Indexed" else {
+            errors.append(.invalid("\(place).successPolicy", policy, "requires indexed completion mode"))
+            return
+        }
         let path = "\(place).successPolicy.rules"
-        let rules = spec["successPolicy"]["rules"].arrayValue
+        let rules = policy["rules"].arrayValue
         if rules.isEmpty {
             errors.append(
                 .required(path, "at least one rules must be specified when the successPolicy is specified"))
         }
         if rules.count > ruleLimit { errors.append(.tooMany(path, rules.count, limit: ruleLimit)) }
-        let completions = spec["completions"].integerValue ?? 0
         for (index, rule) in rules.enumerated() {
-            let (count, indexes) = (rule["succeededCount"], rule["succeededIndexes"])
-            if count.isNull, indexes.isNull {
-                errors.append(
-                    .required(
-                        "\(path)[\(index)]", "at least one of succeededCount or succeededIndexes must be specified"))
-            }
-            if let count = count.integerValue, count < 1 || count > completions {
-                errors.append(
-                    .invalid(
-                        "\(path)[\(index)].succeededCount", JSON(count),
-                        count < 1
-                            ? "must be greater than 0"
-                            : "must be less than or equal to \(completions) (the number of specified completions)"))
-            }
-            if let text = indexes.stringValue, !areIndexes(text, below: completions) {
-                errors.append(
-                    .invalid(
-                        "\(path)[\(index)].succeededIndexes", indexes,
-                        "error parsing succeededIndexes: must be ascending indexes and ranges below \(completions), such as \"1,3-5\""
-                    ))
-            }
+            successRule(rule, "\(path)[\(index)]", spec["completions"].integerValue ?? 0, &errors)
         }
     }
 
-    private static func areIndexes(_ text: String, below limit: Int64) -> Bool {
-        var last: Int64 = -1
-        for part in text.split(separator: ",", omittingEmptySubsequences: false) {
-            let bounds = part.split(separator: "-", omittingEmptySubsequences: false).map { Int64($0) }
-            guard (1...2).contains(bounds.count), let first = bounds[0], let end = bounds[bounds.count - 1],
-                first > last, end >= first, bounds.count == 1 || end > first, end < limit
-            else { return false }
-            last = end
+    private static func successRule(
+        _ rule: JSON, _ path: String, _ completions: Int64, _ errors: inout [FieldError]
+    ) {
+        let (count, indexes) = (rule["succeededCount"], rule["succeededIndexes"])
+        if count.isNull, indexes.isNull {
+            errors.append(
+                .required(path, "at least one of succeededCount or succeededIndexes must be specified"))
         }
-        return true
+        var named: Int64 = 0
+        if let text = indexes.stringValue {
+            let place = "\(path).succeededIndexes"
+            if text.utf8.count > indexTextLimit { errors.append(.tooLong(place, limit: indexTextLimit)) }
+            do throws(JobIndexes.Mistake) { named = try JobIndexes(text, below: completions).count } catch {
+                errors.append(.invalid(place, indexes, "error parsing succeededIndexes: \(error.text)"))
+            }
+        }
+        guard let number = count.integerValue else { return }
+        let place = "\(path).succeededCount"
+        errors += FieldError.negative(place, count)
+        if number > completions {
+            errors.append(
+                .invalid(
+                    place, count,
+                    "must be less than or equal to \(completions) (the number of specified completions)"))
+        }
+        if indexes.exists, number > named {
+            errors.append(
+                .invalid(
+                    place, count,
+                    "must be less than or equal to \(named) (the number of indexes in the specified succeededIndexes field)"
+                ))
+        }
     }
 
     // MARK: - Failures
 
     private static func failurePolicy(_ spec: JSON, _ place: String, _ errors: inout [FieldError]) {
-        guard spec["podFailurePolicy"].exists else { return }
-        if let policy = spec["podReplacementPolicy"].stringValue, policy != "Failed" {
-            errors.append(.notSupported("\(place).podReplacementPolicy", .string(policy), ["Failed"]))
-        }
         let rules = spec["podFailurePolicy"]["rules"].arrayValue
         let path = "\(place).podFailurePolicy.rules"
         if rules.count > ruleLimit { errors.append(.tooMany(path, rules.count, limit: ruleLimit)) }
@@ -146,51 +145,53 @@ enum JobValidation {
         }
     }
 
+    /// As Go shows a list of texts.
+    private static func listed(_ values: [String]) -> String {
+        "valid values: [\(values.map { "\"\($0)\"" }.joined(separator: " "))]"
+    }
+
+    /// A text that is one of a few.
+    private static func check(
+        _ value: JSON, _ path: String, _ allowed: [String], _ errors: inout [FieldError]
+    ) {
+        if value.isEmpty {
+            errors.append(.required(path, listed(allowed)))
+        } else if !allowed.contains(value.stringValue ?? "") {
+            errors.append(.notSupported(path, value, allowed))
+        }
+    }
+
     private static func failureRule(
         _ rule: JSON, _ path: String, _ containers: [JSON], _ hasIndexLimit: Bool, _ errors: inout [FieldError]
     ) {
-        let action = rule["action"]
-        let actions = ["Count", "FailIndex", "FailJob", "Ignore"]
-        if action.isEmpty {
+        check(rule["action"], "\(path).action", ["Count", "FailIndex", "FailJob", "Ignore"], &errors)
+        if rule["action"] == "FailIndex", !hasIndexLimit {
             errors.append(
-                .required("\(path).action", "valid values: \(actions.map { "\"\($0)\"" }.joined(separator: ", "))"))
-        } else if !actions.contains(action.stringValue ?? "") {
-            errors.append(.notSupported("\(path).action", action, actions))
-        } else if action == "FailIndex", !hasIndexLimit {
-            errors.append(.invalid("\(path).action", action, "requires the backoffLimitPerIndex to be set"))
+                .invalid("\(path).action", rule["action"], "requires the backoffLimitPerIndex to be set"))
         }
         let (codes, conditions) = (rule["onExitCodes"], rule["onPodConditions"].arrayValue)
-        if codes.exists == !conditions.isEmpty {
-            errors.append(
-                .invalid(
-                    path, rule,
-                    codes.exists
-                        ? "specifying both OnExitCodes and OnPodConditions is not supported"
-                        : "specifying one of OnExitCodes and OnPodConditions is required"))
-        }
         if codes.exists { exitCodes(codes, "\(path).onExitCodes", containers, &errors) }
         if conditions.count > ruleLimit {
             errors.append(.tooMany("\(path).onPodConditions", conditions.count, limit: ruleLimit))
         }
         for (index, condition) in conditions.enumerated() {
-            let status = condition["status"]
-            if !["True", "False", "Unknown"].contains(status.stringValue ?? "") {
-                errors.append(
-                    .notSupported(
-                        "\(path).onPodConditions[\(index)].status", status, ["False", "True", "Unknown"]))
+            let place = "\(path).onPodConditions[\(index)]"
+            errors += NameChecks.qualifiedName(condition["type"].stringValue ?? "").map {
+                .invalid("\(place).type", condition["type"], $0)
             }
+            check(condition["status"], "\(place).status", ["False", "True", "Unknown"], &errors)
+        }
+        if codes.exists, !conditions.isEmpty {
+            errors.append(.invalid(path, "specifying both OnExitCodes and OnPodConditions is not supported"))
+        } else if !codes.exists, conditions.isEmpty {
+            errors.append(.invalid(path, "specifying one of OnExitCodes and OnPodConditions is required"))
         }
     }
 
     private static func exitCodes(
         _ codes: JSON, _ path: String, _ containers: [JSON], _ errors: inout [FieldError]
     ) {
-        let operation = codes["operator"]
-        if operation.isEmpty {
-            errors.append(.required("\(path).operator", "valid values: \"In\", \"NotIn\""))
-        } else if operation != "In", operation != "NotIn" {
-            errors.append(.notSupported("\(path).operator", operation, ["In", "NotIn"]))
-        }
+        check(codes["operator"], "\(path).operator", ["In", "NotIn"], &errors)
         if codes["containerName"].exists, !containers.contains(codes["containerName"]) {
             errors.append(
                 .invalid(
@@ -200,100 +201,66 @@ enum JobValidation {
         let values = codes["values"].arrayValue.map { $0.integerValue ?? 0 }
         if values.isEmpty {
             errors.append(.invalid("\(path).values", codes["values"], "at least one value is required"))
+        } else if values.count > valueLimit {
+            errors.append(.tooMany("\(path).values", values.count, limit: valueLimit))
         }
-        if values.count > 255 { errors.append(.tooMany("\(path).values", values.count, limit: 255)) }
+        var seen: Set<Int64> = []
         for (index, value) in values.enumerated() {
             let place = "\(path).values[\(index)]"
-            if operation == "In", value == 0 {
+            if codes["operator"] == "In", value == 0 {
                 errors.append(.invalid(place, 0, "must not be 0 for the In operator"))
             }
-            if values[..<index].contains(value) { errors.append(.duplicate(place, JSON(value))) }
+            if !seen.insert(value).inserted { errors.append(.duplicate(place, .integer(value))) }
         }
-        if values.sorted() != values { errors.append(.invalid("\(path).values", codes["values"], "must be ordered")) }
+        if zip(values, values.dropFirst()).contains(where: { $0 > $1 }) {
+            errors.append(.invalid("\(path).values", codes["values"], "must be ordered"))
+        }
     }
 
-    // MARK: - CronJobs
+    // MARK: - Jobs
 
-    /// The name of a Job is its CronJob's with a time.
-    private static let nameLimit = 52
-
-    static func cronJob(_ object: JSON, _ errors: inout [FieldError]) {
-        if object.name.utf8.count > nameLimit {
+    /// What holds for Jobs alone, whose selector the server has made unless the Job chooses its pods itself.
+    static func job(_ job: JSON, _ errors: inout [FieldError]) {
+        let spec = job["spec"]
+        if spec["manualSelector"].boolValue != true, spec["selector"].exists { generatedSelector(job, &errors) }
+        if spec["selector"].isNull { errors.append(.required("spec.selector")) }
+        let labels = spec["template"]["metadata"]["labels"]
+        if spec["selector"].isNull || !WorkloadValidation.matches(spec["selector"], labels) {
             errors.append(
-                .invalid("metadata.name", .string(object.name), "must be no more than \(nameLimit) characters"))
+                .invalid(
+                    "spec.template.metadata.labels", labels, "`selector` does not match template `labels`"))
         }
-        let spec = object["spec"]
-        if let text = spec["schedule"].stringValue, !text.isEmpty { schedule(text, &errors) }
-        guard let zone = spec["timeZone"].stringValue else { return }
-        let complaint: String
-        if zone.isEmpty {
-            complaint = "timeZone must be nil or non-empty string"
-        } else if zone.lowercased() == "local" {
-            complaint = "timeZone must be an explicit time zone as defined in https://www.iana.org/time-zones"
-        } else {
-            do {
-                _ = try TimeZoneDatabase.rules(of: zone)
-                return
-            } catch {
-                complaint = error.description
+        guard spec["completionMode"] == "Indexed", let completions = spec["completions"].integerValue,
+            completions > 0
+        else { return }
+        // Such is the name of the last pod's host.
+        let host = "\(job.name)-\(completions - 1)"
+        if !NameChecks.dns1123Label(host).isEmpty {
+            errors.append(
+                .invalid(
+                    "metadata.name", .string(job.name),
+                    "will not able to create pod with invalid DNS label: \(host)"))
+        }
+    }
+
+    private static func generatedSelector(_ job: JSON, _ errors: inout [FieldError]) {
+        if job.uid.isEmpty { errors.append(.required("metadata.uid")) }
+        let expected: [(String, String)] = [
+            ("batch.kubernetes.io/controller-uid", job.uid), ("batch.kubernetes.io/job-name", job.name),
+            ("controller-uid", job.uid), ("job-name", job.name),
+        ]
+        let labels = job["spec"]["template"]["metadata"]["labels"]
+        for (key, value) in [expected[2], expected[3], expected[0], expected[1]] {
+            let place = "spec.template.metadata.labels[\(key)]"
+            if labels[key].isNull {
+                errors.append(.required(place, "must be '\(value)'"))
+            } else if labels[key] != .string(value) {
+                errors.append(.invalid(place, labels, "must be '\(value)'"))
             }
         }
-        errors.append(.invalid("spec.timeZone", .string(zone), complaint))
-    }
-
-    private static func schedule(_ text: String, _ errors: inout [FieldError]) {
-        // It would be a second way to say what timeZone says.
-        if text.contains("TZ") {
-            return errors.append(
-                .invalid(
-                    "spec.schedule", .string(text), "cannot use TZ or CRON_TZ in schedule, use timeZone field instead"))
+        let own = JSON.object(JSONObject(expected.map { ($0.0, JSON.string($0.1)) }))
+        if !WorkloadValidation.matches(job["spec"]["selector"], own) {
+            errors.append(.invalid("spec.selector", job["spec"]["selector"], "`selector` not auto-generated"))
         }
-        do {
-            _ = try CronSchedule(parsing: text)
-        } catch {
-            errors.append(.invalid("spec.schedule", .string(text), error.description))
-        }
-    }
-
-    // MARK: - Updates
-
-    /// What a Job is asked to do does not change once it has begun.
-    static func update(from old: JSON, to new: JSON) -> [FieldError] {
-        let (before, after) = (old["spec"], new["spec"])
-        var errors: [FieldError] = []
-        for field in ["podFailurePolicy", "backoffLimitPerIndex", "managedBy", "successPolicy"]
-        where before[field] != after[field] {
-            errors.append(.invalid("spec.\(field)", after[field], "field is immutable"))
-        }
-        if before["completionMode"] == "Indexed", before["completions"] != after["completions"],
-            after["completions"] != after["parallelism"]
-        {
-            errors.append(
-                .invalid(
-                    "spec.completions", after["completions"], "can only be modified in tandem with parallelism"))
-        }
-        let isWaiting = before["suspend"].boolValue == true && !old["status"]["startTime"].exists
-        let templates = [before["template"], after["template"]].map { isWaiting ? fixedPart(of: $0) : $0 }
-        if templates[0] != templates[1] {
-            errors.append(.invalid("spec.template", after["template"], "field is immutable"))
-        }
-        return errors
-    }
-
-    /// Before a Job starts, a queue may say where its pods are to run: the template without that.
-    private static func fixedPart(of template: JSON) -> JSON {
-        var template = template
-        for field in ["labels", "annotations"] { remove(field, from: &template["metadata"]) }
-        for field in ["nodeSelector", "tolerations", "schedulingGates"] { remove(field, from: &template["spec"]) }
-        if template["spec"]["affinity"].exists {
-            remove("nodeAffinity", from: &template["spec"]["affinity"])
-            if template["spec"]["affinity"].isEmpty { remove("affinity", from: &template["spec"]) }
-        }
-        if template["metadata"].isEmpty { template.removeValue(forKey: "metadata") }
-        return template
-    }
-
-    private static func remove(_ field: String, from object: inout JSON) {
-        if object[field].exists { object.removeValue(forKey: field) }
     }
 }

@@ -3,6 +3,34 @@ import Objects
 /// Rules of network policies that relate several fields.
 /// See https://kubernetes.io/docs/reference/kubernetes-api/policy-resources/network-policy-v1/.
 enum NetworkPolicyValidation {
+    static func types(_ spec: JSON, _ place: String, _ errors: inout [FieldError]) {
+        let known = ["Ingress", "Egress"]
+        let types = spec["policyTypes"].arrayValue
+        if types.count > known.count {
+            return errors.append(
+                .invalid("\(place).policyTypes", spec["policyTypes"], "may not specify more than two policyTypes"))
+        }
+        for (index, type) in types.enumerated() where !known.contains(type.stringValue ?? "") {
+            errors.append(.notSupported("\(place).policyTypes[\(index)]", type, known))
+        }
+    }
+
+    /// Ranges that a policy has already are let be, however they are written.
+    static func review(from old: JSON, to new: JSON, _ errors: inout [FieldError]) {
+        guard errors.contains(where: { $0.path.contains(".ipBlock.") }) else { return }
+        var known: Set<String> = []
+        for (list, side) in [("ingress", "from"), ("egress", "to")] {
+            for peer in old["spec"][list].arrayValue.flatMap({ $0[side].arrayValue }) {
+                for range in [peer["ipBlock"]["cidr"]] + peer["ipBlock"]["except"].arrayValue {
+                    known.insert(range.serializedString())
+                }
+            }
+        }
+        errors.removeAll {
+            $0.path.contains(".ipBlock.") && known.contains($0.value) && !$0.detail.hasPrefix("must be a strict subset")
+        }
+    }
+
     static func peer(_ peer: JSON, _ place: String, _ errors: inout [FieldError]) {
         let hasSelector = peer["podSelector"].exists || peer["namespaceSelector"].exists
         if peer["ipBlock"].exists {
@@ -30,9 +58,15 @@ enum NetworkPolicyValidation {
 
     /// Exceptions lie strictly within their block.
     static func block(_ block: JSON, _ place: String, _ errors: inout [FieldError]) {
-        guard let outer = Block(block["cidr"].stringValue ?? "") else { return }
+        let cidr = block["cidr"].stringValue ?? ""
+        if !cidr.isEmpty {
+            errors += IPSyntax.rangeComplaints(cidr).map { .invalid("\(place).cidr", .string(cidr), $0) }
+        }
+        guard let outer = Block(cidr) else { return }
         for (index, entry) in block["except"].arrayValue.enumerated() {
-            guard let text = entry.stringValue, let inner = Block(text) else { continue }
+            let text = entry.stringValue ?? ""
+            errors += IPSyntax.rangeComplaints(text).map { .invalid("\(place).except[\(index)]", entry, $0) }
+            guard let inner = Block(text) else { continue }
             if !outer.contains(inner) {
                 errors.append(
                     .invalid("\(place).except[\(index)]", entry, "must be a strict subset of `cidr`"))

@@ -6,7 +6,7 @@ extension Schema {
         if node.structure != nil { return validate(object, before: nil, asCustom: node) }
         var errors = MetadataValidation.errors(in: object, node)
         var pass = ValidationPass()
-        pass.validate(object, node)
+        pass.validate(ImpliedParts.filled(object, node), node)
         errors += pass.errors
         return errors
     }
@@ -19,6 +19,7 @@ extension Schema {
         var pass = ValidationPass()
         pass.compare(old, new, node, "")
         errors += pass.errors
+        UpdateValidation.review(from: old, to: new, type: node.name, &errors)
         errors += UpdateValidation.errors(from: old, to: new, type: node.name)
         return errors
     }
@@ -92,14 +93,16 @@ private struct ValidationPass {
     /// Walks both objects together along fields; lists have no rules about changes.
     mutating func compare(_ old: JSON, _ new: JSON, _ node: SchemaNode, _ place: String) {
         guard node.shape == .object, case .object = old, case .object(let members) = new else { return }
-        for rule in node.validationRules where rule.name == "immutable" || rule.name == "setonce" {
+        for rule in node.validationRules where rule.isAboutChanges {
             guard rule.condition.holds(for: new) else { continue }
             let before = old[path: rule.fieldNames]
             let after = new[path: rule.fieldNames]
             if before == after || (rule.name == "setonce" && before.isEmpty) { continue }
-            let path = (place.isEmpty ? [] : [place]) + rule.fieldNames
+            let path = ((place.isEmpty ? [] : [place]) + rule.fieldNames).joined(separator: ".")
             errors.append(
-                .invalid(path.joined(separator: "."), after, rule.detail.isEmpty ? "field is immutable" : rule.detail))
+                rule.name == "fixed"
+                    ? .forbidden(path, rule.detail)
+                    : .invalid(path, after, rule.detail.isEmpty ? "field is immutable" : rule.detail))
         }
         for (key, member) in members {
             guard let property = node.property(key), property.node.shape == .object else { continue }
@@ -122,11 +125,18 @@ extension Schema {
         return errors
     }
 
-    /// What is wrong with a status, of the kinds whose statuses Kubernetes looks at by the rules of their fields alone.
-    public func statusErrors(in object: JSON, as node: SchemaNode) -> [FieldError] {
+    /// What is wrong with the change of a status, of the kinds whose statuses Kubernetes looks at.
+    public func statusErrors(from old: JSON, to new: JSON, as node: SchemaNode) -> [FieldError] {
+        if node.name == "io.k8s.api.batch.v1.Job" { return JobStatusValidation.errors(from: old, to: new) }
+        return WorkloadStatusValidation.errors(from: old, to: new, type: node.name) + statusErrors(in: new, as: node)
+    }
+
+    /// By the rules of their fields alone.
+    private func statusErrors(in object: JSON, as node: SchemaNode) -> [FieldError] {
         let judged = [
             "core.v1.Service", "networking.v1.Ingress", "policy.v1.PodDisruptionBudget",
-            "admissionregistration.v1.ValidatingAdmissionPolicy",
+            "admissionregistration.v1.ValidatingAdmissionPolicy", "autoscaling.v2.HorizontalPodAutoscaler",
+            "autoscaling.v1.HorizontalPodAutoscaler", "storage.v1.VolumeAttachment",
         ]
         guard judged.contains(where: { node.name == "io.k8s.api." + $0 }), let status = node.property("status") else {
             return []

@@ -3,11 +3,16 @@ enum SpecialType: Sendable {
     case pod, podSpec, container, probe, lifecycleHandler, environmentVariable, volume, toleration, resourceRequirements
     case projectedVolume
     case serviceSpec, configMap, secret, namespace, replicationController, limitRangeItem
-    case deploymentSpec, replicaSetSpec, statefulSetSpec, daemonSetSpec, jobSpec, cronJob
+    case deploymentSpec, replicaSetSpec, statefulSetSpec, daemonSetSpec, job, jobSpec, cronJob
+    case autoscalerSpec, disruptionBudgetSpec, priorityClass
+    case role, clusterRole, roleBinding, clusterRoleBinding
+    case storageClass, volumeAttachmentSpec, driverSpec, nodeDrivers, storageCapacity
+    case webhookConfiguration, validatingPolicy, mutatingPolicy, validatingPolicyBinding, mutatingPolicyBinding
+    case flowSchema, priorityLevel
     case customResourceDefinition, apiService, event, resourceQuotaSpec, limitRangeSpec
     case persistentVolumeSpec, persistentVolumeClaimSpec
-    case networkPolicyPeer, networkPolicyPort, addressBlock
-    case ingressSpec, ingressClassSpec, endpointSubset, endpointSlice
+    case networkPolicySpec, networkPolicyPeer, networkPolicyPort, addressBlock, serviceRangeSpec
+    case ingress, ingressSpec, ingressClassSpec, endpointSubset, endpointSlice
     case deviceClaim, deviceClassSpec, resourceSliceSpec, deviceTaint
 
     /// Nil for a type without.
@@ -46,8 +51,16 @@ enum SpecialType: Sendable {
         case "apps.v1.ReplicaSetSpec": self = .replicaSetSpec
         case "apps.v1.StatefulSetSpec": self = .statefulSetSpec
         case "apps.v1.DaemonSetSpec": self = .daemonSetSpec
+        case "batch.v1.Job": self = .job
         case "batch.v1.JobSpec": self = .jobSpec
         case "batch.v1.CronJob": self = .cronJob
+        case "autoscaling.v1.HorizontalPodAutoscalerSpec", "autoscaling.v2.HorizontalPodAutoscalerSpec":
+            self = .autoscalerSpec
+        case "policy.v1.PodDisruptionBudgetSpec": self = .disruptionBudgetSpec
+        case "scheduling.v1.PriorityClass": self = .priorityClass
+        case "networking.v1.NetworkPolicySpec": self = .networkPolicySpec
+        case "networking.v1.ServiceCIDRSpec": self = .serviceRangeSpec
+        case "networking.v1.Ingress": self = .ingress
         case "networking.v1.NetworkPolicyPeer": self = .networkPolicyPeer
         case "networking.v1.NetworkPolicyPort": self = .networkPolicyPort
         case "networking.v1.IPBlock": self = .addressBlock
@@ -59,7 +72,34 @@ enum SpecialType: Sendable {
         case "resource.v1.DeviceClassSpec": self = .deviceClassSpec
         case "resource.v1.ResourceSliceSpec": self = .resourceSliceSpec
         case "resource.v1.DeviceTaint": self = .deviceTaint
-        default: return nil
+        default:
+            guard let other = Self.ofServer(typeName) else { return nil }
+            self = other
+        }
+    }
+
+    /// Of the groups about access, storage, admission and the turns of requests.
+    private static func ofServer(_ typeName: String) -> SpecialType? {
+        switch String(typeName.dropFirst("io.k8s.api.".count)) {
+        case "rbac.v1.Role": .role
+        case "rbac.v1.ClusterRole": .clusterRole
+        case "rbac.v1.RoleBinding": .roleBinding
+        case "rbac.v1.ClusterRoleBinding": .clusterRoleBinding
+        case "storage.v1.StorageClass": .storageClass
+        case "storage.v1.VolumeAttachmentSpec": .volumeAttachmentSpec
+        case "storage.v1.CSIDriverSpec": .driverSpec
+        case "storage.v1.CSINodeSpec": .nodeDrivers
+        case "storage.v1.CSIStorageCapacity": .storageCapacity
+        case "admissionregistration.v1.ValidatingWebhookConfiguration",
+            "admissionregistration.v1.MutatingWebhookConfiguration":
+            .webhookConfiguration
+        case "admissionregistration.v1.ValidatingAdmissionPolicy": .validatingPolicy
+        case "admissionregistration.v1.MutatingAdmissionPolicy": .mutatingPolicy
+        case "admissionregistration.v1.ValidatingAdmissionPolicyBinding": .validatingPolicyBinding
+        case "admissionregistration.v1.MutatingAdmissionPolicyBinding": .mutatingPolicyBinding
+        case "flowcontrol.v1.FlowSchema": .flowSchema
+        case "flowcontrol.v1.PriorityLevelConfiguration": .priorityLevel
+        default: nil
         }
     }
 }

@@ -11,9 +11,29 @@ enum UpdateValidation {
         case "io.k8s.api.core.v1.ResourceQuota": quota(old, new)
         case "io.k8s.api.apps.v1.StatefulSet": statefulSet(old, new)
         case "io.k8s.api.core.v1.Service": ServiceValidation.update(from: old, to: new)
-        case "io.k8s.api.batch.v1.Job": JobValidation.update(from: old, to: new)
+        case "io.k8s.api.batch.v1.Job": JobUpdateValidation.errors(from: old, to: new)
+        case "io.k8s.api.storage.v1.CSIDriver": StorageKindsValidation.driverUpdate(from: old, to: new)
+        case "io.k8s.api.storage.v1.CSINode": StorageKindsValidation.nodeUpdate(from: old, to: new)
+        case "io.k8s.api.networking.v1.ServiceCIDR": ServiceRangeValidation.update(from: old, to: new)
         case CustomResourceDefinitionValidation.typeName: CustomResourceDefinitionValidation.update(from: old, to: new)
         default: []
+        }
+    }
+
+    /// Takes back what is wrong with a changed object, was so before, and may stay.
+    static func review(from old: JSON, to new: JSON, type: String, _ errors: inout [FieldError]) {
+        guard !errors.isEmpty else { return }
+        switch type {
+        case "io.k8s.api.batch.v1.CronJob": CronJobValidation.review(from: old, to: new, &errors)
+        case "io.k8s.api.networking.v1.NetworkPolicy":
+            NetworkPolicyValidation.review(from: old, to: new, &errors)
+        case "io.k8s.api.networking.v1.Ingress": IngressValidation.review(from: old, to: new, &errors)
+        case "io.k8s.api.apps.v1.StatefulSet": errors.removeAll { $0.path == "spec.serviceName" }
+        case "io.k8s.api.autoscaling.v2.HorizontalPodAutoscaler",
+            "io.k8s.api.autoscaling.v1.HorizontalPodAutoscaler":
+            guard AutoscalerValidation.complaint(about: old["spec"]["scaleTargetRef"]) != nil else { return }
+            errors.removeAll { $0.path == "spec.scaleTargetRef.apiVersion" }
+        default: break
         }
     }
 

@@ -10,7 +10,7 @@ extension ValidationRule {
             case "required": if value.isEmpty { errors.append(.required(place, detail)) }
             case "present": if value.isNull { errors.append(.required(place, detail)) }
             case "forbidden": if value.exists { errors.append(.forbidden(place, detail)) }
-            case "immutable", "setonce": break
+            case "immutable", "setonce", "fixed": break
             default: if value.exists { checkPresent(value, place, &errors) }
             }
         }
@@ -34,6 +34,7 @@ extension ValidationRule {
         case "quantity": checkQuantity(value, place, &errors)
         case "count": checkCount(value, place, &errors)
         case "port": checkPort(value, place, &errors)
+        case "setting": checkSettings(value, place, &errors)
         default: break
         }
     }
@@ -54,6 +55,7 @@ extension ValidationRule {
         case "subdomain": NameChecks.dns1123Subdomain
         case "label1035": NameChecks.dns1035Label
         case "qualified": NameChecks.qualifiedName
+        case "qualifiedanycase": { NameChecks.qualifiedName($0.lowercased()) }
         case "labelvalue": NameChecks.labelValue
         case "envname": NameChecks.environmentName
         case "configkey": NameChecks.configKey
@@ -61,8 +63,9 @@ extension ValidationRule {
         case "pathsegment": NameChecks.pathSegment
         case "headername": NameChecks.headerName
         case "conditionreason": NameChecks.conditionReason
-        case "ip": { IPSyntax.isAddress($0) ? [] : ["must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"] }
-        case "cidr": { IPSyntax.isRange($0) ? [] : ["must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)"] }
+        case "ip": IPSyntax.addressComplaints
+        case "notip": { IPSyntax.isAddress($0) ? ["must be a DNS name, not an IP address"] : [] }
+        case "cidr": IPSyntax.rangeComplaints
         case "absolute": { $0.hasPrefix("/") ? [] : ["must be an absolute path"] }
         case "relative": { $0.hasPrefix("/") ? ["must be a relative path"] : [] }
         case "nobacksteps": { Self.hasBackstep($0) ? ["must not contain '..'"] : [] }
@@ -81,8 +84,8 @@ extension ValidationRule {
     }
 
     static let otherRules: Set<String> = [
-        "required", "present", "forbidden", "immutable", "setonce", "enum", "min", "max", "range", "unique", "oneof",
-        "atmostone", "maxitems", "maxlength", "labels", "selector", "quantity", "count", "port",
+        "required", "present", "forbidden", "immutable", "setonce", "fixed", "enum", "min", "max", "range", "unique",
+        "oneof", "atmostone", "maxitems", "maxlength", "labels", "selector", "quantity", "count", "port", "setting",
     ]
 
     private func limit(_ index: Int) -> Int? { arguments.indices.contains(index) ? Int(arguments[index]) : nil }
@@ -189,11 +192,27 @@ extension ValidationRule {
             return
         }
         if arguments.first == "positive" ? quantity <= .zero : quantity.isNegative {
-            errors.append(
-                .invalid(
-                    place, value,
-                    arguments.first == "positive" ? "must be greater than zero" : "must be greater than or equal to 0"))
+            let usual =
+                arguments.first == "positive" ? "must be greater than zero" : "must be greater than or equal to 0"
+            errors.append(.invalid(place, value, detail.isEmpty ? usual : detail))
         }
+    }
+
+    private static let mostSettings = 512
+    private static let mostSettingBytes = 262_144
+
+    /// The parameters of a driver: few of them, with names.
+    private func checkSettings(_ value: JSON, _ place: String, _ errors: inout [FieldError]) {
+        let settings = value.objectValue ?? [:]
+        if settings.count > Self.mostSettings {
+            return errors.append(.tooLong(place, limit: Self.mostSettings))
+        }
+        var size = 0
+        for (key, setting) in settings {
+            if key.isEmpty { errors.append(.invalid(place, "", "field can not be empty.")) }
+            size += key.utf8.count + (setting.stringValue?.utf8.count ?? 0)
+        }
+        if size > Self.mostSettingBytes { errors.append(.tooLong(place, limit: Self.mostSettingBytes)) }
     }
 
     /// A whole number that is not negative, or a percentage (with the argument "100" at most that many percent).

@@ -24,6 +24,14 @@ final class ValidationRule: Sendable {
     /// What a rule about text has to say of one; nil for the other rules.
     let textCheck: (@Sendable (String) -> [String])?
 
+    /// Whether it compares an object with what it was, rather than looking at one alone.
+    var isAboutChanges: Bool {
+        switch name {
+        case "immutable", "setonce", "fixed": true
+        default: false
+        }
+    }
+
     static let table = RuleTable(EmbeddedText(hostd_validation_text())) { ValidationRule($0) }
 
     /// Parses `PATH RULE [ARGUMENT …] [: DETAIL] [when CONDITION]`.

@@ -2,18 +2,21 @@ import Objects
 
 /// Rules of the kinds that make pods from a template.
 enum WorkloadValidation {
-    static func template(_ spec: JSON, _ place: String, _ kind: String, _ errors: inout [FieldError]) {
+    /// - Parameters:
+    ///   - kind: Whose pods they are, in the messages about them.
+    ///   - owner: As messages about its selector name it.
+    static func template(
+        _ spec: JSON, _ place: String, _ kind: String, owner: String, _ errors: inout [FieldError]
+    ) {
         let selector = spec["selector"]
         let labels = spec["template"]["metadata"]["labels"]
-        if selector.isNull {
-            errors.append(.required("\(place).selector"))
-        } else if selector["matchLabels"].isEmpty, selector["matchExpressions"].isEmpty {
-            errors.append(.invalid("\(place).selector", selector, "empty selector is invalid for \(kind.lowercased())"))
-        } else if !matches(selector, labels) {
+        if selector.isNull, owner != "daemonset" { errors.append(.required("\(place).selector")) }
+        if selector.exists, selector["matchLabels"].isEmpty, selector["matchExpressions"].isEmpty {
+            errors.append(.invalid("\(place).selector", selector, "empty selector is invalid for \(owner)"))
+        } else if selector.isNull || !matches(selector, labels) {
             errors.append(
                 .invalid(
-                    "\(place).template.metadata.labels", labels.isNull ? [:] : labels,
-                    "`selector` does not match template `labels`"))
+                    "\(place).template.metadata.labels", labels, "`selector` does not match template `labels`"))
         }
         let pod = spec["template"]["spec"]
         if let policy = pod["restartPolicy"].stringValue, policy != "Always" {
@@ -50,19 +53,25 @@ enum WorkloadValidation {
     }
 
     static func deployment(_ spec: JSON, _ place: String, _ errors: inout [FieldError]) {
-        template(spec, place, "Deployment", &errors)
+        template(spec, place, "ReplicaSet", owner: "deployment", &errors)
         let strategy = spec["strategy"]
-        if strategy["type"] == "Recreate", strategy["rollingUpdate"].exists {
-            errors.append(
-                .forbidden("\(place).strategy.rollingUpdate", "may not be specified when strategy `type` is 'Recreate'")
-            )
-        }
         let update = strategy["rollingUpdate"]
-        if isZero(update["maxUnavailable"]), isZero(update["maxSurge"]) {
-            errors.append(
-                .invalid(
-                    "\(place).strategy.rollingUpdate.maxUnavailable", update["maxUnavailable"],
-                    "may not be 0 when `maxSurge` is 0"))
+        switch strategy["type"].stringValue {
+        case nil: break
+        case "Recreate":
+            if update.exists {
+                errors.append(
+                    .forbidden(
+                        "\(place).strategy.rollingUpdate", "may not be specified when strategy `type` is 'Recreate'"))
+            }
+        case "RollingUpdate":
+            if isZero(update["maxUnavailable"]), isZero(update["maxSurge"]) {
+                errors.append(
+                    .invalid(
+                        "\(place).strategy.rollingUpdate.maxUnavailable", update["maxUnavailable"],
+                        "may not be 0 when `maxSurge` is 0"))
+            }
+        default: errors.append(.notSupported("\(place).strategy", shown(strategy), ["Recreate", "RollingUpdate"]))
         }
         let deadline = spec["progressDeadlineSeconds"].integerValue
         if let deadline, deadline <= spec["minReadySeconds"].integerValue ?? 0 {
@@ -71,14 +80,70 @@ enum WorkloadValidation {
         }
     }
 
+    /// As Kubernetes' own form of a strategy names its fields.
+    private static func shown(_ strategy: JSON) -> JSON {
+        ["Type": strategy["type"], "RollingUpdate": strategy["rollingUpdate"]]
+    }
+
     /// A rollout that may let none be unavailable would never begin.
     static func statefulSet(_ spec: JSON, _ place: String, _ errors: inout [FieldError]) {
-        template(spec, place, "StatefulSet", &errors)
-        let limit = spec["updateStrategy"]["rollingUpdate"]["maxUnavailable"]
-        if isZero(limit) {
-            errors.append(.invalid("\(place).updateStrategy.rollingUpdate.maxUnavailable", limit, "cannot be 0"))
+        template(spec, place, "StatefulSet", owner: "statefulset", &errors)
+        if let policy = spec["podManagementPolicy"].stringValue, !["OrderedReady", "Parallel"].contains(policy) {
+            errors.append(
+                .invalid("\(place).podManagementPolicy", .string(policy), "must be 'OrderedReady' or 'Parallel'"))
+        }
+        if let name = spec["serviceName"].stringValue, !name.isEmpty {
+            errors += NameChecks.dns1123Label(name).map { .invalid("\(place).serviceName", .string(name), $0) }
+        }
+        let strategy = spec["updateStrategy"]
+        let update = strategy["rollingUpdate"]
+        switch strategy["type"].stringValue {
+        case nil: break
+        case "OnDelete":
+            if update.exists {
+                errors.append(
+                    .invalid(
+                        "\(place).updateStrategy.rollingUpdate", update,
+                        "only allowed for updateStrategy 'RollingUpdate'"))
+            }
+        case "RollingUpdate":
+            let limit = update["maxUnavailable"]
+            if limit.exists, isZero(limit) {
+                errors.append(.invalid("\(place).updateStrategy.rollingUpdate.maxUnavailable", limit, "cannot be 0"))
+            }
+        default:
+            errors.append(
+                .invalid("\(place).updateStrategy", shown(strategy), "must be 'RollingUpdate' or 'OnDelete'"))
         }
     }
 
-    private static func isZero(_ value: JSON) -> Bool { value == 0 || value == "0%" }
+    /// Pods are replaced before or after their successor runs.
+    static func daemonSet(_ spec: JSON, _ place: String, _ errors: inout [FieldError]) {
+        template(spec, place, "DaemonSet", owner: "daemonset", &errors)
+        let strategy = spec["updateStrategy"]
+        switch strategy["type"].stringValue {
+        case nil, "OnDelete": break
+        case "RollingUpdate":
+            let update = strategy["rollingUpdate"]
+            let path = "\(place).updateStrategy.rollingUpdate"
+            switch (isZero(update["maxUnavailable"]), isZero(update["maxSurge"])) {
+            case (false, false):
+                errors.append(
+                    .invalid(
+                        "\(path).maxSurge", update["maxSurge"], "may not be set when maxUnavailable is non-zero"))
+            case (true, true):
+                errors.append(.required("\(path).maxUnavailable", "cannot be 0 when maxSurge is 0"))
+            default: break
+            }
+        default:
+            errors.append(.notSupported("\(place).updateStrategy", shown(strategy), ["RollingUpdate", "OnDelete"]))
+        }
+    }
+
+    /// Whether a number or percentage is none; what is neither counts as such too.
+    private static func isZero(_ value: JSON) -> Bool {
+        if let number = value.integerValue { return number == 0 }
+        guard let text = value.stringValue, NameChecks.percent(text).isEmpty else { return true }
+        return Int(text.dropLast()) == 0
+    }
 }

@@ -293,7 +293,7 @@ final class CustomResourceTests: XCTestCase {
             (["size": 0], "spec.size", "Invalid value: 0: spec.size in body should be greater than or equal to 1"),
             (
                 ["size": 1, "color": "blue"], "spec.color",
-                "Unsupported value: \"blue\": supported values: \"green\", \"red\""
+                "Unsupported value: \"blue\": supported values: \"red\", \"green\""
             ),
             (
                 ["size": 1, "note": "ABC"], "spec.note",

@@ -33,6 +33,11 @@ final class DisabledFieldsTests: XCTestCase {
                 "cronjobs.batch", ["spec": ["jobTemplate": ["spec": ["template": ["spec": full]]]]],
                 ["spec": ["jobTemplate": ["spec": ["template": ["spec": bare]]]]]
             ),
+            (
+                "leases.coordination.k8s.io",
+                ["spec": ["holderIdentity": "h", "strategy": "OldestEmulationVersion", "preferredHolder": "p"]],
+                ["spec": ["holderIdentity": "h"]]
+            ),
             ("configmaps", ["spec": full], ["spec": full]), ("pods", ["spec": "odd"], ["spec": "odd"]),
         ]
         for row in rows {

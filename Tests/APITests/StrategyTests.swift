@@ -78,6 +78,18 @@ final class StrategyTests: XCTestCase {
         Strategy.prepareForCreate(&job, try resource("jobs.batch"))
         XCTAssertEqual(job["spec"]["selector"]["matchLabels"]["batch.kubernetes.io/controller-uid"], "u")
         XCTAssertEqual(job["spec"]["template"].labels["job-name"], "j")
+        var chosen: JSON = [
+            "metadata": ["name": "j", "uid": "u"],
+            "spec": [
+                "selector": ["matchLabels": ["a": "b"]],
+                "template": ["metadata": ["labels": ["job-name": "other"]]],
+            ],
+        ]
+        Strategy.prepareForCreate(&chosen, try resource("jobs.batch"))
+        XCTAssertEqual(
+            chosen["spec"]["selector"]["matchLabels"], ["a": "b", "batch.kubernetes.io/controller-uid": "u"])
+        XCTAssertEqual(
+            chosen["spec"]["template"].labels["job-name"], "other", "what does not fit is refused, not replaced")
     }
 
     /// Labels that affinity is to have in common with the pod, or not, become part of its selectors.

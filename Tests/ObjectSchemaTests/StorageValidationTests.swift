@@ -120,7 +120,7 @@ final class StorageValidationTests: XCTestCase {
             ])
         XCTAssertEqual(
             try updateErrors(attributes, "{}", #"{"parameters":{"x":"2"}}"#),
-            [#"parameters: Invalid value: {"x":"2"}: field is immutable"#])
+            ["parameters: Forbidden: updates to parameters are forbidden."])
         let attachment = """
             {"apiVersion":"storage.k8s.io/v1","kind":"VolumeAttachment","metadata":{"name":"a"},\
             "spec":{"attacher":"d","nodeName":"n","source":{"persistentVolumeName":"v"}}}

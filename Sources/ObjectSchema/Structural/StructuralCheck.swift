@@ -66,7 +66,7 @@ struct StructuralCheck {
                 errors.append(.required("\(path).type", "must not be empty \(place.name)"))
             }
         } else if !Self.types.contains(type) {
-            errors.append(.notSupported("\(path).type", .string(type), Array(Self.types)))
+            errors.append(.notSupported("\(path).type", .string(type), Self.types.sorted()))
         } else if isIntOrString {
             errors.append(
                 .forbidden("\(path).type", "must be empty if x-kubernetes-int-or-string is true"))

@@ -53,9 +53,12 @@ final class StatusConformanceTests: ConformanceCase {
         let spec: JSON = ["replicas": 0, "selector": Self.selector, "template": Self.template]
         XCTAssertEqual(try ask("POST", path, ["metadata": ["name": "written"], "spec": spec]).status, 201)
         let patched = try ask(
-            "PATCH", path + "/written/status", ["status": ["replicas": .null, "readyReplicas": 2]],
+            "PATCH", path + "/written/status", ["status": ["replicas": .null, "observedGeneration": 2]],
             type: "application/merge-patch+json")
-        XCTAssertEqual(try patched.json["status"].canonicalText(), #"{"readyReplicas":2,"replicas":0}"#)
+        XCTAssertEqual(try patched.json["status"].canonicalText(), #"{"observedGeneration":2,"replicas":0}"#)
+        let impossible = try ask(
+            "PATCH", path + "/written/status", ["status": ["readyReplicas": 2]], type: "application/merge-patch+json")
+        XCTAssertEqual(impossible.status, 422)
     }
 
     func testRequiredTextsOfStatuses() throws {

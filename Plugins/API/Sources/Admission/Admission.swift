@@ -59,8 +59,6 @@ final class Admission: Sendable {
             DefaultIngressClass(store: store),
             PodTopologyLabels(store: store),
             RoleEscalation(store: store, authorizer: authorizer),
-            ExpressionChecks(),
-            FlowChecks(),
             mutatingPolicies,
             mutatingWebhooks,
             validatingPolicies,

@@ -3,7 +3,7 @@ import Objects
 /// Fields of features that are switched off unless somebody switches them on, and that this server does not have: as in Kubernetes
 /// they are dropped from what is written, unless the object has such a field already. Pure.
 /// See https://kubernetes.io/docs/reference/command-line-tools-reference/feature-gates/ (ClusterTrustBundleProjection,
-/// PodCertificateRequest).
+/// CoordinatedLeaderElection, PodCertificateRequest).
 enum DisabledFields {
     private static let projections = ["clusterTrustBundle", "podCertificate"]
 
@@ -22,11 +22,19 @@ enum DisabledFields {
 
     /// - Parameter present: the object as it is; null for a new one.
     static func drop(from object: inout JSON, present: JSON, _ resource: Resource) {
+        if resource.qualified == "leases.coordination.k8s.io" { return dropElection(from: &object, present: present) }
         guard let path = podSpec(of: resource) else { return }
         let volumes = object[path: path + ["volumes"]]
         for kind in projections where uses(kind, volumes) {
             guard !uses(kind, present[path: path + ["volumes"]]) else { continue }
             change(&object, path[...]) { drop(kind, from: &$0["volumes"]) }
+        }
+    }
+
+    /// How candidates agree on a leader.
+    private static func dropElection(from lease: inout JSON, present: JSON) {
+        for field in ["strategy", "preferredHolder"] where lease["spec"][field].exists {
+            if present["spec"][field].isNull { lease["spec"].removeValue(forKey: field) }
         }
     }
 

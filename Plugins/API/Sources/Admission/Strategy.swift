@@ -176,7 +176,8 @@ enum Strategy {
     }
 }
 
-/// Labels by which a job knows its pods, unless it chooses its own.
+/// Labels by which a job knows its pods, unless it chooses its own. Where a client has said something else, validation
+/// refuses it.
 enum JobLabels {
     static func fill(_ job: inout JSON) {
         guard job["spec"]["manualSelector"].boolValue != true else { return }
@@ -184,9 +185,12 @@ enum JobLabels {
             ("batch.kubernetes.io/controller-uid", job.uid), ("controller-uid", job.uid),
             ("batch.kubernetes.io/job-name", job.name), ("job-name", job.name),
         ]
-        for (key, value) in labels { job["spec"]["template"]["metadata"]["labels"][key] = .string(value) }
-        if job["spec"]["selector"].isNull {
-            job["spec"]["selector"] = ["matchLabels": ["batch.kubernetes.io/controller-uid": .string(job.uid)]]
+        for (key, value) in labels where job["spec"]["template"]["metadata"]["labels"][key].isNull {
+            job["spec"]["template"]["metadata"]["labels"][key] = .string(value)
+        }
+        let own = "batch.kubernetes.io/controller-uid"
+        if job["spec"]["selector"]["matchLabels"][own].isNull {
+            job["spec"]["selector"]["matchLabels"][own] = .string(job.uid)
         }
     }
 }

@@ -35,8 +35,11 @@ struct SchemaRules: ObjectRules {
     func validate(_ object: JSON, _ resource: Resource) -> [APIStatus.Cause] {
         guard let node = schema(of: resource) else { return [] }
         let causes = table.validate(object, as: node).map(Self.cause)
-        return resource.qualified == CertificateRequest.resource
-            ? causes + CertificateRequestChecks.faults(in: object) : causes
+        if resource.qualified == CertificateRequest.resource {
+            return causes + CertificateRequestChecks.faults(in: object)
+        }
+        return resource.group == ExpressionChecks.group
+            ? causes + ExpressionChecks.faults(in: object, resource) : causes
     }
 
     func validateUpdate(
@@ -46,7 +49,10 @@ struct SchemaRules: ObjectRules {
         if resource.custom != nil { return table.validateUpdate(from: before, to: object, as: node).map(Self.cause) }
         let metadata = { self.table.metadataErrors(from: before, to: object, as: node).map(Self.cause) }
         switch scope {
-        case .main: return table.validateUpdate(from: before, to: object, as: node).map(Self.cause)
+        case .main:
+            let causes = table.validateUpdate(from: before, to: object, as: node).map(Self.cause)
+            return resource.group == ExpressionChecks.group
+                ? causes + ExpressionChecks.faults(in: object, from: before, resource) : causes
         case .whole: return table.validate(object, as: node).map(Self.cause)
         case .ephemeralContainers:
             let faults = EphemeralContainerRules.faults(in: object, from: before)
@@ -61,7 +67,7 @@ struct SchemaRules: ObjectRules {
         case .status where resource.qualified == "resourceclaims.resource.k8s.io":
             return metadata() + table.claimStatusErrors(from: before, to: object).map(Self.cause)
         case .status, .finalize:
-            return metadata() + table.statusErrors(in: object, as: node).map(Self.cause)
+            return metadata() + table.statusErrors(from: before, to: object, as: node).map(Self.cause)
                 + (resource.isDefinition ? table.storedVersionErrors(in: object).map(Self.cause) : [])
         }
     }

@@ -17,9 +17,11 @@ extension JobPlan {
         ended = ending.isFailure ? (ending.reason, ending.message) : ("Completed", "Job completed")
     }
 
-    /// The time of its start stays until it is resumed.
+    /// It starts anew when it is resumed: only while it is suspended can the time of its start be taken away.
     mutating func suspend() {
-        if set("Suspended", "True", "JobSuspended", "Job suspended") { turned = ("Suspended", "Job suspended") }
+        guard set("Suspended", "True", "JobSuspended", "Job suspended") else { return }
+        status.removeValue(forKey: "startTime")
+        turned = ("Suspended", "Job suspended")
     }
 
     mutating func resume() {
@@ -27,7 +29,6 @@ extension JobPlan {
         if status["conditions"].condition("Suspended")["status"].stringValue == "True",
             set("Suspended", "False", "JobResumed", "Job resumed")
         {
-            status["startTime"] = .string(now.formatted(fraction: .none))
             turned = ("Resumed", "Job resumed")
         }
         if let deadline = job["spec"]["activeDeadlineSeconds"].integerValue, let start = status["startTime"].timestamp {
