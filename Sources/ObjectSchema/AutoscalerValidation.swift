@@ -18,7 +18,9 @@ enum AutoscalerValidation {
         if target.isNull { errors += ["kind", "name"].map { .required("\(place).scaleTargetRef.\($0)") } }
         if let complaint = complaint(about: target) {
             errors.append(
-                .invalid("\(place).scaleTargetRef.apiVersion", target["apiVersion"].isNull ? "" : target["apiVersion"], complaint))
+                .invalid(
+                    "\(place).scaleTargetRef.apiVersion", target["apiVersion"].isNull ? "" : target["apiVersion"],
+                    complaint))
         }
         for (index, metric) in spec["metrics"].arrayValue.enumerated() {
             check(metric: metric, "\(place).metrics[\(index)]", &errors)
@@ -34,7 +36,9 @@ enum AutoscalerValidation {
     }
 
     private static func mistake(in version: JSON) -> String? {
-        guard let text = version.stringValue, text.utf8.count(where: { $0 == UInt8(ascii: "/") }) > 1 else { return nil }
+        guard let text = version.stringValue, text.utf8.count(where: { $0 == UInt8(ascii: "/") }) > 1 else {
+            return nil
+        }
         return "unexpected GroupVersion string: \(text)"
     }
 
@@ -108,7 +112,8 @@ enum AutoscalerValidation {
         let isOfContainers =
             name.contains("/") || ["cpu", "memory", "ephemeral-storage"].contains(name) || name.hasPrefix("hugepages-")
         if !name.isEmpty, !isOfContainers {
-            errors.append(.invalid("\(place).name", .string(name), "must be a standard resource type or fully qualified"))
+            errors.append(
+                .invalid("\(place).name", .string(name), "must be a standard resource type or fully qualified"))
             errors.append(.invalid("\(place).name", .string(name), "must be a standard resource for containers"))
         }
         let container = source["container"].stringValue ?? ""

@@ -90,7 +90,9 @@ struct JobStatusValidation {
         if completes || changesCriteria, isComplete, !meetsCriteria {
             add("conditions", "cannot set Complete=True condition without the SuccessCriteriaMet=true condition")
         }
-        if meetsCriteria, isFailed { add("conditions", "cannot set SuccessCriteriaMet=True and Failed=true conditions") }
+        if meetsCriteria, isFailed {
+            add("conditions", "cannot set SuccessCriteriaMet=True and Failed=true conditions")
+        }
         if meetsCriteria, isToFail {
             add("conditions", "cannot set SuccessCriteriaMet=True and FailureTarget=true conditions")
         }
@@ -150,7 +152,9 @@ struct JobStatusValidation {
             errors.append(.required("status.startTime", "startTime is required for finished job"))
         }
         let uncounted = status["uncountedTerminatedPods"]
-        if finishes || changes("uncountedTerminatedPods"), !uncounted["succeeded"].isEmpty || !uncounted["failed"].isEmpty {
+        if finishes || changes("uncountedTerminatedPods"),
+            !uncounted["succeeded"].isEmpty || !uncounted["failed"].isEmpty
+        {
             addValue(
                 "uncountedTerminatedPods", "uncountedTerminatedPods needs to be empty for finished job")
         }

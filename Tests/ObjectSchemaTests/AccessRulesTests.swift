@@ -158,7 +158,8 @@ final class AccessRulesTests: XCTestCase {
 
     func testStorageClasses() throws {
         let storage: JSON = [
-            "apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": ["name": "s"], "provisioner": "a.b/c",
+            "apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": ["name": "s"],
+            "provisioner": "a.b/c",
         ]
         func term(_ text: String) -> String { #"{"allowedTopologies":[{"matchLabelExpressions":[\#(text)]}]}"# }
         let path = "allowedTopologies[0].matchLabelExpressions"
@@ -166,7 +167,10 @@ final class AccessRulesTests: XCTestCase {
             storage,
             [
                 ("{}", []), (term(#"{"key":"zone","values":["a"]}"#), []),
-                (#"{"reclaimPolicy":"Recycle"}"#, [#"reclaimPolicy: Unsupported value: "Recycle": supported values: "Delete", "Retain""#]),
+                (
+                    #"{"reclaimPolicy":"Recycle"}"#,
+                    [#"reclaimPolicy: Unsupported value: "Recycle": supported values: "Delete", "Retain""#]
+                ),
                 (term(#"{"key":"zone"}"#), ["\(path)[0].values: Required value"]),
                 (
                     term(#"{"key":"zone","values":["a","a"]},{"key":"zone","values":["b"]}"#),
@@ -200,7 +204,9 @@ final class AccessRulesTests: XCTestCase {
     }
 
     func testDrivers() throws {
-        let driver: JSON = ["apiVersion": "storage.k8s.io/v1", "kind": "CSIDriver", "metadata": ["name": "d"], "spec": [:]]
+        let driver: JSON = [
+            "apiVersion": "storage.k8s.io/v1", "kind": "CSIDriver", "metadata": ["name": "d"], "spec": [:],
+        ]
         let path = "spec.tokenRequests"
         try ValidationCases.check(
             driver,

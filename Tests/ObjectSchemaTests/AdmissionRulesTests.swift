@@ -62,7 +62,11 @@ final class AdmissionRulesTests: XCTestCase {
                     ]
                 ),
                 (
-                    try webhook { $0["matchConditions"] = [["name": "a", "expression": " "], ["name": "b c", "expression": "true"]] },
+                    try webhook {
+                        $0["matchConditions"] = [
+                            ["name": "a", "expression": " "], ["name": "b c", "expression": "true"],
+                        ]
+                    },
                     [
                         "\(path).matchConditions[0].expression: Required value",
                         #"\#(path).matchConditions[1].name: Invalid value: "b c": name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')"#,
@@ -252,7 +256,8 @@ final class AdmissionRulesTests: XCTestCase {
             "spec": [
                 "matchConstraints": ["resourceRules": [rule]],
                 "mutations": [
-                    ["patchType": "JSONPatch", "applyConfiguration": ["expression": "Object{}"]], ["patchType": "Other"],
+                    ["patchType": "JSONPatch", "applyConfiguration": ["expression": "Object{}"]],
+                    ["patchType": "Other"],
                 ],
             ],
         ]

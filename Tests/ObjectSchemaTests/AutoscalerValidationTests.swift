@@ -88,7 +88,9 @@ final class AutoscalerValidationTests: XCTestCase {
             [
                 (metric(#""type":"Resource","resource":{"name":"cpu",\#(utilization)}"#), []),
                 (
-                    metric(#""type":"Pods","pods":{"metric":{"name":"m"},"target":{"type":"AverageValue","averageValue":"1k"}}"#),
+                    metric(
+                        #""type":"Pods","pods":{"metric":{"name":"m"},"target":{"type":"AverageValue","averageValue":"1k"}}"#
+                    ),
                     []
                 ),
                 (
@@ -141,7 +143,8 @@ final class AutoscalerValidationTests: XCTestCase {
                 ),
                 (
                     metric(
-                        #""type":"ContainerResource","containerResource":{"name":"gpu","container":"A",\#(utilization)}"#),
+                        #""type":"ContainerResource","containerResource":{"name":"gpu","container":"A",\#(utilization)}"#
+                    ),
                     [
                         #"\#(path).containerResource.name: Invalid value: "gpu": must be a standard resource type or fully qualified"#,
                         #"\#(path).containerResource.name: Invalid value: "gpu": must be a standard resource for containers"#,
