@@ -5,13 +5,16 @@ enum ComputedDefaults {
     static func apply(to object: inout JSON, _ type: SpecialType) {
         switch type {
         case .container: container(&object)
-        case .pod: requestsFromLimits(&object)
+        case .pod: pod(&object)
         case .podSpec: podSpec(&object)
         case .volume: volume(&object)
         case .serviceSpec: service(&object)
         case .namespace: namespaceLabel(&object)
         case .replicationController: labelsFromTemplate(&object)
         case .limitRangeItem: limitRange(&object)
+        case .node:
+            let capacity = object["status"]["capacity"]
+            if capacity.exists, object["status"]["allocatable"].isNull { object["status"]["allocatable"] = capacity }
         case .customResourceDefinition: resourceNames(&object)
         case .event: event(&object)
         case .job: labels(of: &object)
@@ -35,7 +38,15 @@ enum ComputedDefaults {
         return String(last[last.index(after: colon)...])
     }
 
-    /// What is limited and not asked for is asked for. Pods alone get it: templates stay as they are written.
+    /// Pods alone get it: templates stay as they are written.
+    private static func pod(_ pod: inout JSON) {
+        guard pod["spec"].objectValue != nil else { return }
+        requestsFromLimits(&pod)
+        PodLevelResources.applyDefaults(to: &pod["spec"])
+        hostPorts(&pod["spec"])
+    }
+
+    /// What is limited and not asked for is asked for.
     private static func requestsFromLimits(_ pod: inout JSON) {
         func fill(_ owner: inout JSON) {
             guard let limits = owner["resources"]["limits"].objectValue else { return }
@@ -43,20 +54,22 @@ enum ComputedDefaults {
                 owner["resources"]["requests"][name] = value
             }
         }
-        guard pod["spec"].objectValue != nil else { return }
         for list in ["containers", "initContainers"] where pod["spec"][list].exists {
             pod["spec"][list].updateElements { (_, container: inout JSON) throws(Never) in fill(&container) }
         }
-        PodLevelResources.applyDefaults(to: &pod["spec"])
     }
 
-    /// `serviceAccount` is the old name of `serviceAccountName`; with the host's network, ports are the host's.
+    /// `serviceAccount` is the old name of `serviceAccountName`.
     private static func podSpec(_ spec: inout JSON) {
         if let name = spec["serviceAccountName"].stringValue, !name.isEmpty {
             spec["serviceAccount"] = .string(name)
         } else if let name = spec["serviceAccount"].stringValue, !name.isEmpty {
             spec["serviceAccountName"] = .string(name)
         }
+    }
+
+    /// With the host's network, ports are the host's.
+    private static func hostPorts(_ spec: inout JSON) {
         guard spec["hostNetwork"].boolValue == true else { return }
         for list in ["containers", "initContainers"] where spec[list].exists {
             spec[list].updateElements { _, container in
@@ -69,7 +82,7 @@ enum ComputedDefaults {
     }
 
     private static func volume(_ volume: inout JSON) {
-        if volume.count == 1, volume["name"].exists { volume["emptyDir"] = [:] }
+        if volume.isEmpty || volume.count == 1 && volume["name"].exists { volume["emptyDir"] = [:] }
         guard volume["image"].exists, volume["image"]["pullPolicy"].isEmpty else { return }
         let reference = volume["image"]["reference"].stringValue ?? ""
         volume["image"]["pullPolicy"] =

@@ -4,19 +4,17 @@ import Objects
 enum ComputedValidation {
     static func check(_ object: JSON, _ type: SpecialType, at place: String, _ errors: inout [FieldError]) {
         switch type {
-        case .pod:
-            PodValidation.imageVolumes(object["spec"], "spec", &errors)
-            GatedPodValidation.place(object["spec"], &errors)
-        case .podSpec: PodValidation.podSpec(object, place, &errors)
-        case .container: PodValidation.container(object, place, &errors)
-        case .probe: PodValidation.handler(object, place, ["exec", "httpGet", "tcpSocket", "grpc"], &errors)
+        case .pod: PodValidation.pod(object, &errors)
+        case .podSpec: PodValidation.podSpec(object, &errors)
+        case .podTemplate: PodValidation.template(object, &errors)
+        case .probe: ContainerValidation.handler(object, ["exec", "httpGet", "tcpSocket", "grpc"], &errors)
         case .lifecycleHandler:
-            PodValidation.handler(object, place, ["exec", "httpGet", "tcpSocket", "sleep"], &errors)
-        case .environmentVariable: PodValidation.environment(object, place, &errors)
-        case .volume: PodValidation.volume(object, place, &errors)
-        case .projectedVolume: ProjectionValidation.sources(object, place, &errors)
-        case .toleration: PodValidation.toleration(object, place, &errors)
-        case .resourceRequirements: ResourceValidation.requirements(object, place, &errors)
+            ContainerValidation.handler(object, ["exec", "httpGet", "tcpSocket", "sleep"], &errors)
+        case .httpRequest: ContainerValidation.request(object, &errors)
+        case .environmentVariable: EnvironmentValidation.variable(object, &errors)
+        case .volume: PodVolumeValidation.volume(object, &errors)
+        case .projectedVolume: ProjectionValidation.sources(object, &errors)
+        case .toleration: PlacementValidation.toleration(object, &errors)
         case .serviceSpec: ServiceValidation.service(object, place, &errors)
         case .configMap: DataValidation.configMap(object, &errors)
         case .secret: DataValidation.secret(object, &errors)
@@ -55,8 +53,9 @@ enum ComputedValidation {
         case .apiService: APIServiceValidation.check(object, &errors)
         case .resourceQuotaSpec: QuotaValidation.check(object, place, &errors)
         case .limitRangeSpec: LimitRangeValidation.check(object, place, &errors)
-        case .persistentVolumeSpec: VolumeValidation.volume(object, place, &errors)
-        case .persistentVolumeClaimSpec: VolumeValidation.accessModes(object, place, &errors)
+        case .persistentVolume: VolumeValidation.volume(object, &errors)
+        case .persistentVolumeSpec: VolumeValidation.volumeSpec(object, &errors)
+        case .persistentVolumeClaimSpec: VolumeValidation.claimSpec(object, &errors)
         case .networkPolicyPeer: NetworkPolicyValidation.peer(object, place, &errors)
         case .networkPolicyPort: NetworkPolicyValidation.port(object, place, &errors)
         case .addressBlock: NetworkPolicyValidation.block(object, place, &errors)
@@ -67,14 +66,26 @@ enum ComputedValidation {
         case .deviceClaim: DeviceClaimValidation.claim(object, &errors)
         case .deviceClassSpec: DeviceClaimValidation.deviceClass(object, &errors)
         case .resourceSliceSpec: ResourceSliceValidation.slice(object, &errors)
-        case .namespace, .replicationController, .limitRangeItem, .deviceTaint: break
+        case .service: ServiceValidation.annotations(object, &errors)
+        case .replicationControllerSpec: ReplicationControllerValidation.check(object, &errors)
+        case .node: NodeValidation.node(object, &errors)
+        case .namespace:
+            for finalizer in object["spec"]["finalizers"].arrayValue {
+                NamespaceValidation.finalizer(finalizer, at: "spec.finalizers", &errors)
+            }
+        case .resourceRequirements: ResourceValidation.requirements(object, &errors)
+        case .nodeSelector: PlacementValidation.nodeSelector(object, &errors)
+        case .container, .replicationController, .limitRangeItem, .deviceTaint: break
         }
     }
 
     /// Takes back what was found inside an object and is right in its context.
     static func review(_ object: JSON, _ type: SpecialType, at path: FieldPath, _ errors: inout [FieldError]) {
-        if case .statefulSetSpec = type, !errors.isEmpty {
-            WorkloadValidation.allowClaimMounts(object, path.text, &errors)
+        if errors.isEmpty { return }
+        switch type {
+        case .podSpec: PodVolumeValidation.unusable(object, at: path.appending("x").dropLast().description, &errors)
+        case .statefulSetSpec: WorkloadValidation.allowClaimMounts(object, path.text, &errors)
+        default: break
         }
     }
 }

@@ -9,21 +9,23 @@ enum ContainerRestartValidation {
     private static let ruleLimit = 20
     private static let valueLimit = 255
 
-    static func check(_ container: JSON, _ place: String, _ errors: inout [FieldError]) {
+    static func check(_ container: JSON, at place: @autoclosure () -> String, _ errors: inout [FieldError]) {
         let rules = container["restartPolicyRules"].arrayValue
         let policy = container["restartPolicy"].stringValue ?? ""
         if !policy.isEmpty, !policies.contains(policy) {
-            errors.append(.notSupported("\(place).restartPolicy", .string(policy), policies))
+            errors.append(.notSupported("\(place()).restartPolicy", .string(policy), policies))
         }
         guard !rules.isEmpty else { return }
         if policy.isEmpty {
             errors.append(
-                .required("\(place).restartPolicy", "must specify restartPolicy when restart rules are used"))
+                .required("\(place()).restartPolicy", "must specify restartPolicy when restart rules are used"))
         }
         if rules.count > ruleLimit {
-            errors.append(.tooMany("\(place).restartPolicyRules", rules.count, limit: ruleLimit))
+            errors.append(.tooMany("\(place()).restartPolicyRules", rules.count, limit: ruleLimit))
         }
-        for (index, rule) in rules.enumerated() { check(rule: rule, "\(place).restartPolicyRules[\(index)]", &errors) }
+        for (index, rule) in rules.enumerated() {
+            check(rule: rule, "\(place()).restartPolicyRules[\(index)]", &errors)
+        }
     }
 
     private static func check(rule: JSON, _ place: String, _ errors: inout [FieldError]) {

@@ -37,7 +37,8 @@ enum DataValidation {
                 errors.append(.required("data[username]"))
                 errors.append(.required("data[password]"))
             }
-        case "kubernetes.io/ssh-auth": if !has("ssh-privatekey") { errors.append(.required("data[ssh-privatekey]")) }
+        case "kubernetes.io/ssh-auth":
+            if object["data"]["ssh-privatekey"].isEmpty { errors.append(.required("data[ssh-privatekey]")) }
         case "kubernetes.io/service-account-token":
             if object.annotations["kubernetes.io/service-account.name"].isEmpty {
                 errors.append(.required("metadata.annotations[kubernetes.io/service-account.name]"))
@@ -51,8 +52,18 @@ enum DataValidation {
             errors.append(.required("data[\(key)]"))
             return
         }
-        do { _ = try JSON(parsing: bytes) } catch {
-            errors.append(.invalid("data[\(key)]", "<secret contents redacted>", error.description))
+        func refuse(_ detail: String) {
+            errors.append(.invalid("data[\(key)]", "<secret contents redacted>", detail))
+        }
+        do {
+            let content = try JSON(parsing: bytes)
+            if content.objectValue == nil, content.exists {
+                let names = ["boolean": "bool", "integer": "number"]
+                let name = names[content.typeName] ?? content.typeName
+                refuse("json: cannot unmarshal \(name) into Go value of type map[string]interface {}")
+            }
+        } catch {
+            refuse(error.description)
         }
     }
 }

@@ -6,6 +6,11 @@ enum EndpointValidation {
         if subset["addresses"].isEmpty, subset["notReadyAddresses"].isEmpty {
             errors.append(.required(place, "must specify `addresses` or `notReadyAddresses`"))
         }
+        for list in ["addresses", "notReadyAddresses"] {
+            for (index, address) in subset[list].arrayValue.enumerated() {
+                self.address(address["ip"], "\(place).\(list)[\(index)].ip", &errors)
+            }
+        }
         let ports = subset["ports"].arrayValue
         for (index, port) in ports.enumerated() {
             if ports.count > 1, port["name"].isEmpty { errors.append(.required("\(place).ports[\(index)].name")) }
@@ -13,6 +18,19 @@ enum EndpointValidation {
             errors += NameChecks.dns1123Label(name).map {
                 .invalid("\(place).ports[\(index)].name", port["name"], $0)
             }
+        }
+    }
+
+    /// An address at which something can be reached.
+    private static func address(_ address: JSON, _ place: String, _ errors: inout [FieldError]) {
+        let text = address.stringValue ?? ""
+        if text.isEmpty {
+            errors += IPSyntax.addressComplaints("").map { .invalid(place, "", $0) }
+            errors.append(.invalid(place, "", "must be a valid IP address"))
+        } else if !IPSyntax.isAddress(text) {
+            errors.append(.invalid(place, address, "must be a valid IP address"))
+        } else if let complaint = IPSyntax.specialUse(of: text) {
+            errors.append(.invalid(place, address, complaint))
         }
     }
 

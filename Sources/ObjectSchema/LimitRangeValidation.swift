@@ -21,26 +21,51 @@ enum LimitRangeValidation {
                         "\(place).limits",
                         "either minimum or maximum storage value is required, but neither was provided"))
             }
-            checkAmounts(item, place, &errors)
+            checkNames(item, type, place, &errors)
+            checkAmounts(item, type, place, &errors)
         }
     }
 
     private static func checkType(_ type: String, _ place: String, _ errors: inout [FieldError]) {
-        guard !type.isEmpty else { return }
-        errors += NameChecks.qualifiedName(type).map { .invalid("\(place).type", .string(type), $0) }
-        if !type.contains("/"), !["Pod", "Container", "PersistentVolumeClaim"].contains(type) {
+        let complaints = NameChecks.qualifiedName(type)
+        errors += complaints.map { .invalid("\(place).type", .string(type), $0) }
+        if complaints.isEmpty, !type.contains("/"), !["Pod", "Container", "PersistentVolumeClaim"].contains(type) {
             errors.append(
                 .invalid("\(place).type", .string(type), "must be a standard limit type or fully qualified"))
         }
     }
 
-    private static func checkAmounts(_ item: JSON, _ place: String, _ errors: inout [FieldError]) {
-        let fields = ["min", "max", "default", "defaultRequest", "maxLimitRequestRatio"]
+    private static let fields = ["max", "min", "default", "defaultRequest", "maxLimitRequestRatio"]
+
+    /// Pods have no defaults, so that of theirs nothing more is said.
+    private static func fields(of type: String) -> [String] {
+        type == "Pod" ? fields.filter { !$0.hasPrefix("default") } : fields
+    }
+
+    private static func checkNames(_ item: JSON, _ type: String, _ place: String, _ errors: inout [FieldError]) {
+        let isOfContainers = type == "Pod" || type == "Container"
+        for field in fields(of: type) {
+            for (name, _) in item[field].objectValue ?? [:] {
+                let complaints =
+                    isOfContainers
+                    ? ResourceValidation.containerResource(name) : ResourceValidation.resourceName(name)
+                errors += complaints.map { .invalid("\(place).\(field)[\(name)]", .string(name), $0) }
+            }
+        }
+    }
+
+    private static func checkAmounts(
+        _ item: JSON, _ type: String, _ place: String, _ errors: inout [FieldError]
+    ) {
+        let fields = fields(of: type)
         let names = Set(fields.flatMap { field in (item[field].objectValue ?? [:]).map(\.key) })
         for name in names.sorted() {
-            func amount(_ field: String) -> Quantity? { Quantity.read(item[field][name]) }
-            func refuse(_ field: String, _ detail: String) {
-                errors.append(.invalid("\(place).\(field)[\(name)]", item[field][name], detail))
+            func amount(_ field: String) -> Quantity? {
+                fields.contains(field) ? Quantity.read(item[field][name]) : nil
+            }
+            /// Some faults show another value than the one that they are about.
+            func refuse(_ field: String, showing shown: String? = nil, _ detail: String) {
+                errors.append(.invalid("\(place).\(field)[\(name)]", item[shown ?? field][name], detail))
             }
             let (least, greatest) = (amount("min"), amount("max"))
             if let least, let greatest, least > greatest {
@@ -62,15 +87,35 @@ enum LimitRangeValidation {
             }
             if let limit = amount("default") {
                 if let least, limit < least {
-                    refuse("default", "min value \(least) is greater than default value \(limit)")
+                    refuse("default", showing: "min", "min value \(least) is greater than default value \(limit)")
                 }
                 if let greatest, limit > greatest {
-                    refuse("default", "default value \(limit) is greater than max value \(greatest)")
+                    refuse("default", showing: "max", "default value \(limit) is greater than max value \(greatest)")
                 }
             }
-            if let ratio = amount("maxLimitRequestRatio"), ratio < Quantity(Int64(1)) {
-                refuse("maxLimitRequestRatio", "ratio \(ratio) is less than 1")
+            if let ratio = amount("maxLimitRequestRatio") {
+                if ratio < Quantity(Int64(1)) { refuse("maxLimitRequestRatio", "ratio \(ratio) is less than 1") }
+                if let least, let greatest, !least.isZero {
+                    let most = Double(greatest.nanoValue) / Double(least.nanoValue)
+                    if Double(ratio.nanoValue) / 1e9 > most {
+                        refuse(
+                            "maxLimitRequestRatio", "ratio \(ratio) is greater than max/min = \(sixDigits(most))")
+                    }
+                }
+            }
+            if !ResourceValidation.isOvercommitted(name), let limit = amount("default"),
+                let request = amount("defaultRequest"), limit != request
+            {
+                refuse(
+                    "defaultRequest", "default value \(limit) must equal to defaultRequest value \(request) in \(name)")
             }
         }
+    }
+
+    /// With six digits behind the point.
+    private static func sixDigits(_ number: Double) -> String {
+        let millionths = Int64((number * 1e6).rounded())
+        let digits = String(millionths % 1_000_000)
+        return "\(millionths / 1_000_000)." + String(repeating: "0", count: 6 - digits.count) + digits
     }
 }

@@ -21,12 +21,8 @@ enum MetadataValidation {
             errors += NameChecks.qualifiedName(key).map { .invalid("metadata.labels", .string(key), $0) }
             errors += NameChecks.labelValue(value.stringValue ?? "").map { .invalid("metadata.labels", value, $0) }
         }
-        checkAnnotations(metadata["annotations"], &errors)
-        for (index, finalizer) in metadata["finalizers"].arrayValue.enumerated() {
-            errors += NameChecks.qualifiedName(finalizer.stringValue ?? "").map {
-                .invalid("metadata.finalizers[\(index)]", finalizer, $0)
-            }
-        }
+        checkAnnotations(metadata["annotations"], at: "metadata.annotations", &errors)
+        checkFinalizers(metadata["finalizers"], isOwn: node.structure == nil, &errors)
         checkOwners(metadata["ownerReferences"], &errors)
         return errors
     }
@@ -47,7 +43,7 @@ enum MetadataValidation {
             errors.append(
                 .forbidden(
                     "metadata.finalizers",
-                    "no new finalizers can be added if the object is being deleted, found new finalizers [\(added.map { "\"\($0)\"" }.joined(separator: " "))]"
+                    "no new finalizers can be added if the object is being deleted, found new finalizers []string{\(added.sorted().map { "\"\($0)\"" }.joined(separator: ", "))}"
                 ))
         }
         return errors
@@ -68,32 +64,75 @@ enum MetadataValidation {
         }
     }
 
-    private static func checkAnnotations(_ annotations: JSON, _ errors: inout [FieldError]) {
+    static func checkAnnotations(
+        _ annotations: JSON, at place: @autoclosure () -> String, _ errors: inout [FieldError]
+    ) {
         var total = 0
         for (key, value) in annotations.objectValue ?? [:] {
             errors += NameChecks.qualifiedName(key.lowercased()).map {
-                .invalid("metadata.annotations", .string(key), $0)
+                .invalid(place(), .string(key), $0)
             }
             total += key.utf8.count + (value.stringValue?.utf8.count ?? 0)
         }
         if total > maximumAnnotationBytes {
-            errors.append(.tooLong("metadata.annotations", limit: maximumAnnotationBytes))
+            errors.append(.tooLong(place(), limit: maximumAnnotationBytes))
         }
     }
 
-    private static func checkOwners(_ owners: JSON, _ errors: inout [FieldError]) {
-        var controllers = 0
-        for (index, owner) in owners.arrayValue.enumerated() {
-            let place = "metadata.ownerReferences[\(index)]"
-            for field in ["apiVersion", "kind", "name", "uid"] where owner[field].isEmpty {
-                errors.append(
-                    .invalid("\(place).\(field)", owner[field].isNull ? "" : owner[field], "must not be empty"))
-            }
-            if owner["controller"].boolValue == true { controllers += 1 }
+    private static let knownFinalizers: Set = ["kubernetes", "orphan", "foregroundDeletion"]
+
+    /// - Parameter isOwn: Whether the kind is the server's own: of custom resources the names are free.
+    private static func checkFinalizers(_ finalizers: JSON, isOwn: Bool, _ errors: inout [FieldError]) {
+        let names = finalizers.arrayValue
+        for (index, name) in names.enumerated() {
+            let text = name.stringValue ?? ""
+            errors += NameChecks.qualifiedName(text).map { .invalid("metadata.finalizers", name, $0) }
+            if isOwn { checkFinalizer(text, at: "metadata.finalizers[\(index)]", &errors) }
         }
-        if controllers > 1 {
+        if names.contains("orphan"), names.contains("foregroundDeletion") {
             errors.append(
-                .invalid("metadata.ownerReferences", owners, "Only one reference can have Controller set to true"))
+                .invalid(
+                    "metadata.finalizers", finalizers,
+                    "finalizer orphan and foregroundDeletion cannot be both set"))
+        }
+    }
+
+    /// A name without a domain is one of Kubernetes' own.
+    static func checkFinalizer(
+        _ name: String, at place: @autoclosure () -> String, _ errors: inout [FieldError]
+    ) {
+        guard !name.contains("/"), !knownFinalizers.contains(name) else { return }
+        errors.append(
+            .invalid(
+                place(), .string(name), "name is neither a standard finalizer name nor is it fully qualified"))
+    }
+
+    /// Owners are told of without their place in the list.
+    private static func checkOwners(_ owners: JSON, _ errors: inout [FieldError]) {
+        let place = "metadata.ownerReferences"
+        var controller: String?
+        for owner in owners.arrayValue {
+            let (version, kind) = (owner["apiVersion"].stringValue ?? "", owner["kind"].stringValue ?? "")
+            if version.isEmpty || version.hasSuffix("/") {
+                errors.append(.invalid("\(place).apiVersion", .string(version), "version must not be empty"))
+            }
+            for field in ["kind", "name", "uid"] where owner[field].isEmpty {
+                errors.append(.invalid("\(place).\(field)", "", "must not be empty"))
+            }
+            if version == "v1", kind == "Event" {
+                errors.append(.invalid(place, owner, "/v1, Kind=Event is disallowed from being an owner"))
+            }
+            guard owner["controller"].boolValue == true else { continue }
+            let name = "\(kind)/\(owner["name"].stringValue ?? "")"
+            if let controller {
+                errors.append(
+                    .invalid(
+                        place, owners,
+                        "Only one reference can have Controller set to true. Found \"true\" in references for \(controller) and \(name)"
+                    ))
+            } else {
+                controller = name
+            }
         }
     }
 }

@@ -43,6 +43,8 @@ enum PodLevelResources {
         where isHugePage(name) && own["limits"][name].isNull {
             spec["resources"]["limits"][name] = .string(amount.description)
         }
+        // Requests alone are taken as they are.
+        guard !spec["resources"]["limits"].isEmpty else { return }
         for (name, amount) in aggregate(spec, "requests").sorted(by: { $0.key < $1.key })
         where isSupported(name) && !isHugePage(name) && own["requests"][name].isNull {
             spec["resources"]["requests"][name] = .string(amount.description)
@@ -53,20 +55,24 @@ enum PodLevelResources {
         }
     }
 
-    /// - Parameter place: Of the pod's spec.
-    static func check(_ spec: JSON, _ place: String, _ errors: inout [FieldError]) {
+    /// What is found is named from the pod's spec on.
+    static func check(_ spec: JSON, _ errors: inout [FieldError]) {
         let own = spec["resources"]
         guard own.exists else { return }
-        for list in ["limits", "requests"] {
-            for name in (own[list].objectValue ?? [:]).map(\.key) where !isSupported(name) {
-                errors.append(
-                    .notSupported(
-                        "\(place).resources.\(list)[\(name)]", .string(name), ["cpu", "hugepages-", "memory"]))
-            }
+        if own["claims"].exists {
+            errors.append(.forbidden("resources.claims", "claims cannot be set for Resources at pod-level"))
         }
-        if !own["claims"].isEmpty {
-            errors.append(
-                .forbidden("\(place).resources.claims", "claims may not be set for Resources at pod-level"))
+        for list in ["limits", "requests"] {
+            for (name, value) in own[list].objectValue ?? [:] where !isSupported(name) {
+                let complaints = ResourceValidation.resourceName(name)
+                errors += complaints.map { .invalid("resources.\(list)[\(name)]", .string(name), $0) }
+                if complaints.isEmpty {
+                    errors.append(
+                        .notSupported(
+                            "resources.\(list)[\(name)]", .string(name), ["cpu", "hugepages-", "memory"]))
+                }
+                ResourceValidation.amount(name, value, at: "resources.\(list)[\(name)]", &errors)
+            }
         }
         for (name, together) in aggregate(spec, "requests").sorted(by: { $0.key < $1.key }) where isSupported(name) {
             guard let value = own["requests"][name].stringValue, let wanted = Quantity.read(own["requests"][name]),
@@ -74,7 +80,7 @@ enum PodLevelResources {
             else { continue }
             errors.append(
                 .invalid(
-                    "\(place).resources.requests[\(name)]", .string(value),
+                    "resources.requests[\(name)]", .string(value),
                     "must be greater than or equal to aggregate container requests of \(together)"))
         }
         for (index, container) in spec["containers"].arrayValue.enumerated() {
@@ -83,7 +89,7 @@ enum PodLevelResources {
                 else { continue }
                 errors.append(
                     .invalid(
-                        "\(place).containers[\(index)].resources.limits[\(name)]", value,
+                        "resources.containers[\(index)][\(name)].limits", value,
                         "must be less than or equal to pod limits of \(most)"))
             }
         }

@@ -9,14 +9,18 @@ enum ProjectionValidation {
     private static let longest: Int64 = 91 * 86400
     private static let longestOfOwn: Int64 = 86400
 
-    static func sources(_ volume: JSON, _ place: String, _ errors: inout [FieldError]) {
-        paths(volume["sources"].arrayValue, place, &errors)
+    /// Seconds: some 136 years.
+    private static let longestToken: Int64 = 1 << 32
+
+    static func sources(_ volume: JSON, _ errors: inout [FieldError]) {
+        paths(volume["sources"].arrayValue, "", &errors)
         for (index, source) in volume["sources"].arrayValue.enumerated() {
-            let place = "\(place).sources[\(index)]"
-            let kinds = (source.objectValue ?? [:]).map(\.key).sorted { $0.precedesByBytes($1) }
-            for kind in kinds.dropFirst() {
-                errors.append(.forbidden("\(place).\(kind)", "may not specify more than 1 volume type"))
+            let place = "sources[\(index)]"
+            if source.count > 1 {
+                errors.append(.forbidden(place, "may not specify more than 1 volume type per source"))
             }
+            DownwardValidation.files(source["downwardAPI"]["items"].arrayValue, at: "\(place).downwardAPI", &errors)
+            if source["serviceAccountToken"].exists { token(source["serviceAccountToken"], place, &errors) }
             if source["clusterTrustBundle"].exists {
                 bundle(source["clusterTrustBundle"], "\(place).clusterTrustBundle", &errors)
             }
@@ -43,6 +47,18 @@ enum ProjectionValidation {
                 take(source["podCertificate"][path], source["podCertificate"][path])
             }
         }
+    }
+
+    /// Of its path Kubernetes tells as if it were the volume's.
+    private static func token(_ token: JSON, _ place: String, _ errors: inout [FieldError]) {
+        if let seconds = token["expirationSeconds"].integerValue, seconds > longestToken {
+            errors.append(
+                .invalid(
+                    "\(place).serviceAccountToken.expirationSeconds", .integer(seconds),
+                    "may not specify a duration larger than 2^32 seconds"))
+        }
+        if token["path"].isEmpty { errors.append(.required("path")) }
+        PathChecks.unreserved(token["path"].stringValue ?? "", at: "path", &errors)
     }
 
     private static func bundle(_ bundle: JSON, _ place: String, _ errors: inout [FieldError]) {

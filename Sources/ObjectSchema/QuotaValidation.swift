@@ -27,20 +27,32 @@ enum QuotaValidation {
         for (name, value) in hard { checkAmount(name, value, "\(place).hard[\(name)]", &errors) }
         let limited = Set(hard.map(\.key)).filter(isStandard)
         checkScopes(spec["scopes"], "\(place).scopes", limited, &errors)
-        checkSelector(spec["scopeSelector"], "\(place).scopeSelector.matchExpressions", limited, &errors)
+        checkSelector(
+            spec["scopeSelector"], "\(place).scopeSelector.matchExpressions", limited, scopes: spec["scopes"], &errors)
     }
 
     private static func isStandard(_ name: String) -> Bool { counted.contains(name) || measured.contains(name) }
 
     private static func checkAmount(_ name: String, _ value: JSON, _ place: String, _ errors: inout [FieldError]) {
-        errors += NameChecks.qualifiedName(name).map { .invalid(place, .string(name), $0) }
-        let isHugePages = name.hasPrefix("hugepages-") || name.hasPrefix("requests.hugepages-")
-        if !name.contains("/"), !isStandard(name), !isHugePages {
-            errors.append(.invalid(place, .string(name), "must be a standard resource for quota"))
+        var complaints = ResourceValidation.resourceName(name)
+        if !name.contains("/"), !isStandard(name), !ResourceValidation.isHugePages(name),
+            !name.hasPrefix("requests.hugepages-")
+        {
+            complaints.append("must be a standard resource for quota")
         }
-        if counted.contains(name), let quantity = Quantity.read(value), !quantity.isWhole {
-            errors.append(.invalid(place, value, "must be an integer"))
+        errors += complaints.map { .invalid(place, .string(name), $0) }
+        ResourceValidation.amount(name, value, at: place, &errors)
+    }
+
+    /// What is wrong with the status of a quota.
+    static func status(_ status: JSON) -> [FieldError] {
+        var errors: [FieldError] = []
+        for list in ["hard", "used"] {
+            for (name, value) in status[list].objectValue ?? [:] {
+                checkAmount(name, value, "status.\(list)[\(name)]", &errors)
+            }
         }
+        return errors
     }
 
     private static func checkScopes(
@@ -68,7 +80,7 @@ enum QuotaValidation {
     }
 
     private static func checkSelector(
-        _ selector: JSON, _ place: String, _ limited: Set<String>, _ errors: inout [FieldError]
+        _ selector: JSON, _ place: String, _ limited: Set<String>, scopes list: JSON, _ errors: inout [FieldError]
     ) {
         let requirements = selector["matchExpressions"].arrayValue
         for requirement in requirements {
@@ -82,7 +94,8 @@ enum QuotaValidation {
             }
             checkOperator(requirement, name, place, &errors)
         }
-        checkOpposites(requirements.compactMap { $0["scopeName"].stringValue }, selector, place, &errors)
+        // Kubernetes shows the other list.
+        checkOpposites(requirements.compactMap { $0["scopeName"].stringValue }, list, place, &errors)
     }
 
     private static func checkOperator(
@@ -93,7 +106,7 @@ enum QuotaValidation {
             errors.append(
                 .invalid(
                     "\(place).operator", .string(relation),
-                    "must be 'Exist' when scope is any of ResourceQuotaScopeTerminating, ResourceQuotaScopeNotTerminating, ResourceQuotaScopeBestEffort, ResourceQuotaScopeNotBestEffort or ResourceQuotaScopeCrossNamespacePodAffinity"
+                    "must be 'Exists' when scope is any of ResourceQuotaScopeTerminating, ResourceQuotaScopeNotTerminating, ResourceQuotaScopeBestEffort, ResourceQuotaScopeNotBestEffort or ResourceQuotaScopeCrossNamespacePodAffinity"
                 ))
         }
         switch relation {

@@ -1,17 +1,20 @@
 import CObjectSchema
 import Objects
 
-/// A row of defaults.txt: the value that an absent field of a type gets, when the condition holds.
+/// A row of defaults.txt: the value that an absent field of a type gets, when the condition holds; of some fields also one that is
+/// empty or 0, which in Kubernetes are the same as absent.
 final class DefaultRule: Sendable {
     let path: [String]
     let value: JSON
     let condition: RuleCondition
+    private let replacesZero: Bool
 
     static let table = RuleTable(EmbeddedText(hostd_defaults_text())) { DefaultRule($0) }
 
-    /// Parses `PATH = JSON [when CONDITION]`.
+    /// Parses `PATH = JSON [when CONDITION]`, or the same with `:=`.
     init(_ line: String) {
-        let sides = line.split(separator: " = ", maxSplits: 1)
+        replacesZero = line.split(separator: " ", maxSplits: 2).dropFirst().first == ":="
+        let sides = line.split(separator: replacesZero ? " := " : " = ", maxSplits: 1)
         let tail = sides[1].split(separator: " when ", maxSplits: 1)
         path = RuleCondition.path(sides[0])
         condition = tail.count > 1 ? RuleCondition(tail[1]) : .always
@@ -22,7 +25,10 @@ final class DefaultRule: Sendable {
     }
 
     func apply(to object: inout JSON) {
-        guard object[path: path].isNull, condition.holds(for: object) else { return }
+        let present = object[path: path]
+        guard present.isNull || replacesZero && (present.isEmpty || present == 0), condition.holds(for: object) else {
+            return
+        }
         Self.set(&object, path[...], value)
     }
 

@@ -125,10 +125,17 @@ extension Schema {
         return errors
     }
 
+    /// What is wrong with an object that is new, beyond what holds for every object of its kind.
+    public func creationErrors(in object: JSON, as node: SchemaNode) -> [FieldError] {
+        node.special == .pod ? PodValidation.creation(object) : []
+    }
+
+    /// What is wrong with a namespace's finalizers.
+    public func finalizerErrors(in object: JSON) -> [FieldError] { NamespaceValidation.finalizers(object) }
+
     /// What is wrong with the change of a status, of the kinds whose statuses Kubernetes looks at.
     public func statusErrors(from old: JSON, to new: JSON, as node: SchemaNode) -> [FieldError] {
-        if node.name == "io.k8s.api.batch.v1.Job" { return JobStatusValidation.errors(from: old, to: new) }
-        return WorkloadStatusValidation.errors(from: old, to: new, type: node.name) + statusErrors(in: new, as: node)
+        StatusValidation.errors(from: old, to: new, type: node.name) + statusErrors(in: new, as: node)
     }
 
     /// By the rules of their fields alone.

@@ -1,7 +1,8 @@
 /// The types with defaults or rules that are code instead of rows.
 enum SpecialType: Sendable {
     case pod, podSpec, container, probe, lifecycleHandler, environmentVariable, volume, toleration, resourceRequirements
-    case projectedVolume
+    case projectedVolume, podTemplate, httpRequest, nodeSelector
+    case service, node, replicationControllerSpec
     case serviceSpec, configMap, secret, namespace, replicationController, limitRangeItem
     case deploymentSpec, replicaSetSpec, statefulSetSpec, daemonSetSpec, job, jobSpec, cronJob
     case autoscalerSpec, disruptionBudgetSpec, priorityClass
@@ -10,7 +11,7 @@ enum SpecialType: Sendable {
     case webhookConfiguration, validatingPolicy, mutatingPolicy, validatingPolicyBinding, mutatingPolicyBinding
     case flowSchema, priorityLevel
     case customResourceDefinition, apiService, event, resourceQuotaSpec, limitRangeSpec
-    case persistentVolumeSpec, persistentVolumeClaimSpec
+    case persistentVolume, persistentVolumeSpec, persistentVolumeClaimSpec
     case networkPolicySpec, networkPolicyPeer, networkPolicyPort, addressBlock, serviceRangeSpec
     case ingress, ingressSpec, ingressClassSpec, endpointSubset, endpointSlice
     case deviceClaim, deviceClassSpec, resourceSliceSpec, deviceTaint
@@ -29,13 +30,19 @@ enum SpecialType: Sendable {
         case "core.v1.Pod": self = .pod
         case "core.v1.PodSpec": self = .podSpec
         case "core.v1.Container", "core.v1.EphemeralContainer": self = .container
+        case "core.v1.PodTemplateSpec": self = .podTemplate
         case "core.v1.Probe": self = .probe
+        case "core.v1.HTTPGetAction": self = .httpRequest
         case "core.v1.LifecycleHandler": self = .lifecycleHandler
         case "core.v1.EnvVar": self = .environmentVariable
         case "core.v1.Volume": self = .volume
         case "core.v1.ProjectedVolumeSource": self = .projectedVolume
         case "core.v1.Toleration": self = .toleration
         case "core.v1.ResourceRequirements": self = .resourceRequirements
+        case "core.v1.NodeSelector": self = .nodeSelector
+        case "core.v1.Node": self = .node
+        case "core.v1.ReplicationControllerSpec": self = .replicationControllerSpec
+        case "core.v1.Service": self = .service
         case "core.v1.ServiceSpec": self = .serviceSpec
         case "core.v1.ConfigMap": self = .configMap
         case "core.v1.Secret": self = .secret
@@ -45,6 +52,7 @@ enum SpecialType: Sendable {
         case "core.v1.LimitRangeItem": self = .limitRangeItem
         case "core.v1.LimitRangeSpec": self = .limitRangeSpec
         case "core.v1.ResourceQuotaSpec": self = .resourceQuotaSpec
+        case "core.v1.PersistentVolume": self = .persistentVolume
         case "core.v1.PersistentVolumeSpec": self = .persistentVolumeSpec
         case "core.v1.PersistentVolumeClaimSpec": self = .persistentVolumeClaimSpec
         case "apps.v1.DeploymentSpec": self = .deploymentSpec

@@ -9,6 +9,7 @@ enum UpdateValidation {
         case "io.k8s.api.core.v1.PersistentVolumeClaim": VolumeValidation.claimUpdate(old, new)
         case "io.k8s.api.core.v1.PersistentVolume": VolumeValidation.volumeUpdate(old, new)
         case "io.k8s.api.core.v1.ResourceQuota": quota(old, new)
+        case "io.k8s.api.core.v1.Node": NodeValidation.update(from: old, to: new)
         case "io.k8s.api.apps.v1.StatefulSet": statefulSet(old, new)
         case "io.k8s.api.core.v1.Service": ServiceValidation.update(from: old, to: new)
         case "io.k8s.api.batch.v1.Job": JobUpdateValidation.errors(from: old, to: new)
@@ -39,41 +40,41 @@ enum UpdateValidation {
 
     /// A pod's containers may get other images; little else of a running pod can change.
     private static func pod(_ old: JSON, _ new: JSON) -> [FieldError] {
-        var errors: [FieldError] = []
+        var errors = PodAnnotationValidation.update(from: old, to: new)
         var adapted = new["spec"]
         for list in ["containers", "initContainers"] {
             let before = old["spec"][list].arrayValue
             let after = new["spec"][list].arrayValue
             if before.count != after.count {
-                return [.forbidden("spec.\(list)", "pod updates may not add or remove containers")]
+                return errors + [.forbidden("spec.\(list)", "pod updates may not add or remove containers")]
             }
             guard !after.isEmpty else { continue }
             adapted[list].updateElements { index, container in container["image"] = before[index]["image"] }
-            for (index, container) in after.enumerated() where container["image"].isEmpty {
-                errors.append(.required("spec.\(list)[\(index)].image"))
-            }
         }
         let deadline = new["spec"]["activeDeadlineSeconds"]
-        if let before = old["spec"]["activeDeadlineSeconds"].integerValue {
-            guard let after = deadline.integerValue else {
+        if let after = deadline.integerValue {
+            if !(0...Int64(Int32.max)).contains(after) {
                 return errors + [
-                    .invalid(
-                        "spec.activeDeadlineSeconds", deadline, "must not update from a positive integer to nil value")
+                    .invalid("spec.activeDeadlineSeconds", deadline, "must be between 0 and 2147483647, inclusive")
                 ]
             }
-            if after > before {
-                errors.append(
-                    .invalid("spec.activeDeadlineSeconds", deadline, "must be less than or equal to previous value"))
+            if let before = old["spec"]["activeDeadlineSeconds"].integerValue, after > before {
+                return errors + [
+                    .invalid("spec.activeDeadlineSeconds", deadline, "must be less than or equal to previous value")
+                ]
             }
-        }
-        let kept = new["spec"]["tolerations"].arrayValue
-        if !old["spec"]["tolerations"].arrayValue.allSatisfy({ kept.contains($0) }) {
+        } else if old["spec"]["activeDeadlineSeconds"].exists {
             errors.append(
-                .forbidden("spec.tolerations", "existing toleration can not be modified except its tolerationSeconds"))
+                .invalid(
+                    "spec.activeDeadlineSeconds", deadline, "must not update from a positive integer to nil value"))
         }
+        tolerations(old["spec"], new["spec"], &errors)
         let gates = old["spec"]["schedulingGates"].arrayValue
-        if new["spec"]["schedulingGates"].arrayValue.contains(where: { !gates.contains($0) }) {
-            errors.append(.forbidden("spec.schedulingGates", "only deletion is allowed, but found new scheduling gate"))
+        for (index, gate) in new["spec"]["schedulingGates"].arrayValue.enumerated() where !gates.contains(gate) {
+            errors.append(
+                .forbidden(
+                    "spec.schedulingGates[\(index)].name",
+                    "only deletion is allowed, but found new scheduling gate '\(gate["name"].stringValue ?? "")'"))
         }
         for field in ["activeDeadlineSeconds", "tolerations", "schedulingGates"] {
             take(field, from: old["spec"], into: &adapted)
@@ -92,6 +93,21 @@ enum UpdateValidation {
                 ))
         }
         return errors
+    }
+
+    /// Those that are there stay, but for how long they hold.
+    private static func tolerations(_ old: JSON, _ new: JSON, _ errors: inout [FieldError]) {
+        func timeless(_ toleration: JSON) -> JSON {
+            var toleration = toleration
+            toleration.removeValue(forKey: "tolerationSeconds")
+            return toleration
+        }
+        if old["tolerations"] == new["tolerations"] { return }
+        let kept = Set(new["tolerations"].arrayValue.map(timeless))
+        if !old["tolerations"].arrayValue.allSatisfy({ kept.contains(timeless($0)) }) {
+            errors.append(
+                .forbidden("spec.tolerations", "existing toleration can not be modified except its tolerationSeconds"))
+        }
     }
 
     private static func take(_ field: String, from source: JSON, into target: inout JSON) {

@@ -68,19 +68,11 @@ extension ValidationRule {
         case "cidr": IPSyntax.rangeComplaints
         case "absolute": { $0.hasPrefix("/") ? [] : ["must be an absolute path"] }
         case "relative": { $0.hasPrefix("/") ? ["must be a relative path"] : [] }
-        case "nobacksteps": { Self.hasBackstep($0) ? ["must not contain '..'"] : [] }
-        case "nocolon": { $0.contains(":") ? ["must not contain ':'"] : [] }
-        case "trimmed":
-            {
-                $0.first?.isWhitespace == true || $0.last?.isWhitespace == true
-                    ? ["must not have leading or trailing whitespace"] : []
-            }
+        case "nobacksteps": { PathChecks.hasBackstep($0) ? ["must not contain '..'"] : [] }
+        case "unreserved": { $0.hasPrefix("..") && !$0.hasPrefix("../") ? ["must not start with '..'"] : [] }
+        case "drivername": { NameChecks.dns1123Subdomain($0.lowercased()) }
         default: nil
         }
-    }
-
-    private static func hasBackstep(_ path: String) -> Bool {
-        path.utf8.split(separator: UInt8(ascii: "/")).contains { $0.elementsEqual("..".utf8) }
     }
 
     static let otherRules: Set<String> = [

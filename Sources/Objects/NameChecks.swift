@@ -3,19 +3,39 @@
 public enum NameChecks {
     /// An RFC 1123 label: at most 63 of a-z, 0-9 and "-".
     public static func dns1123Label(_ text: String) -> [String] {
-        tooLong(text, 63)
-            + complaint(
-                isLabel(text.utf8[...]),
-                #"a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')"#
-            )
+        let bytes = text.utf8[...]
+        if isLabel(bytes) { return tooLong(text, 63) }
+        return tooLong(text, 63) + [isSubdomain(bytes) ? "must not contain dots" : labelRule]
     }
 
+    private static let labelRule =
+        #"a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')"#
+
     /// An RFC 1123 subdomain: labels joined by dots, at most 253 bytes.
-    public static func dns1123Subdomain(_ text: String) -> [String] {
-        tooLong(text, 253)
+    public static func dns1123Subdomain(_ text: String) -> [String] { subdomain(text, "characters") }
+
+    private static func subdomain(_ text: String, _ unit: String) -> [String] {
+        tooLong(text, 253, unit)
             + complaint(
                 isSubdomain(text.utf8[...]),
                 #"a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')"#
+            )
+    }
+
+    /// The same with labels that may begin with "_" and have more of them inside.
+    public static func dns1123SubdomainWithUnderscore(_ text: String) -> [String] {
+        let isFine = text.utf8.split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false).allSatisfy {
+            let rest = $0.first == UInt8(ascii: "_") ? $0.dropFirst() : $0
+            guard let first = rest.first, let last = rest.last else { return false }
+            return (isLower(first) || isDigit(first)) && (isLower(last) || isDigit(last))
+                && rest.allSatisfy {
+                    isLower($0) || isDigit($0) || $0 == UInt8(ascii: "-") || $0 == UInt8(ascii: "_")
+                }
+        }
+        return tooLong(text, 253)
+            + complaint(
+                isFine,
+                #"a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '_', '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '_?[a-z0-9]([-_a-z0-9]*[a-z0-9])?(\._?[a-z0-9]([-_a-z0-9]*[a-z0-9])?)*')"#
             )
     }
 
@@ -49,11 +69,11 @@ public enum NameChecks {
             if parts[0].isEmpty {
                 complaints.append("prefix part must be non-empty")
             } else {
-                complaints += dns1123Subdomain(String(Substring(parts[0]))).map { "prefix part " + $0 }
+                complaints += subdomain(String(Substring(parts[0])), "bytes").map { "prefix part " + $0 }
             }
         default:
             return [
-                "a qualified name " + qualifiedRule
+                "a valid label key " + qualifiedRule
                     + " with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')"
             ]
         }
@@ -68,7 +88,7 @@ public enum NameChecks {
 
     /// The value of a label: empty, or at most 63 of A-Z, a-z, 0-9, "-", "_" and ".".
     public static func labelValue(_ text: String) -> [String] {
-        tooLong(text, 63)
+        tooLong(text, 63, "bytes")
             + complaint(
                 text.isEmpty || isQualified(text.utf8[...]),
                 "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')"
@@ -104,7 +124,7 @@ public enum NameChecks {
     public static func portName(_ text: String) -> [String] {
         var complaints = tooLong(text, 15)
         if !text.utf8.allSatisfy({ isLower($0) || isDigit($0) || $0 == UInt8(ascii: "-") }) {
-            complaints.append("must contain only alphanumeric characters (a-z, 0-9), and hyphens (-)")
+            complaints.append("must contain only alpha-numeric characters (a-z, 0-9), and hyphens (-)")
         }
         if !text.utf8.contains(where: isLower) { complaints.append("must contain at least one letter (a-z)") }
         if text.contains("--") { complaints.append("must not contain consecutive hyphens") }
@@ -159,8 +179,9 @@ public enum NameChecks {
         isFine ? [] : [text()]
     }
 
-    private static func tooLong(_ text: String, _ limit: Int) -> [String] {
-        text.utf8.count > limit ? ["must be no more than \(limit) bytes"] : []
+    /// Kubernetes counts bytes, whatever it calls them.
+    private static func tooLong(_ text: String, _ limit: Int, _ unit: String = "characters") -> [String] {
+        text.utf8.count > limit ? ["must be no more than \(limit) \(unit)"] : []
     }
 
     private static func isLower(_ byte: UInt8) -> Bool { byte &- UInt8(ascii: "a") < 26 }

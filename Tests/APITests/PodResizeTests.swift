@@ -49,7 +49,7 @@ final class PodResizeTests: XCTestCase {
             ),
             (
                 whole(requests("2", ["hugepages-2Mi": "2Mi"])),
-                ["spec.resources.requests[hugepages-2Mi]: Forbidden: only cpu and memory resources are mutable"],
+                ["spec: Forbidden: only cpu and memory resources are mutable"],
                 "no pages"
             ),
         ]
@@ -78,10 +78,7 @@ final class PodResizeTests: XCTestCase {
             ),
             (
                 "without limits", pod([("a", both)]), pod([("a", ["requests": both["requests"]])]),
-                [
-                    "spec.containers[0].resources.limits: resource limits cannot be removed",
-                    "spec.containers[0].resources.limits: resource limits cannot be removed",
-                ]
+                ["spec.containers[0].resources.limits: resource limits cannot be removed"]
             ),
             (
                 "without requests", pod([("a", requests("1"))]), pod([("a", [:])]),
@@ -90,7 +87,7 @@ final class PodResizeTests: XCTestCase {
             (
                 "another resource", pod([("a", requests("1", ["ephemeral-storage": "1"]))]),
                 pod([("a", requests("1", ["ephemeral-storage": "3"]))]),
-                ["spec.containers[0].resources.requests[ephemeral-storage]: only cpu and memory resources are mutable"]
+                ["spec: only cpu and memory resources are mutable"]
             ),
             (
                 "another order", pod([("a", [:]), ("b", [:])]), pod([("b", [:]), ("a", [:])]),
@@ -105,6 +102,28 @@ final class PodResizeTests: XCTestCase {
             let faults = PodResize.faults(in: PodResize.merged(row.after, row.before), from: row.before)
             XCTAssertEqual(faults.map { "\($0.path): \($0.detail)" }, row.faults, row.reason)
         }
+    }
+
+    func testInitContainers() {
+        func pod(_ policy: JSON, _ cpu: JSON) -> JSON {
+            [
+                "spec": [
+                    "containers": [["name": "c", "resources": ["requests": ["cpu": "1"]]]],
+                    "initContainers": [
+                        ["name": "i", "restartPolicy": policy, "resources": ["requests": ["cpu": cpu]]]
+                    ],
+                ]
+            ]
+        }
+        XCTAssertEqual(PodResize.faults(in: pod("Always", "2"), from: pod("Always", "1")), [], "it goes on running")
+        XCTAssertEqual(
+            PodResize.faults(in: pod(.null, "2"), from: pod(.null, "1")).map(\.description),
+            ["spec: Forbidden: resources for non-sidecar init containers are immutable"])
+        var windows = pod(.null, "1")
+        windows["spec"]["os"]["name"] = "windows"
+        XCTAssertEqual(
+            PodResize.faults(in: windows, from: windows).map(\.description),
+            ["[]: Forbidden: windows pods cannot be resized"])
     }
 
     func testResourcesOfThePodDecideItsClass() {

@@ -28,7 +28,7 @@ final class DefaultsTests: XCTestCase {
                 "ports":[{"containerPort":80,"protocol":"TCP"}],
                 "livenessProbe":{"httpGet":{"path":"/","port":80,"scheme":"HTTP"},"timeoutSeconds":1,"periodSeconds":10,"successThreshold":1,"failureThreshold":3}}],
                 "restartPolicy":"Always","terminationGracePeriodSeconds":30,"dnsPolicy":"ClusterFirst","securityContext":{},
-                "schedulerName":"default-scheduler","enableServiceLinks":true,
+                "schedulerName":"default-scheduler",
                 "volumes":[{"name":"v","secret":{"secretName":"s","defaultMode":420}},{"name":"e","emptyDir":{}}]}}}}
                 """#)
         XCTAssertEqual(object.canonicalText(indented: true), wanted.canonicalText(indented: true))
@@ -46,6 +46,13 @@ final class DefaultsTests: XCTestCase {
                     "sessionAffinity": "None", "internalTrafficPolicy": "Cluster",
                 ]
             ),
+            (#"{"apiVersion":"v1","kind":"Pod","spec":{"restartPolicy":""}}"#, ["spec", "restartPolicy"], "Always"),
+            (#"{"apiVersion":"v1","kind":"Pod","spec":{}}"#, ["spec", "enableServiceLinks"], true),
+            (
+                #"{"apiVersion":"v1","kind":"Service","spec":{"type":"","sessionAffinity":""}}"#,
+                ["spec", "sessionAffinity"], "None"
+            ),
+            (#"{"apiVersion":"v1","kind":"Secret","type":""}"#, ["type"], "Opaque"),
             (
                 #"{"apiVersion":"v1","kind":"Service","spec":{"type":"NodePort"}}"#, ["spec", "externalTrafficPolicy"],
                 "Cluster"

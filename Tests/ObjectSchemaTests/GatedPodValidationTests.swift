@@ -80,13 +80,15 @@ final class GatedPodValidationTests: XCTestCase {
         let rows: [(spec: String, path: String?)] = [
             (#"{"schedulingGates":[{"name":"example.com/a"}]}"#, nil),
             (#"{"schedulingGates":[{"name":"a"}],"nodeName":"n"}"#, "spec.nodeName"),
-            (#"{"schedulingGates":[{"name":"no such name"}]}"#, "spec.schedulingGates[0].name"),
-            (#"{"schedulingGates":[{"name":"a"},{"name":"a"}]}"#, "spec.schedulingGates[1].name"),
+            (#"{"schedulingGates":[{"name":"no such name"}]}"#, "spec.schedulingGates[0]"),
+            (#"{"schedulingGates":[{"name":"a"},{"name":"a"}]}"#, "spec.schedulingGates[1]"),
         ]
         for row in rows {
             let object = try pod(row.spec)
             let node = try XCTUnwrap(Schema.shared.kind(of: object))
-            XCTAssertEqual(Schema.shared.validate(object, as: node).first?.path, row.path, row.spec)
+            let errors =
+                Schema.shared.validate(object, as: node) + Schema.shared.creationErrors(in: object, as: node)
+            XCTAssertEqual(errors.first?.path, row.path, row.spec)
         }
     }
 }

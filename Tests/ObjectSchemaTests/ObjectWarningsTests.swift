@@ -137,7 +137,7 @@ final class ObjectWarningsTests: XCTestCase {
         XCTAssertEqual(dotted.count, 1)
         XCTAssertTrue(
             dotted[0].hasPrefix(
-                "metadata.name: this is used in Pod names and hostnames, which can result in surprising behavior; a DNS label is recommended: [a lowercase RFC 1123 label must"
+                "metadata.name: this is used in Pod names and hostnames, which can result in surprising behavior; a DNS label is recommended: [must not contain dots]"
             ), dotted[0])
         XCTAssertEqual(warnings("daemonsets.apps", ["metadata": ["name": "a.b"]]), [])
     }

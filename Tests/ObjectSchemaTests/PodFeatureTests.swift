@@ -95,12 +95,12 @@ final class PodFeatureTests: XCTestCase {
             (
                 whole(#"{"limits":{"cpu":"1"}}"#, #"{"limits":{"cpu":"2"},"requests":{"cpu":"1"}}"#),
                 [
-                    "spec.containers[0].resources.limits[cpu]: Invalid value: \"2\": must be less than or equal to pod limits of 1"
+                    "spec.resources.containers[0][cpu].limits: Invalid value: \"2\": must be less than or equal to pod limits of 1"
                 ], "a container that may more than the pod"
             ),
             (
                 whole(#"{"claims":[{"name":"a"}]}"#),
-                ["spec.resources.claims: Forbidden: claims may not be set for Resources at pod-level"], "claims"
+                ["spec.resources.claims: Forbidden: claims cannot be set for Resources at pod-level"], "claims"
             ),
         ])
         let rows: [(own: String, container: String, expected: JSON, reason: String)] = [
@@ -200,7 +200,7 @@ final class PodFeatureTests: XCTestCase {
             (
                 projected(#"{"secret":{"name":"a"},"configMap":{"name":"b"}}"#),
                 [
-                    "spec.volumes[0].projected.sources[0].secret: Forbidden: may not specify more than 1 volume type"
+                    "spec.volumes[0].projected.sources[0]: Forbidden: may not specify more than 1 volume type per source"
                 ], "two sources in one"
             ),
         ])

@@ -48,7 +48,7 @@ final class StorageValidationTests: XCTestCase {
                 ),
                 (
                     #"{"spec":{"capacity":{"cpu":"1"}}}"#,
-                    [#"spec.capacity: Unsupported value: "cpu": supported values: "storage""#]
+                    [#"spec.capacity: Unsupported value: {"storage":"1Gi","cpu":"1"}: supported values: "storage""#]
                 ),
                 (
                     #"{"spec":{"hostPath":null,"local":{"path":"/x"}}}"#,
@@ -92,7 +92,7 @@ final class StorageValidationTests: XCTestCase {
             ),
             (
                 volume, "{}", #"{"spec":{"volumeMode":"Block"}}"#,
-                [#"spec.volumeMode: Invalid value: "Block": field is immutable"#]
+                [#"volumeMode: Invalid value: "Block": field is immutable"#]
             ),
             (claim, "{}", #"{"spec":{"volumeName":"v","storageClassName":"s"}}"#, []),
             (claim, "{}", asks("3Gi"), [spec]), (claim, bound, asks("3Gi"), []),
@@ -144,7 +144,7 @@ final class StorageValidationTests: XCTestCase {
         func mount(_ more: String, _ context: String = "{}") -> String {
             #"{"spec":{"containers":[{"name":"c","image":"i:1","securityContext":\#(context),"volumeMounts":[{"name":"v","mountPath":"/v"\#(more)}]}]}}"#
         }
-        let place = "spec.containers[0].volumeMounts[0]"
+        let place = "spec.containers[0].volumeMounts"
         try check(
             pod,
             [
@@ -185,7 +185,10 @@ final class StorageValidationTests: XCTestCase {
                 ),
                 (
                     #"{"spec":{"hard":{"jobs":"1"}}}"#,
-                    [#"spec.hard[jobs]: Invalid value: "jobs": must be a standard resource for quota"#]
+                    [
+                        #"spec.hard[jobs]: Invalid value: "jobs": must be a standard resource type or fully qualified"#,
+                        #"spec.hard[jobs]: Invalid value: "jobs": must be a standard resource for quota"#,
+                    ]
                 ),
                 (
                     #"{"spec":{"hard":{"pods":"1500m"}}}"#,
@@ -217,7 +220,7 @@ final class StorageValidationTests: XCTestCase {
                 (
                     selector(#"{"scopeName":"Terminating","operator":"DoesNotExist"}"#),
                     [
-                        #"\#(place).operator: Invalid value: "DoesNotExist": must be 'Exist' when scope is any of ResourceQuotaScopeTerminating, ResourceQuotaScopeNotTerminating, ResourceQuotaScopeBestEffort, ResourceQuotaScopeNotBestEffort or ResourceQuotaScopeCrossNamespacePodAffinity"#
+                        #"\#(place).operator: Invalid value: "DoesNotExist": must be 'Exists' when scope is any of ResourceQuotaScopeTerminating, ResourceQuotaScopeNotTerminating, ResourceQuotaScopeBestEffort, ResourceQuotaScopeNotBestEffort or ResourceQuotaScopeCrossNamespacePodAffinity"#
                     ]
                 ),
             ])

@@ -32,6 +32,6 @@ final class NameChecksTests: XCTestCase {
         check(NameChecks.percent, good: ["0%", "125%"], bad: ["", "%", "1", "-1%", "1.5%"])
         XCTAssertEqual(NameChecks.portNumber(0), ["must be between 1 and 65535, inclusive"])
         XCTAssertEqual(NameChecks.portNumber(65_535), [])
-        XCTAssertEqual(NameChecks.dns1123Label(label63 + "a"), ["must be no more than 63 bytes"])
+        XCTAssertEqual(NameChecks.dns1123Label(label63 + "a"), ["must be no more than 63 characters"])
     }
 }

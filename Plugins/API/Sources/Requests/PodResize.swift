@@ -32,6 +32,10 @@ enum PodResize {
 
     /// What is wrong with the change, by the field it is about.
     static func faults(in pod: JSON, from before: JSON) -> [FieldError] {
+        if before.annotations["kubernetes.io/config.mirror"].exists {
+            return [.forbidden("[]", "static pods cannot be resized")]
+        }
+        if before["spec"]["os"]["name"] == "windows" { return [.forbidden("[]", "windows pods cannot be resized")] }
         var errors: [FieldError] = []
         for list in lists {
             let (new, old) = (pod["spec"][list].arrayValue, before["spec"][list].arrayValue)
@@ -44,37 +48,44 @@ enum PodResize {
                 if container["name"] != present["name"] {
                     errors.append(
                         .forbidden("\(place).name", "containers may not be renamed or reordered on resize"))
+                } else if list == "initContainers", present["restartPolicy"] != "Always" {
+                    if container["resources"] != present["resources"] {
+                        errors.append(
+                            .forbidden("spec", "resources for non-sidecar init containers are immutable"))
+                    }
                 } else {
-                    errors += faults(in: container["resources"], from: present["resources"], "\(place).resources")
+                    let kind = list == "containers" ? "resources" : "resources for sidecar containers"
+                    errors += faults(in: container["resources"], from: present["resources"], kind, "\(place).resources")
                 }
             }
         }
-        errors += faults(in: pod["spec"]["resources"], from: before["spec"]["resources"], "spec.resources")
+        errors += faults(in: pod["spec"]["resources"], from: before["spec"]["resources"], "resources", "spec.resources")
         guard errors.isEmpty else { return errors }
-        let quality = QualityOfService.of(pod["spec"])
-        if quality != QualityOfService.of(before["spec"]) {
+        if QualityOfService.of(pod["spec"]) != QualityOfService.of(before["spec"]) {
             errors.append(
-                .invalid("spec", .string(quality), "Pod QOS Class may not change as a result of resizing"))
+                .invalid(
+                    "spec", before["status"]["qosClass"], "Pod QOS Class may not change as a result of resizing"))
         }
         return errors
     }
 
-    private static func faults(in resources: JSON, from before: JSON, _ place: String) -> [FieldError] {
+    /// - Parameter kind: What is named as that of which only cpu and memory change.
+    private static func faults(
+        in resources: JSON, from before: JSON, _ kind: String, _ place: String
+    ) -> [FieldError] {
         var errors: [FieldError] = []
-        for list in ["limits", "requests"] {
+        var changesMore = resources["claims"].arrayValue != before["claims"].arrayValue
+        for list in ["requests", "limits"] {
             let (new, old) = (resources[list].objectValue ?? [:], before[list].objectValue ?? [:])
-            for name in Set(new.map(\.key) + old.map(\.key)).sorted() {
-                let isOpen = name == "cpu" || name == "memory"
-                if !isOpen, new[name] != old[name] {
-                    errors.append(.forbidden("\(place).\(list)[\(name)]", "only cpu and memory resources are mutable"))
-                } else if isOpen, new[name] == nil {
-                    errors.append(.forbidden("\(place).\(list)", "resource \(list) cannot be removed"))
-                }
+            if old.contains(where: { new[$0.key] == nil }) {
+                errors.append(.forbidden("\(place).\(list)", "resource \(list) cannot be removed"))
+            }
+            for name in Set(new.map(\.key) + old.map(\.key))
+            where name != "cpu" && name != "memory" && new[name] != old[name] {
+                changesMore = true
             }
         }
-        if resources["claims"].arrayValue != before["claims"].arrayValue {
-            errors.append(.forbidden("\(place).claims", "only cpu and memory resources are mutable"))
-        }
+        if changesMore { errors.append(.forbidden("spec", "only cpu and memory \(kind) are mutable")) }
         return errors
     }
 }

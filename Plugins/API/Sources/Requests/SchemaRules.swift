@@ -34,7 +34,7 @@ struct SchemaRules: ObjectRules {
 
     func validate(_ object: JSON, _ resource: Resource) -> [APIStatus.Cause] {
         guard let node = schema(of: resource) else { return [] }
-        let causes = table.validate(object, as: node).map(Self.cause)
+        let causes = (table.validate(object, as: node) + table.creationErrors(in: object, as: node)).map(Self.cause)
         if resource.qualified == CertificateRequest.resource {
             return causes + CertificateRequestChecks.faults(in: object)
         }
@@ -66,7 +66,8 @@ struct SchemaRules: ObjectRules {
             return metadata() + CertificateRequest.faults(in: object, from: before, isApproval: false)
         case .status where resource.qualified == "resourceclaims.resource.k8s.io":
             return metadata() + table.claimStatusErrors(from: before, to: object).map(Self.cause)
-        case .status, .finalize:
+        case .finalize: return metadata() + table.finalizerErrors(in: object).map(Self.cause)
+        case .status:
             return metadata() + table.statusErrors(from: before, to: object, as: node).map(Self.cause)
                 + (resource.isDefinition ? table.storedVersionErrors(in: object).map(Self.cause) : [])
         }

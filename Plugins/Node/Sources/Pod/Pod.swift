@@ -144,7 +144,9 @@ struct Pod: Sendable {
                 PodContainer(object: $0, kind: .ephemeral, podPolicy: policy)
             }
         deletionTimestamp = metadata["deletionTimestamp"].stringValue
-        let grace = specification["terminationGracePeriodSeconds"].integerValue ?? 30
+        // What is below 0 is treated as 1.
+        let wanted = specification["terminationGracePeriodSeconds"].integerValue ?? 30
+        let grace = wanted < 0 ? 1 : wanted
         terminationGraceSeconds = grace
         deletionGraceSeconds = metadata["deletionGracePeriodSeconds"].integerValue ?? grace
         activeDeadlineSeconds = specification["activeDeadlineSeconds"].integerValue
