@@ -11,14 +11,19 @@ enum APIServiceValidation {
         let version = spec["version"].stringValue ?? ""
         if !object.name.isEmpty, object.name != "\(version).\(group)" {
             errors.append(
-                .invalid("metadata.name", .string(object.name), "must be `spec.version+\".\"+spec.group`"))
+                .invalid(
+                    "metadata.name", .string(object.name),
+                    "must be `spec.version+\".\"+spec.group`: \"\(version).\(group)\""))
         }
-        if !group.isEmpty, case let complaints = NameChecks.dns1123Subdomain(group), !complaints.isEmpty {
-            errors.append(.invalid("spec.group", .string(group), complaints.joined(separator: ",")))
+        if group.isEmpty {
+            if version != "v1" {
+                errors.append(
+                    .required("spec.group", "only v1 may have an empty group and it better be legacy kube"))
+            }
+        } else {
+            errors += NameChecks.dns1123Subdomain(group).map { .invalid("spec.group", .string(group), $0) }
         }
-        if !version.isEmpty, case let complaints = NameChecks.dns1035Label(version), !complaints.isEmpty {
-            errors.append(.invalid("spec.version", .string(version), complaints.joined(separator: ",")))
-        }
+        errors += NameChecks.dns1035Label(version).map { .invalid("spec.version", .string(version), $0) }
         for (field, limit) in [("groupPriorityMinimum", Int64(20000)), ("versionPriority", 1000)] {
             let value = spec[field].integerValue ?? 0
             guard value <= 0 || value > limit else { continue }

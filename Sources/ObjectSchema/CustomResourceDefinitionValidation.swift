@@ -21,8 +21,12 @@ enum CustomResourceDefinitionValidation {
                     "cannot set to true, set x-kubernetes-preserve-unknown-fields to true in spec.versions[*].schema instead"
                 ))
         }
-        checkVersions(spec["versions"], &errors)
+        checkVersions(spec, &errors)
+        for key in ["plural", "singular", "kind", "listKind"] where spec["names"][key].isEmpty {
+            errors.append(.required("spec.names.\(key)"))
+        }
         checkNames(spec["names"], "spec.names", &errors)
+        CustomVersionValidation.checkShared(spec["versions"].arrayValue, &errors)
         checkConversion(spec["conversion"], &errors)
         checkApproval(object, &errors)
     }
@@ -55,28 +59,34 @@ enum CustomResourceDefinitionValidation {
         }
     }
 
-    private static func checkVersions(_ versions: JSON, _ errors: inout [FieldError]) {
+    private static func checkVersions(_ spec: JSON, _ errors: inout [FieldError]) {
+        let versions = spec["versions"]
+        let all = versions.arrayValue
+        for (index, version) in all.enumerated() where version["schema"]["openAPIV3Schema"].isNull {
+            errors.append(.required("spec.versions[\(index)].schema.openAPIV3Schema", "schemas are required"))
+        }
+        let shared = SharedVersionParts(all)
         var names: Set<String> = []
         var isUnique = true
-        for (index, version) in versions.arrayValue.enumerated() {
+        for (index, version) in all.enumerated() {
             let path = "spec.versions[\(index)]"
             let name = version["name"].stringValue ?? ""
             if !names.insert(name).inserted { isUnique = false }
             joined(NameChecks.dns1035Label(name), "\(path).name", name, &errors)
-            CustomVersionValidation.check(version, path, &errors)
+            CustomVersionValidation.check(version, path, shared: shared, &errors)
         }
-        let shown = JSON.array(versions.arrayValue.map { ["name": $0["name"], "storage": $0["storage"]] })
+        let shown = JSON.array(all.map { ["name": $0["name"], "storage": $0["storage"]] })
         if !isUnique { errors.append(.invalid("spec.versions", shown, "must contain unique version names")) }
-        if versions.arrayValue.count(where: { $0["storage"].boolValue == true }) != 1 {
+        if all.count(where: { $0["storage"].boolValue == true }) != 1 {
             errors.append(
                 .invalid("spec.versions", shown, "must have exactly one version marked as storage version"))
         }
+        // The first version has been a field of its own, which Kubernetes still looks at.
+        let first = all.first?["name"].stringValue ?? ""
+        if !first.isEmpty { joined(NameChecks.dns1035Label(first), "spec.version", first, &errors) }
     }
 
-    private static func checkNames(_ names: JSON, _ path: String, _ errors: inout [FieldError]) {
-        for key in ["plural", "singular", "kind", "listKind"] where names[key].isEmpty {
-            errors.append(.required("\(path).\(key)"))
-        }
+    static func checkNames(_ names: JSON, _ path: String, _ errors: inout [FieldError]) {
         for key in ["plural", "singular"] {
             guard let name = names[key].stringValue, !name.isEmpty else { continue }
             joined(NameChecks.dns1035Label(name), "\(path).\(key)", name, &errors)
@@ -103,38 +113,22 @@ enum CustomResourceDefinitionValidation {
         let path = "spec.conversion"
         checkEnumeration(conversion["strategy"], "\(path).strategy", ["None", "Webhook"], &errors)
         let webhook = conversion["webhook"]
+        let (client, versions) = (webhook["clientConfig"], webhook["conversionReviewVersions"])
         guard conversion["strategy"] == "Webhook" else {
-            if webhook.exists {
-                errors.append(.forbidden("\(path).webhook", "should not be set when strategy is not set to Webhook"))
-            }
+            let detail = "should not be set when strategy is not set to Webhook"
+            if client.exists { errors.append(.forbidden("\(path).webhookClientConfig", detail)) }
+            if !versions.isEmpty { errors.append(.forbidden("\(path).conversionReviewVersions", detail)) }
             return
         }
-        let client = webhook["clientConfig"]
-        guard client.exists else {
-            errors.append(.required("\(path).webhook.clientConfig", "required when strategy is set to Webhook"))
-            return
+        if client.isNull {
+            errors.append(.required("\(path).webhookClientConfig", "required when strategy is set to Webhook"))
+        } else {
+            WebhookValidation.client(client, "\(path).webhookClientConfig", &errors)
         }
-        if client["url"].exists == client["service"].exists {
-            errors.append(.required("\(path).webhook.clientConfig", "exactly one of url or service is required"))
-        }
-        if let url = client["url"].stringValue, !url.hasPrefix("https://") {
-            errors.append(
-                .invalid("\(path).webhook.clientConfig.url", .string(url), "'https' is the only allowed URL scheme"))
-        }
-        if client["service"].exists {
-            for key in ["name", "namespace"] where client["service"][key].isEmpty {
-                errors.append(
-                    .required("\(path).webhook.clientConfig.service.\(key)", "service \(key) is required"))
-            }
-        }
-        let versions = webhook["conversionReviewVersions"].arrayValue.compactMap(\.stringValue)
         if versions.isEmpty {
-            errors.append(.required("\(path).webhook.conversionReviewVersions"))
-        } else if !versions.contains("v1") {
-            errors.append(
-                .invalid(
-                    "\(path).webhook.conversionReviewVersions", webhook["conversionReviewVersions"],
-                    "must include at least one of v1"))
+            errors.append(.required("\(path).conversionReviewVersions"))
+        } else {
+            WebhookValidation.check(versions: versions, "\(path).conversionReviewVersions", &errors)
         }
     }
 

@@ -1,29 +1,83 @@
 import Objects
 
+/// Which parts all versions of a CustomResourceDefinition have in common: Kubernetes keeps these once for all, and names them so
+/// in what it has to say.
+struct SharedVersionParts {
+    static let names = ["schema", "subresources", "additionalPrinterColumns", "selectableFields"]
+
+    private let shared: Set<String>
+
+    init(_ versions: [JSON]) {
+        shared = Set(
+            Self.names.filter { name in
+                guard let first = versions.first?[name], !first.isEmpty || name == "subresources" && first.exists else {
+                    return false
+                }
+                return versions.allSatisfy { $0[name] == first }
+            })
+    }
+
+    func contains(_ name: String) -> Bool { shared.contains(name) }
+}
+
 /// The rules of one version of a CustomResourceDefinition: schema, subresources, columns, selectable fields.
 enum CustomVersionValidation {
-    static func check(_ version: JSON, _ path: String, _ errors: inout [FieldError]) {
-        let warning = version["deprecationWarning"]
-        if let text = warning.stringValue {
-            if version["deprecated"].boolValue != true {
-                errors.append(
-                    .invalid("\(path).deprecationWarning", warning, "can only be set for deprecated versions"))
-            } else if text.isEmpty {
-                errors.append(.invalid("\(path).deprecationWarning", warning, "must not be an empty string"))
-            } else if text.utf8.count > 256 {
-                errors.append(
-                    .invalid("\(path).deprecationWarning", warning, "must be <= 256 characters in length"))
-            }
+    /// What is the version's own.
+    static func check(
+        _ version: JSON, _ path: String, shared: SharedVersionParts, _ errors: inout [FieldError]
+    ) {
+        deprecation(version, "\(path).deprecationWarning", &errors)
+        let hasStatus = version["subresources"]["status"].exists
+        if !shared.contains("schema") {
+            checkSchema(version, "\(path).schema.openAPIV3Schema", hasStatus: hasStatus, &errors)
         }
-        let schema = version["schema"]["openAPIV3Schema"]
-        if schema.isNull {
-            errors.append(.required("\(path).schema.openAPIV3Schema", "schemas are required"))
-        } else {
-            checkSchema(schema, version, "\(path).schema.openAPIV3Schema", &errors)
+        for name in SharedVersionParts.names.dropFirst() where !shared.contains(name) {
+            check(part: name, of: version, "\(path).\(name)", &errors)
         }
-        checkScale(version["subresources"]["scale"], "\(path).subresources.scale", &errors)
-        checkColumns(version["additionalPrinterColumns"], "\(path).additionalPrinterColumns", &errors)
-        checkSelectable(version["selectableFields"], schema, "\(path).selectableFields", &errors)
+    }
+
+    /// What all versions have in common.
+    static func checkShared(_ versions: [JSON], _ errors: inout [FieldError]) {
+        let shared = SharedVersionParts(versions)
+        guard let version = versions.first else { return }
+        if shared.contains("schema") {
+            let hasStatus = versions.contains { $0["subresources"]["status"].exists }
+            checkSchema(version, "spec.validation.openAPIV3Schema", hasStatus: hasStatus, &errors)
+        }
+        for name in SharedVersionParts.names.dropFirst() where shared.contains(name) {
+            check(part: name, of: version, "spec.\(name)", &errors)
+        }
+    }
+
+    private static func check(part: String, of version: JSON, _ path: String, _ errors: inout [FieldError]) {
+        switch part {
+        case "subresources": checkScale(version["subresources"]["scale"], "\(path).scale", &errors)
+        case "additionalPrinterColumns": checkColumns(version["additionalPrinterColumns"], path, &errors)
+        default:
+            checkSelectable(version["selectableFields"], version["schema"]["openAPIV3Schema"], path, &errors)
+        }
+    }
+
+    private static func deprecation(_ version: JSON, _ path: String, _ errors: inout [FieldError]) {
+        guard let text = version["deprecationWarning"].stringValue else { return }
+        func complain(_ detail: String) { errors.append(.invalid(path, .string(text), detail)) }
+        guard version["deprecated"].boolValue == true else {
+            return complain("can only be set for deprecated versions")
+        }
+        if text.utf8.count > 256 { complain("must be <= 256 characters long") }
+        if text.isEmpty { complain("must not be an empty string") }
+        guard let index = text.unicodeScalars.firstIndex(where: { !isPrintable($0) }) else { return }
+        let offset = text.utf8.distance(from: text.utf8.startIndex, to: index)
+        complain("must only contain printable UTF-8 characters; non-printable character found at index \(offset)")
+    }
+
+    /// Letters, marks, numbers, punctuation, symbols and the plain space.
+    private static func isPrintable(_ scalar: Unicode.Scalar) -> Bool {
+        switch scalar.properties.generalCategory {
+        case .control, .format, .surrogate, .privateUse, .unassigned, .lineSeparator, .paragraphSeparator: false
+        case .spaceSeparator: scalar == " "
+        default: true
+        }
     }
 
     /// What may stand at the root beside the fields when status is a subresource.
@@ -33,8 +87,12 @@ enum CustomVersionValidation {
         "properties", "externalDocs", "example", "x-kubernetes-preserve-unknown-fields", "x-kubernetes-validations",
     ]
 
-    private static func checkSchema(_ schema: JSON, _ version: JSON, _ path: String, _ errors: inout [FieldError]) {
-        if version["subresources"]["status"].exists {
+    private static func checkSchema(
+        _ version: JSON, _ path: String, hasStatus: Bool, _ errors: inout [FieldError]
+    ) {
+        let schema = version["schema"]["openAPIV3Schema"]
+        guard schema.exists else { return }
+        if hasStatus {
             let others = (schema.objectValue ?? [:]).keys.filter { !besideFields.contains($0) && $0 != "nullable" }
             if !others.isEmpty {
                 errors.append(
@@ -46,11 +104,11 @@ enum CustomVersionValidation {
         }
         let problems = StructuralCheck.errors(in: schema, at: path)
         errors += problems
-        // A default is judged by its schema, so that must be right first.
+        // A default is judged by its schema, so that must be right first; and rules stand in a schema that is right.
         guard problems.isEmpty else { return }
-        let mistakes = ExpressionCheck.errors(in: schema, at: path)
+        let mistakes = StructuralDefaultCheck.errors(in: schema, at: path)
         errors += mistakes
-        if mistakes.isEmpty { errors += StructuralDefaultCheck.errors(in: schema, at: path) }
+        if mistakes.isEmpty { errors += ExpressionCheck.errors(in: schema, at: path) }
     }
 
     private static func checkPath(
@@ -107,9 +165,9 @@ enum CustomVersionValidation {
                         "\(path).format", column["format"], "must be one of \(columnFormats.joined(separator: ","))"))
             }
             if column["jsonPath"].isEmpty {
-                errors.append(.required("\(path).jsonPath"))
+                errors.append(.required("\(path).JSONPath"))
             } else {
-                checkPath(column["jsonPath"], "\(path).jsonPath", below: [], &errors)
+                checkPath(column["jsonPath"], "\(path).JSONPath", below: [], &errors)
             }
         }
     }
@@ -117,7 +175,6 @@ enum CustomVersionValidation {
     private static func checkSelectable(
         _ fields: JSON, _ schema: JSON, _ path: String, _ errors: inout [FieldError]
     ) {
-        if fields.count > 8 { errors.append(.tooMany(path, fields.count, limit: 8)) }
         var seen: Set<String> = []
         for (index, field) in fields.arrayValue.enumerated() {
             let place = "\(path)[\(index)].jsonPath"
@@ -126,7 +183,6 @@ enum CustomVersionValidation {
                 errors.append(.required(place))
                 continue
             }
-            if !seen.insert(text).inserted { errors.append(.duplicate(place, .string(text))) }
             guard text.hasPrefix("."), let parsed = try? JSONPath(parsing: text), let names = parsed.memberNames else {
                 errors.append(.invalid(place, .string(text), "is an invalid path: must be a simple path of fields"))
                 continue
@@ -147,6 +203,8 @@ enum CustomVersionValidation {
                         "must point to a field of type string, boolean or integer. Enum string fields and strings with formats are allowed."
                     ))
             }
+            if part.exists, !seen.insert(text).inserted { errors.append(.duplicate(place, .string(text))) }
         }
+        if seen.count > 8 { errors.append(.tooMany(path, seen.count, limit: 8)) }
     }
 }

@@ -30,10 +30,19 @@ extension Schema {
         return MetadataValidation.updateErrors(from: old, to: new) + MetadataValidation.errors(in: new, node)
     }
 
+    /// Whether a list of type set or map has an element twice. An object that was so before may stay so.
+    private func hasRepeatedElements(_ object: JSON?, _ node: SchemaNode) -> Bool {
+        guard let object else { return false }
+        var pass = StructuralValidation()
+        pass.validate(object, node)
+        return !pass.listErrors.isEmpty
+    }
+
     private func validate(_ object: JSON, before: JSON?, asCustom node: SchemaNode) -> [FieldError] {
         var pass = StructuralValidation()
         pass.validate(object, node, before: before)
         var errors = MetadataValidation.errors(in: object, node) + pass.errors
+        if !pass.listErrors.isEmpty, !hasRepeatedElements(before, node) { errors += pass.listErrors }
         guard node.structure?.hasExpressions == true else { return errors }
         // Rules are written for objects that have the types and sizes of their schema.
         let blocking: [FieldError.Kind] = [.notSupported, .required, .tooLong, .tooMany, .typeInvalid]

@@ -41,7 +41,7 @@ enum WebhookValidation {
         }
     }
 
-    private static func check(versions: JSON, _ place: String, _ errors: inout [FieldError]) {
+    static func check(versions: JSON, _ place: String, _ errors: inout [FieldError]) {
         let wanted = Self.versions.joined(separator: ", ")
         let names = versions.arrayValue.compactMap(\.stringValue)
         if names.isEmpty { return errors.append(.required(place, "must specify one of \(wanted)")) }

@@ -195,6 +195,10 @@ final class CertificateSigningTests: XCTestCase {
             [
                 "spec.signerName: Invalid value: \"com\": should be a domain with at least two segments separated by dots"
             ])
+        let twice = faults { $0["spec"]["signerName"] = "A.B.com/a..b" }
+        XCTAssertEqual(twice.count, 2, "of each part the first mistake is told")
+        XCTAssertTrue(twice[0].hasPrefix(#"spec.signerName: Invalid value: "A.B.com": validating label "A": a lower"#))
+        XCTAssertTrue(twice[1].hasPrefix(#"spec.signerName: Invalid value: "a..b": validating label "": a lower"#))
     }
 
     func testWhatIsToldOfARequest() {

@@ -174,19 +174,19 @@ final class CustomResourceTests: XCTestCase {
             ),
             (
                 { $0["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["x"] = ["description": "d"] },
-                "spec.versions[0].schema.openAPIV3Schema.properties[x].type",
+                "spec.validation.openAPIV3Schema.properties[x].type",
                 "must not be empty for specified object fields"
             ),
             (
                 { $0["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["x"] = ["type": "array"] },
-                "spec.versions[0].schema.openAPIV3Schema.properties[x].items", "must be specified"
+                "spec.validation.openAPIV3Schema.properties[x].items", "must be specified"
             ),
             (
                 {
                     $0["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["x"] = [
                         "type": "integer", "default": "no",
                     ]
-                }, "spec.versions[0].schema.openAPIV3Schema.properties[x].default", "must be of type integer"
+                }, "spec.validation.openAPIV3Schema.properties[x].default", "must be of type integer"
             ),
             (
                 {
@@ -194,11 +194,11 @@ final class CustomResourceTests: XCTestCase {
                         ["name": "A", "type": "text", "jsonPath": ".a"]
                     ]
                 },
-                "spec.versions[0].additionalPrinterColumns[0].type", "must be one of"
+                "spec.additionalPrinterColumns[0].type", "must be one of"
             ),
             (
                 { $0["spec"]["versions"][0]["selectableFields"] = [["jsonPath": ".spec.parts"]] },
-                "spec.versions[0].selectableFields[0].jsonPath", "must point to a field of type"
+                "spec.selectableFields[0].jsonPath", "must point to a field of type"
             ),
         ]
         for (change, field, words) in rows {

@@ -92,6 +92,23 @@ final class StrategyTests: XCTestCase {
             chosen["spec"]["template"].labels["job-name"], "other", "what does not fit is refused, not replaced")
     }
 
+    func testWhatCountsAsAChange() throws {
+        let before: JSON = ["metadata": ["name": "a", "generation": 1], "spec": [:], "webhooks": []]
+        let annotated: JSON = ["metadata": ["name": "a", "annotations": ["k": "v"]], "spec": [:], "webhooks": []]
+        let hooked: JSON = ["metadata": ["name": "a"], "spec": [:], "webhooks": [["name": "w"]]]
+        let hooks = "validatingwebhookconfigurations.admissionregistration.k8s.io"
+        let rows: [(resource: String, object: JSON, scope: Strategy.Scope, generation: Int64)] = [
+            ("deployments.apps", annotated, .main, 2), ("deployments.apps", annotated, .status, 1),
+            ("replicasets.apps", annotated, .main, 1), (hooks, hooked, .main, 2), (hooks, annotated, .main, 1),
+            ("priorityclasses.scheduling.k8s.io", annotated, .main, 1),
+        ]
+        for row in rows {
+            var object = row.object
+            Strategy.countGeneration(&object, before, try resource(row.resource), row.scope)
+            XCTAssertEqual(object.generation, row.generation, "\(row.resource) \(row.scope)")
+        }
+    }
+
     /// Labels that affinity is to have in common with the pod, or not, become part of its selectors.
     func testAffinityToTheSameLabels() throws {
         func selector(_ term: JSON) throws -> JSON {

@@ -163,6 +163,12 @@ final class TokenSecretTests: XCTestCase {
         XCTAssertEqual(
             faults(["user": "a", "resourceAttributes": get], "localsubjectaccessreviews", namespace: "n"),
             ["spec.resourceAttributes.namespace: Invalid value: \"\": must match metadata.namespace"])
+        var named: JSON = ["metadata": ["name": "n", "creationTimestamp": .null], "spec": ["resourceAttributes": get]]
+        named["spec"]["user"] = "a"
+        XCTAssertEqual(
+            AccessReviewChecks.faults(in: named, "subjectaccessreviews").map(\.field), ["metadata"], "it has no name")
+        named["metadata"].removeValue(forKey: "name")
+        XCTAssertEqual(AccessReviewChecks.faults(in: named, "subjectaccessreviews"), [])
         func selecting(_ selector: JSON) -> [String] {
             var attributes = get
             attributes["fieldSelector"] = selector

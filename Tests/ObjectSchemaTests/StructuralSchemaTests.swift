@@ -17,6 +17,17 @@ final class StructuralSchemaTests: XCTestCase {
         Schema.shared.validate(object(value), as: try compile(schema)).map(\.description)
     }
 
+    /// What an object had twice before, it may keep; one that had nothing twice stays so.
+    func testRepeatedElementsThatWereThere() throws {
+        let strings: JSON = ["type": "array", "x-kubernetes-list-type": "set", "items": ["type": "string"]]
+        let node = try compile(["type": "object", "properties": ["a": strings, "b": strings]])
+        func errors(_ old: JSON, _ new: JSON) -> [String] {
+            Schema.shared.validateUpdate(from: object(old), to: object(new), as: node).map(\.description)
+        }
+        XCTAssertEqual(errors(["a": ["x", "x"]], ["a": ["x", "x", "y"], "b": ["z", "z"]]), [])
+        XCTAssertEqual(errors(["a": ["x"]], ["a": ["x", "x"]]), [#"spec.a[1]: Duplicate value: "x""#])
+    }
+
     func testValues() throws {
         let nothing: [String] = []
         let rows: [(JSON, JSON, [String], String)] = [

@@ -5,11 +5,14 @@ import Objects
 struct ExpressionCheck {
     private(set) var errors: [FieldError] = []
     private var total: UInt64 = 0
+    /// The places of the few rules that cost most, and their costs, which fall.
+    private var expensive: [(path: String, cost: UInt64)] = []
+    private static let expensiveLimit = 4
 
     /// How often a part of a schema can occur in an object, and whether what was there before can be told.
     private struct Place {
         var count: UInt64 = 1
-        /// The list whose elements have nothing that tells them apart.
+        /// The list whose elements have nothing that tells them apart, or the object that is one whole.
         var uncorrelated: String?
     }
 
@@ -19,6 +22,12 @@ struct ExpressionCheck {
         var check = ExpressionCheck()
         check.check(schema, path, Place(), isRoot: true)
         if check.total > CELCost.estimatedPerSchema {
+            for (path, _) in check.expensive {
+                check.errors.append(
+                    .forbidden(
+                        path,
+                        "contributed to estimated rule cost total exceeding cost limit for entire OpenAPIv3 schema"))
+            }
             check.errors.append(
                 .forbidden(
                     path,
@@ -37,12 +46,14 @@ struct ExpressionCheck {
     private static let remedy =
         "try simplifying the rule, or adding maxItems, maxProperties, and maxLength where arrays, maps, and strings are declared"
 
-    /// "more than 100x", or "1.5x".
+    /// "more than 100x", or "2.5x", or "1.234567x" where that is near 1.
     private static func factor(_ cost: UInt64, _ limit: UInt64) -> String {
         let factor = Double(cost) / Double(limit)
         if factor > 100 { return "more than 100x" }
-        let tenths = Int((factor * 10).rounded())
-        return "\(tenths / 10).\(tenths % 10)x"
+        let (scale, digits) = factor < 1.5 ? (1_000_000, 6) : (10, 1)
+        let scaled = Int((factor * Double(scale)).rounded(.toNearestOrEven))
+        let fraction = String(scaled % scale)
+        return "\(scaled / scale).\(String(repeating: "0", count: digits - fraction.count))\(fraction)x"
     }
 
     private mutating func check(_ schema: JSON, _ path: String, _ place: Place, isRoot: Bool = false) {
@@ -56,9 +67,11 @@ struct ExpressionCheck {
                 errors.append(.invalid(own, .array(rules), "must stand at a value whose type is known"))
             }
         }
+        var inner = place
+        if schema["x-kubernetes-map-type"] == "atomic", inner.uncorrelated == nil { inner.uncorrelated = path }
         for (name, member) in schema["properties"].objectValue ?? [:]
         where !(name == "metadata" && (isRoot || isEmbedded)) {
-            check(member, "\(path).properties[\(name)]", place)
+            check(member, "\(path).properties[\(name)]", inner)
         }
         for key in ["items", "additionalProperties"] where schema[key].objectValue != nil {
             var inner = place
@@ -93,23 +106,30 @@ struct ExpressionCheck {
                     "\(path).rule", rule["rule"],
                     "oldSelf cannot be used on the uncorrelatable portion of the schema within \(list)"))
         }
-        checkCost(compiled.program, "\(path).rule", place)
-        if let program = compiled.messageProgram { checkCost(program, "\(path).messageExpression", place) }
+        checkCost(compiled.program, "rule", "\(path).rule", place)
+        if let program = compiled.messageProgram {
+            checkCost(program, "messageExpression", "\(path).messageExpression", place)
+        }
     }
 
-    private mutating func checkCost(_ program: CELProgram, _ path: String, _ place: Place) {
+    private mutating func checkCost(_ program: CELProgram, _ name: String, _ path: String, _ place: Place) {
         let cost = program.estimatedCost().multiplied(by: place.count).maximum
         total = total.addingReportingOverflow(cost).overflow ? .max : total + cost
+        if cost > 0 {
+            let index = expensive.firstIndex { $0.cost < cost } ?? expensive.count
+            expensive.insert((path, cost), at: index)
+            if expensive.count > Self.expensiveLimit { expensive.removeLast() }
+        }
         guard cost > CELCost.estimatedPerRule else { return }
         errors.append(
             .forbidden(
                 path,
-                "estimated rule cost exceeds budget by factor of \(Self.factor(cost, CELCost.estimatedPerRule)) (\(Self.remedy))"
+                "estimated \(name) cost exceeds budget by factor of \(Self.factor(cost, CELCost.estimatedPerRule)) (\(Self.remedy))"
             ))
     }
 
     private static let reasons = [
-        "FieldValueRequired", "FieldValueForbidden", "FieldValueInvalid", "FieldValueDuplicate",
+        "FieldValueDuplicate", "FieldValueForbidden", "FieldValueInvalid", "FieldValueRequired",
     ]
 
     private mutating func checkTexts(_ rule: JSON, _ path: String) {

@@ -67,6 +67,10 @@ struct StructuralCheck {
             }
         } else if !Self.types.contains(type) {
             errors.append(.notSupported("\(path).type", .string(type), Self.types.sorted()))
+            if type == "null" {
+                errors.append(
+                    .forbidden("\(path).type", "type cannot be set to null, use nullable as an alternative"))
+            }
         } else if isIntOrString {
             errors.append(
                 .forbidden("\(path).type", "must be empty if x-kubernetes-int-or-string is true"))
@@ -125,8 +129,7 @@ struct StructuralCheck {
         }
         if let mapType = schema["x-kubernetes-map-type"].stringValue {
             if type != "object" {
-                errors.append(
-                    .invalid("\(path).type", .string(type), "must be object if x-kubernetes-map-type is specified"))
+                need(type, "must be object if x-kubernetes-map-type is specified", path)
             }
             if mapType != "atomic", mapType != "granular" {
                 errors.append(
@@ -134,6 +137,13 @@ struct StructuralCheck {
             }
         }
         checkListType(schema, path, type)
+    }
+
+    /// A type that another statement asks for.
+    private mutating func need(_ type: String, _ detail: String, _ path: String) {
+        errors.append(
+            type.isEmpty
+                ? .required("\(path).type", detail) : .invalid("\(path).type", .string(type), detail))
     }
 
     private mutating func checkListType(_ schema: JSON, _ path: String, _ type: String) {
@@ -147,10 +157,7 @@ struct StructuralCheck {
             }
             return
         }
-        if type != "array" {
-            errors.append(
-                .invalid("\(path).type", .string(type), "must be array if x-kubernetes-list-type is specified"))
-        }
+        if type != "array" { need(type, "must be array if x-kubernetes-list-type is specified", path) }
         guard ["atomic", "set", "map"].contains(name) else {
             errors.append(.notSupported("\(path).x-kubernetes-list-type", listType, ["atomic", "set", "map"]))
             return
@@ -164,12 +171,11 @@ struct StructuralCheck {
                     "\(path).x-kubernetes-list-type", listType, "must be map if x-kubernetes-list-map-keys is non-empty"
                 ))
         }
-        guard name == "set", items["type"].exists else { return }
-        if items["nullable"].boolValue == true {
+        if name != "atomic", items["nullable"].boolValue == true {
             errors.append(
-                .forbidden(
-                    "\(path).items.nullable", "cannot be nullable when x-kubernetes-list-type is \"set\""))
+                .forbidden("\(path).items.nullable", "cannot be nullable when x-kubernetes-list-type is \(name)"))
         }
+        guard name == "set", type == "array", items["type"].exists else { return }
         let isAtomicList =
             items["type"] == "array" && (items["x-kubernetes-list-type"].stringValue ?? "atomic") == "atomic"
         let isAtomicMap = items["type"] == "object" && items["x-kubernetes-map-type"] == "atomic"
@@ -193,27 +199,39 @@ struct StructuralCheck {
                 .required("\(path).x-kubernetes-list-map-keys", "must not be empty if x-kubernetes-list-type is map"))
             return
         }
-        if items["type"] != "object" {
+        guard items.exists else {
+            errors.append(.required("\(path).items", "must have a schema if x-kubernetes-list-type is map"))
+            return
+        }
+        guard items["type"] == "object" else {
             errors.append(
                 .invalid(
-                    "\(path).items.type", items["type"],
+                    "\(path).items.type", items["type"].isNull ? "" : items["type"],
                     "must be object if parent array's x-kubernetes-list-type is map"))
+            return
         }
         var seen: Set<String> = []
         let required = items["required"].arrayValue.compactMap(\.stringValue)
-        for (index, key) in keys.arrayValue.compactMap(\.stringValue).enumerated() {
-            let place = "\(path).x-kubernetes-list-map-keys[\(index)]"
-            if !seen.insert(key).inserted { errors.append(.duplicate(place, .string(key))) }
+        let place = "\(path).x-kubernetes-list-map-keys"
+        for key in keys.arrayValue.compactMap(\.stringValue) {
             let property = items["properties"][key]
-            guard property.exists else {
-                errors.append(.invalid(place, .string(key), "entries must all be names of item properties"))
-                continue
+            if !property.exists {
+                errors.append(.invalid(place, keys, "entries must all be names of item properties"))
             }
+            if !seen.insert(key).inserted { errors.append(.invalid(place, keys, "must not contain duplicate entries")) }
+            guard property.exists else { continue }
             let type = property["type"].stringValue ?? ""
             if type == "array" || type == "object" {
                 errors.append(
                     .invalid(
-                        place, .string(key), "entries must not refer to properties of type \(type)"))
+                        "\(path).items.properties[\(key)].type", items["type"],
+                        "must be a scalar type if parent array's x-kubernetes-list-type is map"))
+            }
+            if property["nullable"].boolValue == true {
+                errors.append(
+                    .forbidden(
+                        "\(path).items.properties[\(key)].nullable",
+                        "this property is in x-kubernetes-list-map-keys, so it cannot be nullable"))
             }
             if !required.contains(key), property["default"].isNull {
                 errors.append(

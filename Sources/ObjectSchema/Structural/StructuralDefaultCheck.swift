@@ -47,6 +47,6 @@ enum StructuralDefaultCheck {
         StructuralDefaults.apply(to: &value, node)
         var validation = StructuralValidation(at: FieldPath(text: place))
         validation.validate(value, node)
-        errors += validation.errors
+        errors += validation.errors + validation.listErrors
     }
 }

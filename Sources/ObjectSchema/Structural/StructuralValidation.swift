@@ -4,6 +4,8 @@ import Objects
 /// object, times the number of schemas that are combined at a place.
 struct StructuralValidation {
     private(set) var errors: [FieldError] = []
+    /// Elements that lists of type set and map have twice.
+    private(set) var listErrors: [FieldError] = []
     private var path = FieldPath()
 
     init() {}
@@ -27,7 +29,7 @@ struct StructuralValidation {
             for (index, member) in elements.enumerated() {
                 inside(.index(index)) { $0.validate(member, element, before: earlier?.element(like: member)) }
             }
-            if let facts { ListChecks.check(elements, facts, path, &errors) }
+            if let facts { ListChecks.check(elements, facts, path, &listErrors) }
         default: break
         }
     }

@@ -122,8 +122,24 @@ enum Strategy {
         let isBinding = scope == .binding
         let changed =
             resource.custom == nil
-            ? !isBinding && object["spec"] != before["spec"] : scope != .status && content(object) != content(before)
+            ? !isBinding && wanted(object, resource, scope) != wanted(before, resource, scope)
+            : scope != .status && content(object) != content(before)
         object.generation = max(before.generation, 1) + (changed ? 1 : 0)
+    }
+
+    /// What an object asks for: mostly its specification.
+    private static func wanted(_ object: JSON, _ resource: Resource, _ scope: Scope) -> [JSON] {
+        switch resource.qualified {
+        // Some have been steered by annotations; the one that the controller writes is none of these.
+        case "deployments.apps" where scope == .main:
+            var annotations = object["metadata"]["annotations"]
+            if annotations.exists { annotations.removeValue(forKey: "deployment.kubernetes.io/revision") }
+            return [object["spec"], annotations.isEmpty ? .null : annotations]
+        case "validatingwebhookconfigurations.admissionregistration.k8s.io",
+            "mutatingwebhookconfigurations.admissionregistration.k8s.io":
+            return [object["webhooks"]]
+        default: return [object["spec"]]
+        }
     }
 
     /// All of a custom object but its metadata: any part of it may be what is wanted.

@@ -49,33 +49,41 @@ enum CertificateRequestChecks {
                     "must be a fully qualified domain and path of the form 'example.com/signer-name'")
             ]
         }
+        let (domain, path) = (String(parts[0]), String(parts[1]))
         var causes: [APIStatus.Cause] = []
-        let labels = parts[0].split(separator: ".", omittingEmptySubsequences: false)
-        for part in parts {
-            for label in part.split(separator: ".", omittingEmptySubsequences: false) where !isLabel(label) {
-                causes.append(
-                    .invalid(
-                        place, .string(String(part)),
-                        "validating label \"\(label)\": a lowercase RFC 1123 label must consist of lower case alphanumeric "
-                            + "characters or '-', and must start and end with an alphanumeric character (e.g. 'my-name',  or "
-                            + "'123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')"))
-            }
-        }
+        if domain.utf8.count > longestDomain { causes.append(tooLong(place, longestDomain)) }
+        let labels = domain.split(separator: ".", omittingEmptySubsequences: false).map(String.init)
+        causes += firstFault(of: labels, in: domain, NameChecks.dns1123Label)
         if labels.count < 2 {
             causes.append(
-                .invalid(
-                    place, .string(String(parts[0])),
-                    "should be a domain with at least two segments separated by dots"))
+                .invalid(place, .string(domain), "should be a domain with at least two segments separated by dots"))
         }
+        let names = path.split(separator: ".", omittingEmptySubsequences: false).map(String.init)
+        causes += firstFault(of: names, in: path, NameChecks.dns1123Subdomain)
+        if name.utf8.count > longestName { causes.append(tooLong(place, longestName)) }
         return causes
     }
 
-    private static func isLabel(_ label: Substring) -> Bool {
-        func isAlphanumeric(_ byte: UInt8?) -> Bool {
-            byte.map { 0x30...0x39 ~= $0 || 0x61...0x7A ~= $0 } ?? false
+    private static let longestDomain = 253
+    private static let longestName = 571
+
+    private static func tooLong(_ place: String, _ limit: Int) -> APIStatus.Cause {
+        .init(
+            reason: "FieldValueTooLong", message: "Too long: may not be more than \(limit) bytes", field: place)
+    }
+
+    /// What is wrong with the first part that is wrong: the others would have nothing new to say.
+    private static func firstFault(
+        of parts: [String], in whole: String, _ check: (String) -> [String]
+    ) -> [APIStatus.Cause] {
+        for part in parts {
+            let complaints = check(part)
+            guard complaints.isEmpty else {
+                return complaints.map {
+                    .invalid("spec.signerName", .string(whole), "validating label \"\(part)\": \($0)")
+                }
+            }
         }
-        let bytes = label.utf8
-        return bytes.count <= 63 && isAlphanumeric(bytes.first) && isAlphanumeric(bytes.last)
-            && bytes.allSatisfy { isAlphanumeric($0) || $0 == UInt8(ascii: "-") }
+        return []
     }
 }

@@ -29,7 +29,14 @@ enum AccessReviewChecks {
         for name in ["fieldSelector", "labelSelector"] where resource[name].exists {
             causes += selectorFaults(resource[name], "spec.resourceAttributes.\(name)")
         }
-        if plural == "localsubjectaccessreviews" {
+        let isLocal = plural == "localsubjectaccessreviews"
+        let kept: Set = isLocal ? ["managedFields", "namespace"] : ["managedFields"]
+        if (review["metadata"].objectValue ?? [:]).contains(where: { !kept.contains($0.key) && !$0.value.isEmpty }) {
+            causes.append(
+                .invalid(
+                    "metadata", review["metadata"], isLocal ? "must be empty except for namespace" : "must be empty"))
+        }
+        if isLocal {
             let namespace = resource["namespace"].stringValue ?? ""
             if resource.exists, namespace != review.namespace {
                 causes.append(

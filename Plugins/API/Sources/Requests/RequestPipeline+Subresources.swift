@@ -215,13 +215,11 @@ extension RequestPipeline {
         var audiences = request["spec"]["audiences"].arrayValue.compactMap(\.stringValue)
         if audiences.isEmpty { audiences = [tokens.issuer] }
         let seconds = request["spec"]["expirationSeconds"].integerValue ?? 3600
-        guard seconds >= 600 else {
+        guard (600...1 << 32).contains(seconds) else {
+            let bound = seconds < 600 ? "less than 10 minutes" : "larger than 2^32 seconds"
             throw .invalid(
                 context.resource, context.path.name,
-                [
-                    .invalid(
-                        "spec.expirationSeconds", .integer(seconds), "may not specify a duration less than 10 minutes")
-                ])
+                [.invalid("spec.expirationSeconds", .integer(seconds), "may not specify a duration \(bound)")])
         }
         var subject = TokenAuthority.Subject(namespace: account.namespace, name: account.name, uid: account.uid)
         let reference = request["spec"]["boundObjectRef"]

@@ -96,7 +96,8 @@ extension ResourceTable {
         "validatingadmissionpolicybindings.admissionregistration.k8s.io",
         "mutatingadmissionpolicies.admissionregistration.k8s.io",
         "mutatingadmissionpolicybindings.admissionregistration.k8s.io",
-        "customresourcedefinitions.apiextensions.k8s.io",
+        "customresourcedefinitions.apiextensions.k8s.io", "priorityclasses.scheduling.k8s.io",
+        "resourceslices.resource.k8s.io", "deviceclasses.resource.k8s.io",
         "plugins.hostd.dev",
     ]
 
