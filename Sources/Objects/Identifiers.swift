@@ -1,11 +1,32 @@
 import Glibc
+import Synchronization
 
-/// A random (version 4) UUID in lower case, from the system's cryptographic generator (RFC 9562).
+/// Random numbers of the system's cryptographic generator, fetched for some UIDs at a time: one call of the system for each costs
+/// as much as the rest of making it.
+private struct UIDSource: ~Copyable {
+    /// UIDs a fetch; getentropy(3) gives at most 256 bytes.
+    private static let size = 16
+    private var numbers = [(UInt64, UInt64)](repeating: (0, 0), count: UIDSource.size)
+    private var left = 0
+
+    mutating func next() -> (UInt64, UInt64) {
+        if left == 0 {
+            let isFilled = numbers.withUnsafeMutableBytes { getentropy($0.baseAddress, $0.count) == 0 }
+            // Of so few bytes it cannot fail, on a kernel that has getrandom(2).
+            precondition(isFilled, "the system has no random numbers")
+            left = Self.size
+        }
+        left -= 1
+        return numbers[left]
+    }
+}
+
+private let uidSource = Mutex(UIDSource())
+
+/// A random (version 4) UUID in lower case, from the system's cryptographic generator (RFC 9562). [any-thread]
 public func makeUID() -> String {
-    var bytes = (UInt64(0), UInt64(0))
+    var bytes = uidSource.withLock { $0.next() }
     return withUnsafeMutableBytes(of: &bytes) { bytes in
-        // Of 16 bytes it cannot fail, on a kernel that has getrandom(2).
-        precondition(getentropy(bytes.baseAddress, bytes.count) == 0, "the system has no random numbers")
         bytes[6] = bytes[6] & 0x0F | 0x40
         bytes[8] = bytes[8] & 0x3F | 0x80
         return String(unsafeUninitializedCapacity: 36) { text in

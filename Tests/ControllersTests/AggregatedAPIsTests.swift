@@ -219,7 +219,8 @@ final class AggregatedAPIsTests: XCTestCase {
             key: "pods/n/p", uid: "p",
             owners: [.init(uid: "n-there", blocksDeletion: false, json: owner("there"))])
         XCTAssertEqual(graph.put(head), ["p"], "it is looked at, since the store does not have its owner")
-        XCTAssertEqual(graph.missingOwners(of: "p"), [owner("there")])
+        XCTAssertEqual(graph.missingOwners(of: "p").owners, [owner("there")])
+        XCTAssertEqual(graph.missingOwners(of: "p").namespace, "n")
         XCTAssertEqual(graph.action(for: "p", elsewhere: ["n-there"]), .none)
         XCTAssertEqual(graph.action(for: "p"), .delete(head, propagation: "Background"))
         let two = ObjectHead(

@@ -9,8 +9,8 @@ final class OwnershipGraphTests: XCTestCase {
         namespace: String = "default"
     ) -> ObjectHead {
         ObjectHead(
-            key: "pods/\(namespace)/\(name)", uid: name,
-            owners: owners.map { .init(uid: $0, blocksDeletion: blocks, json: ["uid": .string($0)]) },
+            key: "pods/\(namespace)/\(name)", uid: ObjectUID(name),
+            owners: owners.map { .init(uid: ObjectUID($0), blocksDeletion: blocks, json: ["uid": .string($0)]) },
             isBeingDeleted: deleted, finalizers: finalizers)
     }
     private func graph(_ heads: [ObjectHead]) -> OwnershipGraph {
@@ -27,7 +27,7 @@ final class OwnershipGraphTests: XCTestCase {
 
     func testDependentsGoWhenTheOwnerIsGone() {
         var graph = graph([head("owner"), head("pod", owners: ["owner"])])
-        XCTAssertEqual(graph.remove(key: "pods/default/owner"), ["pod"])
+        XCTAssertEqual(graph.remove("owner"), ["pod"])
         XCTAssertEqual(graph.action(for: "pod"), .delete(head("pod", owners: ["owner"]), propagation: "Background"))
     }
 
@@ -39,7 +39,7 @@ final class OwnershipGraphTests: XCTestCase {
 
     func testOneOfTwoOwnersLeft() {
         var graph = graph([head("a"), head("b"), head("pod", owners: ["a", "b"])])
-        _ = graph.remove(key: "pods/default/a")
+        _ = graph.remove("a")
         XCTAssertEqual(graph.action(for: "pod"), .disown(head("pod", owners: ["a", "b"]), keep: [["uid": "b"]]))
     }
 
@@ -77,9 +77,9 @@ final class OwnershipGraphTests: XCTestCase {
         XCTAssertEqual(graph.put(set), ["d", "rs", "pod"])
         XCTAssertEqual(graph.action(for: "pod"), .delete(head("pod", owners: ["rs"]), propagation: "Background"))
         XCTAssertEqual(graph.action(for: "rs"), .none)
-        XCTAssertEqual(graph.remove(key: "pods/default/pod"), ["rs"])
+        XCTAssertEqual(graph.remove("pod"), ["rs"])
         XCTAssertEqual(graph.action(for: "rs"), .unfinalize(set, finalizer: ObjectHead.foreground, rest: []))
-        XCTAssertEqual(graph.remove(key: "pods/default/rs"), ["d"])
+        XCTAssertEqual(graph.remove("rs"), ["d"])
         XCTAssertEqual(graph.action(for: "d"), .unfinalize(deleted, finalizer: ObjectHead.foreground, rest: []))
     }
 
@@ -101,11 +101,47 @@ final class OwnershipGraphTests: XCTestCase {
         XCTAssertEqual(graph.action(for: "rs"), .none)
     }
 
-    func testASecondObjectUnderTheSameName() {
-        var graph = graph([head("a"), head("pod", owners: ["a"])])
-        let again = ObjectHead(key: "pods/default/a", uid: "a2")
-        XCTAssertEqual(graph.put(again), ["pod"])
-        XCTAssertEqual(graph.count, 2)
+    func testWhatIsKnownOfObjectsThatOwnNothing() {
+        var graph = graph([head("a"), head("b"), head("pod", owners: ["a"])])
+        XCTAssertEqual(graph.count, 3)
+        XCTAssertEqual(
+            graph.known.map { "\($0.key) \($0.uid.text)" }.sorted(),
+            ["pods/default/a a", "pods/default/b b", "pods/default/pod pod"])
+        // From owned to free and back, and gone in either state.
+        XCTAssertEqual(graph.put(head("pod")), ["a"], "an owner that waits may be free now")
+        XCTAssertEqual(graph.put(head("b", owners: ["pod"])), [])
+        XCTAssertEqual(graph.remove("pod"), ["b"])
+        XCTAssertEqual(graph.put(head("b")), ["pod"])
+        XCTAssertEqual(graph.remove("b"), [])
+        XCTAssertEqual(graph.remove("b"), [], "twice")
+        XCTAssertFalse(graph.contains("b"))
+        XCTAssertTrue(graph.contains("a"))
+        XCTAssertEqual(graph.count, 1)
+    }
+
+    func testWhatHasEndedWhileNobodyLooked() {
+        let known: [(key: String, uid: ObjectUID)] = [
+            ("pods/n/a", "a"), ("pods/n/b", "b1"), ("pods/n/c", "c"), ("pods/n/c", "c"), ("pods/n/d", "d"),
+        ]
+        let seen: [String: ObjectUID?] = ["pods/n/a": "a", "pods/n/b": "b2", "pods/n/d": .some(nil), "pods/n/e": "e"]
+        XCTAssertEqual(
+            StoreObserver.ended(known, seen).map { "\($0.key) \($0.uid.text)" },
+            ["pods/n/b b1", "pods/n/c c", "pods/n/d d"])
+        XCTAssertTrue(StoreObserver.ended([], seen).isEmpty)
+    }
+
+    func testUIDs() {
+        let text = "0a1b2c3d-4e5f-4678-89ab-cdef01234567"
+        XCTAssertEqual(ObjectUID(text), .uuid(0x0A1B_2C3D_4E5F_4678, 0x89AB_CDEF_0123_4567))
+        XCTAssertEqual(ObjectUID(text).text, text)
+        let others = [
+            "", "u1", text.uppercased(), text + "0", String(text.dropLast()), text.replacing("-", with: "_"),
+            "0a1b2c3d4-e5f-4678-89ab-cdef01234567", "0a1b2c3d-4e5f-4678-89ab-cdef0123456g",
+        ]
+        for other in others {
+            XCTAssertEqual(ObjectUID(other), .other(other))
+            XCTAssertEqual(ObjectUID(other).text, other)
+        }
     }
 
     func testHeadIsReadWithoutTheRest() throws {
@@ -124,9 +160,16 @@ final class OwnershipGraphTests: XCTestCase {
         XCTAssertTrue(found.waitsForDependents)
         XCTAssertEqual(found.owners.map(\.uid), ["o"])
         XCTAssertTrue(found.owners[0].blocksDeletion)
+        let other = text.replacing("\"u1\"", with: "\"0a1b2c3d-4e5f-4678-89ab-cdef01234567\"")
+        let uid = Array(other.utf8).withUnsafeBytes { ObjectHead(key: "a/b/c", value: $0, revision: 7) }?.uid
+        XCTAssertEqual(uid, .uuid(0x0A1B_2C3D_4E5F_4678, 0x89AB_CDEF_0123_4567))
         for broken in ["", "{", "[]", "{\"metadata\"", "{\"a\":\"\\", "null", "{\"metadata\":{}}", "{\"a\":}"] {
             XCTAssertNil(
                 Array(broken.utf8).withUnsafeBytes { ObjectHead(key: "a/b/c", value: $0, revision: 1) }, broken)
         }
     }
+}
+
+extension ObjectUID: ExpressibleByStringLiteral {
+    public init(stringLiteral text: String) { self.init(text) }
 }

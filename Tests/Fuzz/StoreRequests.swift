@@ -8,7 +8,7 @@ enum StoreRequests {
     /// The steps of a transaction.
     static func readOperations(_ input: UnsafeRawBufferPointer) {
         do throws(StoreError) {
-            let write = try Write(operations: input, options: StateStoreOptions())
+            let write = try Write(operations: input, limits: StateStoreOptions.WriteLimits())
             precondition(!write.steps.isEmpty, "a transaction without a step was accepted")
             for step in write.steps { try StoreKey.check(step.record.key) }
         } catch {

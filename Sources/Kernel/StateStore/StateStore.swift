@@ -130,7 +130,8 @@ public final class StateStore: @unchecked Sendable {
         by writer: Writer? = nil
     ) throws(StoreError) -> UInt64 {
         let step = try Write.make(
-            kind: kind, key: key, index: index, value: value, lease: lease, expected: expected, options: parts.options)
+            kind: kind, key: key, index: index, value: value, lease: lease, expected: expected,
+            limits: parts.options.writeLimits)
         let write = Write(.transaction, steps: [step])
         write.writer = writer?.text
         return try perform(write).revision
@@ -142,7 +143,7 @@ public final class StateStore: @unchecked Sendable {
         _ operations: UnsafeRawBufferPointer, by writer: Writer? = nil,
         completion: @escaping @Sendable (Outcome) -> Void
     ) throws(StoreError) {
-        let write = try Write(operations: operations, options: parts.options)
+        let write = try Write(operations: operations, limits: parts.options.writeLimits)
         write.writer = writer?.text
         write.completion = write.isPrompt ? .callPromptly(completion) : .call(completion)
         try committer.enqueue(write)

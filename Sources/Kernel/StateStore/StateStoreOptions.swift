@@ -5,10 +5,24 @@ public typealias KernelLog = @Sendable (_ level: Int32, _ message: String, _ fie
 
 /// Bounds and choices of a `StateStore`. Every size is in bytes.
 public struct StateStoreOptions: Sendable {
+    /// What each write is held against.
+    struct WriteLimits: Sendable {
+        var valueSize = 1_572_864
+        var transactionSize = 8 << 20
+    }
+
+    /// Apart from the rest, because each write reads them.
+    var writeLimits = WriteLimits()
     /// The largest value that a write may carry. Default 1.5 MiB, as etcd's request limit.
-    public var maximumValueSize = 1_572_864
+    public var maximumValueSize: Int {
+        get { writeLimits.valueSize }
+        set { writeLimits.valueSize = newValue }
+    }
     /// The largest transaction, all steps together. Default 8 MiB.
-    public var maximumTransactionSize = 8 << 20
+    public var maximumTransactionSize: Int {
+        get { writeLimits.transactionSize }
+        set { writeLimits.transactionSize = newValue }
+    }
     /// Bytes of writes that may wait for the committer before `RESOURCE_EXHAUSTED` is answered. Default 64 MiB.
     public var maximumQueuedSize = 64 << 20
     /// Size of a log segment. Segments are written with zeros in advance. Default 16 MiB, at least 64 KiB.

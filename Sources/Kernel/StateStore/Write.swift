@@ -72,11 +72,11 @@ final class Write: @unchecked Sendable {  // Handed over from thread to thread, 
 extension Write {
     /// Parses the `hostd_store_operation` records of a transaction.
     convenience init(
-        operations: UnsafeRawBufferPointer, options: StateStoreOptions
+        operations: UnsafeRawBufferPointer, limits: StateStoreOptions.WriteLimits
     ) throws(StoreError) {
-        guard operations.count <= options.maximumTransactionSize else {
+        guard operations.count <= limits.transactionSize else {
             throw .invalid(
-                "a transaction of \(operations.count) bytes is too large; at most \(options.maximumTransactionSize)")
+                "a transaction of \(operations.count) bytes is too large; at most \(limits.transactionSize)")
         }
         var steps: [Step] = []
         var flags: UInt32 = 0
@@ -84,7 +84,7 @@ extension Write {
             var offset = 0
             while offset < operations.count {
                 let (step, size, stepFlags) = try Self.step(
-                    UnsafeRawBufferPointer(rebasing: operations[offset...]), position: steps.count, options: options)
+                    UnsafeRawBufferPointer(rebasing: operations[offset...]), position: steps.count, limits: limits)
                 if steps.isEmpty { flags = stepFlags }
                 steps.append(step)
                 offset += size
@@ -100,7 +100,7 @@ extension Write {
     }
 
     private static func step(
-        _ bytes: UnsafeRawBufferPointer, position: Int, options: StateStoreOptions
+        _ bytes: UnsafeRawBufferPointer, position: Int, limits: StateStoreOptions.WriteLimits
     ) throws(StoreError) -> (Step, size: Int, flags: UInt32) {
         let headSize = MemoryLayout<hostd_store_operation>.size
         guard bytes.count >= headSize, let base = bytes.baseAddress else {
@@ -122,23 +122,23 @@ extension Write {
         let value = part(start + key.count + index.count, head.value_size)
         let step = try make(
             kind: Int32(clamping: head.kind), key: key, index: index, value: value, lease: head.lease,
-            expected: head.expected_revision, options: options)
+            expected: head.expected_revision, limits: limits)
         return (step, Int(head.operation_size), head.flags)
     }
 
     /// Checks one step against the rules and copies it.
     static func make(
         kind: Int32, key: UnsafeRawBufferPointer, index: UnsafeRawBufferPointer, value: UnsafeRawBufferPointer,
-        lease: UInt64, expected: UInt64, options: StateStoreOptions
+        lease: UInt64, expected: UInt64, limits: StateStoreOptions.WriteLimits
     ) throws(StoreError) -> Step {
         try StoreKey.check(key)
         let none = UnsafeRawBufferPointer(start: nil, count: 0)
         switch kind {
         case HOSTD_STORE_CREATE, HOSTD_STORE_UPDATE, HOSTD_STORE_PUT:
             try StoreKey.checkIndex(index)
-            guard value.count <= options.maximumValueSize else {
+            guard value.count <= limits.valueSize else {
                 throw .invalid(
-                    "the value of \(key.text) has \(value.count) bytes; at most \(options.maximumValueSize) are allowed"
+                    "the value of \(key.text) has \(value.count) bytes; at most \(limits.valueSize) are allowed"
                 )
             }
             return Step(

@@ -104,7 +104,7 @@ final class LeaderElectionTests: XCTestCase {
         let bytes =
             operation(HOSTD_STORE_CHECK, String(decoding: Self.key, as: UTF8.self), expected: token)
             + operation(HOSTD_STORE_PUT, "pods/d/fenced", "by \(token)")
-        let write = try bytes.withUnsafeBytes { try Write(operations: $0, options: store.parts.options) }
+        let write = try bytes.withUnsafeBytes { try Write(operations: $0, limits: store.parts.options.writeLimits) }
         return try store.perform(write)
     }
 

@@ -149,7 +149,7 @@ final class StateStoreTests: XCTestCase {
         func run(_ operations: [UInt8]...) throws -> Outcome {
             let bytes = operations.flatMap { $0 }
             let write = try bytes.withUnsafeBytes { bytes in
-                try Write(operations: bytes, options: store.parts.options)
+                try Write(operations: bytes, limits: store.parts.options.writeLimits)
             }
             do { return try store.perform(write) } catch { return write.outcome }
         }

@@ -275,7 +275,7 @@ extension StateStore {
     @discardableResult
     func write(by writer: String, _ operations: [UInt8]) throws -> UInt64 {
         let writer = try Array(writer.utf8).withUnsafeBytes { try Writer($0) }
-        let write = try operations.withUnsafeBytes { try Write(operations: $0, options: parts.options) }
+        let write = try operations.withUnsafeBytes { try Write(operations: $0, limits: parts.options.writeLimits) }
         write.writer = writer?.text
         return try perform(write).revision
     }

@@ -150,7 +150,7 @@ final class StoreModelTests: XCTestCase {
             }
             bytes.removeLast(Int.random(in: 0..<20, using: &random))
             do {
-                _ = try bytes.withUnsafeBytes { try Write(operations: $0, options: options) }
+                _ = try bytes.withUnsafeBytes { try Write(operations: $0, limits: options.writeLimits) }
             } catch {
                 XCTAssertEqual(code(error), HOSTD_ERROR_INVALID_ARGUMENT, "\(error)")
             }

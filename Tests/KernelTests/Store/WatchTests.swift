@@ -154,7 +154,7 @@ final class WatchTests: XCTestCase {
         }
         for round in 0..<50 {
             let bytes = (0..<10).flatMap { operation(HOSTD_STORE_PUT, "pods/d/\(round)-\($0)", "x") }
-            let write = try bytes.withUnsafeBytes { try Write(operations: $0, options: store.parts.options) }
+            let write = try bytes.withUnsafeBytes { try Write(operations: $0, limits: store.parts.options.writeLimits) }
             _ = try store.perform(write)
         }
         collector.wait(count: 500)

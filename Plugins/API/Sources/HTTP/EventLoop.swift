@@ -39,6 +39,9 @@ final class EventLoop: @unchecked Sendable {
     private let epollDescriptor: Int32
     private let wakeDescriptor: Int32
     private let inbox = Mutex(Inbox())
+    /// The loop sleeps, or is about to when its inbox is empty: who puts something there must wake it. While it works it needs no
+    /// waking, since it looks there before it sleeps.
+    private let isAsleep = Atomic<Bool>(false)
     private let ownThread = Mutex<pthread_t?>(nil)
     private var slots: [Slot] = []
     private var freeSlots: [UInt32] = []
@@ -118,12 +121,11 @@ final class EventLoop: @unchecked Sendable {
 
     /// The same; false when the loop has stopped.
     func take(_ work: @escaping @Sendable () -> Void) -> Bool {
-        let (isOpen, mustWake) = inbox.withLock { inbox in
-            guard inbox.isOpen else { return (false, false) }
-            inbox.work.append(work)
-            return (true, inbox.work.count == 1)
+        let isOpen = inbox.withLock { inbox in
+            if inbox.isOpen { inbox.work.append(work) }
+            return inbox.isOpen
         }
-        if mustWake {
+        if isOpen, isAsleep.exchange(false, ordering: .sequentiallyConsistent) {
             var one: UInt64 = 1
             // An eventfd write fails only when the counter is at its end, and then the loop wakes anyway.
             _ = write(wakeDescriptor, &one, 8)
@@ -200,7 +202,10 @@ final class EventLoop: @unchecked Sendable {
         var events = [epoll_event](repeating: epoll_event(), count: 256)
         updateClock()
         while !isOver {
-            let count = epoll_wait(epollDescriptor, &events, Int32(events.count), timeout())
+            isAsleep.store(true, ordering: .sequentiallyConsistent)
+            let wait = inbox.withLock { $0.work.isEmpty } ? timeout() : 0
+            let count = epoll_wait(epollDescriptor, &events, Int32(events.count), wait)
+            isAsleep.store(false, ordering: .relaxed)
             updateClock()
             for position in 0..<max(0, Int(count)) {
                 let raw = events[position].data.u64

@@ -1,13 +1,21 @@
+/// A request that is handed on, from closure to closure: each copy of it would count the references to all that it has.
+final class SharedRequest: @unchecked Sendable {
+    // SAFETY (@unchecked Sendable): changed only while one context alone refers to it.
+    @exclusivity(unchecked) fileprivate(set) var request: APIRequest
+
+    init(_ request: consuming APIRequest) { self.request = request }
+}
+
 /// One request at one resource. What runs it hands it on many times, so that its parts lie in one place.
 struct RequestContext: Sendable {
     private final class Parts: @unchecked Sendable {
         // SAFETY (@unchecked Sendable): changed only while one context alone refers to it.
-        var request: APIRequest
-        var path: RequestPath.ResourcePath
+        @exclusivity(unchecked) var shared: SharedRequest
+        @exclusivity(unchecked) var path: RequestPath.ResourcePath
         let resource: Resource
 
-        init(_ request: APIRequest, _ path: RequestPath.ResourcePath, _ resource: Resource) {
-            self.request = request
+        init(_ shared: SharedRequest, _ path: RequestPath.ResourcePath, _ resource: Resource) {
+            self.shared = shared
             self.path = path
             self.resource = resource
         }
@@ -15,15 +23,20 @@ struct RequestContext: Sendable {
 
     private var parts: Parts
 
+    init(_ shared: SharedRequest, path: RequestPath.ResourcePath, resource: Resource) {
+        parts = Parts(shared, path, resource)
+    }
+
     init(request: APIRequest, path: RequestPath.ResourcePath, resource: Resource) {
-        parts = Parts(request, path, resource)
+        self.init(SharedRequest(request), path: path, resource: resource)
     }
 
     var request: APIRequest {
-        _read { yield parts.request }
+        _read { yield parts.shared.request }
         _modify {
             separate()
-            yield &parts.request
+            if !isKnownUniquelyReferenced(&parts.shared) { parts.shared = SharedRequest(parts.shared.request) }
+            yield &parts.shared.request
         }
     }
 
@@ -39,7 +52,7 @@ struct RequestContext: Sendable {
 
     /// Before a change: makes its parts its own.
     private mutating func separate() {
-        if !isKnownUniquelyReferenced(&parts) { parts = Parts(parts.request, parts.path, parts.resource) }
+        if !isKnownUniquelyReferenced(&parts) { parts = Parts(parts.shared, parts.path, parts.resource) }
     }
 
     var key: String { resource.key(path.namespace, path.name) }

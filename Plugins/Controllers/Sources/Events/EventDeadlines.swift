@@ -22,6 +22,8 @@ struct EventDeadlines {
     init(lifetime: UInt64) { self.lifetime = lifetime }
 
     var count: Int { ends.count }
+    /// Of all Events that are there.
+    var keys: [String] { Array(ends.keys) }
     /// For the bound on memory.
     var lineLength: Int { line.count }
 

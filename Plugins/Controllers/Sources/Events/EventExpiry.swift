@@ -19,13 +19,13 @@ final class EventExpiry: Controller {
         let box = Unowned<EventExpiry>()
         queue = try cluster.queue("event-expiry", workers: 1) { _ in try box.value?.expire(writer) ?? .done }
         box.value = self
-        observer.onEvent { [unowned self] event in
+        observer.onEvent(knownEvents: { [unowned self] in deadlines.withLock { $0.keys } }) { [unowned self] event in
             switch event {
             case .eventPut(let key):
                 let isFirst = deadlines.withLock { $0.renew(key, now: monotonicNanoseconds()) }
                 if isFirst { queue.add(Self.next, afterSeconds: Int64(Self.lifetime / 1_000_000_000)) }
-            case .gone(let key): deadlines.withLock { $0.forget(key) }
-            case .put: break
+            case .eventGone(let key): deadlines.withLock { $0.forget(key) }
+            case .put, .gone: break
             }
         }
     }

@@ -16,7 +16,7 @@ final class GarbageCollector: Controller {
         let box = Unowned<GarbageCollector>()
         queue = try cluster.queue("garbage", workers: 4) { try box.value?.collect($0) ?? .done }
         box.value = self
-        observer.onEvent { [unowned self] in handle($0) }
+        observer.onEvent(known: { [unowned self] in graph.withLock { $0.known } }, { [unowned self] in handle($0) })
         cluster.apiServices.onObject { [queue] in if $0["spec"]["service"].exists { queue.add(Self.elsewhere) } }
     }
 
@@ -27,19 +27,20 @@ final class GarbageCollector: Controller {
     func stop() { queue.stop() }
 
     private func handle(_ event: StoreObserver.Event) {
-        let affected = graph.withLock { graph -> Set<String> in
+        let affected = graph.withLock { graph -> Set<ObjectUID> in
             switch event {
             case .put(let head): graph.put(head)
             // They neither own nor are owned.
-            case .eventPut: []
-            case .gone(let key): graph.remove(key: key)
+            case .eventPut, .eventGone: []
+            case .gone(_, let uid): graph.remove(uid)
             }
         }
-        for uid in affected { queue.add(uid) }
+        for uid in affected { queue.add(uid.text) }
     }
 
-    private func collect(_ uid: String) throws -> Requeue {
-        if uid == Self.elsewhere { return try collectElsewhere() }
+    private func collect(_ key: String) throws -> Requeue {
+        if key == Self.elsewhere { return try collectElsewhere() }
+        let uid = ObjectUID(key)
         let present = try ownersElsewhere(of: uid)
         let action = graph.withLock { $0.action(for: uid, elsewhere: present) }
         do {
@@ -57,16 +58,14 @@ final class GarbageCollector: Controller {
 
     /// The owners of an object that other servers keep and that are there.
     /// - Throws: when one of them cannot be asked for; nothing is decided then.
-    private func ownersElsewhere(of uid: String) throws -> Set<String> {
-        let (missing, namespace) = graph.withLock { graph in
-            (graph.missingOwners(of: uid), graph.heads[uid].map { String($0.namespace) } ?? "")
-        }
+    private func ownersElsewhere(of uid: ObjectUID) throws -> Set<ObjectUID> {
+        let (missing, namespace) = graph.withLock { $0.missingOwners(of: uid) }
         guard !missing.isEmpty else { return [] }
         let aggregated = cluster.aggregated
-        var present: Set<String> = []
+        var present: Set<ObjectUID> = []
         for owner in missing.map({ AggregatedAPIs.Reference($0, namespace: namespace) })
         where aggregated.contains(owner.apiVersion) {
-            if try aggregated.isPresent(owner) { present.insert(owner.uid) }
+            if try aggregated.isPresent(owner) { present.insert(ObjectUID(owner.uid)) }
         }
         return present
     }
@@ -75,10 +74,11 @@ final class GarbageCollector: Controller {
     private func collectElsewhere() throws -> Requeue {
         let aggregated = cluster.aggregated
         guard !aggregated.versions.isEmpty else { return .done }
-        let known = graph.withLock { Set($0.heads.keys) }
         for version in aggregated.versions {
             do {
-                try AggregatedGarbage(aggregated).collect(version) { known.contains($0) }
+                try AggregatedGarbage(aggregated).collect(version) { uid in
+                    graph.withLock { $0.contains(ObjectUID(uid)) }
+                }
             } catch {
                 // Discovery says why to whoever asks; the others are looked at all the same.
                 cluster.host.log.debug(
@@ -97,7 +97,7 @@ final class GarbageCollector: Controller {
         case .delete(let head, let propagation):
             let options: JSON = [
                 "apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": .string(propagation),
-                "preconditions": ["uid": .string(head.uid), "resourceVersion": .string("\(head.revision)")],
+                "preconditions": ["uid": .string(head.uid.text), "resourceVersion": .string("\(head.revision)")],
             ]
             try cluster.writer.api.request("DELETE", path(head), body: options)
         case .disown(let head, let keep): try patch(head, "ownerReferences", keep.isEmpty ? .null : .array(keep))
@@ -108,7 +108,7 @@ final class GarbageCollector: Controller {
     /// A merge patch of one list in the metadata, at the state that was decided by.
     private func patch(_ head: ObjectHead, _ member: String, _ value: JSON) throws {
         let metadata: JSON = [
-            "uid": .string(head.uid), "resourceVersion": .string("\(head.revision)"),
+            "uid": .string(head.uid.text), "resourceVersion": .string("\(head.revision)"),
         ]
         try cluster.writer.api.request(
             "PATCH application/merge-patch+json", path(head), body: ["metadata": metadata.with(member, value)])

@@ -4,7 +4,7 @@ import Objects
 /// The head of a stored object: what ownership is decided by.
 struct ObjectHead: Equatable, Sendable {
     struct Owner: Equatable, Sendable {
-        var uid: String
+        var uid: ObjectUID
         var blocksDeletion: Bool
         /// The reference as it stands in the object, to be written back when others are removed.
         var json: JSON
@@ -16,27 +16,31 @@ struct ObjectHead: Equatable, Sendable {
     /// The store key: "deployments.apps/default/web".
     var key: String
     var apiVersion: String
-    var uid: String
+    var uid: ObjectUID
     var revision: UInt64
     var owners: [Owner]
     var isBeingDeleted: Bool
     var finalizers: [String]
 
     var storeName: Substring { Substring(key.utf8.prefix { $0 != UInt8(ascii: "/") }) }
-    var namespace: Substring { Substring(Self.parts(of: key)[1]) }
+    var namespace: Substring { Self.namespace(of: key) }
     var name: Substring { Substring(Self.parts(of: key)[2]) }
     /// The plural as in API paths.
     var plural: Substring { storeName.prefix { $0 != "." } }
+
+    static func namespace(of key: String) -> Substring { Substring(parts(of: key)[1]) }
 
     private static func parts(of key: String) -> [Substring.UTF8View] {
         key.utf8.split(separator: UInt8(ascii: "/"), maxSplits: 2, omittingEmptySubsequences: false)
     }
 
+    /// Whether it neither has owners nor is on its way out, as most objects.
+    var isPlain: Bool { owners.isEmpty && !isBeingDeleted }
     var waitsForDependents: Bool { isBeingDeleted && finalizers.contains(Self.foreground) }
     var orphansDependents: Bool { isBeingDeleted && finalizers.contains(Self.orphan) }
 
     init(
-        key: String, apiVersion: String = "v1", uid: String, revision: UInt64 = 1, owners: [Owner] = [],
+        key: String, apiVersion: String = "v1", uid: ObjectUID, revision: UInt64 = 1, owners: [Owner] = [],
         isBeingDeleted: Bool = false, finalizers: [String] = []
     ) {
         self.key = key
@@ -58,13 +62,14 @@ struct ObjectHead: Equatable, Sendable {
             key: key, apiVersion: head.apiVersion, uid: uid, revision: revision,
             owners: (head.ownerReferences?.arrayValue ?? []).map {
                 Owner(
-                    uid: $0["uid"].stringValue ?? "", blocksDeletion: $0["blockOwnerDeletion"].boolValue ?? false,
+                    uid: ObjectUID($0["uid"].stringValue ?? ""),
+                    blocksDeletion: $0["blockOwnerDeletion"].boolValue ?? false,
                     json: $0)
             }, isBeingDeleted: head.isBeingDeleted,
             finalizers: (head.finalizers?.arrayValue ?? []).compactMap(\.stringValue))
     }
 
-    private static func hasThreeParts(_ key: String) -> Bool {
+    static func hasThreeParts(_ key: String) -> Bool {
         var slashes = 0
         for byte in key.utf8 where byte == UInt8(ascii: "/") { slashes += 1 }
         return slashes >= 2
@@ -76,7 +81,7 @@ struct ObjectHead: Equatable, Sendable {
 enum MetadataScanner {
     struct Head {
         var apiVersion = ""
-        var uid: String?
+        var uid: ObjectUID?
         var ownerReferences: JSON?
         var isBeingDeleted = false
         var finalizers: JSON?
@@ -117,8 +122,8 @@ enum MetadataScanner {
         _ key: Slice<UnsafeRawBufferPointer>, _ bytes: UnsafeRawBufferPointer, _ value: Range<Int>, _ head: inout Head
     ) -> Bool {
         if isEqual(key, "uid") {
-            guard let uid = parsed(bytes, value) else { return false }
-            head.uid = uid.stringValue
+            guard let uid = uid(bytes, value) else { return false }
+            head.uid = uid
         } else if isEqual(key, "ownerReferences") {
             head.ownerReferences = parsed(bytes, value)
             return head.ownerReferences != nil
@@ -129,6 +134,15 @@ enum MetadataScanner {
             return head.finalizers != nil
         }
         return true
+    }
+
+    private static func uid(_ bytes: UnsafeRawBufferPointer, _ range: Range<Int>) -> ObjectUID? {
+        if range.count > 2,
+            let uid = ObjectUID.uuid(UnsafeRawBufferPointer(rebasing: bytes[range].dropFirst().dropLast()))
+        {
+            return uid
+        }
+        return parsed(bytes, range)?.stringValue.map(ObjectUID.init)
     }
 
     private static func isEqual(_ key: Slice<UnsafeRawBufferPointer>, _ name: StaticString) -> Bool {

@@ -16,24 +16,33 @@ struct OwnershipGraph {
         case unfinalize(ObjectHead, finalizer: String, rest: [String])
     }
 
-    private(set) var heads: [String: ObjectHead] = [:]
-    private var dependents: [String: Set<String>] = [:]
-    private var uidsByKey: [String: String] = [:]
+    /// Objects that have owners or are on their way out.
+    private var heads: [ObjectUID: ObjectHead] = [:]
+    /// The keys of all others, which are most.
+    private var plain: [ObjectUID: String] = [:]
+    private var dependents: [ObjectUID: Set<ObjectUID>] = [:]
 
-    var count: Int { heads.count }
-    var keys: Dictionary<String, String>.Keys { uidsByKey.keys }
-    func uid(ofKey key: String) -> String? { uidsByKey[key] }
+    var count: Int { heads.count + plain.count }
+    /// The keys and uids of all objects.
+    var known: [(key: String, uid: ObjectUID)] { heads.map { ($1.key, $0) } + plain.map { ($1, $0) } }
+
+    func contains(_ uid: ObjectUID) -> Bool { key(of: uid) != nil }
+    func key(of uid: ObjectUID) -> String? { plain[uid] ?? heads[uid]?.key }
 
     /// Takes in a created or changed object.
     /// - Returns: uids that must be looked at.
-    mutating func put(_ head: ObjectHead) -> Set<String> {
-        var affected: Set<String> = []
-        if let old = uidsByKey[head.key], old != head.uid { affected.formUnion(remove(uid: old)) }
+    mutating func put(_ head: ObjectHead) -> Set<ObjectUID> {
         let before = heads[head.uid]
-        if before?.key != head.key { uidsByKey[head.key] = head.uid }
-        heads[head.uid] = head
-        // Most own nothing, and are owned by nobody.
-        if head.owners.isEmpty, before?.owners.isEmpty ?? true, !head.isBeingDeleted { return affected }
+        if head.isPlain {
+            if before != nil { heads[head.uid] = nil }
+            plain[head.uid] = head.key
+            // It owns nothing of which more is to be known than that it is there.
+            guard before != nil else { return [] }
+        } else {
+            if before == nil { plain[head.uid] = nil }
+            heads[head.uid] = head
+        }
+        var affected: Set<ObjectUID> = []
         let old = Set(before?.owners.map(\.uid) ?? [])
         let new = Set(head.owners.map(\.uid))
         for owner in old.subtracting(new) {
@@ -54,32 +63,31 @@ struct OwnershipGraph {
     }
 
     /// Takes out a deleted object.
-    mutating func remove(key: String) -> Set<String> {
-        uidsByKey.removeValue(forKey: key).map { remove(uid: $0) } ?? []
-    }
-
-    private mutating func remove(uid: String) -> Set<String> {
-        guard let head = heads.removeValue(forKey: uid) else { return [] }
-        if uidsByKey[head.key] == uid { uidsByKey[head.key] = nil }
-        for owner in head.owners { unlink(uid, from: owner.uid) }
+    /// - Returns: uids that must be looked at.
+    mutating func remove(_ uid: ObjectUID) -> Set<ObjectUID> {
+        let head = heads.removeValue(forKey: uid)
+        guard head != nil || plain.removeValue(forKey: uid) != nil else { return [] }
+        for owner in head?.owners ?? [] { unlink(uid, from: owner.uid) }
         // Dependents are now without this owner; owners may be free of their last dependent.
-        return (dependents[uid] ?? []).union(head.owners.map(\.uid).filter { heads[$0]?.isBeingDeleted == true })
+        let freed = (head?.owners ?? []).map(\.uid).filter { heads[$0]?.isBeingDeleted == true }
+        return (dependents[uid] ?? []).union(freed)
     }
 
-    private mutating func unlink(_ uid: String, from owner: String) {
+    private mutating func unlink(_ uid: ObjectUID, from owner: ObjectUID) {
         dependents[owner]?.remove(uid)
         if dependents[owner]?.isEmpty == true { dependents[owner] = nil }
     }
 
     /// An owner counts when it exists and the dependent may name it: in its own namespace or in none.
-    private func isPresent(_ owner: String, for head: ObjectHead) -> Bool {
-        guard let found = heads[owner] else { return false }
-        return found.namespace.isEmpty || found.namespace == head.namespace
+    private func isPresent(_ owner: ObjectUID, for head: ObjectHead) -> Bool {
+        guard let key = key(of: owner) else { return false }
+        let namespace = ObjectHead.namespace(of: key)
+        return namespace.isEmpty || namespace == head.namespace
     }
 
     /// Whether dependents hold up a foreground deletion of `uid`. Those do not that wait for it themselves, in a circle: all of
     /// them are on their way out, and one has to be the first.
-    private func blocking(_ uid: String) -> Bool {
+    private func blocking(_ uid: ObjectUID) -> Bool {
         (dependents[uid] ?? []).contains { dependent in
             guard heads[dependent]?.owners.contains(where: { $0.uid == uid && $0.blocksDeletion }) == true else {
                 return false
@@ -90,8 +98,8 @@ struct OwnershipGraph {
 
     /// Whether the end of an object waits for that of another, over any number of dependents that wait too.
     /// Complexity: O(objects in foreground deletion below it).
-    private func waits(_ uid: String, for other: String) -> Bool {
-        var seen: Set<String> = []
+    private func waits(_ uid: ObjectUID, for other: ObjectUID) -> Bool {
+        var seen: Set<ObjectUID> = []
         var next = [uid]
         while let uid = next.popLast() {
             guard heads[uid]?.waitsForDependents == true, seen.insert(uid).inserted else { continue }
@@ -102,15 +110,16 @@ struct OwnershipGraph {
         return false
     }
 
-    /// Owners of an object that the store does not have.
-    func missingOwners(of uid: String) -> [JSON] {
-        guard let head = heads[uid] else { return [] }
-        return head.owners.filter { !isPresent($0.uid, for: head) }.map(\.json)
+    /// Owners of an object that the store does not have, and where the object is.
+    func missingOwners(of uid: ObjectUID) -> (owners: [JSON], namespace: String) {
+        guard let head = heads[uid] else { return ([], "") }
+        let owners = head.owners.filter { !isPresent($0.uid, for: head) }.map(\.json)
+        return (owners, String(head.namespace))
     }
 
     /// What to do about an object now.
     /// - Parameter elsewhere: uids of owners that are not in the store, and yet are there.
-    func action(for uid: String, elsewhere: Set<String> = []) -> Action {
+    func action(for uid: ObjectUID, elsewhere: Set<ObjectUID> = []) -> Action {
         guard let head = heads[uid] else { return .none }
         if head.orphansDependents {
             // Dependents drop their references on their own turn; when none is left the finalizer goes.
@@ -132,7 +141,7 @@ struct OwnershipGraph {
         return keep.count == head.owners.count ? nil : .disown(head, keep: keep.map(\.json))
     }
 
-    private func collect(_ head: ObjectHead, _ elsewhere: Set<String>) -> Action {
+    private func collect(_ head: ObjectHead, _ elsewhere: Set<ObjectUID>) -> Action {
         let solid = head.owners.filter { owner in
             elsewhere.contains(owner.uid)
                 || isPresent(owner.uid, for: head) && heads[owner.uid]?.waitsForDependents != true
@@ -148,7 +157,4 @@ struct OwnershipGraph {
             : isForeground || head.finalizers.contains(ObjectHead.foreground) ? "Foreground" : "Background"
         return .delete(head, propagation: propagation)
     }
-
-    /// Uids of everything that has owners: what must be looked at when nothing is known of the past.
-    var owned: [String] { heads.values.filter { !$0.owners.isEmpty || $0.isBeingDeleted }.map(\.uid) }
 }

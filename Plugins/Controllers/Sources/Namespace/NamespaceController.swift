@@ -25,8 +25,7 @@ final class NamespaceController: Controller {
             cache.onObject { [queue] in queue.add($0.namespace) }
         }
         observer.onEvent { [unowned self] event in
-            guard case .gone(let key) = event else { return }
-            let namespace = String(key.split(separator: "/", maxSplits: 2, omittingEmptySubsequences: false)[1])
+            guard let namespace = event.namespaceOfEnd else { return }
             if terminating.withLock({ $0.contains(namespace) }) { queue.add(namespace) }
         }
     }

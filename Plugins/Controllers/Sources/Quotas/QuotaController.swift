@@ -20,8 +20,8 @@ final class QuotaController: Controller {
         queue = try cluster.queue("quotas", workers: 1) { try counter.sync($0) }
         cluster.resourceQuotas.onEvent { [weak self] in self?.quotaChanged($0) }
         observer.onEvent { [weak self] event in
-            guard case .gone(let key) = event else { return }
-            self?.changed(String(key.split(separator: "/", maxSplits: 2, omittingEmptySubsequences: false)[1]))
+            guard let namespace = event.namespaceOfEnd else { return }
+            self?.changed(namespace)
         }
         cluster.pods.onEvent { [weak self] event in
             guard case .updated(let old, let new) = event else { return }
