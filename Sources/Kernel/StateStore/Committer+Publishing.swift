@@ -66,5 +66,14 @@ extension Committer {
         if calls > 0 { store.completions.add(batch.writes) }
         batch.clear()  // Before their callers wake, and would count references to the same writes at the same time.
         if sleepers > 0 { batch.end.fire(for: sleepers) }
+        give(precedence: sleepers > 0 ? .first : .some)
+    }
+
+    /// Writers that sleep can do nothing else, so the committer goes before everybody. Those that are called make the next writes
+    /// meanwhile: where the processors are busy they are let make more of them, which then go to disk together.
+    private func give(precedence wanted: ThreadPriority.Precedence) {
+        if wanted == precedence { return }
+        precedence = wanted
+        ThreadPriority.change(to: wanted, from: niceness)
     }
 }

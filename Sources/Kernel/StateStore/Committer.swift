@@ -53,6 +53,9 @@ final class Committer: @unchecked Sendable {  // The queue is behind `monitor`; 
     @exclusivity(unchecked) var nextRevision: UInt64 = 0
     /// Something is due that begins only when no round is under way.
     var needsRest = false
+    /// How far the thread goes before others, and its nice value if it did not.
+    var precedence = ThreadPriority.Precedence.first
+    var niceness: Int32 = 0
     var isSnapshotRunning = false
     /// Not before this time, after a failed one.
     var nextSnapshot: UInt64 = 0
@@ -73,6 +76,7 @@ final class Committer: @unchecked Sendable {  // The queue is behind `monitor`; 
         do throws(StoreError) {
             thread = try KernelThread(name: "hostd-commit") { [unowned self] in
                 // It mostly sleeps; and when it does not, all writers wait for it.
+                niceness = ThreadPriority.niceness
                 ThreadPriority.preferred {
                     ThreadPriority.takeShortTurns()
                     run()

@@ -5,8 +5,13 @@ import Glibc
 enum ThreadPriority {
     /// The last of the real-time threads.
     private static let realTime: Int32 = 1
-    /// Before all ordinary threads that have not asked for the same.
-    private static let preferred: Int32 = -15
+    /// How far an ordinary thread goes before others: a nice value.
+    enum Precedence: Int32 {
+        /// Before all that have not asked for the same.
+        case first = -15
+        /// Sooner than others, which yet have most of a busy processor.
+        case some = -5
+    }
     private static let process = __priority_which_t(PRIO_PROCESS.rawValue)
     /// SCHED_RESET_ON_FORK of sched(7).
     private static let resetOnFork: Int32 = 0x4000_0000
@@ -38,7 +43,8 @@ enum ThreadPriority {
     /// Runs `body` ahead of other ordinary threads where hostd may do that, and as ever where it may not. Only for short work.
     /// Threads and processes that `body` starts do not inherit it.
     static func preferred<Result, Failure: Error>(_ body: () throws(Failure) -> Result) throws(Failure) -> Result {
-        let before = getpriority(Self.process, 0)  // 0 is the calling thread, and -1 an answer as any other.
+        let before = niceness
+        let preferred = Precedence.first.rawValue
         guard before > preferred, setpriority(Self.process, 0, preferred) == 0 else { return try body() }
         var parameters = sched_param()
         sched_setscheduler(0, SCHED_OTHER | resetOnFork, &parameters)
@@ -47,6 +53,15 @@ enum ThreadPriority {
             setpriority(Self.process, 0, before)
         }
         return try body()
+    }
+
+    /// The nice value of the calling thread.
+    static var niceness: Int32 { getpriority(process, 0) }  // 0 is the calling thread, and -1 an answer as any other.
+
+    /// Changes how far the calling thread goes before others, inside the body of `preferred`; without effect where hostd may not.
+    /// - Parameter niceness: of the thread before that body: it never comes to be behind where it was.
+    static func change(to precedence: Precedence, from niceness: Int32) {
+        setpriority(Self.process, 0, min(niceness, precedence.rawValue))
     }
 
     /// Has the calling thread run soon after it wakes up, for a short while at a time, in its share of the processor: for what

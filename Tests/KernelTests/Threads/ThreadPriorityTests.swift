@@ -59,6 +59,20 @@ final class ThreadPriorityTests: XCTestCase {
             is: { $0.policy == SCHED_OTHER && $0.nice < before.nice })
     }
 
+    func testPrecedenceChanges() throws {
+        try XCTSkipUnless(geteuid() == 0, "raising a priority needs CAP_SYS_NICE")
+        let before = Standing()
+        ThreadPriority.preferred {
+            ThreadPriority.change(to: .some, from: before.nice)
+            XCTAssertEqual(Standing().nice, min(before.nice, ThreadPriority.Precedence.some.rawValue))
+            ThreadPriority.change(to: .first, from: before.nice)
+            XCTAssertEqual(Standing().nice, min(before.nice, ThreadPriority.Precedence.first.rawValue))
+            ThreadPriority.change(to: .some, from: -10)
+            XCTAssertEqual(Standing().nice, -10, "never behind where it was")
+        }
+        XCTAssertEqual(Standing(), before)
+    }
+
     /// Turns leave the rest of a thread's standing as it is, and are its own.
     func testShortTurns() throws {
         let standing = Mutexed<[Standing]>([])
