@@ -100,7 +100,7 @@ extension RequestPipeline {
         }
         guard object.objectValue != nil else { throw .badRequest("the body of the request must be a JSON object") }
         try Self.checkKind(&object, context.resource)
-        return try checkFields(object, context, repeated)
+        return try checkFields(consume object, context, repeated)
     }
 
     /// Fills in what an object's type must be, refuses another.
@@ -124,8 +124,9 @@ extension RequestPipeline {
     /// Unknown fields are dropped, they and repeated ones refused or warned of, as the query's fieldValidation says; nulls are
     /// dropped, as typed decoding does.
     func checkFields(
-        _ object: JSON, _ context: RequestContext, _ repeated: RepeatedKeys = RepeatedKeys()
+        _ object: consuming JSON, _ context: RequestContext, _ repeated: RepeatedKeys = RepeatedKeys()
     ) throws(APIStatus) -> DecodedBody {
+        // The only reference to the object, which so is changed where it lies.
         var decoded = DecodedBody(object: object)
         guard decoded.object.metadata.objectValue != nil || decoded.object.metadata.isNull else {
             throw .badRequest("metadata must be an object")

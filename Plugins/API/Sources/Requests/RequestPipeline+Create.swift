@@ -40,7 +40,7 @@ extension RequestPipeline {
 
     /// Creates an object that has been read from a request.
     func create(
-        _ decoded: DecodedBody, _ context: RequestContext, _ form: ResponseForm, isDryRun: Bool,
+        _ decoded: consuming DecodedBody, _ context: RequestContext, _ form: ResponseForm, isDryRun: Bool,
         _ respond: @escaping Responder
     ) throws(APIStatus) {
         let draft = try prepareCreation(decoded, context)
@@ -70,9 +70,12 @@ extension RequestPipeline {
     }
 
     /// All that happens to an object before its first write.
-    func prepareCreation(_ decoded: DecodedBody, _ context: RequestContext) throws(APIStatus) -> Draft {
+    func prepareCreation(_ decoded: consuming DecodedBody, _ context: RequestContext) throws(APIStatus) -> Draft {
         let resource = context.resource
-        var object = decoded.object
+        // The only reference to the object, which so is changed where it lies.
+        var object = JSON.null
+        swap(&object, &decoded.object)
+        let (isNamed, isVersioned) = (!object.name.isEmpty, !object.resourceVersion.isEmpty)
         try Self.checkNamespace(&object, context)
         if resource.isNamespaced { try namespaces.checkAccepts(resource, object.name, namespace: object.namespace) }
         let generateName = object.metadata["generateName"].stringValue ?? ""
@@ -111,12 +114,12 @@ extension RequestPipeline {
         guard causes.isEmpty else { throw .invalid(resource, request.name, causes.deduplicated()) }
         try admission.validate(&request)
         // As in Kubernetes, where its store says so, it is told only of what all else lets pass.
-        guard decoded.object.resourceVersion.isEmpty else {
+        guard !isVersioned else {
             throw .badRequest("resourceVersion should not be set on objects to be created")
         }
         return Draft(
             object: request.object, managedFields: managed,
-            generateName: decoded.object.name.isEmpty ? generateName : "", steps: request.steps,
+            generateName: isNamed ? "" : generateName, steps: request.steps,
             warnings: decoded.warnings + request.warnings + Self.warnings(of: request.object, nil, stored, context),
             isCharged: request.isCharged)
     }

@@ -49,7 +49,7 @@ enum StoredObject {
     /// The members in the order in which they are stored: apiVersion, kind, metadata, then the others as they came.
     /// The resource version is left out.
     static func normalized(_ object: JSON) -> JSON {
-        guard case .object(let members) = object else { return object }
+        guard case .object(let members) = object, !isNormalized(members) else { return object }
         var result = JSONObject(minimumCapacity: members.count)
         result["apiVersion"] = members["apiVersion"] ?? .null
         result["kind"] = members["kind"] ?? .null
@@ -63,6 +63,15 @@ enum StoredObject {
         return .object(result)
     }
 
+    /// Most objects come so.
+    private static func isNormalized(_ members: JSONObject) -> Bool {
+        var next = members.makeIterator()
+        guard next.next()?.key == "apiVersion", next.next()?.key == "kind", let third = next.next(),
+            third.key == "metadata", let metadata = third.value.objectValue
+        else { return false }
+        return metadata["resourceVersion"] == nil && metadata["selfLink"] == nil
+    }
+
     // MARK: - Index
 
     /// The index of an object: its labels, and under names with a leading dot the fields that selectors may name.
@@ -71,6 +80,7 @@ enum StoredObject {
         of object: JSON, _ resource: Resource, more: [(name: String, value: String)] = []
     ) -> [UInt8] {
         var index: [UInt8] = []
+        index.reserveCapacity(160)
         add(".metadata.name", object.name, to: &index)
         if resource.isNamespaced { add(".metadata.namespace", object.namespace, to: &index) }
         for field in resource.indexedFields { add(field.name, field.value(in: object), to: &index) }
