@@ -28,7 +28,7 @@ final class StoredObjectTests: XCTestCase {
         XCTAssertTrue(json["spec"].isNull)
     }
 
-    func testNormalized() {
+    func testNormalized() throws {
         let object: JSON = [
             "spec": 1, "metadata": ["resourceVersion": "5", "selfLink": "/a", "name": "a"], "kind": "K",
             "apiVersion": "v1",
@@ -36,6 +36,21 @@ final class StoredObjectTests: XCTestCase {
         XCTAssertEqual(
             StoredObject.normalized(object).serializedString(),
             #"{"apiVersion":"v1","kind":"K","metadata":{"name":"a"},"spec":1}"#)
+        // Also where the members are in order already.
+        for text in [
+            #"{"apiVersion":"v1","kind":"K","metadata":{"name":"a"},"spec":1}"#,
+            #"{"apiVersion":"v1","kind":"K","metadata":{"resourceVersion":"5","name":"a"},"spec":1}"#,
+            #"{"apiVersion":"v1","kind":"K","metadata":{"name":"a","selfLink":"/a"},"spec":1}"#,
+            #"{"kind":"K","apiVersion":"v1","metadata":{"name":"a"},"spec":1}"#,
+            #"{"apiVersion":"v1","kind":"K","spec":1,"metadata":{"name":"a"}}"#,
+        ] {
+            XCTAssertEqual(
+                StoredObject.normalized(try JSON(parsing: Array(text.utf8))).serializedString(),
+                #"{"apiVersion":"v1","kind":"K","metadata":{"name":"a"},"spec":1}"#, text)
+        }
+        XCTAssertEqual(
+            StoredObject.normalized(["kind": "K"]).serializedString(),
+            #"{"apiVersion":null,"kind":"K","metadata":{}}"#)
     }
 
     func testIndexAndSelection() throws {

@@ -123,7 +123,7 @@ final class OwnershipGraphTests: XCTestCase {
         let known: [(key: String, uid: ObjectUID)] = [
             ("pods/n/a", "a"), ("pods/n/b", "b1"), ("pods/n/c", "c"), ("pods/n/c", "c"), ("pods/n/d", "d"),
         ]
-        let seen: [String: ObjectUID?] = ["pods/n/a": "a", "pods/n/b": "b2", "pods/n/d": .some(nil), "pods/n/e": "e"]
+        let seen: [String: ObjectUID?] = ["pods/n/a": "a", "pods/n/b": "b2", "pods/n/d": nil, "pods/n/e": "e"]
         XCTAssertEqual(
             StoreObserver.ended(known, seen).map { "\($0.key) \($0.uid.text)" },
             ["pods/n/b b1", "pods/n/c c", "pods/n/d d"])

@@ -64,7 +64,7 @@ final class CommitterTests: XCTestCase {
             let step = try Array(key.utf8).withUnsafeBytes { key in
                 try Write.make(
                     kind: kind, key: key, index: none, value: none, lease: 0, expected: expected,
-                    options: store.parts.options)
+                    limits: store.parts.options.writeLimits)
             }
             let write = Write(.transaction, steps: [step])
             write.completion = .call { [self] outcome in

@@ -94,7 +94,7 @@ final class DurabilityTests: XCTestCase {
                         steps: [
                             try Write.make(
                                 kind: HOSTD_STORE_PUT, key: key, index: none, value: none, lease: lease, expected: 0,
-                                options: store.parts.options)
+                                limits: store.parts.options.writeLimits)
                         ])
                 }
             }

@@ -110,7 +110,7 @@ extension RequestPipeline {
         creation.request.method = .post
         _ = try isAuthorized(creation, mayWait: true)
         let outcome = try FieldOwnership(self, context, .main).apply(apply, to: nil, .null)
-        var decoded = try checkFields(outcome.object, context)
+        var decoded = try checkFields(outcome.object, context) { outcome.object }
         decoded.applied = outcome.managed
         decoded.warnings += apply.warnings
         let form = try context.form

@@ -100,7 +100,9 @@ extension RequestPipeline {
         }
         guard object.objectValue != nil else { throw .badRequest("the body of the request must be a JSON object") }
         try Self.checkKind(&object, context.resource)
-        return try checkFields(consume object, context, repeated)
+        return try checkFields(consume object, context, repeated) { () throws(APIStatus) in
+            try Self.parseBody(context.request)
+        }
     }
 
     /// Fills in what an object's type must be, refuses another.
@@ -123,8 +125,10 @@ extension RequestPipeline {
 
     /// Unknown fields are dropped, they and repeated ones refused or warned of, as the query's fieldValidation says; nulls are
     /// dropped, as typed decoding does.
+    /// - Parameter asSent: the object once more, to look up the order of what is wrong with it.
     func checkFields(
-        _ object: consuming JSON, _ context: RequestContext, _ repeated: RepeatedKeys = RepeatedKeys()
+        _ object: consuming JSON, _ context: RequestContext, _ repeated: RepeatedKeys = RepeatedKeys(),
+        asSent: () throws(APIStatus) -> JSON
     ) throws(APIStatus) -> DecodedBody {
         // The only reference to the object, which so is changed where it lies.
         var decoded = DecodedBody(object: object)
@@ -134,7 +138,8 @@ extension RequestPipeline {
         let unknown = try rules.prune(&decoded.object, context.resource)
         guard !unknown.isEmpty || !repeated.isEmpty else { return decoded }
         let fields = FieldFaults(
-            object, unknown: unknown, repeated: repeated, isCustom: context.resource.custom != nil
+            unknown.isEmpty ? .null : try asSent(), unknown: unknown, repeated: repeated,
+            isCustom: context.resource.custom != nil
         ).texts
         switch context.query["fieldValidation"] ?? "Warn" {
         case "Ignore": break
