@@ -43,7 +43,7 @@ final class NetworkRulesTests: XCTestCase {
                 ),
                 (
                     backend(#""service":{"name":"s.t"}"#),
-                    [#"\#(path).service.name: Invalid value: "s.t": \#(Self.label)"#]
+                    [#"\#(path).service.name: Invalid value: "s.t": must not contain dots"#]
                 ),
                 (
                     backend(#""resource":{"kind":"K","name":"n"}"#),
