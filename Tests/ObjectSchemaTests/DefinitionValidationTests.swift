@@ -31,7 +31,8 @@ final class DefinitionValidationTests: XCTestCase {
     func testWherePartsOfVersionsAre() throws {
         XCTAssertEqual(try errors(Self.definition(["type": "object"])), [])
         let bad: JSON = ["type": "text"]
-        let detail = #"Unsupported value: "text": supported values: "array", "boolean", "integer", "number", "object", "string""#
+        let detail =
+            #"Unsupported value: "text": supported values: "array", "boolean", "integer", "number", "object", "string""#
         XCTAssertEqual(try errors(Self.definition(bad, bad)), ["\(Self.root).type: \(detail)"])
         XCTAssertEqual(
             try errors(Self.definition(["type": "object"], bad)),
@@ -50,7 +51,8 @@ final class DefinitionValidationTests: XCTestCase {
             ])
         var named = Self.definition(["type": "object"])
         named["spec"]["versions"].updateElements { _, version in version["name"] = "V1" }
-        XCTAssertEqual(try errors(named).map { $0.prefix(while: { $0 != " " }) }, ["spec.versions[0].name:", "spec.version:"])
+        XCTAssertEqual(
+            try errors(named).map { $0.prefix(while: { $0 != " " }) }, ["spec.versions[0].name:", "spec.version:"])
         var warned = Self.definition(["type": "object"])
         warned["spec"]["versions"].updateElements { _, version in
             version["deprecated"] = true
@@ -91,7 +93,8 @@ final class DefinitionValidationTests: XCTestCase {
                 #"\#(Self.root).items.properties[o].type: Invalid value: "object": must be a scalar type if parent array's x-kubernetes-list-type is map"#,
             ])
         XCTAssertEqual(
-            try errors(Self.definition(["x-kubernetes-preserve-unknown-fields": true, "x-kubernetes-list-type": "set"])),
+            try errors(
+                Self.definition(["x-kubernetes-preserve-unknown-fields": true, "x-kubernetes-list-type": "set"])),
             ["\(Self.root).type: Required value: must be array if x-kubernetes-list-type is specified"])
     }
 
