@@ -115,9 +115,9 @@ final class ActiveCNI: Sendable {
     }
 
     /// services_set. The first that succeeds shows that this provider is in charge.
-    func setServices(_ services: [Service], removed: [String], full: Bool) throws {
-        try self.services.update(services, removed: removed, full: full)
-        if takeover.isPending && self.services.isComplete { takeover.complete(log: log) }
+    func setServices(_ update: ServiceUpdate) throws {
+        try services.update(update.services, removed: update.removed, full: update.isFull)
+        if takeover.isPending && services.isComplete { takeover.complete(log: log) }
     }
 
     /// policy_rules_set.

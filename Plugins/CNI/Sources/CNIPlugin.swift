@@ -156,21 +156,9 @@ extension CNIPlugin: NetworkProvider {
 
     public func servicesSet(_ request: JSON, deadline: UInt64) throws -> JSON {
         try answer { network in
-            var services: [Service] = []
-            var rejected: [JSON] = []
-            for entry in request["services"].arrayValue {
-                do { services.append(try Service(entry)) } catch {
-                    // One bad service must not keep the others from being routed.
-                    host.log.error("a service cannot be routed: \(error)")
-                    rejected.append([
-                        "name": entry["name"], "namespace": entry["namespace"], "reason": .string("\(error)"),
-                    ])
-                }
-            }
-            var removed: [String] = []
-            for entry in request["removed"].arrayValue { removed.append(try Service.key(entry)) }
-            try network.setServices(services, removed: removed, full: request["full"].boolValue ?? false)
-            return rejected.isEmpty ? [:] : ["rejected": .array(rejected)]
+            let update = try ServiceUpdate(request, log: host.log)
+            try network.setServices(update)
+            return update.answer
         }
     }
 
