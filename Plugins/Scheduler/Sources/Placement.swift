@@ -40,6 +40,7 @@ public struct Placement: Sendable {
     private var extendedPositions: [String: Int] = [:]
     /// How many nodes have a label, by its key.
     private var labelUses: [String: Int] = [:]
+    private var domains = NodeDomains()
     private var labelNumbers: [Label: Int32] = [:]
     private var podSequence: UInt64 = 0
     private var nextStart = 0
@@ -97,6 +98,7 @@ public struct Placement: Sendable {
     private mutating func relabel(_ node: String, from former: [String: String], to labels: [String: String]) {
         for key in former.keys { labelUses[key, default: 0] -= 1 }
         for key in labels.keys { labelUses[key, default: 0] += 1 }
+        domains.note(from: former, to: labels)
         if podsByNode[node] != nil { spreadCounts.forgetSums() }
     }
 
@@ -192,7 +194,11 @@ public struct Placement: Sendable {
         let kind = SpreadCounts.Kind(namespace: pod.namespace, selector: selector)
         if spreadCounts.nodes(with: kind) == nil { spreadCounts.follow(kind, scan(for: kind)) }
         let key = constraint.topologyKey
-        guard mayKeepSums(constraint, of: pod), spreadCounts.sums(of: kind, by: key) == nil else { return }
+        guard mayKeepSums(constraint, of: pod) else { return }
+        if constraint.isRequired, domains.count(by: key) == nil {
+            domains.follow(key, nodes.lazy.compactMap { $0.description.labels[key] })
+        }
+        guard spreadCounts.sums(of: kind, by: key) == nil else { return }
         var sums: [String: Int64] = [:]
         for (node, pods) in spreadCounts.nodes(with: kind) ?? [:] {
             if let value = labels(of: node)[key] { sums[value, default: 0] += pods }
@@ -200,15 +206,21 @@ public struct Placement: Sendable {
         spreadCounts.keep(sums, of: kind, by: key)
     }
 
-    /// Whether a constraint counts the same for all pods, because every node takes part.
+    /// Whether a constraint counts the same for all pods, because every node takes part that has its label.
     private func mayKeepSums(_ constraint: SpreadConstraint, of pod: PodDescription) -> Bool {
-        if constraint.isRequired || constraint.topologyKey == SpreadConstraint.nodeKey || constraint.honorsTaints {
-            return false
-        }
+        if constraint.honorsTaints { return false }
+        // Of one that only scores each node has a count of its own anyway.
+        if !constraint.isRequired && constraint.topologyKey == SpreadConstraint.nodeKey { return false }
         let wantsAnyNode = pod.nodeSelector.isEmpty && pod.requiredNodeTerms == nil
         return (wantsAnyNode || !constraint.honorsNodeAffinity)
-            && pod.spread.allSatisfy { $0.isRequired || everyNode(has: $0.topologyKey) }
+            && pod.spread.allSatisfy {
+                $0.isRequired != constraint.isRequired || everyNode(has: $0.topologyKey)
+                    || (constraint.isRequired && $0.topologyKey == constraint.topologyKey)
+            }
     }
+
+    /// How many values a label has on the nodes; nil while that is not kept.
+    func domainCount(by key: String) -> Int? { domains.count(by: key) }
 
     /// How many pods the nodes of each domain have that a constraint counts, where that is kept; nil where it has to be found.
     func sums(countedBy constraint: SpreadConstraint, of pod: PodDescription) -> [String: Int64]? {

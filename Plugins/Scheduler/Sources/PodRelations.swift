@@ -11,7 +11,7 @@ struct PodRelations: Sendable {
         var constraint: SpreadConstraint
         /// The labels that a node has to have to take part.
         var keys: [String] = []
-        /// By domain; of a constraint that only scores, those with pods.
+        /// By domain; where not all are walked, those with pods.
         var counts: [String: Int64] = [:]
         /// Instead of that where each node is a domain of its own: by the nodes' names.
         var nodes: [String: Int64]?
@@ -113,6 +113,14 @@ struct PodRelations: Sendable {
                 spread.counts = sums
                 return spread
             }
+        }
+        if constraint.isRequired, let sums = placement.sums(countedBy: constraint, of: pod),
+            let domains = placement.domainCount(by: constraint.topologyKey)
+        {
+            spread.counts = sums
+            let someAreEmpty = sums.count < domains || domains < constraint.minimumDomains
+            spread.least = someAreEmpty ? 0 : sums.values.min() ?? 0
+            return spread
         }
         func domain(_ position: Int) -> String? {
             let node = placement.nodes[position].description

@@ -32,7 +32,7 @@ struct SpreadCounts: Sendable {
         kinds[kind.namespace, default: []].append(kind)
     }
 
-    /// By the label's values; nil when they are not kept.
+    /// By the label's values, where they are not 0; nil when they are not kept.
     func sums(of kind: Kind, by key: String) -> [String: Int64]? { sums[kind]?[key] }
 
     /// Keeps the sums of a kind that is followed from now on.
@@ -51,7 +51,9 @@ struct SpreadCounts: Sendable {
             let count = (counts[kind]?[node] ?? 0) + change
             counts[kind]?[node] = count == 0 ? nil : count
             for key in sums[kind].map({ Array($0.keys) }) ?? [] {
-                if let value = labels[key] { sums[kind]?[key]?[value, default: 0] += change }
+                guard let value = labels[key] else { continue }
+                let sum = (sums[kind]?[key]?[value] ?? 0) + change
+                sums[kind]?[key]?[value] = sum == 0 ? nil : sum
             }
         }
     }
