@@ -1,11 +1,14 @@
 import Objects
 import PluginKit
+import Synchronization
 
 /// Keeps the EndpointSlices and the Endpoints object of each Service that has a selector.
 final class EndpointController: Controller {
     private let cluster: Cluster
     private let barrier = WriteBarrier()
     private let queue: ControllerQueue
+    /// What the last look at Services with the topology mode `Auto` said, by key and address family.
+    private let outcomes = Mutex<[String: [String: String]]>([:])
 
     init(_ cluster: Cluster) throws {
         self.cluster = cluster
@@ -25,8 +28,16 @@ final class EndpointController: Controller {
         cluster.pods.onEvent { [unowned self] in podEvent($0) }
         cluster.nodes.onEvent { [queue] event in
             // Pods come to a node that is known; only another label concerns endpoints that there are.
-            guard case .updated(let old, let new) = event, Self.zone(old) != Self.zone(new) else { return }
-            for service in cluster.services.list() { queue.add(objectKey(service)) }
+            if case .updated(let old, let new) = event, Self.zone(old) != Self.zone(new) {
+                for service in cluster.services.list() { queue.add(objectKey(service)) }
+                return
+            }
+            if case .updated(let old, let new) = event, TopologyHints.facts(of: old) == TopologyHints.facts(of: new) {
+                return
+            }
+            for service in cluster.services.list() where TopologyHints.areWanted(by: service) {
+                queue.add(objectKey(service))
+            }
         }
     }
 
@@ -71,6 +82,7 @@ final class EndpointController: Controller {
         guard let service = cluster.services.get(key: key) else {
             // Slices go with their owner; the Endpoints object of the same name has none.
             barrier.forget(key)
+            outcomes.withLock { $0[key] = nil }
             if let object = cluster.endpoints.get(namespace, name), EndpointController.isOwn(object) {
                 try cluster.writer.delete(.endpoints, object)
             }
@@ -81,20 +93,59 @@ final class EndpointController: Controller {
         else { return .done }
         guard barrier.isSatisfied(key, cluster.endpointSlices) else { return .after(nanoseconds: 1_000_000_000) }
         let pods = cluster.pods.list(namespace).filter { EndpointController.selects(service, $0.labels) }
-        let plan = EndpointPlan(service, pods: pods) { [cluster] node in
+        var plan = EndpointPlan(service, pods: pods) { [cluster] node in
             cluster.nodes.get("", node).flatMap(Self.zone)
         }
-        try writeSlices(plan, service, key)
+        let existing = existingSlices(of: service)
+        share(&plan, existing, service, key)
+        try writeSlices(plan, existing, key)
         try writeEndpoints(plan, service)
         return .done
     }
 
-    private func writeSlices(_ plan: EndpointPlan, _ service: JSON, _ key: String) throws {
-        let existing = cluster.endpointSlices.list(service.namespace).filter {
+    private func existingSlices(of service: JSON) -> [JSON] {
+        cluster.endpointSlices.list(service.namespace).filter {
             $0.labels[EndpointPlan.serviceLabel].stringValue == service.name
                 && $0.labels[EndpointPlan.managedByLabel].stringValue == EndpointPlan.manager
                 && $0.deletionTimestamp == nil
         }
+    }
+
+    /// Hints by zone where the Service wants them. What comes of it is told when it is another than the last time.
+    private func share(_ plan: inout EndpointPlan, _ existing: [JSON], _ service: JSON, _ key: String) {
+        let before = outcomes.withLock { $0[key] }
+        guard TopologyHints.areWanted(by: service) else {
+            guard let before else { return }
+            outcomes.withLock { $0[key] = nil }
+            for (family, message) in before where message.isEmpty {
+                record(service, .normal, "Topology Aware Hints has been disabled", family)
+            }
+            return
+        }
+        var now: [String: String] = [:]
+        for (family, outcome) in plan.share(by: TopologyHints(nodes: cluster.nodes.list()), existing: existing) {
+            if case .none(let message) = outcome { now[family] = message } else { now[family] = "" }
+        }
+        let after = now
+        outcomes.withLock { $0[key] = after }
+        for (family, message) in now where before?[family] != message {
+            if message.isEmpty {
+                record(service, .normal, "Topology Aware Hints has been enabled", family)
+            } else {
+                record(service, .warning, message, family)
+            }
+        }
+    }
+
+    private func record(_ service: JSON, _ kind: EventRecorder.Kind, _ message: String, _ family: String) {
+        let isEnabled = message.hasSuffix("has been enabled")
+        cluster.recorder.record(
+            service.typed(.services), kind,
+            reason: isEnabled ? "TopologyAwareHintsEnabled" : "TopologyAwareHintsDisabled",
+            message: "\(message), addressType: \(family)", component: "endpoint-slice-controller")
+    }
+
+    private func writeSlices(_ plan: EndpointPlan, _ existing: [JSON], _ key: String) throws {
         let changes = plan.sliceChanges(existing: existing)
         for slice in changes.update {
             barrier.wrote(try cluster.writer.update(.endpointSlices, slice.typed(.endpointSlices)), for: key)

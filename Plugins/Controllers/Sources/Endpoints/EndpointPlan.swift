@@ -19,7 +19,7 @@ struct EndpointPlan {
         var ports: [JSON]
     }
 
-    private(set) var groups: [Group: [JSON]] = [:]
+    var groups: [Group: [JSON]] = [:]
     private let service: JSON
     private let zone: (String) -> String?
 
@@ -195,7 +195,7 @@ struct EndpointPlan {
         }
     }
 
-    private static func identity(_ endpoint: JSON) -> String {
+    static func identity(_ endpoint: JSON) -> String {
         "\(endpoint["addresses"][0].stringValue ?? "")/\(endpoint["targetRef"]["uid"].stringValue ?? "")"
     }
 
