@@ -401,10 +401,15 @@ final class WorkloadPlanTests: XCTestCase {
         let missed = plan(cron(last: 1))
         XCTAssertEqual(missed.run, Timestamp(seconds: 99_960))
         XCTAssertEqual(missed.warning?.reason, "TooManyMissedTimes")
+        XCTAssertEqual(
+            missed.warning?.message,
+            "too many missed start times. Set or decrease .spec.startingDeadlineSeconds or check clock skew")
         let never = CronJobPlan(cron(), schedule: try CronSchedule(parsing: "0 0 31 2 *"), jobs: [], now: now)
         XCTAssertNil(never.run)
         XCTAssertNil(never.recheckAfter, "nothing to wait for")
         XCTAssertEqual(never.warning?.reason, "InvalidSchedule")
+        XCTAssertEqual(
+            never.warning?.message.hasSuffix(" : time difference between two schedules is less than 1 second"), true)
         XCTAssertNil(
             CronJobPlan(cron(["suspend": true]), schedule: try CronSchedule(parsing: "0 0 31 2 *"), jobs: [], now: now)
                 .warning, "nobody asks for it")

@@ -17,7 +17,7 @@ struct CompletionIndexes: Equatable {
         }
     }
 
-    /// Sorted, runs of numbers as ranges.
+    /// Sorted, runs of three numbers and more as ranges.
     var text: String {
         var parts: [String] = []
         let numbers = values.sorted()
@@ -25,7 +25,11 @@ struct CompletionIndexes: Equatable {
         while index < numbers.count {
             var end = index
             while end + 1 < numbers.count && numbers[end + 1] == numbers[end] + 1 { end += 1 }
-            parts.append(end == index ? "\(numbers[index])" : "\(numbers[index])-\(numbers[end])")
+            switch end - index {
+            case 0: parts.append("\(numbers[index])")
+            case 1: parts.append("\(numbers[index]),\(numbers[end])")
+            default: parts.append("\(numbers[index])-\(numbers[end])")
+            }
             index = end + 1
         }
         return parts.joined(separator: ",")

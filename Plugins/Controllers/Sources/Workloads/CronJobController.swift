@@ -47,7 +47,10 @@ struct CronJobPlan {
         if cronJob.deletionTimestamp != nil || spec["suspend"].boolValue == true { return }
         guard let next = schedule.next(after: now, in: zone) else {
             let text = spec["schedule"].stringValue ?? ""
-            warning = ("InvalidSchedule", "invalid schedule: \(text) : no time is ever as it says")
+            warning = (
+                "InvalidSchedule",
+                "invalid schedule: \(text) : time difference between two schedules is less than 1 second"
+            )
             return
         }
         recheckAfter = max(1, next.seconds - now.seconds)
@@ -116,7 +119,7 @@ struct CronJobPlan {
         if missed > 100 {
             warning = (
                 "TooManyMissedTimes",
-                "\(missed) start times were missed; the latest one is run. Set or decrease .spec.startingDeadlineSeconds"
+                "too many missed start times. Set or decrease .spec.startingDeadlineSeconds or check clock skew"
             )
         }
         return latest
