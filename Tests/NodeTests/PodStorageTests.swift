@@ -58,9 +58,16 @@ final class PodStorageTests: XCTestCase {
     func testWhatIsCounted() throws {
         let directory = try TemporaryDirectory()
         let paths = NodePaths(data: directory.path)
-        let pod = pod([container("main", "5Mi")], volumes: [["name": "scratch", "emptyDir": [:]]])
+        let pod = pod(
+            [container("main", "5Mi")],
+            volumes: [
+                ["name": "scratch", "emptyDir": [:]], ["name": "settings", "configMap": ["name": "settings"]],
+                ["name": "key", "secret": ["secretName": "key"]],
+            ])
         for place in [
             "\(paths.logDirectory(pod))/main", paths.volume(pod.uid, kind: "kubernetes.io~empty-dir", name: "scratch"),
+            paths.volume(pod.uid, kind: "kubernetes.io~configmap", name: "settings"),
+            paths.volume(pod.uid, kind: "kubernetes.io~secret", name: "key"),
         ] {
             try Files.makeDirectories(place)
             try Files.write([UInt8](repeating: 1, count: 8192), to: "\(place)/file", mode: 0o600)
@@ -70,7 +77,8 @@ final class PodStorageTests: XCTestCase {
             paths)
         XCTAssertEqual(usage.containers.keys.sorted(), ["main"])
         XCTAssertGreaterThanOrEqual(usage.containers["main"] ?? 0, 8292)
-        XCTAssertGreaterThanOrEqual(usage.volumes["scratch"] ?? 0, 8192)
+        XCTAssertEqual(usage.volumes.keys.sorted(), ["scratch", "settings"])
+        for (name, bytes) in usage.volumes { XCTAssertGreaterThanOrEqual(bytes, 8192, name) }
     }
 
     /// It is killed at once, and has failed when nothing of it runs any more.

@@ -105,7 +105,7 @@ final class VolumeManagerTests: XCTestCase {
             ("$(NONE)/x", "subPathExpr \"$(NONE)/x\": missing value for \"NONE\"", "one that is not"),
             (
                 "$(EMPTY)/x",
-                "failed to prepare subPath for volumeMount: subPath \"/x\" must be relative and may not contain \"..\"",
+                "failed to prepare subPath for volumeMount \"v\" of container \"main\": subPath \"/x\" must be relative and may not contain \"..\"",
                 "an empty one makes it absolute"
             ),
         ]

@@ -7,7 +7,7 @@ struct PodStorage {
     struct Usage: Equatable {
         /// The layers and logs of containers that run, by name.
         var containers: [String: Int64] = [:]
-        /// emptyDir volumes, by name.
+        /// emptyDir volumes and those of ConfigMaps, by name.
         var volumes: [String: Int64] = [:]
     }
 
@@ -78,6 +78,11 @@ struct PodStorage {
         }
         for (name, _) in diskVolumes {
             usage.volumes[name] = Self.bytes(paths.volume(pod.uid, kind: "kubernetes.io~empty-dir", name: name))
+        }
+        // What is made of other objects is in memory, or too small to count.
+        for volume in pod.specification["volumes"].arrayValue where volume["configMap"].exists {
+            guard let name = volume["name"].stringValue else { continue }
+            usage.volumes[name] = Self.bytes(paths.volume(pod.uid, kind: "kubernetes.io~configmap", name: name))
         }
         return usage
     }

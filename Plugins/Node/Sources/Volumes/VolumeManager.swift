@@ -170,7 +170,11 @@ final class VolumeManager: Sendable {
             let subPath = try subPath(mount, variables: variables) ?? ""
             if volume.image == nil, !subPath.isEmpty {
                 hostPath = paths.subPath(pod.uid, volume: name, container: container.name, position: position)
-                try bindSubPath(subPath, of: volume.hostPath, to: hostPath)
+                do { try bindSubPath(subPath, of: volume.hostPath, to: hostPath) } catch {
+                    throw ContainerConfigurationError(
+                        message: "failed to prepare subPath for volumeMount \"\(name)\" of container "
+                            + "\"\(container.name)\": \(error)")
+                }
             }
             let path = mount["mountPath"].stringValue ?? ""
             result.append(
@@ -212,12 +216,7 @@ final class VolumeManager: Sendable {
     }
 
     private func bindSubPath(_ subPath: String, of volume: String, to target: String) throws {
-        let source: Int32
-        do {
-            source = try SubPath.open(subPath, below: volume)
-        } catch {
-            throw ContainerConfigurationError(message: "failed to prepare subPath for volumeMount: \(error)")
-        }
+        let source = try SubPath.open(subPath, below: volume)
         defer { close(source) }
         var information = stat()
         try SystemError.check("stat", subPath) { fstat(source, &information) }
