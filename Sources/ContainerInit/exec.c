@@ -16,6 +16,7 @@
 
 #include "init.h"
 #include "streams.h"
+#include "users.h"
 
 static int target_descriptor = -1;
 
@@ -47,8 +48,15 @@ static _Noreturn void run_child(const struct configuration *configuration)
     // Until execve nobody in the container may look into this process or at its program file.
     prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
     join_cgroups(configuration);
-    if (setns(target_descriptor, CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP) < 0)
+    uint32_t first;
+    int has_users = users_wanted(configuration, &first);
+    if (has_users)
+        users_own_streams(first);
+    int kinds = CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP;
+    if (setns(target_descriptor, has_users ? kinds | CLONE_NEWUSER : kinds) < 0)
         fail(errno == ESRCH ? STEP_TARGET : STEP_NAMESPACE, errno, "");
+    if (has_users)
+        users_become_root();
     if (configuration_number(configuration, TAG_TERMINAL, 0))
         terminal_open(configuration);
     else if (setsid() < 0)

@@ -8,6 +8,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "users.h"
+
 void join_cgroups(const struct configuration *configuration)
 {
     size_t offset = 0;
@@ -36,7 +38,7 @@ static void join_namespaces(const struct configuration *configuration)
 
 /// Both need CAP_SYS_RESOURCE for some values; a container without the exact value is better than none, and Runtime
 /// says once at its start that the capability is missing.
-static void set_limits(const struct configuration *configuration)
+void set_limits(const struct configuration *configuration)
 {
     size_t offset = 0;
     struct record record;
@@ -61,6 +63,9 @@ static void set_limits(const struct configuration *configuration)
 
 _Noreturn void container_start(const struct configuration *configuration)
 {
+    uint32_t first;
+    if (users_wanted(configuration, &first))
+        users_start(configuration, first);
     reset_signals();
     umask(0022);
     join_cgroups(configuration);

@@ -18,6 +18,8 @@ int mount_on(int target, const char *source, const char *type, unsigned long fla
 
 /// Writes this process into each file of TAG_CGROUP_JOIN.
 void join_cgroups(const struct configuration *configuration);
+/// Resource limits and the score for when memory runs out.
+void set_limits(const struct configuration *configuration);
 
 struct identity {
     uid_t user;

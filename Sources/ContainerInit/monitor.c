@@ -20,6 +20,7 @@
 #include "log.h"
 #include "oci.h"
 #include "streams.h"
+#include "users.h"
 
 static struct {
     char *log_path, *oom_path;
@@ -181,6 +182,11 @@ static void await_execution(int socket)
             monitor.identity = packet.identity;
             continue;
         }
+        if (packet.report.kind == REPORT_STARTED) { // Another process is the first one, see users_start.
+            waitpid(monitor.process, NULL, 0);
+            monitor.process = packet.report.process;
+            continue;
+        }
         waitpid(monitor.process, NULL, 0);
         unlink("control");
         report_send(&packet.report);
@@ -214,8 +220,13 @@ static void start_process(struct configuration *configuration)
         fail(STEP_MONITOR, errno, "socketpair");
     struct stream_ends ends = prepare(configuration);
     int cgroup = open_cgroup(configuration);
-    join_process_namespace(configuration);
-    monitor.process = clone_process(configuration_number(configuration, TAG_NEW_NAMESPACES, 0), cgroup, NULL);
+    uint64_t kinds = configuration_number(configuration, TAG_NEW_NAMESPACES, 0);
+    uint32_t first;
+    if (users_wanted(configuration, &first))
+        kinds &= ~(uint64_t)CLONE_NEWPID; // The process that enters the pod's users makes and joins it.
+    else
+        join_process_namespace(configuration);
+    monitor.process = clone_process(kinds, cgroup, NULL);
     if (monitor.process < 0)
         fail(STEP_FORK, errno, configuration_string(configuration, TAG_CGROUP_UNIFIED));
     if (monitor.process == 0) {
@@ -227,9 +238,9 @@ static void start_process(struct configuration *configuration)
     if (cgroup >= 0)
         close(cgroup);
     streams_close(&ends);
+    await_execution(sockets[0]);
     struct report report = {.kind = REPORT_STARTED, .process = monitor.process};
     report.start_time = process_start_time(monitor.process);
-    await_execution(sockets[0]);
     announce(configuration, &report);
 }
 

@@ -63,6 +63,7 @@ enum tag {
     TAG_TEMPORARY = 45,         ///< *: string: file or empty directory to remove once the process runs
     TAG_ONLY_LISTED_GROUPS = 46, ///< u64: 1 = no groups from the image's /etc/group
     TAG_IMAGE = 47,             ///< *: overlay options, path within, name: what the BIND_IMAGE records bind, in their order
+    TAG_USER_NAMESPACE = 48,    ///< u64 first user and group on the host, count; file that the namespace is bound to
 };
 
 enum bind_flag {
@@ -107,6 +108,8 @@ enum step {
     STEP_RUNTIME = 29,      ///< the OCI runtime failed; code is its exit code, path its log
     STEP_IMAGE = 30,        ///< an image as a volume; path is its name
     STEP_IMAGE_PATH = 31,   ///< what is wanted of it is not there
+    STEP_USERS = 32,        ///< a user namespace
+    STEP_MAPPED_MOUNT = 33, ///< a mount whose files are to be shown as those of a user namespace
 };
 
 enum report_kind {

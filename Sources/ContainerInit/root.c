@@ -9,9 +9,9 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "init.h"
+#include "root.h"
 
-static int open_tree_clone(int directory, const char *path, unsigned flags)
+int open_tree_clone(int directory, const char *path, unsigned flags)
 {
     return (int)syscall(SYS_open_tree, directory, path, flags | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
 }
@@ -22,7 +22,7 @@ static int set_attributes(int mount, unsigned flags, uint64_t set, uint64_t prop
     return (int)syscall(SYS_mount_setattr, mount, "", AT_EMPTY_PATH | flags, &attributes, sizeof attributes);
 }
 
-static int attach_mount(int mount, int target)
+int attach_mount(int mount, int target)
 {
     return (int)syscall(SYS_move_mount, mount, "", target, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH);
 }
@@ -92,8 +92,7 @@ int mount_on(int target, const char *source, const char *type, unsigned long fla
     return mount(source, path, type, flags, *data ? data : NULL);
 }
 
-/// Nothing that happens here may reach the host; what the host mounts later may come in (hostToContainer).
-static void leave_peers(void)
+void leave_peers(void)
 {
     if (mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) < 0)
         fail(STEP_ROOT, errno, "/");
@@ -113,7 +112,7 @@ static void mount_root(const struct configuration *configuration, const char *ro
     }
 }
 
-static void mount_filesystems(const struct configuration *configuration, int root)
+void mount_filesystems(const struct configuration *configuration, int root, int devices)
 {
     size_t offset = 0;
     struct record record;
@@ -122,8 +121,10 @@ static void mount_filesystems(const struct configuration *configuration, int roo
         int target = make_target(root, path, 1);
         if (target < 0)
             fail(STEP_MOUNT_TARGET, errno, path);
-        if (mount_on(target, record_string(&record, 1, 1), record_string(&record, 1, 0), record_number(&record, 0),
-                     record_string(&record, 1, 3)) < 0)
+        int is_given = devices >= 0 && strcmp(path, "/dev") == 0;
+        if (is_given ? attach_mount(devices, target) < 0
+                     : mount_on(target, record_string(&record, 1, 1), record_string(&record, 1, 0),
+                                record_number(&record, 0), record_string(&record, 1, 3)) < 0)
             fail(STEP_MOUNT, errno, path);
         close(target);
     }
@@ -208,7 +209,7 @@ static void bind(int root, const struct record *record, struct taken *taken)
     uint64_t propagation = flags & BIND_BIDIRECTIONAL ? MS_SHARED : flags & BIND_HOST_TO_CONTAINER ? MS_SLAVE : MS_PRIVATE;
     uint64_t attributes = flags & BIND_READ_ONLY ? MOUNT_ATTR_RDONLY : 0;
     if (flags & BIND_IMAGE)
-        attributes = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
+        attributes = image_attributes;
     if (set_attributes(mount, AT_RECURSIVE, attributes, propagation) < 0 || attach_mount(mount, target) < 0)
         fail(STEP_MOUNT, errno, path);
     close(mount);
@@ -224,7 +225,7 @@ static void bind_all(const struct configuration *configuration, int root)
         bind(root, &record, &taken);
 }
 
-static void make_devices(const struct configuration *configuration, int root)
+void make_devices(const struct configuration *configuration, int root, uint32_t first)
 {
     size_t offset = 0;
     struct record record;
@@ -240,7 +241,9 @@ static void make_devices(const struct configuration *configuration, int root)
         if (mknodat(parent, name, mode, device) < 0 && errno != EEXIST)
             fail(STEP_DEVICE, errno, path);
         umask(mask);
-        if (fchownat(parent, name, (uid_t)record_number(&record, 3), (gid_t)record_number(&record, 4), AT_SYMLINK_NOFOLLOW) < 0)
+        uid_t user = first + (uid_t)record_number(&record, 3);
+        gid_t group = first + (gid_t)record_number(&record, 4);
+        if (fchownat(parent, name, user, group, AT_SYMLINK_NOFOLLOW) < 0)
             fail(STEP_DEVICE, errno, path);
         close(parent);
     }
@@ -248,7 +251,8 @@ static void make_devices(const struct configuration *configuration, int root)
     while (configuration_next(configuration, TAG_SYMBOLIC_LINK, &offset, &record)) {
         const char *path = record_string(&record, 0, 1), *name;
         int parent = make_parents(root, path, &name);
-        if (parent < 0 || (symlinkat(record_string(&record, 0, 0), parent, name) < 0 && errno != EEXIST))
+        if (parent < 0 || (symlinkat(record_string(&record, 0, 0), parent, name) < 0 && errno != EEXIST) ||
+            (first && fchownat(parent, name, first, first, AT_SYMLINK_NOFOLLOW) < 0))
             fail(STEP_DEVICE, errno, path);
         close(parent);
     }
@@ -309,6 +313,14 @@ static void pivot(int root, int read_only)
     close(top);
 }
 
+void finish_root(const struct configuration *configuration, int root)
+{
+    make_read_only(configuration, root);
+    mask_paths(configuration, root);
+    pivot(root, configuration_number(configuration, TAG_READ_ONLY_ROOT, 0) != 0);
+    close(root);
+}
+
 void build_root(const struct configuration *configuration)
 {
     const char *path = configuration_string(configuration, TAG_ROOT);
@@ -321,14 +333,11 @@ void build_root(const struct configuration *configuration)
     int root = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (root < 0)
         fail(STEP_ROOT, errno, path);
-    mount_filesystems(configuration, root);
+    mount_filesystems(configuration, root, -1);
     mount_cgroups(configuration, root);
-    make_devices(configuration, root);
+    make_devices(configuration, root, 0);
     bind_all(configuration, root);
-    make_read_only(configuration, root);
-    mask_paths(configuration, root);
-    pivot(root, configuration_number(configuration, TAG_READ_ONLY_ROOT, 0) != 0);
-    close(root);
+    finish_root(configuration, root);
 }
 
 void mount_cgroups(const struct configuration *configuration, int root)

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "support.h"
+#include "users.h"
 
 static const struct {
     uint64_t kind;
@@ -95,8 +96,10 @@ static void mount_shared_memory(const struct configuration *configuration)
 }
 
 /// First process of a shared process namespace: inherits orphans and reaps them until it is killed.
-static _Noreturn void hold(void)
+static _Noreturn void hold(int has_users)
 {
+    if (has_users)
+        users_become_root();
     standard_streams_to_null();
     close_from(3);
     setsid();
@@ -116,18 +119,42 @@ static _Noreturn void hold(void)
     }
 }
 
-static void start_holder(const struct configuration *configuration, struct report *report)
+/// - users: file of the user namespace that the processes' one is to belong to; -1 for the host's.
+static void start_holder(const struct configuration *configuration, struct report *report, int users)
 {
     const char *group = configuration_string(configuration, TAG_CGROUP_UNIFIED);
     int cgroup = group ? open(group, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
     if (group && cgroup < 0)
         fail(STEP_CGROUP, errno, group);
+    if (users >= 0 && setns(users, CLONE_NEWUSER) < 0)
+        fail(STEP_USERS, errno, "holder");
     report->process = clone_process(CLONE_NEWPID, cgroup, NULL);
     if (report->process < 0)
         fail(STEP_FORK, errno, "holder");
     if (report->process == 0)
-        hold();
+        hold(users >= 0);
     report->start_time = process_start_time(report->process);
+}
+
+/// Binds the user namespace that `process` keeps to its file.
+/// - Returns: the file.
+static int keep_users(const struct configuration *configuration, pid_t process)
+{
+    size_t offset = 0;
+    struct record record;
+    configuration_next(configuration, TAG_USER_NAMESPACE, &offset, &record);
+    const char *path = record_string(&record, 2, 0);
+    char source[64];
+    *append_text(append_number(append_text(source, "/proc/"), (uint64_t)process), "/ns/user") = 0;
+    int file = open(path, O_RDONLY | O_CREAT | O_CLOEXEC, 0600);
+    if (file < 0)
+        fail(STEP_USERS, errno, path);
+    close(file);
+    if (mount(source, path, NULL, MS_BIND, NULL) < 0 || (file = open(path, O_RDONLY | O_CLOEXEC)) < 0)
+        fail(STEP_USERS, errno, path);
+    kill(process, SIGKILL);
+    waitpid(process, NULL, 0);
+    return file;
 }
 
 int sandbox_main(void)
@@ -136,7 +163,11 @@ int sandbox_main(void)
     standard_streams_to_null();
     close_from(DESCRIPTOR_CONTROL);
     uint64_t kinds = wanted_namespaces(&configuration);
-    if (unshare((int)kinds) < 0)
+    uint32_t first;
+    int users = -1;
+    if (users_wanted(&configuration, &first))
+        users = keep_users(&configuration, users_make(&configuration, kinds));
+    else if (unshare((int)kinds) < 0)
         fail(STEP_NAMESPACE, errno, "unshare");
     if (kinds & CLONE_NEWNET)
         loopback_up();
@@ -148,7 +179,7 @@ int sandbox_main(void)
     keep_namespaces(&configuration);
     struct report report = {.kind = REPORT_STARTED};
     if (configuration_number(&configuration, TAG_HOLDER, 0))
-        start_holder(&configuration, &report);
+        start_holder(&configuration, &report, users);
     report.at = now_nanoseconds();
     report_send(&report);
     return 0;

@@ -21,6 +21,7 @@ final class FakeRuntime: PodRuntime {
         var pulls: [(request: JSON, completion: Completion)] = []
         var execExitCode: Int64 = 0
         var mountsImages = true
+        var hasUserNamespaces = false
         /// Of every container, bytes.
         var usedMemory: Int64 = 0
     }
@@ -36,7 +37,9 @@ final class FakeRuntime: PodRuntime {
     func status(_ request: JSON, deadline: UInt64) throws -> JSON {
         [
             "name": "fake", "version": "1", "ready": true,
-            "features": ["imageVolumes": .bool(state.withLock { $0.mountsImages })],
+            "features": state.withLock {
+                ["imageVolumes": .bool($0.mountsImages), "userNamespaces": .bool($0.hasUserNamespaces)]
+            },
         ]
     }
 

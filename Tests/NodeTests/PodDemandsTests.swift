@@ -20,7 +20,6 @@ final class PodDemandsTests: XCTestCase {
             ("a profile of its own", profile(["type": "Localhost", "localhostProfile": "p"]), "AppArmor"),
         ]
         let unsupported: [(String, JSONObject)] = [
-            ("users of its own", ["hostUsers": false]),
             (
                 "a trust bundle",
                 [

@@ -43,6 +43,20 @@ final class RuntimeRouterTests: XCTestCase {
         return id
     }
 
+    /// A pod's own users are for a runtime that knows of them.
+    func testUsersOfAPodsOwn() throws {
+        let router = router()
+        let config: JSON = [
+            "podUID": "u1", "name": "pod", "namespace": "default", "userNamespace": ["hostID": 65_536, "size": 65_536],
+        ]
+        XCTAssertThrowsError(try router.runSandbox(["config": config], deadline: 0)) { error in
+            XCTAssertTrue("\(error)".contains("runtime does not support user namespaces"), "\(error)")
+        }
+        XCTAssertEqual(first.calls, [])
+        first.state.withLock { $0.hasUserNamespaces = true }
+        XCTAssertNoThrow(try router.runSandbox(["config": config], deadline: 0))
+    }
+
     func testWhatRunsStaysAndWhatIsNewGoesToTheSelected() throws {
         let router = router()
         let old = try sandbox(router)

@@ -68,6 +68,7 @@ struct ContainerPlan {
 
     private func addNamespaces(_ result: inout InitConfiguration) {
         let pod = sandbox.configuration
+        Sandbox.addUsers(pod, directory: sandbox.directory, to: &result)
         var new = NamespaceKind.mount.rawValue
         if let holder = sandbox.holder {
             result.add(.joinNamespace, [NamespaceKind.process.rawValue], ["/proc/\(holder)/ns/pid"])

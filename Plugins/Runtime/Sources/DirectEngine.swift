@@ -33,9 +33,17 @@ final class DirectEngine: ContainerEngine {
             "name": "hostd", "version": .string(RuntimePlugin.description.version),
             "features": [
                 "deviceFilter": .bool(standardDevices != nil), "recursiveReadOnlyMounts": true, "imageVolumes": true,
-                "onlyListedGroups": true,
+                "onlyListedGroups": true, "userNamespaces": .bool(hasUserNamespaces),
             ],
         ]
+    }
+
+    /// Whether the kernel has them and the administrator allows some.
+    private var hasUserNamespaces: Bool {
+        guard access("/proc/self/ns/user", F_OK) == 0,
+            let text = try? readSmallFile("/proc/sys/user/max_user_namespaces")
+        else { return false }
+        return (Int(text.prefix { $0 != "\n" }) ?? 0) > 0
     }
 
     func check(_ container: Container, _ sandbox: Sandbox, _ image: StoredImage) throws(PluginError) {
@@ -77,6 +85,7 @@ final class DirectEngine: ContainerEngine {
         let plan = try plan(call.container, call.sandbox, call.image)
         var result = InitConfiguration()
         result.add(.targetProcess, [UInt64(call.target.process), call.target.startTime])
+        Sandbox.addUsers(call.sandbox.configuration, directory: call.sandbox.directory, to: &result)
         if let directory = plan.groups.unifiedDirectory { result.add(.cgroupUnified, directory) }
         for file in plan.groups.joinFiles { result.add(.cgroupJoin, file) }
         if call.hasTerminal { result.add(.terminal, 1) }

@@ -27,6 +27,11 @@ final class OCIEngine: ContainerEngine {
 
     /// All but the user, whose name only the mounted image can tell.
     func check(_ container: Container, _ sandbox: Sandbox, _ image: StoredImage) throws(PluginError) {
+        if sandbox.configuration.users != nil {
+            throw .notSupported(
+                "container \(container.configuration.name): this runtime gives pods no users of their own (hostUsers: "
+                    + "false); run the pod by hostd's own runtime")
+        }
         let identity = try ContainerIdentity(.init(text: "0"), users: "", groups: "", subject: "")
         _ = try plan(container, sandbox, image, identity).encoded()
     }

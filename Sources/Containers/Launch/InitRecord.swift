@@ -5,13 +5,13 @@ package enum InitTag: UInt32, CaseIterable {
         cgroupUnified, cgroupOOM, argument, environment, workingDirectory, user, userID, groupID, supplementaryGroup,
         mustNotBeRoot, capabilities, noNewPrivileges, seccomp, resourceLimit, oomScore, sysctl, hostName, targetProcess,
         terminalSize, keepNamespace, sharedMemory, holder, cgroupMount, runtimeArgument, runtimeLog,
-        processFile, consoleSocket, temporary, onlyListedGroups, image
+        processFile, consoleSocket, temporary, onlyListedGroups, image, userNamespace
 }
 
 package enum InitStep: UInt32, CaseIterable {
     case configuration = 1, log, monitor, namespace, cgroup, root, mount, mountSource, mountTarget, device, mask, pivot,
         terminal, user, group, nonRoot, capabilities, seccomp, workingDirectory, executable, search, target, sysctl,
-        hostName, loopback, sharedMemory, fork, cgroupMount, runtime, image, imagePath
+        hostName, loopback, sharedMemory, fork, cgroupMount, runtime, image, imagePath, users, mappedMount
 }
 
 /// Flags of a `bind` record.

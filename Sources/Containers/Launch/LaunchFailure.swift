@@ -44,6 +44,11 @@ package enum LaunchFailure {
         case .image: return failed("cannot mount the image \"\(path)\" as a volume")
         case .imagePath:
             return .invalid("\(subject): the image that is mounted as a volume has no \"\(path)\": \(reason)")
+        case .users: return failed("cannot make or enter the pod's user namespace (\(path))")
+        case .mappedMount:
+            return failed(
+                "cannot mount \"\(path)\" for the pod's own users (hostUsers: false): its file system maps no users, as ext4, xfs, btrfs and tmpfs do"
+            )
         case .mount: return failed("cannot mount on \"\(path)\"")
         case .device: return failed("cannot make the device \"\(path)\"")
         case .mask: return failed("cannot hide or protect \"\(path)\"")

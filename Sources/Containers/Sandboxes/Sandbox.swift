@@ -81,11 +81,20 @@ package final class Sandbox: Sendable {
         return statfs(path, &system) == 0 && Int64(system.f_type) == 0x6e73_6673
     }
 
+    /// Names the pod's own users, where it has some, to whoever makes or joins their namespace.
+    package static func addUsers(
+        _ configuration: SandboxConfiguration, directory: String, to result: inout InitConfiguration
+    ) {
+        guard let users = configuration.users else { return }
+        result.add(.userNamespace, [UInt64(users.first), UInt64(users.count)], ["\(directory)/user"])
+    }
+
     /// What the helper is to make. Pure.
     package static func plan(_ configuration: SandboxConfiguration, directory: String, unifiedCgroup: String?)
         -> InitConfiguration
     {
         var result = InitConfiguration()
+        addUsers(configuration, directory: directory, to: &result)
         if !configuration.usesHostNetwork {
             result.add(.keepNamespace, [NamespaceKind.network.rawValue], ["\(directory)/net"])
             result.add(.keepNamespace, [NamespaceKind.hostName.rawValue], ["\(directory)/uts"])

@@ -18,6 +18,14 @@ package struct SandboxConfiguration: Sendable {
     package let labels: JSON
     package let annotations: JSON
     package let resources: Resources
+    /// Users of the pod's own; nil for the host's.
+    package let users: UserRange?
+
+    /// Where on the host the numbers of a pod's users and groups are: N in the pod is `first` + N.
+    package struct UserRange: Sendable, Equatable {
+        package let first: UInt32
+        package let count: UInt32
+    }
 
     package init(_ json: JSON) throws(PluginError) {
         let uid = json["podUID"].stringValue ?? ""
@@ -46,6 +54,15 @@ package struct SandboxConfiguration: Sendable {
         labels = json["labels"]
         annotations = json["annotations"]
         resources = try Resources(json["resources"])
+        users = try Self.users(json["userNamespace"])
+    }
+
+    private static func users(_ json: JSON) throws(PluginError) -> UserRange? {
+        guard json.exists else { return nil }
+        guard let first = json["hostID"].integerValue, let count = json["size"].integerValue, first > 0, count > 0,
+            first + count <= Int64(UInt32.max)
+        else { throw .invalid("config.userNamespace needs hostID and size, above 0 and within 32 bits together") }
+        return UserRange(first: UInt32(first), count: UInt32(count))
     }
 
     /// Only parameters that belong to a namespace of the pod: anything else would change the node.

@@ -24,7 +24,7 @@ extension RuntimeService {
             try images.acquire(mounted: configuration.mountedImages, for: id)
             // Whatever can be found wrong is found before anything is made.
             try engine.check(container, sandbox, image)
-            try makeFiles(container)
+            try makeFiles(container, sandbox)
             try cgroups.create(container.cgroup, container.configuration.resources)
             try engine.prepareGroup(container)
         } catch {
@@ -41,10 +41,15 @@ extension RuntimeService {
         return sandbox.logDirectory.isEmpty ? container.logPath : "\(sandbox.logDirectory)/\(container.logPath)"
     }
 
-    private func makeFiles(_ container: Container) throws(PluginError) {
+    private func makeFiles(_ container: Container, _ sandbox: Sandbox) throws(PluginError) {
         try AtomicFile.makeDirectory(container.directory, mode: 0o711)
         for name in ["upper", "work", "rootfs"] {
             try AtomicFile.makeDirectory("\(container.directory)/\(name)", mode: 0o755)
+        }
+        // The top of what the container sees is its root's.
+        let upper = "\(container.directory)/upper"
+        if let first = sandbox.configuration.users?.first, chown(upper, first, first) != 0 {
+            throw .system("change the owner of", upper, errno: errno)
         }
         if let slash = container.logPath.lastIndex(of: "/") {
             try AtomicFile.makeDirectory(String(container.logPath[..<slash]), mode: 0o755)

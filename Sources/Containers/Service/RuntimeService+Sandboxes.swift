@@ -91,7 +91,7 @@ extension RuntimeService {
 
     package func unmountNamespaces(_ directory: String, holder: ProcessIdentity?) {
         if let holder, let descriptor = try? holder.open() { runtime_pidfd_send_signal(descriptor.number, SIGKILL) }
-        for name in ["net", "ipc", "uts", "shm"] {
+        for name in ["net", "ipc", "uts", "user", "shm"] {
             if umount2("\(directory)/\(name)", Int32(MNT_DETACH)) != 0, errno != EINVAL, errno != ENOENT {
                 log(
                     true, "A part of a sandbox could not be unmounted.",

@@ -49,6 +49,22 @@ spec:
 ---
 apiVersion: v1
 kind: Pod
+metadata: {name: apart}
+spec:
+  hostUsers: false
+  terminationGracePeriodSeconds: 0
+  securityContext: {fsGroup: 200}
+  containers:
+  - name: main
+    image: hostd.dev/example:latest
+    imagePullPolicy: IfNotPresent
+    volumeMounts: [{name: about, mountPath: /about}, {name: scratch, mountPath: /scratch}]
+  volumes:
+  - {name: about, downwardAPI: {items: [{path: name, fieldRef: {fieldPath: metadata.name}}]}}
+  - {name: scratch, emptyDir: {}}
+---
+apiVersion: v1
+kind: Pod
 metadata: {name: unwell}
 spec:
   terminationGracePeriodSeconds: 0
@@ -105,6 +121,9 @@ equal "and the status says so" '{"gid":1000,"supplementalGroups":[1000,2000],"ui
 check "an image is a volume" kubectl exec many -- grep -q ^root: /files/passwd
 check "the root is read-only" kubectl exec many -- sh -c '! touch /file 2>/dev/null'
 equal "no capabilities are left" "0000000000000000" kubectl exec many -- sh -c "sed -n 's/^CapEff:.//p' /proc/self/status"
+check "a pod with users of its own is ready" kubectl wait pod/apart --for=condition=Ready --timeout=180s
+check "whose users are others on the host" sh -c "kubectl exec apart -- cat /proc/self/uid_map | grep -E '^ +0 +[1-9][0-9]* +65536$'"
+equal "and whose volumes' files belong to whom they should" "0 200 0 200" kubectl exec apart -- sh -c 'touch /scratch/x && echo $(stat -Lc "%u %g" /about/name /scratch/x)'
 eventually "variables are expanded" 10 is "started many" kubectl logs many
 equal "the limit is in the environment" 33554432 kubectl exec many -- sh -c 'echo $LIMIT'
 equal "labels are a file" 'app="many"' kubectl exec many -- cat /all/labels
@@ -133,6 +152,6 @@ check "the job completes" kubectl wait job/sum --for=condition=Complete --timeou
 check "the stateful set rolls out" kubectl rollout status statefulset/stateful --timeout=180s
 check "its pods have names in DNS" sh -c "kubectl exec many -- nslookup stateful-1.stateful.default.svc.cluster.local"
 check "the daemon set rolls out" kubectl rollout status daemonset/everywhere --timeout=180s
-check "delete them" kubectl delete pod/many pod/hungry pod/wasteful pod/unwell job/sum statefulset/stateful service/stateful daemonset/everywhere --timeout=180s
+check "delete them" kubectl delete pod/many pod/apart pod/hungry pod/wasteful pod/unwell job/sum statefulset/stateful service/stateful daemonset/everywhere --timeout=180s
 check "and the claims" kubectl delete pvc data-stateful-0 data-stateful-1 --timeout=180s
 eventually "their volumes are reclaimed" 20 is 0 sh -c "kubectl get pv --no-headers 2>/dev/null | grep -c data-stateful || true"

@@ -28,9 +28,6 @@ struct PodDemands {
     private var missing: WaitingReason? {
         let specification = pod.specification
         var wishes: [(String, String)] = []
-        if specification["hostUsers"].boolValue == false {
-            wishes.append(("hostUsers", "users of its own (hostUsers: false): the runtimes make no user namespaces"))
-        }
         for volume in specification["volumes"].arrayValue {
             let name = volume["name"].stringValue ?? ""
             for source in volume["projected"]["sources"].arrayValue {

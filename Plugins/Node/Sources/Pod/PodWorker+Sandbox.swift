@@ -3,17 +3,27 @@ import PluginKit
 
 extension PodWorker {
     static let resourceTimeout = 120.0
+    /// What the kernel takes, in bytes.
+    private static let longestHostName = 64
 
     /// Volumes, sandbox, network, name files. False when something failed and will be tried again.
     func createSandbox(_ entry: PodEntry, attempt: Int64) -> Bool {
         let pod = entry.pod
         guard ensureVolumes(entry) else { return false }
         let facts = services.facts()
-        let config = SandboxConfiguration.build(
+        var config = SandboxConfiguration.build(
             pod.with(resources: entry.read(\.resources.granted)), attempt: attempt,
             logDirectory: paths.logDirectory(pod), clusterDomain: facts.clusterDomain)
         do {
             try Files.makeDirectories(paths.logDirectory(pod))
+            if let name = config["hostname"].stringValue, name.utf8.count > Self.longestHostName {
+                throw PluginError.invalid(
+                    "failed to construct FQDN from pod hostname and cluster domain, FQDN \(name) is too long "
+                        + "(\(Self.longestHostName) characters is the max, \(name.utf8.count) characters requested)")
+            }
+            if pod.specification["hostUsers"].boolValue == false {
+                config["userNamespace"] = try users.range(of: pod.uid)
+            }
             let answer = try runSandbox(pod, config)
             guard let sandbox = ObservedSandbox(answer["sandbox"]) else {
                 throw PluginError.internal("the runtime answered without a sandbox")

@@ -37,6 +37,7 @@ final class PodWorker: Sendable {
     let grants = Mutex<Void>(())
     /// Pods whose resize waits until something of the node is free.
     let deferredResizes = Mutex<Set<String>>([])
+    let users: UserRanges
     /// References of pods to ConfigMaps and Secrets, so that their changes find the pods.
     let references = VolumeReferences()
 
@@ -48,6 +49,7 @@ final class PodWorker: Sendable {
         self.runtimeState = runtimeState
         self.probes = probes
         self.enqueue = enqueue
+        users = UserRanges(paths: services.volumes.paths)
     }
 
     var paths: NodePaths { services.volumes.paths }

@@ -69,7 +69,8 @@ struct NodeStatusBuilder {
                 [
                     "name": "",
                     "features": [
-                        "recursiveReadOnlyMounts": .bool(can("recursiveReadOnlyMounts")), "userNamespaces": false,
+                        "recursiveReadOnlyMounts": .bool(can("recursiveReadOnlyMounts")),
+                        "userNamespaces": .bool(can("userNamespaces")),
                     ],
                 ]
             ],

@@ -99,6 +99,13 @@ final class RuntimeRouter: PodRuntime {
     private func runSandbox(
         _ request: JSON, by name: String, _ client: any RuntimeProvider, deadline: UInt64
     ) throws -> JSON {
+        // A runtime that knows nothing of users would give the pod the host's.
+        if request["config"]["userNamespace"].exists,
+            try client.status([:], deadline: deadline)["features"]["userNamespaces"].boolValue != true
+        {
+            throw PluginError.notSupported(
+                "can't set `spec.hostUsers: false`, runtime does not support user namespaces (\(name))")
+        }
         let answer = try client.runSandbox(request, deadline: deadline)
         owners.note(sandbox: answer["sandbox"], of: name)
         return answer

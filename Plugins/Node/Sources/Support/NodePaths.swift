@@ -1,7 +1,7 @@
 /// Where the node keeps what belongs to pods.
 ///
 ///     DATA/pods/UID/            volumes/KIND/NAME  volume-subpaths/…  containers/NAME/ATTEMPT.termination
-///                               etc-hosts  etc-hostname  resolv.conf
+///                               etc-hosts  etc-hostname  resolv.conf  users
 ///     DATA/logs/pods/NAMESPACE_NAME_UID/CONTAINER/ATTEMPT.log
 ///     DATA/seccomp/             the administrator's profiles, which pods name as seccompProfile.localhostProfile
 ///     DATA/volumes/DRIVER/ID    where a volume is staged, once for all pods
@@ -14,6 +14,8 @@ struct NodePaths: Sendable {
     var allLogs: String { "\(data)/logs" }
     var logs: String { "\(data)/logs/pods" }
     func pod(_ uid: String) -> String { "\(data)/pods/\(uid)" }
+    /// Where the numbers of a pod's own users begin on the host.
+    func userRange(_ uid: String) -> String { "\(data)/pods/\(uid)/users" }
     func volumes(_ uid: String) -> String { "\(data)/pods/\(uid)/volumes" }
     func volume(_ uid: String, kind: String, name: String) -> String { "\(data)/pods/\(uid)/volumes/\(kind)/\(name)" }
     func subPath(_ uid: String, volume: String, container: String, position: Int) -> String {

@@ -16,7 +16,9 @@ HOSTD_ASSUME_NONNULL_BEGIN
 /// Messages (members not listed are ignored; "?" may be absent):
 ///
 /// SandboxConfig {podUID, name, namespace, attempt, hostname, logDirectory, hostNetwork?, hostPID?, hostIPC?,
-///   shareProcessNamespace?, sysctls?: {name: value}, labels?, annotations?, resources?: Resources}
+///   shareProcessNamespace?, sysctls?: {name: value}, labels?, annotations?, resources?: Resources,
+///   userNamespace?: {hostID, size} (where status' features say userNamespaces: users and groups of the pod's own, 0 to size - 1,
+///   which are hostID and following on the host)}
 /// Sandbox {id, podUID, name, namespace, attempt, state: "ready"|"notReady", createdAt, networkNamespace (path; "" when
 ///   the host's), labels, annotations}
 /// ContainerConfig {name, attempt, image (reference or id), command?: […] (replaces the entry point), args?: […],
