@@ -38,8 +38,10 @@ final class TopologyHintsTests: XCTestCase {
             ("what is not does not", even, "aaaa", "aaab", "bbaa"),
             ("a new endpoint without a hint", even, "aabb", "abb-", "aabb"),
             ("a zone without nodes keeps its own", even, "cacb", "", "cacb"),
-            ("nodes of the control plane do not count",
-             even + [node("c", labels: ["node-role.kubernetes.io/control-plane": ""])], "ab", "", "ab"),
+            (
+                "nodes of the control plane do not count",
+                even + [node("c", labels: ["node-role.kubernetes.io/control-plane": ""])], "ab", "", "ab"
+            ),
             ("nor those that are not ready", even + [node(nil, ready: false)], "ab", "", "ab"),
             (
                 "one zone", [node("a"), node("a")], "aa", "",
@@ -61,7 +63,9 @@ final class TopologyHintsTests: XCTestCase {
             let outcome = TopologyHints(nodes: row.nodes).outcome(for: candidates(row.zones, former: row.former))
             switch outcome {
             case .zones(let zones):
-                let got = row.zones.indices.map { zones["\(row.zones.distance(from: row.zones.startIndex, to: $0))"] ?? "-" }
+                let got = row.zones.indices.map {
+                    zones["\(row.zones.distance(from: row.zones.startIndex, to: $0))"] ?? "-"
+                }
                 XCTAssertEqual(got.joined(), row.expected, row.name)
             case .none(let message): XCTAssertEqual(message, row.expected, row.name)
             }

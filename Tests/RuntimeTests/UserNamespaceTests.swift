@@ -104,7 +104,8 @@ final class UserNamespaceTests: XCTestCase {
         let sandbox = try fixture.sandbox(pod)
         let sleeper = try fixture.container(sandbox, "exec sleep 1000")
         try fixture.start(sleeper)
-        let looker = try fixture.container(sandbox, "ps | grep -c '[s]leep 1000'", ["name": "looker", "logPath": "looker.log"])
+        let looker = try fixture.container(
+            sandbox, "ps | grep -c '[s]leep 1000'", ["name": "looker", "logPath": "looker.log"])
         try fixture.start(looker)
         XCTAssertEqual(fixture.finish(looker)["exitCode"].integerValue, 0)
     }

@@ -31,7 +31,8 @@ final class RequiredSpreadTests: XCTestCase {
     /// Each node is refused or taken as when all nodes are walked, whatever comes, goes and is labelled anew.
     func testIsAsWalkingAllNodesFindsIt() throws {
         let rows: [(name: String, constraints: [JSON])] = [
-            ("zones", [Self.constraint("zone", skew: 1)]), ("nodes", [Self.constraint("kubernetes.io/hostname", skew: 1)]),
+            ("zones", [Self.constraint("zone", skew: 1)]),
+            ("nodes", [Self.constraint("kubernetes.io/hostname", skew: 1)]),
             ("both", [Self.constraint("zone", skew: 2), Self.constraint("kubernetes.io/hostname", skew: 1)]),
             ("more domains than there are", [Self.constraint("zone", skew: 2, domains: 4)]),
         ]

@@ -84,7 +84,8 @@ struct TopologyHints {
         if shares.count > candidates.count { return .none("Insufficient number of endpoints \(counts)") }
         guard let allocations = allocations(candidates.count, shares) else {
             return .none(
-                "Unable to allocate minimum required endpoints to each zone without exceeding overload threshold \(counts)")
+                "Unable to allocate minimum required endpoints to each zone without exceeding overload threshold \(counts)"
+            )
         }
         if candidates.contains(where: { $0.zone == nil }) {
             return .none("One or more endpoints do not have a zone specified")
@@ -102,7 +103,9 @@ struct TopologyHints {
             left -= minimum
         }
         if left < 0 { return nil }
-        return allocations.mapValues { Allocation(minimum: $0.minimum, desired: $0.desired, maximum: $0.minimum + left) }
+        return allocations.mapValues {
+            Allocation(minimum: $0.minimum, desired: $0.desired, maximum: $0.minimum + left)
+        }
     }
 
     /// What the endpoints have, where each has something and no zone too little or too much.
