@@ -261,4 +261,14 @@ final class JobPolicyTests: XCTestCase {
         XCTAssertEqual(resumed.status["startTime"].timestamp, now)
         XCTAssertEqual(resumed.status["conditions"].condition("Suspended")["status"], "False")
     }
+
+    func testIndexesAreWrittenAsRangesFromThreeOn() {
+        let rows: [(Set<Int64>, String)] = [
+            ([], ""), ([3], "3"), ([0, 1], "0,1"), ([0, 1, 2], "0-2"), ([0, 2, 3, 5, 6, 7], "0,2,3,5-7"),
+        ]
+        for (values, text) in rows {
+            XCTAssertEqual(CompletionIndexes(values).text, text)
+            XCTAssertEqual(CompletionIndexes(parsing: text, below: 8).values, values, "and read again")
+        }
+    }
 }
