@@ -80,13 +80,19 @@ struct CreatedFields {
         _ elements: [JSON], _ type: FieldType, _ division: FieldType.Division, _ ignored: FieldSet?, hasBefore: Bool
     ) -> Bool {
         var hasAny = hasBefore
-        for (step, value) in KeyedElements(elements, type, division).ordered.sorted(by: { $0.step < $1.step }) {
+        let keyed = KeyedElements(elements, type, division)
+        for (step, value) in keyed.ordered.sorted(by: { $0.step < $1.step }) {
             let foreign = ignored?[step]
             if foreign?.isMember == true { continue }
             let start = text.count
             if hasAny { text.append(UInt8(ascii: ",")) }
             JSON.string(step.text).write(into: &text)
             text.append(UInt8(ascii: ":"))
+            if keyed.repeated[step] != nil {
+                text += Self.leaf
+                hasAny = true
+                continue
+            }
             let isWritten = write(value, nil, type.element, foreign?.children, isNobodys: false)
             if isWritten { hasAny = true } else { text.removeSubrange(start...) }
         }

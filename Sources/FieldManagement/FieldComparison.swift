@@ -71,10 +71,31 @@ public struct FieldComparison: Sendable, Equatable {
             let before = KeyedElements(old, type, division)
             let after = KeyedElements(new, type, division)
             for (step, value) in before.ordered {
-                inside(step) { $0.compare(value, after[step], type.element) }
+                if before.repeated[step] == nil, after.repeated[step] == nil {
+                    inside(step) { $0.compare(value, after[step], type.element) }
+                } else {
+                    inside(step) { $0.compareRepeated(before.all(step), after.all(step), type.element) }
+                }
             }
             for (step, value) in after.ordered where before[step] == nil {
-                inside(step) { $0.compare(nil, value, type.element) }
+                if after.repeated[step] == nil {
+                    inside(step) { $0.compare(nil, value, type.element) }
+                } else {
+                    inside(step) { $0.compareRepeated([], after.all(step), type.element) }
+                }
+            }
+        }
+
+        /// Elements that cannot be told apart are compared as one thing, of which nothing is known but what all of it is.
+        private mutating func compareRepeated(_ old: [JSON], _ new: [JSON], _ element: FieldType) {
+            if old.count > 1, new.count > 1 {
+                if old != new { result.modified.insert(path) }
+            } else if old.count > 1 {
+                if let only = new.first { compare(nil, only, element) }
+                result.removed.insert(path)
+            } else {
+                if let only = old.first { compare(only, nil, element) }
+                result.added.insert(path)
             }
         }
 
@@ -98,22 +119,29 @@ extension JSON {
     }
 }
 
-/// The elements of a list by their steps, in order. Of those that have one step, the first counts.
+/// The elements of a list by their steps, in order. Of those that have one step, the first is named.
 struct KeyedElements {
     private(set) var ordered: [(step: FieldStep, value: JSON)] = []
+    /// All elements of the steps that more than one has.
+    private(set) var repeated: [FieldStep: [JSON]] = [:]
     private var positions: [FieldStep: Int] = [:]
 
     init(_ elements: [JSON], _ type: FieldType, _ division: FieldType.Division) {
         ordered.reserveCapacity(elements.count)
         for (position, element) in elements.enumerated() {
             let step = type.stepOrIndex(to: element, at: position, division)
-            guard positions[step] == nil else { continue }
-            positions[step] = ordered.count
-            ordered.append((step, element))
+            guard let first = positions[step] else {
+                positions[step] = ordered.count
+                ordered.append((step, element))
+                continue
+            }
+            repeated[step, default: [ordered[first].value]].append(element)
         }
     }
 
     subscript(step: FieldStep) -> JSON? { positions[step].map { ordered[$0].value } }
 
     func position(of step: FieldStep) -> Int? { positions[step] }
+
+    func all(_ step: FieldStep) -> [JSON] { repeated[step] ?? self[step].map { [$0] } ?? [] }
 }

@@ -190,12 +190,13 @@ public struct FieldManager: Sendable {
         var conflicts: [(FieldManagerIdentity, String, FieldSet)] = []
         for (other, ownership) in managed.managers where other != identity {
             let seen = comparison(in: ownership.apiVersion, before, after, change)
-            var fields = ownership.fields.intersection(seen.modified.union(seen.added))
-            if identity.name == LastApplied.manager, let live {
-                fields = fields.subtracting(LastApplied.fields(of: live, type))
-            }
-            conflicts.append((other, ownership.time, fields))
+            conflicts.append((other, ownership.time, ownership.fields.intersection(seen.modified.union(seen.added))))
         }
-        if let found = FieldConflicts(conflicts) { throw found }
+        guard let found = FieldConflicts(conflicts) else { return }
+        if identity.name == LastApplied.manager, let live {
+            let own = LastApplied.fields(of: live, type)
+            if conflicts.allSatisfy({ $0.2.subtracting(own).isEmpty }) { return }
+        }
+        throw found
     }
 }

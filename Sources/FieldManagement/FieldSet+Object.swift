@@ -69,12 +69,16 @@ private struct FieldWalker {
         for (position, element) in elements.enumerated() {
             // Nothing more can be said of a list whose elements cannot be told apart.
             guard let step = step(to: element, position, type, division) else { return result }
-            if isStrict, result.children[step] != nil { report("duplicate entries for key \(step)") }
+            if result.children[step] != nil {
+                if isStrict { report("duplicate entries for key \(step)") }
+                // What is inside elements that cannot be told apart belongs to nobody by itself.
+                result.children[step] = FieldSet.Entry(isMember: true)
+                continue
+            }
             path.append(step)
             defer { path.removeLast() }
             var entry = walk(element, type.element)
             entry.isMember = true
-            if let known = result.children[step] { entry.children = entry.children.union(known.children) }
             result.children[step] = entry
         }
         return result

@@ -35,7 +35,8 @@ struct FieldType: Sendable {
         }
     }
 
-    private var isAtomicMap: Bool { node?.isAtomic == true || property?.mapType == .atomic }
+    /// What the field says goes before what its type says: a reference is owned as a whole nearly everywhere.
+    private var isAtomicMap: Bool { property?.mapType.map { $0 == .atomic } ?? node?.isAtomic ?? false }
 
     private var listDivision: Division {
         switch property?.listType ?? node?.listType {

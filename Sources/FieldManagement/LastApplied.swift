@@ -8,12 +8,15 @@ public enum LastApplied {
     /// The name under which kubectl applies.
     public static let manager = "kubectl"
 
+    /// Fields that are as they were applied.
     static func fields(of live: JSON, _ type: FieldType) -> FieldSet {
         guard let text = live.annotations[annotation].stringValue else { return FieldSet() }
         do {
             let applied = try JSON(parsing: text)
             guard applied.apiVersion == live.apiVersion else { return FieldSet() }
-            return FieldSet.fields(of: applied, type)
+            let change = FieldComparison(from: applied, to: live, schema: type.node)
+            return FieldSet.fields(of: applied, type).subtracting(change.modified).subtracting(change.added)
+                .subtracting(change.removed)
         } catch {
             // An annotation that is no JSON gives nobody anything.
             return FieldSet()

@@ -98,6 +98,20 @@ public struct ManagedFields: Sendable, Equatable {
             })
     }
 
+    /// Whether two encoded ones differ in nothing but the times at which fields were written.
+    public static func areSame(_ left: JSON, _ right: JSON) -> Bool {
+        guard left.arrayValue.count == right.arrayValue.count else { return false }
+        func withoutTimes(_ value: JSON) -> Set<JSON> {
+            Set(
+                value.arrayValue.map { entry in
+                    var entry = entry
+                    entry.removeValue(forKey: "time")
+                    return entry
+                })
+        }
+        return withoutTimes(left) == withoutTimes(right)
+    }
+
     /// Forgets managers without fields.
     mutating func dropEmpty() { managers = managers.filter { !$0.value.fields.isEmpty } }
 

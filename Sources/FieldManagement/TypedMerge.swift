@@ -22,12 +22,16 @@ enum TypedMerge {
     }
 
     /// The configuration's elements come in its order; an element that only the live list has stays behind the one that
-    /// it followed there.
+    /// it followed there. Live elements that cannot be told apart all stay, or are all replaced.
     private static func mergeElements(
         _ config: [JSON], _ live: [JSON], _ type: FieldType, _ division: FieldType.Division
     ) -> JSON {
         let wanted = KeyedElements(config, type, division)
         let present = KeyedElements(live, type, division)
+        let there =
+            present.repeated.isEmpty
+            ? present.ordered
+            : live.enumerated().map { (type.stepOrIndex(to: $0.element, at: $0.offset, division), $0.element) }
         var nextShared = MergeOrder.nextShared(wanted.ordered.map(\.step)) { present.position(of: $0) != nil }
         nextShared.append(nil)
         var result: [JSON] = []
@@ -35,17 +39,17 @@ enum TypedMerge {
         var right = 0
         func takeWanted() {
             let (step, value) = wanted.ordered[right]
-            result.append(merge(value, over: present[step], type.element))
+            result.append(merge(value, over: present.repeated[step] == nil ? present[step] : nil, type.element))
             right += 1
         }
-        while left < present.ordered.count || right < wanted.ordered.count {
-            guard left < present.ordered.count else {
+        while left < there.count || right < wanted.ordered.count {
+            guard left < there.count else {
                 takeWanted()
                 continue
             }
-            let step = present.ordered[left].step
+            let step = there[left].step
             if wanted.position(of: step) == nil {
-                result.append(present.ordered[left].value)
+                result.append(there[left].value)
                 left += 1
             } else if right < wanted.ordered.count, wanted.ordered[right].step == step {
                 takeWanted()

@@ -62,6 +62,8 @@ final class ResponseFormTests: XCTestCase {
             (maps, "application/cbor", all, "an encoding that is not there"),
             (maps, "application/json;as=Table;g=meta.k8s.io;v=v2", all, "a version that is not there"),
             (maps, "application/json;as=Other;g=meta.k8s.io;v=v1", all, "a form that is not there"),
+            (maps, "application/json;g=meta.k8s.io;v=v1", all, "a group and version of nothing"),
+            (maps, "application/json;as=Table;g=meta.k8s.io", all, "a form of no version"),
             (maps + "?watch=1", "application/yaml", streams, "a stream of YAML"),
             (maps + "?watch=1&timeoutSeconds=1", "\(protobuf);as=Table;g=meta.k8s.io;v=v1", all, "tables in protobuf"),
             (CustomDefinitions.widgetsPath, "application/cbor", all, "of custom resources"),

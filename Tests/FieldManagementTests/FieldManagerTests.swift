@@ -411,6 +411,11 @@ final class FieldManagerTests: XCTestCase {
         XCTAssertThrowsError(try cluster.apply(deployment(["replicas": 2, "paused": false]), as: "kubectl")) {
             XCTAssertEqual(($0 as? FieldConflicts)?.conflicts.map(\.field), [".spec.paused"])
         }
+        // What is not as kubectl left it is another's.
+        cluster.update(as: "scaler") { $0["spec"]["replicas"] = 9 }
+        XCTAssertThrowsError(try cluster.apply(deployment(["replicas": 3]), as: "kubectl")) {
+            XCTAssertEqual(($0 as? FieldConflicts)?.conflicts.map(\.field), [".spec.replicas"])
+        }
     }
 
     // MARK: The form in objects

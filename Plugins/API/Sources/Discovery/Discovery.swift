@@ -52,9 +52,13 @@ final class Discovery: Sendable {
         return Self.response(document, type, ifNoneMatch)
     }
 
-    /// Clients may keep discovery as long as they ask each time whether it still holds.
+    /// Clients may keep discovery as long as they ask each time whether it still holds. Only the whole of it is for others
+    /// between too, as in Kubernetes.
     private static func response(_ document: Document, _ type: String, _ ifNoneMatch: String?) -> HTTPResponse {
-        .tagged(document.tag, ifNoneMatch: ifNoneMatch, contentType: type, cacheControl: "public") { document.bytes }
+        .tagged(
+            document.tag, ifNoneMatch: ifNoneMatch, contentType: type,
+            cacheControl: type == "application/json" ? "no-cache, private" : "public"
+        ) { document.bytes }
     }
 
     private func document(_ parts: [String], _ form: ResponseForm) -> JSON? {

@@ -27,6 +27,13 @@ struct HTTPResponse: Sendable {
     /// What the Cache-Control header says.
     var cacheControl = "no-cache, private"
 
+    /// The same with another status.
+    func with(status: Int) -> HTTPResponse {
+        var response = self
+        response.status = status
+        return response
+    }
+
     init(
         status: Int, contentType: String = "application/json", headers: [(name: String, value: String)] = [], body: Body
     ) {

@@ -20,7 +20,8 @@ struct Listing: Sendable {
         let limit = try query.integer("limit") ?? 0
         guard limit >= 0 else { throw .badRequest("limit must not be negative") }
         var prefix = context.resource.prefix(context.path.namespace)
-        var revision: UInt64 = 0
+        // A version that is none is told of first.
+        var revision = try Self.revision(query)
         var after = ""
         if let text = query["continue"], !text.isEmpty {
             let token = try ContinueToken(parsing: text)
@@ -32,8 +33,6 @@ struct Listing: Sendable {
             guard after.hasPrefix(prefix) else {
                 throw .badRequest("continue key is not valid: it is for another list")
             }
-        } else {
-            revision = try Self.revision(query)
         }
         if selection.matchesNothing { prefix = "nothing.hostd.dev/" }
         do {

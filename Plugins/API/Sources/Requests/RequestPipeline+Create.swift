@@ -16,6 +16,8 @@ extension RequestPipeline {
         var warnings: [String]
         /// Whether it is charged to quotas.
         var isCharged: Bool
+        /// Whether it came of an apply, of which the managers are the point.
+        var isApplied = false
 
         /// The object as it is stored.
         var bytes: [UInt8] { Self.bytes(of: object, managedFields) }
@@ -121,7 +123,7 @@ extension RequestPipeline {
             object: request.object, managedFields: managed,
             generateName: isNamed ? "" : generateName, steps: request.steps,
             warnings: decoded.warnings + request.warnings + Self.warnings(of: request.object, nil, stored, context),
-            isCharged: request.isCharged)
+            isCharged: request.isCharged, isApplied: decoded.applied != nil)
     }
 
     /// What a client is told of an object that is valid; the server itself needs no advice.
@@ -168,7 +170,9 @@ extension RequestPipeline {
                 creationFailed(failure, commit, draft, context, form, attempt, respond)
             }
         } catch {
-            throw APIStatus(error, resource, name)
+            creationFailed(
+                error, StoreCommit(revision: 0, failedOperation: nil, error: error), draft, context, form, attempt,
+                respond)
         }
     }
 
@@ -176,6 +180,14 @@ extension RequestPipeline {
         _ failure: PluginError, _ commit: StoreCommit, _ draft: Draft, _ context: RequestContext, _ form: ResponseForm,
         _ attempt: Int, _ respond: @escaping Responder
     ) {
+        // The account of its managers may be all that makes an object too large.
+        if failure.code == HOSTD_ERROR_INVALID_ARGUMENT, !draft.managedFields.isEmpty, !draft.isApplied {
+            return onRetry(context.resource, respond) { [self] () throws(APIStatus) in
+                var next = draft
+                next.managedFields = []
+                try write(next, context, form, attempt: attempt, respond)
+            }
+        }
         let isTaken = failure.code == HOSTD_ERROR_ALREADY_EXISTS || failure.code == HOSTD_ERROR_CONFLICT
         let failed = commit.failedOperation ?? 0
         if isTaken, draft.isCharged, failed > draft.steps.count, attempt < Self.chargeAttempts {

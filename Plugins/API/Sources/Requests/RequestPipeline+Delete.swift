@@ -63,6 +63,9 @@ struct DeleteOptions: Sendable {
         guard causes.isEmpty else { throw .invalidOptions("DeleteOptions", causes) }
     }
 
+    /// For an object that is there still: who says in so many words that dependents are to go hears that they are yet to.
+    var pendingStatus: Int { orphan == false ? 202 : 200 }
+
     private mutating func read(_ json: JSON) {
         gracePeriodSeconds = json["gracePeriodSeconds"].integerValue
         propagation = json["propagationPolicy"].stringValue
@@ -108,14 +111,15 @@ extension RequestPipeline {
         switch Deletion.plan(present, options, context.resource) {
         case .pending(let object):
             let visible = try Conversion.present(object, context.resource)
-            return respond(try show(visible, managedFields, record.revision, context, form))
+            return respond(
+                try show(visible, managedFields, record.revision, context, form).with(status: options.pendingStatus))
         case .write(let object):
             let visible = try Conversion.present(object, context.resource)
             transaction.update(
                 context.key, value: object.serialized(adding: managedFields, as: "managedFields", to: "metadata"),
                 index: StoredObject.index(of: object, context.resource, before: record), expected: record.revision)
             response = { [self] (revision) throws(APIStatus) in
-                try show(visible, managedFields, revision, context, form)
+                try show(visible, managedFields, revision, context, form).with(status: options.pendingStatus)
             }
         case .remove(let object):
             transaction.delete(context.key, expected: record.revision)

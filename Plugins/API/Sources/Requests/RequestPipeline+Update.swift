@@ -25,6 +25,8 @@ extension RequestPipeline {
         /// object is read again when it was written meanwhile, this many times.
         var namesRevision = false
         var attempts = 16
+        /// Whether the account of who manages which field is given up, without which the object is small enough to be kept.
+        var dropsManagers = false
     }
 
     func update(_ context: RequestContext, _ respond: @escaping Responder) throws(APIStatus) {
@@ -189,6 +191,7 @@ extension RequestPipeline {
                     }
                     return
                 }
+                if retryWithoutManagers(failure, update, object, context, respond) { return }
                 if let failed = commit.failedOperation, failed > 0, failed <= steps.count, steps[failed - 1].isFixed {
                     respond(.failure(steps[failed - 1].taken(context.resource, object)))
                     return
@@ -207,8 +210,24 @@ extension RequestPipeline {
                 onRetry(context.resource, respond) { [self] () throws(APIStatus) in try run(next, context, respond) }
             }
         } catch {
+            if retryWithoutManagers(error, update, object, context, respond) { return }
             throw APIStatus(error, context.resource, context.path.name)
         }
+    }
+
+    /// Tries again what the store does not take as it is, as may be for its size. Whether it does.
+    private func retryWithoutManagers(
+        _ failure: PluginError, _ update: Update, _ object: JSON, _ context: RequestContext,
+        _ respond: @escaping Responder
+    ) -> Bool {
+        guard failure.code == HOSTD_ERROR_INVALID_ARGUMENT, !update.dropsManagers, update.applied == nil,
+            object["metadata"]["managedFields"].exists
+        else { return false }
+        var again = update
+        again.dropsManagers = true
+        let next = again
+        onRetry(context.resource, respond) { [self] () throws(APIStatus) in try run(next, context, respond) }
+        return true
     }
 
     private func shown(
@@ -260,6 +279,7 @@ extension RequestPipeline {
         var applied: ManagedFields?
         if let apply = update.applied {
             (object, applied) = try ownership.apply(apply, to: present, managed)
+            if resource.custom == nil { _ = try rules.prune(&object, resource) }
         } else {
             let changed = try update.change(Self.shown(present, managed, resource))
             (object, warnings) = (changed.object, changed.warnings)
@@ -289,7 +309,7 @@ extension RequestPipeline {
         try admission.admit(&request)
         object = StoredObject.normalized(request.object)
         Strategy.countGeneration(&object, before, stored, update.scope)
-        if object == before, owned == managed, !isOutdated {
+        if object == before, !isOutdated, owned == managed || ManagedFields.areSame(owned, managed) {
             // The object is as it was found right; whether this client may write it is asked all the same.
             request.object = object
             try admission.validate(&request)
@@ -300,7 +320,7 @@ extension RequestPipeline {
         guard causes.isEmpty else { throw .invalid(resource, object.name, causes.deduplicated()) }
         request.object = object
         try admission.validate(&request)
-        if owned.exists { object["metadata"]["managedFields"] = owned }
+        if owned.exists, !update.dropsManagers { object["metadata"]["managedFields"] = owned }
         let outcome: Outcome =
             Strategy.isFinished(object, stored)
             ? .remove(object) : .write(object, request.steps, isFixed: update.namesRevision)

@@ -90,8 +90,12 @@ enum ResponseForm: Sendable, Hashable {
         guard isProtobuf || range.isYAML || ["application/json", "application/*", "*/*"].contains(range.type) else {
             return nil
         }
-        guard let shape = range.parameters["as"] else { return !isProtobuf ? .object : protobuf ? .protobuf : nil }
-        let version = String(range.parameters["v"] ?? "v1")
+        guard let shape = range.parameters["as"] else {
+            // A group or version of nothing is no form.
+            guard range.parameters["g"] == nil, range.parameters["v"] == nil else { return nil }
+            return !isProtobuf ? .object : protobuf ? .protobuf : nil
+        }
+        let version = String(range.parameters["v"] ?? "")
         switch (shape, range.parameters["g"]) {
         case ("Table", "meta.k8s.io") where version == "v1" || version == "v1beta1":
             return isProtobuf ? nil : .table(version: version)

@@ -1,0 +1,101 @@
+import Objects
+import XCTest
+
+@testable import API
+
+/// Applies that say the same in other words, and objects that are large because of who manages them.
+final class ApplyEdgeTests: XCTestCase {
+    private var server: TestServer!
+    private let maps = "/api/v1/namespaces/default/configmaps"
+
+    override func setUpWithError() throws { server = try TestServer() }
+    override func tearDownWithError() throws { try server.stop() }
+
+    private func apply(_ path: String, _ text: String, manager: String = "me") throws -> JSON {
+        try server.request(
+            "PATCH", path + "?fieldManager=" + manager, bytes: Array(text.utf8),
+            headers: ["Content-Type": "application/apply-patch+yaml"]
+        ).json
+    }
+
+    /// An amount in other words, and what only the server sets, are no change, and neither is the time of an apply.
+    func testTheSameInOtherWords() throws {
+        let sets = "/apis/apps/v1/namespaces/default/statefulsets/s"
+        let container = #"{"name":"c","image":"i","resources":{"limits":{"memory":"2048Mi"}}}"#
+        let template = #"{"metadata":{"labels":{"a":"b"}},"spec":{"containers":[\#(container)]}}"#
+        let spec = #"{"selector":{"matchLabels":{"a":"b"}},"serviceName":"s","template":\#(template)}"#
+        let rows: [(path: String, text: String)] = [
+            (sets, #"{"apiVersion":"apps/v1","kind":"StatefulSet","metadata":{"name":"s"},"spec":\#(spec)}"#),
+            (
+                maps + "/m",
+                #"{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"m","creationTimestamp":null,"resourceVersion":null},"data":{"k":"v"}}"#
+            ),
+        ]
+        for row in rows {
+            let first = try apply(row.path, row.text)
+            XCTAssertFalse(first.resourceVersion.isEmpty, "\(first)")
+            let second = Timestamp.now().formatted()
+            try server.eventually("another second") { Timestamp.now().formatted() != second }
+            XCTAssertEqual(try apply(row.path, row.text), first, row.path)
+        }
+        let limits = try server.request("GET", sets).json["spec"]["template"]["spec"]["containers"][0]["resources"]
+        XCTAssertEqual(limits["limits"]["memory"], "2Gi")
+    }
+
+    /// Kubernetes keeps an object without the account of its managers rather than not at all; an apply is not done without.
+    func testObjectsThatOnlyTheirManagersMakeTooLarge() throws {
+        var data = JSONObject()
+        for number in 0..<9999 {
+            data["this-key-is-very-long-so-as-to-create-a-very-large-serialized-fieldset-\(number)"] = "A"
+        }
+        let small: JSON = ["apiVersion": "v1", "kind": "ConfigMap", "metadata": ["name": "put"], "data": ["k": "v"]]
+        XCTAssertEqual(try server.request("POST", maps, small).status, 201)
+        var large = small
+        large["data"] = .object(data)
+        XCTAssertEqual(try server.request("PUT", maps + "/put", large).status, 200)
+        XCTAssertEqual(
+            try server.request("POST", maps, small.with("metadata", ["name": "patched"])).status, 201)
+        XCTAssertEqual(
+            try server.request(
+                "PATCH", maps + "/patched", ["data": .object(data)],
+                headers: ["Content-Type": "application/merge-patch+json"]
+            ).status, 200)
+        XCTAssertEqual(try server.request("POST", maps, large.with("metadata", ["name": "made"])).status, 201)
+        for name in ["put", "patched", "made"] {
+            let shown = try server.request("GET", "\(maps)/\(name)").json
+            XCTAssertEqual(shown["data"].objectValue?.count, name == "patched" ? 10000 : 9999, name)
+            XCTAssertFalse(shown.metadata["managedFields"].exists, name)
+            let applied = try apply(
+                "\(maps)/\(name)",
+                #"{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"\#(name)"},"data":{"z":"z"}}"#)
+            XCTAssertEqual(applied.kind, "Status", name)
+        }
+        let refused = try server.request(
+            "POST", maps, small.with("data", ["k": .string(String(repeating: "x", count: 1_600_000))]))
+        XCTAssertGreaterThanOrEqual(refused.status, 400, "too large without managers too")
+    }
+
+    /// Only who says in so many words that dependents are to go hears that they are yet to.
+    func testDeletionThatIsYetToBeDone() throws {
+        let object: JSON = [
+            "apiVersion": "v1", "kind": "ConfigMap", "metadata": ["name": "kept", "finalizers": ["example.com/f"]],
+        ]
+        XCTAssertEqual(try server.request("POST", maps, object).status, 201)
+        XCTAssertEqual(try server.request("DELETE", maps + "/kept").status, 200)
+        let options: JSON = ["kind": "DeleteOptions", "apiVersion": "v1", "orphanDependents": false]
+        XCTAssertEqual(try server.request("DELETE", maps + "/kept", options).status, 202)
+        let free: JSON = ["apiVersion": "v1", "kind": "ConfigMap", "metadata": ["name": "free"]]
+        XCTAssertEqual(try server.request("POST", maps, free).status, 201)
+        XCTAssertEqual(try server.request("DELETE", maps + "/free", options).status, 200)
+    }
+
+    /// A version that is none is told of before a continue token is looked at.
+    func testWhichFaultOfAListIsToldOf() throws {
+        for token in ["", "&continue=none"] {
+            let answer = try server.request("GET", "\(maps)?resourceVersion=x\(token)")
+            XCTAssertEqual(answer.status, 400)
+            XCTAssertTrue(
+                try answer.json["message"].stringValue?.hasPrefix("Invalid value: \"x\"") ?? false, answer.text)
+        }
+    }
+}
