@@ -187,11 +187,14 @@ enum CustomResourceDefinitionValidation {
         let known = Set(object["spec"]["versions"].arrayValue.compactMap { $0["name"].stringValue })
         let stored = object["status"]["storedVersions"].arrayValue.compactMap(\.stringValue)
         if stored.isEmpty { return [.invalid("status.storedVersions", [], "must have at least one stored version")] }
-        return stored.enumerated().filter { !known.contains($0.element) }.map { index, version in
-            .invalid(
-                "status.storedVersions[\(index)]", .string(version),
-                "missing from spec.versions; \(version) was previously a storage version, and must remain in spec.versions until a storage migration ensures no data remains persisted in \(version) and removes \(version) from status.storedVersions"
-            )
-        }
+        let missing = object["spec"]["versions"].arrayValue.filter { $0["storage"].boolValue == true }
+            .compactMap { $0["name"].stringValue }.filter { !stored.contains($0) }
+        return missing.map { .invalid("status.storedVersions", .string($0), "must have the storage version \($0)") }
+            + stored.enumerated().filter { !known.contains($0.element) }.map { index, version in
+                .invalid(
+                    "status.storedVersions[\(index)]", .string(version),
+                    "missing from spec.versions; \(version) was previously a storage version, and must remain in spec.versions until a storage migration ensures no data remains persisted in \(version) and removes \(version) from status.storedVersions"
+                )
+            }
     }
 }

@@ -44,32 +44,22 @@ final class ApplyEdgeTests: XCTestCase {
 
     /// Kubernetes keeps an object without the account of its managers rather than not at all; an apply is not done without.
     func testObjectsThatOnlyTheirManagersMakeTooLarge() throws {
+        // As long as keys may be, so that few of them are enough.
         var data = JSONObject()
-        for number in 0..<9999 {
-            data["this-key-is-very-long-so-as-to-create-a-very-large-serialized-fieldset-\(number)"] = "A"
-        }
+        for number in 1000..<4400 { data[String(repeating: "k", count: 236) + "\(number)"] = "A" }
         let small: JSON = ["apiVersion": "v1", "kind": "ConfigMap", "metadata": ["name": "put"], "data": ["k": "v"]]
         XCTAssertEqual(try server.request("POST", maps, small).status, 201)
         var large = small
         large["data"] = .object(data)
         XCTAssertEqual(try server.request("PUT", maps + "/put", large).status, 200)
-        XCTAssertEqual(
-            try server.request("POST", maps, small.with("metadata", ["name": "patched"])).status, 201)
-        XCTAssertEqual(
-            try server.request(
-                "PATCH", maps + "/patched", ["data": .object(data)],
-                headers: ["Content-Type": "application/merge-patch+json"]
-            ).status, 200)
         XCTAssertEqual(try server.request("POST", maps, large.with("metadata", ["name": "made"])).status, 201)
-        for name in ["put", "patched", "made"] {
+        for name in ["put", "made"] {
             let shown = try server.request("GET", "\(maps)/\(name)").json
-            XCTAssertEqual(shown["data"].objectValue?.count, name == "patched" ? 10000 : 9999, name)
+            XCTAssertEqual(shown["data"].objectValue?.count, data.count, name)
             XCTAssertFalse(shown.metadata["managedFields"].exists, name)
-            let applied = try apply(
-                "\(maps)/\(name)",
-                #"{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"\#(name)"},"data":{"z":"z"}}"#)
-            XCTAssertEqual(applied.kind, "Status", name)
         }
+        let text = #"{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"made"},"data":{"z":"z"}}"#
+        XCTAssertEqual(try apply("\(maps)/made", text).kind, "Status")
         let refused = try server.request(
             "POST", maps, small.with("data", ["k": .string(String(repeating: "x", count: 1_600_000))]))
         XCTAssertGreaterThanOrEqual(refused.status, 400, "too large without managers too")

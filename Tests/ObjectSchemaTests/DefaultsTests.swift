@@ -130,10 +130,14 @@ final class DefaultsTests: XCTestCase {
         let deployment = try defaulted(
             #"""
             {"apiVersion":"apps/v1","kind":"Deployment","spec":{"template":{"spec":{"containers":[
-            {"resources":{"limits":{"cpu":"1"}}}]}}}}
+            {"resources":{"limits":{"cpu":"1"}},"ports":[{"containerPort":80}]}],"hostNetwork":true}}}}
             """#)
         XCTAssertEqual(
             deployment["spec"]["template"]["spec"]["containers"][0]["resources"], ["limits": ["cpu": "1"]],
             "a template stays as it is written")
+        XCTAssertTrue(
+            deployment["spec"]["template"]["spec"]["containers"][0]["ports"][0]["hostPort"].isNull, "here too")
+        XCTAssertEqual(pod["spec"]["enableServiceLinks"], true)
+        XCTAssertTrue(deployment["spec"]["template"]["spec"]["enableServiceLinks"].isNull, "and here")
     }
 }

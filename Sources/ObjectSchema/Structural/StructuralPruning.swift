@@ -68,11 +68,16 @@ struct StructuralPruning {
     private mutating func pruneMetadata(_ value: inout JSON, _ node: SchemaNode) throws(SchemaTypeError) {
         guard value.exists else { return }
         let place = path.text
+        let given = path.steps.count == 1 ? .null : value
         do {
             let found = try Schema.shared.prune(&value, as: node).map { "\(place).\($0)" }
             if path.steps.count == 1 { ofMetadata += found } else { ofEmbedded += found }
         } catch {
-            throw SchemaTypeError(path: "\(place).\(error.path)", description: error.description)
+            // Of an object within another it is said where, and what all of it is.
+            let description =
+                given.isNull
+                ? error.description : "\(place): Invalid value: \(given.serializedString()): \(error.description)"
+            throw SchemaTypeError(path: "\(place).\(error.path)", description: description)
         }
     }
 }

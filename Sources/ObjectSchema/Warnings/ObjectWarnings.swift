@@ -33,6 +33,15 @@ public enum ObjectWarnings {
         }
     }
 
+    /// Of a custom resource's finalizers those that are new and that anybody might have chosen.
+    public static func finalizers(of object: JSON, before: JSON?) -> [String] {
+        let known = Set(before?.finalizers ?? [])
+        return object.finalizers.filter { !$0.contains("/") && !known.contains($0) }.map {
+            "metadata.finalizers: \"\($0)\": prefer a domain-qualified finalizer name including a path (/) to avoid "
+                + "accidental conflicts with other finalizer writers"
+        }
+    }
+
     private static func workload(
         _ object: JSON, _ before: JSON?, _ template: JSON, at place: String, namesPods: Bool
     ) -> [String] {

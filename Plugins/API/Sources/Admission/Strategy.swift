@@ -125,6 +125,7 @@ enum Strategy {
             ? !isBinding && wanted(object, resource, scope) != wanted(before, resource, scope)
             : scope != .status && content(object) != content(before)
         object.generation = max(before.generation, 1) + (changed ? 1 : 0)
+        if TemplateGeneration.concerns(resource) { TemplateGeneration.count(&object, from: before) }
     }
 
     /// What an object asks for: mostly its specification.
@@ -174,6 +175,9 @@ enum Strategy {
             let now = Timestamp.now().formatted(fraction: .none)
             object["status"] = ["phase": "Pending", "lastPhaseTransitionTime": .string(now)]
         case "apiservices.apiregistration.k8s.io": APIServiceStatus.prepare(&object)
+        case "daemonsets.apps":
+            TemplateGeneration.begin(&object)
+            object["status"] = [:]
         case "nodes": break
         case "jobs.batch":
             JobLabels.fill(&object)
@@ -187,6 +191,7 @@ enum Strategy {
 
     /// Puts what a request may say in other words into those that are kept: a secret's stringData goes into its data.
     static func settle(_ object: inout JSON, _ resource: Resource) {
+        if TemplateGeneration.concerns(resource) { TemplateGeneration.settle(&object) }
         guard resource.qualified == "secrets", let texts = object.removeValue(forKey: "stringData")?.objectValue else {
             return
         }

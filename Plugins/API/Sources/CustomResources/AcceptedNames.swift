@@ -65,6 +65,7 @@ enum DefinitionStatus {
                 set(&status, "Established", false, "NotAccepted", "not all names are accepted", now)
             }
         }
+        noteApproval(&status, definition, now)
         status["acceptedNames"] = names.json
         for version in definition["spec"]["versions"].arrayValue where version["storage"].boolValue == true {
             if !status["storedVersions"].arrayValue.contains(version["name"]) {
@@ -72,6 +73,19 @@ enum DefinitionStatus {
             }
         }
         return status
+    }
+
+    /// Whether a definition in a group of Kubernetes' own has been approved there; validation has seen to the annotation.
+    private static func noteApproval(_ status: inout JSON, _ definition: JSON, _ now: Timestamp) {
+        let group = definition["spec"]["group"].stringValue ?? ""
+        guard ["k8s.io", "kubernetes.io"].contains(where: { group == $0 || group.hasSuffix("." + $0) }),
+            let annotation = definition.annotations["api-approved.kubernetes.io"].stringValue
+        else { return }
+        let isApproved = !annotation.hasPrefix("unapproved")
+        set(
+            &status, "KubernetesAPIApprovalPolicyConformant", isApproved,
+            isApproved ? "ApprovedAnnotation" : "UnapprovedAPI",
+            isApproved ? "approved in \(annotation)" : "not approved: \"\(annotation)\"", now)
     }
 
     static func isTrue(_ type: String, _ status: JSON) -> Bool {

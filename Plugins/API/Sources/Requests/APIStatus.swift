@@ -121,13 +121,17 @@ extension APIStatus {
     }
 
     static func invalid(_ resource: Resource, _ name: String, _ causes: [Cause]) -> APIStatus {
-        let kind = resource.group.isEmpty ? resource.kind : "\(resource.kind).\(resource.group)"
+        invalid(kind: resource.kind, group: resource.group, name, causes)
+    }
+
+    static func invalid(kind: String, group: String, _ name: String, _ causes: [Cause]) -> APIStatus {
+        let full = group.isEmpty ? kind : "\(kind).\(group)"
         let texts = causes.map { $0.field.isEmpty ? $0.message : "\($0.field): \($0.message)" }
         let text = texts.count == 1 ? texts[0] : "[\(texts.joined(separator: ", "))]"
-        var status = APIStatus(code: 422, reason: "Invalid", message: "\(kind) \"\(name)\" is invalid: \(text)")
+        var status = APIStatus(code: 422, reason: "Invalid", message: "\(full) \"\(name)\" is invalid: \(text)")
         status.name = name
-        status.group = resource.group
-        status.kind = resource.kind
+        status.group = group
+        status.kind = kind
         status.causes = causes
         return status
     }

@@ -99,10 +99,24 @@ extension RequestPipeline {
                 "the object provided is unrecognized (must be of type \(context.resource.kind)): \(error.message)")
         }
         guard object.objectValue != nil else { throw .badRequest("the body of the request must be a JSON object") }
+        if context.resource.custom != nil, !context.request.isInternal {
+            try Self.checkKind(ofCustom: object, context.resource)
+        }
         try Self.checkKind(&object, context.resource)
         return try checkFields(consume object, context, repeated) { () throws(APIStatus) in
             try Self.parseBody(context.request)
         }
+    }
+
+    /// A custom object must say what it is; that it is of another kind is found when it is validated.
+    static func checkKind(ofCustom object: JSON, _ resource: Resource) throws(APIStatus) {
+        guard !object.kind.isEmpty else {
+            throw .badRequest("Object 'Kind' is missing in '\(object.serializedString())'")
+        }
+        guard object.apiVersion == resource.apiVersion, object.kind != resource.kind else { return }
+        throw .invalid(
+            kind: object.kind, group: resource.group, object.name,
+            [.invalid("kind", .string(object.kind), "must be \(resource.kind)")])
     }
 
     /// Fills in what an object's type must be, refuses another.

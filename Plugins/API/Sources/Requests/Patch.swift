@@ -94,7 +94,7 @@ extension RequestPipeline {
             where object[field].stringValue != wanted {
                 causes.append(.invalid(field, object[field], "must be \(wanted)"))
             }
-            throw .invalid(resource, object.name, causes)
+            throw .invalid(kind: object.kind, group: resource.group, object.name, causes)
         }
         let isKnown = resources.find(apiVersion: object.apiVersion, kind: object.kind) != nil
         throw Self.invalidPatch(

@@ -87,6 +87,7 @@ extension RequestPipeline {
             }
             object.name = makeName(prefix: generateName)
         }
+        let twice = OwnerReferences.deduplicate(&object, isAdmitted: false)
         object = Conversion.toWorking(object, resource)
         let stored = resources.working(resource)
         object["metadata"].removeValue(forKey: "deletionTimestamp")
@@ -110,6 +111,7 @@ extension RequestPipeline {
         var request = AdmissionRequest(
             .create, stored, subresource: context.path.subresource, context, object: consume object)
         try admission.admit(&request)
+        request.warnings += OwnerReferences.deduplicate(&request.object, isAdmitted: true)
         request.object = StoredObject.normalized(request.object)
         var causes = rules.validate(request.object, stored)
         if resource.group == EventChecks.group { causes += EventChecks.faults(in: request.object) }
@@ -122,7 +124,8 @@ extension RequestPipeline {
         return Draft(
             object: request.object, managedFields: managed,
             generateName: isNamed ? "" : generateName, steps: request.steps,
-            warnings: decoded.warnings + request.warnings + Self.warnings(of: request.object, nil, stored, context),
+            warnings: decoded.warnings + twice + request.warnings
+                + Self.warnings(of: request.object, nil, stored, context),
             isCharged: request.isCharged, isApplied: decoded.applied != nil)
     }
 
@@ -130,8 +133,10 @@ extension RequestPipeline {
     static func warnings(
         of object: JSON, _ before: JSON?, _ resource: Resource, _ context: RequestContext
     ) -> [String] {
-        context.request.isInternal
-            ? [] : ObjectWarnings.texts(for: object, before: before, resource: resource.qualified)
+        if context.request.isInternal { return [] }
+        return resource.custom == nil
+            ? ObjectWarnings.texts(for: object, before: before, resource: resource.qualified)
+            : ObjectWarnings.finalizers(of: object, before: before)
     }
 
     private func write(

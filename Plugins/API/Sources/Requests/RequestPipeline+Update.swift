@@ -54,6 +54,7 @@ extension RequestPipeline {
             creation.request.body = object.serialized()
             return try create(creation, respond)
         }
+        let warnings = decoded.warnings + OwnerReferences.deduplicate(&object, isAdmitted: false)
         let wanted = object
         let namesRevision = !wanted.resourceVersion.isEmpty && wanted.resourceVersion != "0"
         let resource = context.resource
@@ -70,7 +71,7 @@ extension RequestPipeline {
                             [.invalid("metadata.resourceVersion", 0, "must be specified for an update")])
                     }
                     return DecodedBody(object: wanted)
-                }, scope: scope, warnings: decoded.warnings, namesRevision: namesRevision), context, respond)
+                }, scope: scope, warnings: warnings, namesRevision: namesRevision), context, respond)
     }
 
     /// Kinds that PUT creates when they are absent, as their registries in Kubernetes allow.
@@ -150,7 +151,7 @@ extension RequestPipeline {
             throw .internalError("the stored object is damaged: \(error)")
         }
         let present = try Conversion.present(raw, context.resource)
-        let isOutdated = context.resource.custom != nil && raw.apiVersion != context.resource.storageAPIVersion
+        let isOutdated = context.resource.custom != nil && Self.isOutdated(raw, shownAs: present, context.resource)
         let planned = try plan(update, present, record.revision, context, isOutdated: isOutdated)
         var update = update
         update.warnings += planned.warnings
@@ -174,6 +175,12 @@ extension RequestPipeline {
             for step in admission.releases(present, context.resource) { step.add(to: &transaction) }
             try commit(transaction, update, object, [], false, context, form, respond)
         }
+    }
+
+    /// Whether a custom object lies in the store otherwise than it would be written now: in another version, or without defaults
+    /// that its definition has got since.
+    private static func isOutdated(_ raw: JSON, shownAs present: JSON, _ resource: Resource) -> Bool {
+        raw.apiVersion != resource.storageAPIVersion || (present.apiVersion == raw.apiVersion && present != raw)
     }
 
     private func commit(
@@ -307,6 +314,7 @@ extension RequestPipeline {
             .update, stored, subresource: update.scope.subresource ?? context.path.subresource, context, old: present,
             object: object)
         try admission.admit(&request)
+        request.warnings += OwnerReferences.deduplicate(&request.object, isAdmitted: true)
         object = StoredObject.normalized(request.object)
         Strategy.countGeneration(&object, before, stored, update.scope)
         if object == before, !isOutdated, owned == managed || ManagedFields.areSame(owned, managed) {

@@ -10,7 +10,19 @@ struct Selection: Sendable {
     /// Nothing can match.
     let matchesNothing: Bool
 
+    private static let ownWords: Set = [
+        "pods", "nodes", "namespaces", "secrets", "services", "replicationcontrollers", "events",
+        "certificatesigningrequests.certificates.k8s.io",
+    ]
+
     static func forbiddenField(_ field: String, _ resource: Resource) -> APIStatus {
+        // Custom resources, and kinds of which more can be selected, say it in other words than all the others.
+        if resource.custom != nil || Self.ownWords.contains(resource.qualified) {
+            return .badRequest("field label not supported: \(field)")
+        }
+        if resource.qualified == "jobs.batch" {
+            return .badRequest("field label \"\(field)\" not supported for Job")
+        }
         let known = (["metadata.name"] + (resource.isNamespaced ? ["metadata.namespace"] : []))
         return .badRequest(
             "\"\(field)\" is not a known field selector: only \(known.map { "\"\($0)\"" }.joined(separator: ", "))")
