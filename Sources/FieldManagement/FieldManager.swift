@@ -114,7 +114,8 @@ public struct FieldManager: Sendable {
     public func apply(
         _ config: JSON, to live: JSON?, _ managed: ManagedFields, manager: String, force: Bool, time: String
     ) throws -> Applied {
-        let config = reset.removed(from: config, type) ?? [:]
+        // Of a new object it is for its kind to say what a client may set.
+        let config = live == nil ? config : reset.removed(from: config, type) ?? [:]
         let given = try FieldSet.fields(of: config, schema: schema, isStrict: true)
         var before = managed
         if let live, before.isEmpty {

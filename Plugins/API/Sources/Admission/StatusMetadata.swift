@@ -8,7 +8,7 @@ enum StatusMetadata {
 
     /// Kinds whose status requests change nothing else.
     private static let frozen: Set = [
-        "customresourcedefinitions.apiextensions.k8s.io", "apiservices.apiregistration.k8s.io",
+        "servicecidrs.networking.k8s.io", "apiservices.apiregistration.k8s.io",
         "flowschemas.flowcontrol.apiserver.k8s.io", "prioritylevelconfigurations.flowcontrol.apiserver.k8s.io",
         "validatingadmissionpolicies.admissionregistration.k8s.io", "volumeattachments.storage.k8s.io",
         "resourceclaims.resource.k8s.io",

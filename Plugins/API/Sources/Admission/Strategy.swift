@@ -139,6 +139,7 @@ enum Strategy {
         case "validatingwebhookconfigurations.admissionregistration.k8s.io",
             "mutatingwebhookconfigurations.admissionregistration.k8s.io":
             return [object["webhooks"]]
+        case "podtemplates": return [object["template"]]
         default: return [object["spec"]]
         }
     }

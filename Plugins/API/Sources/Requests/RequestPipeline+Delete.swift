@@ -270,7 +270,9 @@ enum Deletion {
     {
         var object = present
         var finalizers = present.finalizers
-        switch options.propagation ?? defaultPropagation(resource, finalizers) {
+        // Nothing belongs to an event.
+        let propagation = resource.qualified == "events" ? nil : options.propagation
+        switch propagation ?? defaultPropagation(resource, finalizers) {
         case "Foreground":
             finalizers.removeAll { $0 == "orphan" }
             if !finalizers.contains("foregroundDeletion") { finalizers.append("foregroundDeletion") }

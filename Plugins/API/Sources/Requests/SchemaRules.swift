@@ -97,7 +97,7 @@ extension ResourceTable {
         "mutatingadmissionpolicies.admissionregistration.k8s.io",
         "mutatingadmissionpolicybindings.admissionregistration.k8s.io",
         "customresourcedefinitions.apiextensions.k8s.io", "priorityclasses.scheduling.k8s.io",
-        "resourceslices.resource.k8s.io", "deviceclasses.resource.k8s.io",
+        "resourceslices.resource.k8s.io", "deviceclasses.resource.k8s.io", "podtemplates", "csidrivers.storage.k8s.io",
         "plugins.hostd.dev",
     ]
 
