@@ -125,6 +125,7 @@ struct OpenAPIPaths {
 
     private func parameter(_ name: String, _ place: String, _ type: String) -> JSON {
         var parameter: JSON = ["name": .string(name), "in": .string(place)]
+        if let text = OpenAPIParameters.texts[name] { parameter["description"] = .string(text) }
         if place == "path" { parameter["required"] = true }
         if version == .three {
             parameter["schema"] = ["type": .string(type)]

@@ -32,16 +32,24 @@ struct LabelSelectorParser {
         var requirements: [LabelSelector.Requirement] = []
         advance()
         if token == .end { return [] }
+        guard beginsRequirement else { throw unexpected("!, identifier, or 'end of string'") }
         while true {
-            requirements.append(try requirement())
+            do throws(LabelSelector.ParseError) { requirements.append(try requirement()) } catch {
+                throw LabelSelector.ParseError(description: "unable to parse requirement: \(error)")
+            }
             switch token {
             case .end: return requirements
             case .sign(UInt8(ascii: ",")):
                 advance()
-                if token == .end { throw unexpected("identifier after ','") }
+                guard beginsRequirement else { throw unexpected("identifier after ','") }
             default: throw unexpected("',' or 'end of string'")
             }
         }
+    }
+
+    private var beginsRequirement: Bool {
+        if case .word = token { return true }
+        return token == .sign(UInt8(ascii: "!"))
     }
 
     private mutating func requirement() throws(LabelSelector.ParseError) -> LabelSelector.Requirement {
@@ -67,10 +75,9 @@ struct LabelSelectorParser {
     }
 
     private mutating func key() throws(LabelSelector.ParseError) -> String {
-        guard case .word(let key) = token else { throw unexpected("!, identifier, or 'end of string'") }
+        guard case .word(let key) = token else { throw unexpected("identifier") }
         if key.hasPrefix("."), !allowsFieldNames {
-            throw LabelSelector.ParseError(
-                description: "unable to parse requirement: \"\(key)\": \(NameChecks.qualifiedName(key).first ?? "")")
+            throw LabelSelector.ParseError(description: "\"\(key)\": \(NameChecks.qualifiedName(key).first ?? "")")
         }
         advance()
         return key
@@ -110,8 +117,7 @@ struct LabelSelectorParser {
     }
 
     private func unexpected(_ expected: String) -> LabelSelector.ParseError {
-        LabelSelector.ParseError(
-            description: "unable to parse requirement: found '\(token.text)', expected: \(expected)")
+        LabelSelector.ParseError(description: "found '\(token.text)', expected: \(expected)")
     }
 
     /// What ends a word unless it is escaped.

@@ -22,6 +22,24 @@ final class ComponentStatusTests: XCTestCase {
         }
     }
 
+    func testControllersThatNeedNoElection() {
+        let rows: [(name: String, state: String, options: JSON, engine: JSON, works: Bool, reason: String)] = [
+            ("controllers", "active", [:], "embedded", true, "no other hostd can open the store"),
+            ("controllers", "active", [:], "etcd", false, "others may share it, and one is to be elected"),
+            ("controllers", "active", ["leaderElection": "never"], "etcd", true, "none is wanted"),
+            ("controllers", "active", ["leaderElection": "always"], "embedded", false, "one is wanted anyway"),
+            ("controllers", "failed", [:], "embedded", false, "they do not work"),
+            ("scheduler", "active", [:], "embedded", false, "those are others"),
+        ]
+        for row in rows {
+            let plugins: JSON = [
+                "plugins": [["name": .string(row.name), "state": .string(row.state), "options": row.options]]
+            ]
+            XCTAssertEqual(
+                ComponentStatuses.workUnelected(plugins, store: ["engine": row.engine]), row.works, row.reason)
+        }
+    }
+
     func testTheyAreListedAndShown() throws {
         let server = try TestServer()
         defer { XCTAssertNoThrow(try server.stop()) }

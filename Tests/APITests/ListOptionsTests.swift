@@ -139,4 +139,20 @@ final class ListOptionsTests: XCTestCase {
         ]
         for row in rows { XCTAssertEqual(try events(row.query, row.count), row.events, row.reason) }
     }
+
+    func testFieldsThatNothingIsSelectedBy() throws {
+        let rows: [(resource: String, message: String)] = [
+            ("pods", "field label not supported: x.y"), ("services", "field label not supported: x.y"),
+            ("certificatesigningrequests.certificates.k8s.io", "field label not supported: x.y"),
+            (
+                "deployments.apps",
+                "\"x.y\" is not a known field selector: only \"metadata.name\", \"metadata.namespace\""
+            ),
+            ("clusterroles.rbac.authorization.k8s.io", "\"x.y\" is not a known field selector: only \"metadata.name\""),
+        ]
+        for row in rows {
+            let resource = try XCTUnwrap(ResourceTable.ofSchema().all.first { $0.qualified == row.resource })
+            XCTAssertEqual(Selection.forbiddenField("x.y", resource).message, row.message, row.resource)
+        }
+    }
 }

@@ -220,7 +220,7 @@ final class TableTests: XCTestCase {
                             "limitResponse": ["queuing": ["queues": 64, "handSize": 6, "queueLengthLimit": 50]],
                         ],
                     ]
-                ], ["a", "Limited", "5", "64", "6", "50", "10s"], "with queues"
+                ], ["a", "Limited", 5, 64, 6, 50, "10s"], "with queues"
             ),
             (
                 "prioritylevelconfigurations.flowcontrol.apiserver.k8s.io", ["spec": ["type": "Exempt"]],

@@ -40,6 +40,27 @@ final class SchemaDescriptionsTests: XCTestCase {
         }
     }
 
+    /// Kubernetes' own test of its document looks for these words.
+    func testTheDocumentHasWordsThatAreLookedFor() throws {
+        let text = String(decoding: OpenAPIDocument.v2(), as: UTF8.self)
+        for words in ["list of returned", "List of services", "Watch for changes to the described resources"] {
+            XCTAssertTrue(text.contains(words), words)
+        }
+    }
+
+    func testParametersAreDescribed() throws {
+        let paths = try JSON(parsing: OpenAPIDocument.v3(group: "apps", version: "v1"))["paths"]
+        var count = 0
+        for (path, item) in paths.objectValue ?? [:] {
+            let operations = (item.objectValue ?? [:]).map(\.value)
+            for parameter in item["parameters"].arrayValue + operations.flatMap({ $0["parameters"].arrayValue }) {
+                count += 1
+                XCTAssertTrue(parameter["description"].exists, "\(path) \(parameter["name"])")
+            }
+        }
+        XCTAssertGreaterThan(count, 100)
+    }
+
     func testDocumentsShowThem() throws {
         let two = try JSON(parsing: OpenAPIDocument.v2())["definitions"]
         XCTAssertGreaterThan(check(two), 500)

@@ -73,4 +73,22 @@ final class LabelSelectorTests: XCTestCase {
         let odd = LabelSelector(requirements: [try .init(".type", .equals, ["a=b,(c) \\d!"])])
         XCTAssertEqual(try LabelSelector(parsing: odd.description, allowsFieldNames: true), odd)
     }
+
+    func testWhatIsSaidOfFaults() {
+        let rows: [(text: String, message: String)] = [
+            ("a b c", "unable to parse requirement: found 'b', expected: in, notin, =, ==, !=, gt, lt"),
+            ("a in", "unable to parse requirement: found '', expected: '('"),
+            ("a in (b", "unable to parse requirement: found '', expected: ',', or ')'"),
+            ("!", "unable to parse requirement: found '', expected: identifier"),
+            ("a=b c", "found 'c', expected: ',' or 'end of string'"),
+            ("a,", "found '', expected: identifier after ','"),
+            ("a,,b", "found ',', expected: identifier after ','"),
+            (",a", "found ',', expected: !, identifier, or 'end of string'"),
+        ]
+        for row in rows {
+            XCTAssertThrowsError(try LabelSelector(parsing: row.text), row.text) { error in
+                XCTAssertEqual("\(error)", row.message)
+            }
+        }
+    }
 }

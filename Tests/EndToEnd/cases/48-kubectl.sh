@@ -137,6 +137,9 @@ YAML
     check "explain a field" contains 'side by side' $client explain pods.spec.containers
     check "explain --recursive" contains 'terminationGracePeriodSeconds' $client explain pods --recursive
     refuse "explain what is not there" 'does not exist' $client explain pods.spec.nothing
+    check "flow schemas, first tried first" sh -c "$client get flowschemas --no-headers | awk '{print \$3}' | sort -nc"
+    check "subjects of a binding" contains '^reader +Role/reader +[0-9]+s +jane +'"$space/robot" $k get rolebinding reader -o wide
+    check "a service whose pods are not there" contains '^back +<none> +' $k get endpoints
     if since 27; then check "auth can-i --list" contains 'selfsubjectaccessreviews|[*][.][*]' $k auth can-i --list; fi
     check "api-resources" contains '^poddisruptionbudgets' $client api-resources -o wide
     check "api-resources by verb" contains '^deployments.apps$' $client api-resources --verbs=patch --namespaced -o name
@@ -156,6 +159,7 @@ apiVersion: v1
 kind: Node
 metadata: {name: $space}
 YAML
+    check "nothing is known of it" contains "^$space +Unknown +<none> +[^ ]+ *\$" $client get node "$space"
     check "cordon" $client cordon "$space"
     equal "is unschedulable" true $client get node "$space" -o 'jsonpath={.spec.unschedulable}'
     check "uncordon" $client uncordon "$space"

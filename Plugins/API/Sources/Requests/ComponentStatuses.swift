@@ -31,6 +31,23 @@ enum ComponentStatuses {
     }
 }
 
+extension ComponentStatuses {
+    /// Whether this hostd's controllers work without having been elected, as they do over a store that no other hostd can open.
+    /// - Parameters:
+    ///   - plugins: what the host tells of them.
+    ///   - store: what the store tells of itself.
+    static func workUnelected(_ plugins: JSON, store: JSON) -> Bool {
+        plugins["plugins"].arrayValue.contains { plugin in
+            guard plugin["name"] == "controllers", plugin["state"] == "active" else { return false }
+            switch plugin["options"]["leaderElection"].stringValue ?? "auto" {
+            case "never": return true
+            case "always": return false
+            default: return store["engine"] == "embedded"
+            }
+        }
+    }
+}
+
 extension RequestPipeline {
     /// Lists the parts, or shows one. They are looked at when somebody asks.
     func componentStatuses(_ context: RequestContext, _ respond: @escaping Responder) throws(APIStatus) {
@@ -64,7 +81,7 @@ extension RequestPipeline {
                 ? nil
                 : "no plugin is active that provides \(HOSTD_SCHEDULER_1), and nobody holds the lease kube-scheduler"
         default:
-            isPresent("hostd-controllers") || isLed("kube-controller-manager")
+            isPresent("hostd-controllers") || isLed("kube-controller-manager") || areControllersAlone
                 ? nil : "nobody holds the lease hostd-controllers or kube-controller-manager in kube-system"
         }
     }
@@ -72,6 +89,13 @@ extension RequestPipeline {
     private func isProvided(_ role: String) -> Bool {
         do { return try !host.roles().providers(of: role).isEmpty } catch {
             host.log.warning("the active plugins are not known", ["reason": .string("\(error)")])
+            return false
+        }
+    }
+
+    private var areControllersAlone: Bool {
+        do { return try ComponentStatuses.workUnelected(host.roles().describe(), store: host.store().status()) } catch {
+            host.log.warning("the controllers' state is not known", ["reason": .string("\(error)")])
             return false
         }
     }

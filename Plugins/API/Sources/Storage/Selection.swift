@@ -33,7 +33,7 @@ struct Selection: Sendable {
         do {
             labels = try LabelSelector(parsing: query["labelSelector"] ?? "")
         } catch {
-            throw .badRequest("unable to parse requirement: \(error)")
+            throw .badRequest("\(error)")
         }
         let selector: FieldSelector
         do {

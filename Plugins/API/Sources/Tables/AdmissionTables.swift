@@ -45,9 +45,15 @@ enum AdmissionTables {
         return reference["selector"].exists ? Cell.string(Cell.selector(reference["selector"])) : "<unset>"
     }
 
-    private static let flows = TableLayout(
-        "Name PriorityLevel MatchingPrecedence:integer DistinguisherMethod Age MissingPL"
-    ) { object, now in
+    /// Flow schemas come in the order in which they are tried.
+    private static let flows: TableLayout = {
+        var layout = TableLayout(
+            "Name PriorityLevel MatchingPrecedence DistinguisherMethod Age MissingPL", flow)
+        layout.rank = { $0["spec"]["matchingPrecedence"].integerValue ?? 0 }
+        return layout
+    }()
+
+    @Sendable private static func flow(_ object: JSON, _ now: Timestamp) -> [JSON] {
         let spec = object["spec"]
         let dangling = object["status"]["conditions"].arrayValue.first { $0["type"] == "Dangling" } ?? .null
         return [
@@ -57,6 +63,10 @@ enum AdmissionTables {
         ]
     }
 
+    private static func number(_ owner: JSON, _ key: String) -> JSON {
+        owner.exists ? Cell.integer(owner[key]) : "<none>"
+    }
+
     private static let levels = TableLayout(
         "Name Type NominalConcurrencyShares Queues HandSize QueueLengthLimit Age"
     ) { object, now in
@@ -64,8 +74,8 @@ enum AdmissionTables {
         let queuing = limited["limitResponse"]["queuing"]
         return [
             .string(object.name), Cell.text(object["spec"]["type"], ""),
-            Cell.text(limited["nominalConcurrencyShares"]), Cell.text(queuing["queues"]),
-            Cell.text(queuing["handSize"]), Cell.text(queuing["queueLengthLimit"]), Cell.age(object, now),
+            number(limited, "nominalConcurrencyShares"), number(queuing, "queues"), number(queuing, "handSize"),
+            number(queuing, "queueLengthLimit"), Cell.age(object, now),
         ]
     }
 }

@@ -2,7 +2,7 @@ import Objects
 
 /// The row of a HorizontalPodAutoscaler: what it aims at, and how near that it is.
 enum AutoscalerTable {
-    static let layout = TableLayout("Name Reference Targets MinPods MaxPods Replicas:integer Age") { object, now in
+    static let layout = TableLayout("Name Reference Targets MinPods MaxPods Replicas Age") { object, now in
         let target = object["spec"]["scaleTargetRef"]
         return [
             .string(object.name),

@@ -12,7 +12,7 @@ enum CoreTables {
             }
         case "persistentvolumeclaims": claims
         case "persistentvolumes": volumes
-        case "events": events
+        case "events": EventTable.layout
         case "configmaps":
             TableLayout("Name Data Age") { object, now in
                 let count = (object["data"].objectValue?.count ?? 0) + (object["binaryData"].objectValue?.count ?? 0)
@@ -33,12 +33,8 @@ enum CoreTables {
         case ComponentStatuses.resource:
             TableLayout("Name Status Message Error") { object, _ in
                 let condition = object["conditions"].arrayValue.first { $0["type"].stringValue == "Healthy" } ?? .null
-                let status =
-                    switch condition["status"].stringValue {
-                    case "True": "Healthy"
-                    case "False": "Unhealthy"
-                    default: "Unknown"
-                    }
+                let health = condition["status"].stringValue == "True" ? "Healthy" : "Unhealthy"
+                let status = condition.isNull ? "Unknown" : health
                 return [
                     .string(object.name), .string(status), Cell.text(condition["message"], ""),
                     Cell.text(condition["error"], ""),
@@ -46,24 +42,36 @@ enum CoreTables {
             }
         case "endpoints":
             TableLayout("Name Endpoints Age") { object, now in
-                var ends: [String] = []
-                for subset in object["subsets"].arrayValue {
-                    let ports = subset["ports"].arrayValue.compactMap { $0["port"].integerValue }
-                    let addresses = subset["addresses"].arrayValue.compactMap { $0["ip"].stringValue }
-                    ends += ports.isEmpty ? addresses : ports.flatMap { port in addresses.map { "\($0):\(port)" } }
-                }
-                return [.string(object.name), shortened(ends, ","), Cell.age(object, now)]
+                let subsets = object["subsets"].arrayValue
+                let text = subsets.isEmpty ? "<none>" : shortened(subsets.flatMap(ends))
+                return [.string(object.name), .string(text), Cell.age(object, now)]
             }
         case "resourcequotas": quotas
         default: nil
         }
     }
 
-    /// At most three of a list, and how many more there are.
-    static func shortened(_ items: [String], _ separator: String) -> JSON {
-        if items.isEmpty { return "<none>" }
-        if items.count <= 3 { return .string(items.joined(separator: separator)) }
-        return .string(items.prefix(3).joined(separator: separator) + " + \(items.count - 3) more...")
+    /// At most three of a list, and how many more there are; nothing of an empty list.
+    static func shortened(_ items: [String]) -> String {
+        if items.count <= 3 { return items.joined(separator: ",") }
+        return items.prefix(3).joined(separator: ",") + " + \(items.count - 3) more..."
+    }
+
+    /// What a subset's ready addresses are reached at, port by port.
+    private static func ends(_ subset: JSON) -> [String] {
+        let ports = subset["ports"].arrayValue.compactMap { $0["port"].integerValue }
+        let addresses = subset["addresses"].arrayValue.compactMap { $0["ip"].stringValue }
+        guard !ports.isEmpty else { return addresses }
+        let hosts = addresses.map { $0.contains(":") ? "[\($0)]" : $0 }
+        return ports.flatMap { port in hosts.map { "\($0):\(port)" } }
+    }
+
+    /// The points at which a load balancer can be reached, each once and in order.
+    static func points(_ status: JSON) -> [String] {
+        let points = status["loadBalancer"]["ingress"].arrayValue.compactMap { point in
+            [point["ip"], point["hostname"]].compactMap(\.stringValue).first { !$0.isEmpty }
+        }
+        return Set(points).sorted()
     }
 
     private static let services = TableLayout(
@@ -81,11 +89,7 @@ enum CoreTables {
         let address: JSON
         switch type {
         case "ExternalName": address = Cell.text(spec["externalName"])
-        case "LoadBalancer":
-            let points = object["status"]["loadBalancer"]["ingress"].arrayValue.compactMap {
-                $0["ip"].stringValue ?? $0["hostname"].stringValue
-            }
-            address = Cell.list(points + external, "<pending>")
+        case "LoadBalancer": address = Cell.list(points(object["status"]) + external, "<pending>")
         default: address = Cell.list(external)
         }
         return [
@@ -104,27 +108,43 @@ enum CoreTables {
         }
         if states.isEmpty { states = ["Unknown"] }
         if object["spec"]["unschedulable"].boolValue == true { states.append("SchedulingDisabled") }
-        let prefix = "node-role.kubernetes.io/"
-        let roles = (object.labels.objectValue ?? [:]).keys.filter { $0.hasPrefix(prefix) }.map {
-            String($0.dropFirst(prefix.count))
-        }.sorted()
         func address(_ type: String) -> JSON {
             Cell.text(
                 object["status"]["addresses"].arrayValue.first { $0["type"].stringValue == type }?["address"] ?? .null)
         }
         return [
-            .string(object.name), .string(states.joined(separator: ",")), Cell.list(roles), Cell.age(object, now),
-            Cell.text(information["kubeletVersion"]), address("InternalIP"), address("ExternalIP"),
+            .string(object.name), .string(states.joined(separator: ",")), Cell.list(roles(object)),
+            Cell.age(object, now),
+            Cell.text(information["kubeletVersion"], ""), address("InternalIP"), address("ExternalIP"),
             Cell.text(information["osImage"], "<unknown>"), Cell.text(information["kernelVersion"], "<unknown>"),
             Cell.text(information["containerRuntimeVersion"], "<unknown>"),
         ]
     }
 
-    static func accessModes(_ modes: JSON) -> JSON {
-        let short = [
-            "ReadWriteOnce": "RWO", "ReadOnlyMany": "ROX", "ReadWriteMany": "RWX", "ReadWriteOncePod": "RWOP",
-        ]
-        return .string(modes.arrayValue.compactMap { short[$0.stringValue ?? ""] }.joined(separator: ","))
+    /// The roles that a node's labels give it: `node-role.kubernetes.io/ROLE`, `kubernetes.io/role=ROLE`.
+    private static func roles(_ node: JSON) -> [String] {
+        let prefix = "node-role.kubernetes.io/"
+        let roles = (node.labels.objectValue ?? [:]).compactMap { key, value -> String? in
+            if key.hasPrefix(prefix) { return String(key.dropFirst(prefix.count)) }
+            return key == "kubernetes.io/role" ? value.stringValue : nil
+        }
+        return Set(roles).subtracting([""]).sorted()
+    }
+
+    private static let shortModes: [(mode: String, short: String)] = [
+        ("ReadWriteOnce", "RWO"), ("ReadOnlyMany", "ROX"), ("ReadWriteMany", "RWX"), ("ReadWriteOncePod", "RWOP"),
+    ]
+
+    /// Each mode once, always in the same order.
+    private static func accessModes(_ modes: JSON) -> JSON {
+        let given = Set(modes.arrayValue.compactMap(\.stringValue))
+        return .string(shortModes.filter { given.contains($0.mode) }.map(\.short).joined(separator: ","))
+    }
+
+    /// The class of a volume or a claim; the annotation that once gave it goes before the field.
+    private static func storageClass(_ object: JSON) -> JSON {
+        let annotation = object.annotations["volume.beta.kubernetes.io/storage-class"]
+        return Cell.text(annotation.exists ? annotation : object["spec"]["storageClassName"], "")
     }
 
     private static let claims = TableLayout(
@@ -134,9 +154,8 @@ enum CoreTables {
         let phase = object.deletionTimestamp == nil ? object["status"]["phase"].stringValue ?? "" : "Terminating"
         return [
             .string(object.name), .string(phase), Cell.text(object["spec"]["volumeName"], ""),
-            isBound ? Cell.text(object["status"]["capacity"]["storage"], "") : "",
-            isBound ? accessModes(object["status"]["accessModes"]) : "",
-            Cell.text(object["spec"]["storageClassName"], ""),
+            isBound ? Cell.text(object["status"]["capacity"]["storage"], "0") : "",
+            isBound ? accessModes(object["status"]["accessModes"]) : "", storageClass(object),
             Cell.text(object["spec"]["volumeAttributesClassName"], "<unset>"), Cell.age(object, now),
             Cell.text(object["spec"]["volumeMode"], "<unset>"),
         ]
@@ -149,40 +168,11 @@ enum CoreTables {
         let claim = spec["claimRef"]
         let phase = object.deletionTimestamp == nil ? object["status"]["phase"].stringValue ?? "" : "Terminating"
         return [
-            .string(object.name), Cell.text(spec["capacity"]["storage"], ""), accessModes(spec["accessModes"]),
+            .string(object.name), Cell.text(spec["capacity"]["storage"], "0"), accessModes(spec["accessModes"]),
             Cell.text(spec["persistentVolumeReclaimPolicy"], ""), .string(phase),
             claim.isNull ? "" : .string("\(claim["namespace"].stringValue ?? "")/\(claim["name"].stringValue ?? "")"),
-            Cell.text(spec["storageClassName"], ""), Cell.text(spec["volumeAttributesClassName"], "<unset>"),
+            storageClass(object), Cell.text(spec["volumeAttributesClassName"], "<unset>"),
             Cell.text(object["status"]["reason"], ""), Cell.age(object, now), Cell.text(spec["volumeMode"], "<unset>"),
-        ]
-    }
-
-    private static let events = TableLayout(
-        "Last_Seen Type Reason Object Subobject+ Source+ Message First_Seen+ Count+ Name+"
-    ) { object, now in
-        // Both shapes of events are shown alike.
-        let involved = object["involvedObject"].exists ? object["involvedObject"] : object["regarding"]
-        let first =
-            object["firstTimestamp"].stringValue ?? object["deprecatedFirstTimestamp"].stringValue
-            ?? object["eventTime"].stringValue
-        let series = object["series"]
-        let last =
-            series["lastObservedTime"].stringValue ?? object["lastTimestamp"].stringValue
-            ?? object["deprecatedLastTimestamp"].stringValue ?? first
-        let count =
-            series["count"].integerValue ?? object["count"].integerValue ?? object["deprecatedCount"].integerValue ?? 1
-        let source = object["source"].exists ? object["source"] : object["deprecatedSource"]
-        let component =
-            source["component"].stringValue ?? object["reportingComponent"].stringValue
-            ?? object["reportingController"].stringValue ?? ""
-        let host = source["host"].stringValue.map { $0.isEmpty ? "" : ", \($0)" } ?? ""
-        let message = object["message"].stringValue ?? object["note"].stringValue ?? ""
-        return [
-            .string(HumanDuration.since(last, now: now)), Cell.text(object["type"], ""),
-            Cell.text(object["reason"], ""),
-            .string("\((involved["kind"].stringValue ?? "").lowercased())/\(involved["name"].stringValue ?? "")"),
-            Cell.text(involved["fieldPath"], ""), .string(component + host), .string(message.trimmingSpace()),
-            .string(HumanDuration.since(first, now: now)), .string("\(count)"), .string(object.name),
         ]
     }
 
@@ -198,14 +188,5 @@ enum CoreTables {
             .string(object.name), .string(requests.joined(separator: ", ")), .string(limits.joined(separator: ", ")),
             Cell.age(object, now),
         ]
-    }
-}
-
-extension String {
-    fileprivate func trimmingSpace() -> String {
-        var text = self[...]
-        while text.last?.isWhitespace == true { text.removeLast() }
-        while text.first?.isWhitespace == true { text.removeFirst() }
-        return String(text)
     }
 }

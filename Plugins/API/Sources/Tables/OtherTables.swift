@@ -36,7 +36,7 @@ enum OtherTables {
             }
         case "roles.rbac.authorization.k8s.io", "clusterroles.rbac.authorization.k8s.io",
             "customresourcedefinitions.apiextensions.k8s.io", "limitranges":
-            TableLayout("Name Created_At") { object, _ in
+            TableLayout("Name Created_At:date") { object, _ in
                 [.string(object.name), .string(object.creationTimestamp ?? "<unknown>")]
             }
         case "rolebindings.rbac.authorization.k8s.io", "clusterrolebindings.rbac.authorization.k8s.io": bindings
@@ -146,21 +146,31 @@ enum OtherTables {
         }
         return [
             .string(object.name), Cell.text(object["addressType"]),
-            object["ports"].isNull ? "<unset>" : CoreTables.shortened(ports, ","),
-            object["endpoints"].arrayValue.isEmpty ? "<unset>" : CoreTables.shortened(addresses, ","),
+            Cell.text(.string(CoreTables.shortened(ports)), "<unset>"),
+            Cell.text(.string(CoreTables.shortened(addresses)), "<unset>"),
             Cell.age(object, now),
         ]
     }
 
-    private static let ingresses = TableLayout("Name Class Hosts Address Ports Age") { object, now in
-        let hosts = object["spec"]["rules"].arrayValue.map { $0["host"].stringValue ?? "*" }
-        let points = object["status"]["loadBalancer"]["ingress"].arrayValue.compactMap {
-            $0["ip"].stringValue ?? $0["hostname"].stringValue
+    /// The first three hosts of rules, and how many rules there are beyond three when any comes after them.
+    private static func hosts(_ rules: [JSON]) -> String {
+        var hosts: [String] = []
+        var hasMore = false
+        for rule in rules {
+            if hosts.count == 3 { hasMore = true }
+            let host = rule["host"].stringValue ?? ""
+            if !hasMore, !host.isEmpty { hosts.append(host) }
         }
+        if hosts.isEmpty { return "*" }
+        return hosts.joined(separator: ",") + (hasMore ? " + \(rules.count - 3) more..." : "")
+    }
+
+    private static let ingresses = TableLayout("Name Class Hosts Address Ports Age") { object, now in
         let hasTLS = !object["spec"]["tls"].arrayValue.isEmpty
         return [
             .string(object.name), Cell.text(object["spec"]["ingressClassName"]),
-            hosts.isEmpty ? "*" : CoreTables.shortened(hosts, ","), .string(points.joined(separator: ",")),
+            .string(hosts(object["spec"]["rules"].arrayValue)),
+            .string(CoreTables.points(object["status"]).joined(separator: ",")),
             .string(hasTLS ? "80, 443" : "80"), Cell.age(object, now),
         ]
     }
@@ -170,11 +180,11 @@ enum OtherTables {
     ) { object, now in
         let reference = object["roleRef"]
         func subjects(_ kind: String) -> JSON {
-            Cell.list(
-                object["subjects"].arrayValue.filter { $0["kind"].stringValue == kind }.compactMap { subject in
-                    let name = subject["name"].stringValue ?? ""
-                    return kind == "ServiceAccount" ? "\(subject["namespace"].stringValue ?? "")/\(name)" : name
-                }, "")
+            let names = object["subjects"].arrayValue.filter { $0["kind"].stringValue == kind }.map { subject in
+                let name = subject["name"].stringValue ?? ""
+                return kind == "ServiceAccount" ? "\(subject["namespace"].stringValue ?? "")/\(name)" : name
+            }
+            return .string(names.joined(separator: ", "))
         }
         return [
             .string(object.name),

@@ -2,144 +2,149 @@ import Objects
 
 /// A pod's row: what is ready, the one word that says how it is, restarts, age, address, node.
 enum PodTable {
-    static let layout = TableLayout(
-        "Name Ready Status Restarts Age IP+ Node+ Nominated_Node+ Readiness_Gates+"
-    ) { pod, now in
+    static let layout: TableLayout = {
+        var layout = TableLayout("Name Ready Status Restarts Age IP+ Node+ Nominated_Node+ Readiness_Gates+", cells)
+        layout.conditions = completion
+        return layout
+    }()
+
+    @Sendable private static func cells(_ pod: JSON, _ now: Timestamp) -> [JSON] {
         let status = pod["status"]
-        let (word, restarts, last) = summary(pod)
-        let containers = pod["spec"]["containers"].arrayValue
-        let sidecars = pod["spec"]["initContainers"].arrayValue.filter(isSidecar)
-        let ready =
-            readyCount(status["containerStatuses"], containers) + readyCount(status["initContainerStatuses"], sidecars)
-        var restartText = "\(restarts)"
-        if restarts > 0, let last { restartText += " (\(HumanDuration.since(last, now: now)) ago)" }
+        let summary = Summary(pod)
+        let total = pod["spec"]["containers"].count + pod["spec"]["initContainers"].arrayValue.count(where: isSidecar)
+        var restarts = "\(summary.restarts.count)"
+        if summary.restarts.count > 0, let last = summary.restarts.last {
+            restarts += " (\(HumanDuration.since(last, now: now)) ago)"
+        }
         return [
-            .string(pod.name), .string("\(ready)/\(containers.count + sidecars.count)"), .string(word),
-            .string(restartText), Cell.age(pod, now), Cell.text(status["podIP"]), Cell.text(pod["spec"]["nodeName"]),
+            .string(pod.name), .string("\(summary.ready)/\(total)"), .string(summary.word), .string(restarts),
+            Cell.age(pod, now), Cell.text(status["podIP"]), Cell.text(pod["spec"]["nodeName"]),
             Cell.text(status["nominatedNodeName"]), gates(pod),
         ]
     }
 
-    private static func isSidecar(_ container: JSON) -> Bool { container["restartPolicy"].stringValue == "Always" }
-
-    private static func readyCount(_ statuses: JSON, _ containers: [JSON]) -> Int {
-        let names = Set(containers.compactMap { $0["name"].stringValue })
-        return statuses.arrayValue.count { status in
-            names.contains(status["name"].stringValue ?? "") && status["ready"].boolValue == true
-                && (status["state"]["running"].exists || status["state"].isNull)
-        }
-    }
+    fileprivate static func isSidecar(_ container: JSON) -> Bool { container["restartPolicy"].stringValue == "Always" }
 
     private static func gates(_ pod: JSON) -> JSON {
         let gates = pod["spec"]["readinessGates"].arrayValue
         guard !gates.isEmpty else { return "<none>" }
-        let conditions = pod["status"]["conditions"].arrayValue
         let met = gates.count { gate in
-            conditions.contains { $0["type"] == gate["conditionType"] && $0["status"].stringValue == "True" }
+            hasCondition(gate["conditionType"].stringValue ?? "", pod["status"])
         }
         return .string("\(met)/\(gates.count)")
     }
 
-    /// The word for a pod's state, its restarts, and when the last one was.
-    static func summary(_ pod: JSON) -> (word: String, restarts: Int64, last: String?) {
-        let status = pod["status"]
-        var word = status["reason"].stringValue ?? status["phase"].stringValue ?? "Unknown"
-        if word.isEmpty { word = "Unknown" }
-        if status["conditions"].arrayValue.contains(where: {
-            $0["type"].stringValue == "PodScheduled" && $0["reason"].stringValue == "SchedulingGated"
-        }) {
-            word = "SchedulingGated"
+    fileprivate static func hasCondition(_ type: String, _ status: JSON) -> Bool {
+        let condition = status["conditions"].arrayValue.first { $0["type"].stringValue == type } ?? .null
+        return condition["status"].stringValue == "True"
+    }
+
+    /// What is said of the row of a pod that has ended.
+    @Sendable private static func completion(_ pod: JSON) -> JSON? {
+        let message: JSON
+        switch pod["status"]["phase"].stringValue {
+        case "Succeeded": message = "The pod has completed successfully."
+        case "Failed": message = "The pod failed."
+        default: return nil
         }
-        var restarts: Int64 = 0
+        return [["type": "Completed", "status": "True", "reason": pod["status"]["phase"], "message": message]]
+    }
+}
+
+extension PodTable {
+    /// How often containers were restarted, and when the last one was.
+    struct Restarts {
+        var count: Int64 = 0
+        /// RFC 3339, in whole seconds.
         var last: String?
-        let initial = initState(pod, &restarts, &last)
-        if let initial { word = initial }
-        if initial == nil || initial?.isEmpty == true || hasStarted(pod) {
-            if initial == nil { restarts = sidecarRestarts(pod, &last) }
-            word = containerState(pod, word, &restarts, &last)
+
+        fileprivate mutating func add(_ container: JSON) {
+            count += container["restartCount"].integerValue ?? 0
+            guard let finished = container["lastState"]["terminated"]["finishedAt"].stringValue else { return }
+            if last.map({ $0 < finished }) ?? true { last = finished }
         }
-        if pod.deletionTimestamp != nil {
+    }
+
+    /// What the states of a pod's containers come to.
+    struct Summary {
+        private(set) var word: String
+        /// Containers and sidecars that are ready.
+        private(set) var ready = 0
+        /// Of the init containers while those run; of containers and sidecars after that.
+        private(set) var restarts = Restarts()
+
+        init(_ pod: JSON) {
+            let status = pod["status"]
+            word = status["phase"].stringValue ?? "Unknown"
+            if let reason = status["reason"].stringValue, !reason.isEmpty { word = reason }
+            let isGated = status["conditions"].arrayValue.contains {
+                $0["type"].stringValue == "PodScheduled" && $0["reason"].stringValue == "SchedulingGated"
+            }
+            if isGated { word = "SchedulingGated" }
+            var sidecars = Restarts()
+            let isInitializing = addInitial(pod, &sidecars)
+            if !isInitializing || PodTable.hasCondition("Initialized", status) {
+                restarts = sidecars
+                addContainers(status)
+            }
+            guard pod.deletionTimestamp != nil else { return }
             if status["reason"].stringValue == "NodeLost" {
                 word = "Unknown"
             } else if !["Succeeded", "Failed"].contains(status["phase"].stringValue ?? "") {
                 word = "Terminating"
             }
         }
-        return (word, restarts, last)
-    }
 
-    private static func hasStarted(_ pod: JSON) -> Bool {
-        pod["status"]["conditions"].arrayValue.contains {
-            $0["type"].stringValue == "Initialized" && $0["status"].stringValue == "True"
-        }
-    }
-
-    private static func noteRestart(_ status: JSON, _ last: inout String?) {
-        guard let finished = status["lastState"]["terminated"]["finishedAt"].stringValue else { return }
-        if last.map({ $0 < finished }) ?? true { last = finished }
-    }
-
-    private static func sidecarRestarts(_ pod: JSON, _ last: inout String?) -> Int64 {
-        let names = Set(
-            pod["spec"]["initContainers"].arrayValue.filter(isSidecar).compactMap { $0["name"].stringValue })
-        var restarts: Int64 = 0
-        for status in pod["status"]["initContainerStatuses"].arrayValue
-        where names.contains(status["name"].stringValue ?? "") {
-            restarts += status["restartCount"].integerValue ?? 0
-            noteRestart(status, &last)
-        }
-        return restarts
-    }
-
-    /// The state while init containers are not done; nil when they are.
-    private static func initState(_ pod: JSON, _ restarts: inout Int64, _ last: inout String?) -> String? {
-        let specifications = pod["spec"]["initContainers"].arrayValue
-        let sidecars = Set(specifications.filter(isSidecar).compactMap { $0["name"].stringValue })
-        for (index, status) in pod["status"]["initContainerStatuses"].arrayValue.enumerated() {
-            restarts += status["restartCount"].integerValue ?? 0
-            noteRestart(status, &last)
-            let state = status["state"]
-            let terminated = state["terminated"]
-            if terminated.exists, terminated["exitCode"].integerValue == 0 { continue }
-            if sidecars.contains(status["name"].stringValue ?? ""), status["started"].boolValue == true { continue }
-            if terminated.exists { return "Init:" + reason(terminated) }
-            if let waiting = state["waiting"]["reason"].stringValue, !waiting.isEmpty, waiting != "PodInitializing" {
-                return "Init:" + waiting
+        /// Takes in the init containers, up to the first that holds the others up.
+        /// - Returns: whether one does.
+        private mutating func addInitial(_ pod: JSON, _ sidecars: inout Restarts) -> Bool {
+            let containers = pod["spec"]["initContainers"].arrayValue
+            let sidecarNames = Set(containers.filter(PodTable.isSidecar).compactMap { $0["name"].stringValue })
+            for (index, status) in pod["status"]["initContainerStatuses"].arrayValue.enumerated() {
+                let isSidecar = sidecarNames.contains(status["name"].stringValue ?? "")
+                restarts.add(status)
+                if isSidecar { sidecars.add(status) }
+                let terminated = status["state"]["terminated"]
+                if terminated.exists, terminated["exitCode"].integerValue ?? 0 == 0 { continue }
+                if isSidecar, status["started"].boolValue == true {
+                    if status["ready"].boolValue == true { ready += 1 }
+                    continue
+                }
+                let waiting = status["state"]["waiting"]["reason"].stringValue ?? ""
+                if terminated.exists {
+                    word = "Init:" + Self.reason(terminated)
+                } else if !waiting.isEmpty, waiting != "PodInitializing" {
+                    word = "Init:" + waiting
+                } else {
+                    word = "Init:\(index)/\(containers.count)"
+                }
+                return true
             }
-            return "Init:\(index)/\(specifications.count)"
+            return false
         }
-        return nil
-    }
 
-    private static func reason(_ terminated: JSON) -> String {
-        if let reason = terminated["reason"].stringValue, !reason.isEmpty { return reason }
-        if let signal = terminated["signal"].integerValue, signal != 0 { return "Signal:\(signal)" }
-        return "ExitCode:\(terminated["exitCode"].integerValue ?? 0)"
-    }
+        private mutating func addContainers(_ pod: JSON) {
+            var hasRunning = false
+            for status in pod["containerStatuses"].arrayValue.reversed() {
+                restarts.add(status)
+                let state = status["state"]
+                if let waiting = state["waiting"]["reason"].stringValue, !waiting.isEmpty {
+                    word = waiting
+                } else if state["terminated"].exists {
+                    word = Self.reason(state["terminated"])
+                } else if status["ready"].boolValue == true, state["running"].exists {
+                    hasRunning = true
+                    ready += 1
+                }
+            }
+            guard word == "Completed", hasRunning else { return }
+            word = PodTable.hasCondition("Ready", pod) ? "Running" : "NotReady"
+        }
 
-    private static func containerState(
-        _ pod: JSON, _ before: String, _ restarts: inout Int64, _ last: inout String?
-    ) -> String {
-        var word = before
-        var hasRunning = false
-        for status in pod["status"]["containerStatuses"].arrayValue.reversed() {
-            restarts += status["restartCount"].integerValue ?? 0
-            noteRestart(status, &last)
-            let state = status["state"]
-            if let waiting = state["waiting"]["reason"].stringValue, !waiting.isEmpty {
-                word = waiting
-            } else if state["terminated"].exists {
-                word = reason(state["terminated"])
-            } else if status["ready"].boolValue == true, state["running"].exists {
-                hasRunning = true
-            }
+        private static func reason(_ terminated: JSON) -> String {
+            if let reason = terminated["reason"].stringValue, !reason.isEmpty { return reason }
+            if let signal = terminated["signal"].integerValue, signal != 0 { return "Signal:\(signal)" }
+            return "ExitCode:\(terminated["exitCode"].integerValue ?? 0)"
         }
-        if word == "Completed", hasRunning {
-            let isReady = pod["status"]["conditions"].arrayValue.contains {
-                $0["type"].stringValue == "Ready" && $0["status"].stringValue == "True"
-            }
-            word = isReady ? "Running" : "NotReady"
-        }
-        return word
     }
 }

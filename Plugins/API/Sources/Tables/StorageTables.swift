@@ -18,7 +18,7 @@ enum StorageTables {
                 ]
             }
         case "volumeattachments.storage.k8s.io":
-            TableLayout("Name Attacher PV Node Attached:boolean Age") { object, now in
+            TableLayout("Name Attacher:name PV Node Attached:boolean Age") { object, now in
                 let spec = object["spec"]
                 return [
                     .string(object.name), Cell.text(spec["attacher"], ""),
@@ -28,18 +28,30 @@ enum StorageTables {
             }
         case "volumeattributesclasses.storage.k8s.io":
             TableLayout("Name DriverName Age") { object, now in
-                [.string(object.name), Cell.text(object["driverName"], ""), Cell.age(object, now)]
+                [
+                    name(object, defaultBy: ["volumeattributesclass.alpha.kubernetes.io/is-default-class"]),
+                    Cell.text(object["driverName"], ""), Cell.age(object, now),
+                ]
             }
         default: nil
         }
     }
 
+    private static let defaultClass = [
+        "storageclass.kubernetes.io/is-default-class", "storageclass.beta.kubernetes.io/is-default-class",
+    ]
+
+    /// The name of a class, and whether one of the annotations makes it the default.
+    private static func name(_ object: JSON, defaultBy annotations: [String]) -> JSON {
+        let isDefault = annotations.contains { object.annotations[$0].stringValue == "true" }
+        return .string(isDefault ? "\(object.name) (default)" : object.name)
+    }
+
     private static let classes = TableLayout(
-        "Name Provisioner ReclaimPolicy VolumeBindingMode AllowVolumeExpansion:boolean Age"
+        "Name Provisioner ReclaimPolicy VolumeBindingMode AllowVolumeExpansion Age"
     ) { object, now in
-        let isDefault = object.annotations["storageclass.kubernetes.io/is-default-class"].stringValue == "true"
-        return [
-            .string(isDefault ? "\(object.name) (default)" : object.name), Cell.text(object["provisioner"]),
+        [
+            name(object, defaultBy: defaultClass), Cell.text(object["provisioner"]),
             Cell.text(object["reclaimPolicy"], "Delete"), Cell.text(object["volumeBindingMode"], "Immediate"),
             .bool(object["allowVolumeExpansion"].boolValue ?? false), Cell.age(object, now),
         ]

@@ -10,6 +10,8 @@ struct TableWriter {
     private let now = Timestamp.now()
     private var output: [UInt8] = []
     private var rows = 0
+    /// Where each row begins and what it is ranked by, of a layout that ranks its rows.
+    private var ranks: [(rank: Int64, start: Int)] = []
 
     /// - Parameter layout: nil for that of the resource.
     init(_ resource: Resource, version: String, includeObject: String?, layout: TableLayout? = nil) {
@@ -51,8 +53,13 @@ struct TableWriter {
         }
         if rows > 0 { output.append(0x2C) }
         rows += 1
+        if let rank = layout.rank { ranks.append((rank(object), output.count)) }
         output.append(contentsOf: "{\"cells\":".utf8)
         JSON.array(layout.cells(object, now)).write(into: &output)
+        if let conditions = layout.conditions?(object) {
+            output.append(contentsOf: ",\"conditions\":".utf8)
+            conditions.write(into: &output)
+        }
         output.append(contentsOf: ",\"object\":".utf8)
         switch includeObject {
         case "None": output.append(contentsOf: "null".utf8)
@@ -79,7 +86,17 @@ struct TableWriter {
         row.write(into: &output)
     }
 
+    /// Puts the rows in the order of their ranks; rows of one rank stay as they came.
+    private mutating func arrange() {
+        guard let first = ranks.first?.start, ranks.count > 1 else { return }
+        let ends = ranks.dropFirst().map { $0.start - 1 } + [output.count]
+        let rows = zip(ranks, ends).sorted { ($0.0.rank, $0.1) < ($1.0.rank, $1.1) }
+        let arranged = rows.map { output[$0.0.start..<$0.1] }.joined(separator: [0x2C])
+        output.replaceSubrange(first..., with: Array(arranged))
+    }
+
     mutating func finish(newline: Bool = true) -> [UInt8] {
+        arrange()
         output.append(contentsOf: (newline ? "]}\n" : "]}").utf8)
         return output
     }
@@ -115,10 +132,15 @@ struct TableLayout: Sendable {
 
     var columns: [Column]
     var cells: @Sendable (JSON, Timestamp) -> [JSON]
+    /// What rows are ordered by; nil where the order of the list is kept.
+    var rank: (@Sendable (JSON) -> Int64)?
+    /// What is said of a row besides its cells; nil for nothing.
+    var conditions: (@Sendable (JSON) -> JSON?)?
 
-    /// Columns from a compact text: "Name Status Restarts:integer Age IP+", a plus for wide output, "_" for a blank.
+    /// Columns from a compact text: "Name Status Restarts:integer Age IP+", a plus for wide output, "_" for a blank; ":name"
+    /// is the format of columns that name an object, as "Name" itself does.
     init(_ text: String, _ cells: @escaping @Sendable (JSON, Timestamp) -> [JSON]) {
-        columns = text.split(separator: " ").enumerated().map { index, word in
+        columns = text.split(separator: " ").map { word in
             var word = word
             var priority: Int64 = 0
             if word.last == "+" {
@@ -127,9 +149,10 @@ struct TableLayout: Sendable {
             }
             let parts = word.split(separator: ":")
             let name = String(parts[0].map { $0 == "_" ? " " : $0 })
+            let type = parts.count > 1 ? String(parts[1]) : name == "Name" ? "name" : "string"
             return Column(
-                name: name, type: parts.count > 1 ? String(parts[1]) : "string", priority: priority,
-                format: index == 0 && name == "Name" ? "name" : "")
+                name: name, type: type == "name" ? "string" : type, priority: priority,
+                format: type == "name" ? "name" : "")
         }
         self.cells = cells
     }
@@ -140,7 +163,7 @@ struct TableLayout: Sendable {
     }
 
     /// The columns of a scale subresource.
-    static let scale = TableLayout("Name Desired:integer Available:integer Age") { scale, now in
+    static let scale = TableLayout("Name:string Desired:integer Available:integer Age") { scale, now in
         [
             .string(scale.name), Cell.integer(scale["spec"]["replicas"]), Cell.integer(scale["status"]["replicas"]),
             Cell.age(scale, now),

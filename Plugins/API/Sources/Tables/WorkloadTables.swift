@@ -27,7 +27,7 @@ enum WorkloadTables {
     }
 
     private static let deployments = TableLayout(
-        "Name Ready Up-to-date:integer Available:integer Age Containers+ Images+ Selector+"
+        "Name Ready Up-to-date Available Age Containers+ Images+ Selector+"
     ) { object, now in
         let status = object["status"]
         let wanted = object["spec"]["replicas"].integerValue ?? 1
@@ -140,9 +140,10 @@ enum WorkloadTables {
         ]
     }
 
-    private static let revisions = TableLayout("Name Controller Revision:integer Age") { object, now in
+    private static let revisions = TableLayout("Name Controller Revision Age") { object, now in
         let owner = object.controllerReference
-        let group = (owner["apiVersion"].stringValue ?? "").split(separator: "/").first.map { ".\($0)" } ?? ""
+        let version = (owner["apiVersion"].stringValue ?? "").split(separator: "/")
+        let group = version.count > 1 ? ".\(version[0])" : ""
         return [
             .string(object.name),
             owner.isNull

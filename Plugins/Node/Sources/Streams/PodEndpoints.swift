@@ -61,7 +61,7 @@ final class PodEndpoints: APIExtensionProvider {
             }
             let name = parameters["name"].stringValue ?? ""
             guard let pod = worker.pod(namespace: parameters["namespace"].stringValue ?? "", name: name) else {
-                throw EndpointError(code: 404, reason: "NotFound", message: "pods \"\(name)\" not found on this node")
+                throw EndpointError(code: 404, reason: "NotFound", message: "pod does not exist")
             }
             if path.hasSuffix("/log") { return try log(pod, request["query"], client) }
             if path.hasSuffix("/portforward") { return try forward(pod, request["connection"], client) }
