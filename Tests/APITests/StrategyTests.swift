@@ -35,6 +35,52 @@ final class StrategyTests: XCTestCase {
         XCTAssertEqual(status.generation, 3)
     }
 
+    func testStatusesOfPods() throws {
+        let present: JSON = [
+            "metadata": ["name": "a"],
+            "status": [
+                "qosClass": "Burstable", "observedGeneration": 4,
+                "conditions": [["type": "Ready", "observedGeneration": 3], ["type": "Own"]],
+            ],
+        ]
+        var written: JSON = [
+            "metadata": ["name": "a"],
+            "status": [
+                "conditions": [["type": "Ready"], ["type": "Ready"], ["type": "Own", "observedGeneration": 5]]
+            ],
+        ]
+        Strategy.merge(&written, present, try resource("pods"), .status)
+        XCTAssertEqual(
+            written["status"],
+            [
+                "qosClass": "Burstable", "observedGeneration": 4,
+                "conditions": [
+                    ["type": "Ready", "observedGeneration": 3], ["type": "Ready"],
+                    ["type": "Own", "observedGeneration": 5],
+                ],
+            ])
+    }
+
+    func testSpreadingByTheOwnLabels() throws {
+        var pod: JSON = [
+            "metadata": ["name": "a", "labels": ["app": "x"]],
+            "spec": [
+                "topologySpreadConstraints": [
+                    ["labelSelector": [:], "matchLabelKeys": ["app", "none"]], ["matchLabelKeys": ["app"]],
+                ]
+            ],
+        ]
+        Strategy.prepareForCreate(&pod, try resource("pods"))
+        XCTAssertEqual(
+            pod["spec"]["topologySpreadConstraints"],
+            [
+                [
+                    "labelSelector": ["matchExpressions": [["key": "app", "operator": "In", "values": ["x"]]]],
+                    "matchLabelKeys": ["app", "none"],
+                ], ["matchLabelKeys": ["app"]],
+            ])
+    }
+
     func testMetadataByTheStatus() throws {
         let present: JSON = [
             "metadata": [

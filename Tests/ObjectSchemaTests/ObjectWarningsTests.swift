@@ -98,6 +98,16 @@ final class ObjectWarningsTests: XCTestCase {
                 ]
             ),
             (
+                [
+                    "containers": [
+                        ["ports": [["name": "p", "containerPort": 80, "protocol": "TCP", "hostIP": "1.2.3.4"]]]
+                    ]
+                ],
+                [
+                    "spec.containers[0].ports[0]: hostIP set without hostPort: {Name:p HostPort:0 ContainerPort:80 Protocol:TCP HostIP:1.2.3.4}"
+                ]
+            ),
+            (
                 ["terminationGracePeriodSeconds": -1],
                 [
                     "spec.terminationGracePeriodSeconds: must be >= 0; negative values are invalid and will be treated as 1"

@@ -177,6 +177,9 @@ enum PodWarnings {
         for (container, place) in containers {
             for (index, port) in container["ports"].arrayValue.enumerated() {
                 let own = "\(place).ports[\(index)]"
+                if !port["hostIP"].isEmpty, port["hostPort"].integerValue ?? 0 == 0 {
+                    texts.append("\(own): hostIP set without hostPort: \(shown(port))")
+                }
                 let key = "\(port["containerPort"].integerValue ?? 0)/\(port["protocol"].stringValue ?? "TCP")"
                 for other in known[key] ?? [] {
                     if let text = overlap(port, other.port) {
@@ -187,6 +190,13 @@ enum PodWarnings {
             }
         }
         return texts
+    }
+
+    /// As Kubernetes shows it.
+    private static func shown(_ port: JSON) -> String {
+        func text(_ field: String) -> String { port[field].stringValue ?? "" }
+        return
+            "{Name:\(text("name")) HostPort:0 ContainerPort:\(port["containerPort"].integerValue ?? 0) Protocol:\(text("protocol")) HostIP:\(text("hostIP"))}"
     }
 
     private static func overlap(_ port: JSON, _ other: JSON) -> String? {

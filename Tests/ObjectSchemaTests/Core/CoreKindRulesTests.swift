@@ -227,6 +227,16 @@ final class CoreKindRulesTests: XCTestCase {
             ])
     }
 
+    func testNamesOfEvents() throws {
+        let events = try ObjectTable(
+            #"{"apiVersion":"v1","kind":"Event","metadata":{"name":"e","namespace":"d"},"involvedObject":{"namespace":"d"}}"#
+        )
+        try events.check([
+            (#"{"metadata":{"name":"Pod_A.17"}}"#, []),
+            (#"{"metadata":{"name":"a%b"}}"#, [#"metadata.name: Invalid value: "a%b": may not contain '%'"#]),
+        ])
+    }
+
     func testNamespaces() throws {
         let namespaces = try ObjectTable(#"{"apiVersion":"v1","kind":"Namespace","metadata":{"name":"n"}}"#)
         XCTAssertEqual(

@@ -133,6 +133,11 @@ final class PlacementRulesTests: XCTestCase {
                 ]
             ),
             (
+                constraint(
+                    "\(fine),\"labelSelector\":{\"matchExpressions\":[{\"key\":\"a\",\"operator\":\"In\",\"values\":[\"b\"]}]},\"matchLabelKeys\":[\"a\"]"
+                ), []
+            ),
+            (
                 constraint("\(fine),\"matchLabelKeys\":[\"a\"]"),
                 ["\(place).matchLabelKeys: Forbidden: must not be specified when labelSelector is not set"]
             ),

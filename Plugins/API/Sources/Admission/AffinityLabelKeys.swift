@@ -1,12 +1,17 @@
 import Objects
 
-/// Affinity to pods that have a label's value in common with the pod itself: the values that the new pod has are written into its
-/// selectors, so that whoever places it need not know of the fields.
+/// Affinity to pods, and spreading among pods, that have a label's value in common with the pod itself: the values that the new pod
+/// has are written into its selectors, so that whoever places it need not know of the fields.
 /// See https://kubernetes.io/docs/concepts/scheduling-eviction/assign-pod-node/#matchlabelkeys.
 enum AffinityLabelKeys {
     static func merge(into pod: inout JSON) {
-        guard pod["spec"]["affinity"].exists else { return }
         let labels = pod.labels
+        if pod["spec"]["topologySpreadConstraints"].exists {
+            pod["spec"]["topologySpreadConstraints"].updateElements { _, constraint in
+                merge(labels, into: &constraint)
+            }
+        }
+        guard pod["spec"]["affinity"].exists else { return }
         for part in ["podAffinity", "podAntiAffinity"] where pod["spec"]["affinity"][part].exists {
             let required = "requiredDuringSchedulingIgnoredDuringExecution"
             let preferred = "preferredDuringSchedulingIgnoredDuringExecution"

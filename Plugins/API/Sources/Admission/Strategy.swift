@@ -56,10 +56,7 @@ enum Strategy {
             merged["status"] = object["status"]
             if merged["status"].isNull { merged.removeValue(forKey: "status") }
             mergeMetadata(&merged, object, StatusMetadata.kept(resource))
-            if resource.qualified == "pods", merged["status"]["qosClass"].isEmpty, present["status"]["qosClass"].exists
-            {
-                merged["status"]["qosClass"] = present["status"]["qosClass"]
-            }
+            if resource.qualified == "pods" { PodStatusMerge.keep(&merged, present) }
             if resource.qualified == "persistentvolumes" { noteTransition(&merged, present, now: .now()) }
             object = merged
         case .finalize:

@@ -8,7 +8,10 @@ enum EventChecks {
 
     /// - Parameter event: As it is stored, in `v1`.
     static func faults(in event: JSON) -> [APIStatus.Cause] {
-        var causes = seriesFaults(event["series"])
+        var causes = NameChecks.dns1123Subdomain(event.name).map {
+            APIStatus.Cause.invalid("metadata.name", .string(event.name), $0)
+        }
+        causes += seriesFaults(event["series"])
         if event["eventTime"].isNull { causes.append(.required("eventTime")) }
         let type = event["type"].stringValue ?? ""
         if type != "Normal", type != "Warning" {
