@@ -97,7 +97,8 @@ final class StrategyTests: XCTestCase {
             (CertificateRequest.resource, "2", "2", 0, "as with most kinds"), ("pods", "2", "2", 1, "owners stay"),
             ("deployments.apps", "1", "2", 0, "labels stay"),
             ("flowschemas.flowcontrol.apiserver.k8s.io", "1", "1", 1, "all stays"),
-            ("customresourcedefinitions.apiextensions.k8s.io", "1", "1", 1, "all stays"),
+            ("servicecidrs.networking.k8s.io", "1", "1", 1, "all stays"),
+            ("customresourcedefinitions.apiextensions.k8s.io", "2", "2", 0, "as with most kinds"),
         ]
         for row in rows {
             var object = wanted
