@@ -90,6 +90,7 @@ enum OpenAPIMessages {
                     message.message(2) { message in
                         message.message(3) { query in
                             query.string(2, "query")
+                            if let text = parameter["description"].stringValue { query.string(3, text) }
                             query.string(4, parameter["name"].stringValue ?? "")
                             query.string(6, parameter["type"].stringValue ?? "string")
                         }

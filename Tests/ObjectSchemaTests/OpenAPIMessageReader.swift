@@ -104,7 +104,7 @@ enum OpenAPIMessageReader {
             case 8:
                 // ParametersItem, Parameter, NonBodyParameter, QueryParameterSubSchema.
                 let query = try inner(try inner(try inner(bytes, 1), 2), 3)
-                let parameter = try members(query, [2: "in", 4: "name", 6: "type"], string)
+                let parameter = try members(query, [2: "in", 3: "description", 4: "name", 6: "type"], string)
                 operation["parameters"] = .array(operation["parameters"].arrayValue + [parameter])
             case 13: try readExtension(bytes, &operation)
             default: break
