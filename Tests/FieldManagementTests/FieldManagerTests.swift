@@ -356,7 +356,11 @@ final class FieldManagerTests: XCTestCase {
         var config = deployment(["replicas": 1])
         config["status"]["replicas"] = 7
         try cluster.apply(config, as: "me")
-        XCTAssertTrue(cluster.live?["status"].isNull == true)
+        XCTAssertEqual(cluster.live?["status"], ["replicas": 7], "of a new object its kind decides about it")
+        XCTAssertEqual(cluster.fields(of: "me"), ["f:spec": ["f:replicas": [:]]])
+        config["status"]["replicas"] = 8
+        try cluster.apply(config, as: "me")
+        XCTAssertEqual(cluster.live?["status"], ["replicas": 7])
         XCTAssertEqual(cluster.fields(of: "me"), ["f:spec": ["f:replicas": [:]]])
     }
 
