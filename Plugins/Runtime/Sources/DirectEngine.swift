@@ -38,7 +38,7 @@ final class DirectEngine: ContainerEngine {
         ]
     }
 
-    /// Whether the kernel has them and the administrator allows some.
+    /// Whether the kernel has them and the administrator allows some; a kernel without the limit's file has none.
     private var hasUserNamespaces: Bool {
         guard access("/proc/self/ns/user", F_OK) == 0,
             let text = try? readSmallFile("/proc/sys/user/max_user_namespaces")

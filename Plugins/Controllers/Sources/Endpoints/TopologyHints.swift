@@ -53,6 +53,7 @@ struct TopologyHints {
         for node in nodes {
             if Self.controlPlaneLabels.contains(where: { node.labels[$0].exists }) { continue }
             guard node["status"]["conditions"].condition("Ready")["status"].stringValue == "True" else { continue }
+            // Without an amount that can be read there are no hints, as where it is none.
             let amount = (try? Quantity(node["status"]["allocatable"]["cpu"]))?.milliValue ?? 0
             guard let zone = node.labels[Self.zoneLabel].stringValue, !zone.isEmpty, amount > 0 else {
                 shares = nil
