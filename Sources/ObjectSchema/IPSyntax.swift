@@ -69,6 +69,30 @@ public enum IPSyntax {
         return hasMore ? ["must not have bits set beyond the prefix length"] : []
     }
 
+    /// What is wrong with the address of an interface, an address with the bits of its network behind it; nil for nothing. It is
+    /// written as this library writes it.
+    static func interfaceComplaint(_ text: String) -> String? {
+        let parts = text.split(separator: "/", omittingEmptySubsequences: false)
+        let address = withoutZeros(String(parts[0]))
+        guard parts.count == 2, !text.utf8.contains(0), let bytes = bytes(address), parts[1].utf8.count < 5,
+            !parts[1].isEmpty, parts[1].utf8.allSatisfy({ $0 &- UInt8(ascii: "0") < 10 }), var bits = Int(parts[1]),
+            bits <= bytes.count * 8
+        else { return "must be a valid address in CIDR form, (e.g. 10.9.8.7/24 or 2001:db8::1/64)" }
+        let isMapped = isMappedIPv4(bytes)
+        if isMapped, bits > 32 { bits -= 96 }
+        let canonical = "\(self.text(isMapped ? Array(bytes[12...]) : bytes))/\(bits)"
+        return canonical == text ? nil : "must be in canonical form (\"\(canonical)\")"
+    }
+
+    /// The text form of an address, given as it travels.
+    private static func text(_ bytes: [UInt8]) -> String {
+        var buffer = [CChar](repeating: 0, count: Int(INET6_ADDRSTRLEN))
+        _ = bytes.withUnsafeBytes {
+            inet_ntop(bytes.count == 4 ? AF_INET : AF_INET6, $0.baseAddress, &buffer, socklen_t(buffer.count))
+        }
+        return String(decoding: buffer.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    }
+
     private static func isMappedIPv4(_ bytes: [UInt8]) -> Bool {
         bytes.count == 16 && bytes[..<10].allSatisfy { $0 == 0 } && bytes[10] == 0xFF && bytes[11] == 0xFF
     }

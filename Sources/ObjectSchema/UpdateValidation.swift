@@ -30,6 +30,9 @@ enum UpdateValidation {
             NetworkPolicyValidation.review(from: old, to: new, &errors)
         case "io.k8s.api.networking.v1.Ingress": IngressValidation.review(from: old, to: new, &errors)
         case "io.k8s.api.apps.v1.StatefulSet": errors.removeAll { $0.path == "spec.serviceName" }
+        // What cannot change is not looked at again.
+        case "io.k8s.api.resource.v1.ResourceClaim", "io.k8s.api.resource.v1.ResourceClaimTemplate":
+            errors.removeAll { $0.path.hasPrefix("spec.") }
         case "io.k8s.api.autoscaling.v2.HorizontalPodAutoscaler",
             "io.k8s.api.autoscaling.v1.HorizontalPodAutoscaler":
             guard AutoscalerValidation.complaint(about: old["spec"]["scaleTargetRef"]) != nil else { return }

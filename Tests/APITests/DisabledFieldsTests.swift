@@ -47,6 +47,22 @@ final class DisabledFieldsTests: XCTestCase {
         }
     }
 
+    func testDevices() throws {
+        func slice(_ attribute: JSON, _ more: JSON = [:]) -> JSON {
+            var device = more
+            device["name"] = "d"
+            device["attributes"] = ["a": attribute]
+            return ["spec": ["devices": [device]]]
+        }
+        let full = slice(["ints": [1, 2]], ["nodeAllocatableResourceMappings": ["cpu": ["capacityKey": "c"]]])
+        var object = full
+        DisabledFields.drop(from: &object, present: .null, try resource("resourceslices.resource.k8s.io"))
+        XCTAssertEqual(object.canonicalText(), slice([:]).canonicalText())
+        object = full
+        DisabledFields.drop(from: &object, present: full, try resource("resourceslices.resource.k8s.io"))
+        XCTAssertEqual(object.canonicalText(), full.canonicalText(), "what is in use stays")
+    }
+
     /// What an object uses already it keeps, each field for itself.
     func testKept() throws {
         var object: JSON = ["spec": Self.spec([Self.bundle, Self.certificate])]

@@ -117,7 +117,7 @@ final class DeviceValidationTests: XCTestCase {
             ),
             (
                 "no attribute", "constraints/0/matchAttribute", nil,
-                #"spec.devices.constraints[0]: Required value"#
+                #"spec.devices.constraints[0]: Required value: exactly one of "matchAttribute" or "distinctAttribute" is required"#
             ),
             (
                 "parameters that are no object", "config/0/opaque/parameters", #""x""#,
@@ -137,6 +137,10 @@ final class DeviceValidationTests: XCTestCase {
         XCTAssertEqual(
             try errors("ResourceClaim", other, from: claim).map { $0.prefix(20) }, ["spec: Invalid value:"],
             "a claim does not change")
+        let wrong = try changed(claim, "/spec/devices/requests/0/name", #""Two""#)
+        XCTAssertEqual(
+            try errors("ResourceClaim", wrong, from: claim).map { $0.prefix(20) }, ["spec: Invalid value:"],
+            "nor is it looked at again")
     }
 
     func testExpressions() throws {
@@ -336,7 +340,17 @@ final class DeviceValidationTests: XCTestCase {
             (
                 "values and a range", "devices/0/capacity/memory/requestPolicy",
                 #"{"default":"1","validValues":["1"],"validRange":{"min":"1"}}"#,
-                #"spec.devices[0].capacity[memory].requestPolicy: Forbidden: exactly one policy"#
+                #"spec.devices[0].capacity[memory].requestPolicy: Forbidden: exactly one policy can be specified, cannot specify "validValues" and"#
+            ),
+            (
+                "a step beyond all", "devices/0/capacity/memory/requestPolicy",
+                #"{"default":"4Gi","validRange":{"min":"4Gi","step":"6Gi"}}"#,
+                #"spec.devices[0].capacity[memory].requestPolicy.validRange.step: Invalid value: "6Gi": one step 10Gi is larger than capacity value: 8Gi"#
+            ),
+            (
+                "less than nothing", "devices/0/capacity/memory/requestPolicy",
+                #"{"default":"1Gi","validRange":{"min":"-1Gi","step":"1Gi"}}"#,
+                #"spec.devices[0].capacity[memory].requestPolicy.validRange.min: Invalid value: "-1Gi": must be greater than or equal to 0"#
             ),
             (
                 "values in disorder", "devices/0/capacity/memory/requestPolicy",
@@ -365,6 +379,13 @@ final class DeviceValidationTests: XCTestCase {
         XCTAssertEqual(
             try errors("ResourceSlice", changed(slice, "/spec/devices", many.serializedString())),
             ["spec.devices: Too many: 129: must have at most 128 items"])
+        let long = String(repeating: "a", count: 64) + "/" + String(repeating: "b", count: 64)
+        let shown = String(repeating: "a", count: 47) + "..." + String(repeating: "b", count: 46)
+        XCTAssertEqual(
+            try errors(
+                "ResourceSlice", changed(slice, "/spec/devices/0/attributes", "{\"\(long)\":{}}")
+            ).filter { $0.contains("exactly one value") },
+            ["spec.devices[0].attributes[\(shown)]: Invalid value: \"\": exactly one value must be specified"])
         for path in ["driver", "nodeName", "pool/name"] {
             let moved = try changed(slice, "/spec/\(path)", #""other""#)
             XCTAssertEqual(
@@ -420,7 +441,31 @@ final class DeviceValidationTests: XCTestCase {
             (
                 "a share", "allocation/devices/results/1",
                 #"{"request":"one","driver":"example.com","pool":"p","device":"e","shareID":"X"}"#,
-                #"status.allocation.devices.results[1].shareID: Invalid value: "X": uid must be in RFC 4122"#
+                #"status.allocation.devices.results[1].shareID: Invalid value: "X": error validating uid: invalid UUID length: 1"#
+            ),
+            (
+                "a share in capital letters", "allocation/devices/results/1",
+                #"{"request":"one","driver":"example.com","pool":"p","device":"e","shareID":"550E8400-E29B-41D4-A716-446655440000"}"#,
+                #"status.allocation.devices.results[1].shareID: Invalid value: "550E8400-E29B-41D4-A716-446655440000": uid must be in RFC 4122"#
+            ),
+            (
+                "no node", "allocation/nodeSelector", #"{"nodeSelectorTerms":[]}"#,
+                #"status.allocation.nodeSelector.nodeSelectorTerms: Required value"#
+            ),
+            (
+                "a state of no kind", "devices",
+                #"[{"driver":"example.com","pool":"p","device":"d","conditions":[{"type":"R","status":"","reason":"A","lastTransitionTime":"2026-01-01T00:00:00Z"}]}]"#,
+                #"status.devices[0].conditions[0].status: Unsupported value: "": supported values: "False", "True", "Unknown""#
+            ),
+            (
+                "a state of no time", "devices",
+                #"[{"driver":"example.com","pool":"p","device":"d","conditions":[{"type":"R","status":"True","reason":"A"}]}]"#,
+                #"status.devices[0].conditions[0].lastTransitionTime: Required value: must be set"#
+            ),
+            (
+                "an address in another form", "devices",
+                #"[{"driver":"example.com","pool":"p","device":"d","networkData":{"ips":["2001:DB8::1/64"]}}]"#,
+                #"status.devices[0].networkData.ips[0]: Invalid value: "2001:DB8::1/64": must be in canonical form ("2001:db8::1/64")"#
             ),
         ]
         var before = allocated

@@ -10,7 +10,7 @@ enum DeviceCapacityValidation {
         for (name, capacity) in device["capacity"].objectValue ?? [:] {
             errors += DeviceNames.qualified(name, "\(place).capacity")
             let policy = capacity["requestPolicy"]
-            let below = "\(place).capacity[\(name)].requestPolicy"
+            let below = "\(place).capacity[\(DeviceNames.shortened(name))].requestPolicy"
             guard policy.exists else { continue }
             guard isShared else {
                 errors.append(.forbidden(below, "allowMultipleAllocations must be true"))
@@ -27,7 +27,7 @@ enum DeviceCapacityValidation {
             errors.append(
                 .forbidden(
                     place,
-                    "exactly one policy can be specified, cannot specify `validValues` and `validRange` at the same time"
+                    #"exactly one policy can be specified, cannot specify "validValues" and "validRange" at the same time"#
                 ))
             return
         }
@@ -87,10 +87,15 @@ enum DeviceCapacityValidation {
         }
         guard let step = Quantity.read(range["step"]) else { return }
         guard step > .zero else { return refuse("step", step, "must be greater than zero") }
-        let next = least.nanoValue + step.nanoValue
-        if next > most.nanoValue {
-            refuse("step", step, "one step from min is larger than capacity value: \(most)")
+        let next = Quantity(nanoValue: least.nanoValue + step.nanoValue, format: least.format)
+        if next > most { refuse("step", step, "one step \(next) is larger than capacity value: \(most)") }
+        let numbers = [("default", usual), ("min", least), ("max", upper), ("step", step)]
+        let negative = numbers.filter { $0.1.map { $0 < .zero } ?? false }
+        for (field, value) in negative {
+            guard let value else { continue }
+            refuse(field, value, "must be greater than or equal to 0")
         }
+        guard negative.isEmpty else { return }
         for value in [usual, upper].compactMap({ $0 })
         where (value.nanoValue - least.nanoValue) % step.nanoValue != 0 {
             refuse("step", value, "value is not a multiple of a given step (\(step)) from (\(least))")

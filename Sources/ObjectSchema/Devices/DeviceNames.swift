@@ -66,6 +66,18 @@ enum DeviceNames {
         return errors
     }
 
+    /// The longest name of an attribute or a capacity, in bytes: a domain, a slash and an identifier.
+    private static let longestName = 63 + 1 + 32
+
+    /// A name as a place shows it: one that is too long to be one lacks its middle.
+    static func shortened(_ name: String) -> String {
+        let bytes = Array(name.utf8)
+        guard bytes.count > longestName else { return name }
+        let left = longestName - 3
+        return String(decoding: bytes.prefix((left + 1) / 2), as: UTF8.self) + "..."
+            + String(decoding: bytes.suffix(left / 2), as: UTF8.self)
+    }
+
     private static func identifier(_ name: String, _ place: String) -> [FieldError] {
         func isLetter(_ byte: UInt8) -> Bool { (byte | 0x20) &- 0x61 < 26 || byte == 0x5F }
         let isFine =

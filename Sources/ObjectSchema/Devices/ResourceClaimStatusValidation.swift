@@ -15,6 +15,12 @@ enum ResourceClaimStatusValidation {
             }
         } else {
             check(allocation: status["allocation"]["devices"], RequestNames(claim["spec"]["devices"]), &errors)
+            let selector = status["allocation"]["nodeSelector"]
+            if selector.exists {
+                var faults: [FieldError] = []
+                PlacementValidation.nodeSelector(selector, &faults)
+                errors += faults.map { $0.moved(below: FieldPath(text: "status.allocation.nodeSelector")) }
+            }
         }
         return errors
     }
@@ -76,12 +82,19 @@ enum ResourceClaimStatusValidation {
         errors += DeviceNames.pool(value["pool"], "\(place).pool")
         errors += DeviceNames.label(value["device"], "\(place).device")
         if let share = value["shareID"].stringValue, !isUID(share) {
-            errors.append(
-                .invalid(
-                    "\(place).shareID", value["shareID"],
-                    "uid must be in RFC 4122 normalized form, `xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx` with lowercase hexadecimal characters"
-                ))
+            errors.append(.invalid("\(place).shareID", value["shareID"], malformation(ofUID: share)))
         }
+    }
+
+    /// In the words of those who read UIDs in all their forms, of which one will do here.
+    private static func malformation(ofUID text: String) -> String {
+        let normal =
+            "uid must be in RFC 4122 normalized form, `xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx` with lowercase hexadecimal characters"
+        let isUpper = text.utf8.count == 36 && isUID(text.lowercased())
+        let bare = text.utf8.count == 32 && text.utf8.allSatisfy { $0 &- 0x30 < 10 || ($0 | 0x20) &- 0x61 < 6 }
+        if isUpper || bare { return normal }
+        let why = text.utf8.count == 36 ? "invalid UUID format" : "invalid UUID length: \(text.utf8.count)"
+        return "error validating uid: \(why)"
     }
 
     private static func isUID(_ text: String) -> Bool {
@@ -109,6 +122,7 @@ enum ResourceClaimStatusValidation {
                         place, .string(parts.joined(separator: "/")), "must be an allocated device in the claim"))
             }
             _ = DeviceClaimValidation.isWithin(device["conditions"], 8, "\(place).conditions", &errors)
+            check(conditions: device["conditions"], "\(place).conditions", &errors)
             if device["data"].exists { errors += DeviceNames.parameters(device["data"], "\(place).data") }
             check(network: device["networkData"], "\(place).networkData", &errors)
         }
@@ -121,13 +135,46 @@ enum ResourceClaimStatusValidation {
             errors.append(.tooLong("\(place).\(field)", limit: limit))
         }
         guard DeviceClaimValidation.isWithin(network["ips"], 16, "\(place).ips", &errors) else { return }
-        for (index, address) in network["ips"].arrayValue.enumerated()
-        where !IPSyntax.isRange(address.stringValue ?? "") {
-            errors.append(
-                .invalid(
-                    "\(place).ips[\(index)]", address,
-                    "must be a valid address in CIDR form, (e.g. 10.9.8.7/24 or 2001:db8::1/64)"))
+        for (index, address) in network["ips"].arrayValue.enumerated() {
+            guard let complaint = IPSyntax.interfaceComplaint(address.stringValue ?? "") else { continue }
+            errors.append(.invalid("\(place).ips[\(index)]", address, complaint))
         }
         DeviceClaimValidation.repeated(network["ips"].arrayValue, "\(place).ips", &errors)
+    }
+
+    private static func check(conditions: JSON, _ place: String, _ errors: inout [FieldError]) {
+        var types: Set<JSON> = []
+        for (index, condition) in conditions.arrayValue.enumerated() {
+            let place = "\(place)[\(index)]"
+            if !types.insert(condition["type"]).inserted {
+                errors.append(.duplicate("\(place).type", condition["type"]))
+            }
+            errors += DeviceNames.labelName(condition["type"], "\(place).type")
+            let states = ["False", "True", "Unknown"]
+            if !states.contains(condition["status"].stringValue ?? "") {
+                errors.append(
+                    .notSupported("\(place).status", .string(condition["status"].stringValue ?? ""), states))
+            }
+            let generation = condition["observedGeneration"]
+            if generation.integerValue ?? 0 < 0 {
+                errors.append(
+                    .invalid("\(place).observedGeneration", generation, "must be greater than or equal to zero"))
+            }
+            if condition["lastTransitionTime"].isEmpty {
+                errors.append(.required("\(place).lastTransitionTime", "must be set"))
+            }
+            let reason = condition["reason"].stringValue ?? ""
+            if reason.isEmpty {
+                errors.append(.required("\(place).reason", "must be set"))
+            } else {
+                errors += NameChecks.conditionReason(reason).map {
+                    .invalid("\(place).reason", .string(reason), $0)
+                }
+            }
+            for (field, limit) in [("reason", 1024), ("message", 32_768)]
+            where (condition[field].stringValue ?? "").utf8.count > limit {
+                errors.append(.tooLong("\(place).\(field)", limit: limit))
+            }
+        }
     }
 }

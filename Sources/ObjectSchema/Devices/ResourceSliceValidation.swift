@@ -51,8 +51,8 @@ enum ResourceSliceValidation {
         for way in ways where object[way].exists {
             switch object[way] {
             case .string(let name) where name.isEmpty:
-                errors.append(
-                    .invalid(prefix + way, object[way], "must be either unset or set to a non-empty string"))
+                let text = place.isEmpty ? "must be either unset or set to a non-empty string" : "must not be empty"
+                errors.append(.invalid(prefix + way, object[way], text))
                 continue
             case .string(let name):
                 errors += NameChecks.dns1123Subdomain(name).map { .invalid(prefix + way, .string(name), $0) }
@@ -162,7 +162,7 @@ enum ResourceSliceValidation {
         }
         for (name, attribute) in attributes {
             errors += DeviceNames.qualified(name, "\(place).attributes")
-            check(attribute: attribute, "\(place).attributes[\(name)]", &errors)
+            check(attribute: attribute, "\(place).attributes[\(DeviceNames.shortened(name))]", &errors)
         }
     }
 

@@ -29,6 +29,7 @@ public enum ObjectWarnings {
         case "ingresses.networking.k8s.io": ingress(object, before)
         case "nodes": node(object)
         case "serviceaccounts": serviceAccount(object)
+        case "resourceslices.resource.k8s.io": driver(object)
         default: []
         }
     }
@@ -70,6 +71,12 @@ public enum ObjectWarnings {
             texts.append("spec.externalID: this field is deprecated, and is unused by Kubernetes")
         }
         return texts
+    }
+
+    private static func driver(_ slice: JSON) -> [String] {
+        let name = slice["spec"]["driver"].stringValue ?? ""
+        if name == name.lowercased() { return [] }
+        return ["spec.driver: driver names should be lowercase; \"\(name)\" contains uppercase characters"]
     }
 
     private static func serviceAccount(_ object: JSON) -> [String] {

@@ -42,6 +42,7 @@ final class Admission: Sendable {
         // The order of Kubernetes: who changes objects comes before who looks at what became of them.
         plugins = [
             NamespaceLifecycle(),
+            DeviceAccess(store: store, authorizer: authorizer),
             limits,
             ServiceAccountAdmission(store: store),
             NodeRestriction(),

@@ -58,6 +58,7 @@ enum Strategy {
             mergeMetadata(&merged, object, StatusMetadata.kept(resource))
             if resource.qualified == "pods" { PodStatusMerge.keep(&merged, present) }
             if resource.qualified == "persistentvolumes" { noteTransition(&merged, present, now: .now()) }
+            if resource.qualified == "resourceclaims.resource.k8s.io" { forgetDevices(&merged, present) }
             object = merged
         case .finalize:
             var merged = present
@@ -93,6 +94,20 @@ enum Strategy {
             time.isNull || time == present["status"]["lastPhaseTransitionTime"]
         else { return }
         volume["status"]["lastPhaseTransitionTime"] = .string(now.formatted(fraction: .none))
+    }
+
+    /// What drivers said of devices goes with the devices that a claim no longer has.
+    private static func forgetDevices(_ claim: inout JSON, _ present: JSON) {
+        func key(_ device: JSON) -> JSON { .array(["driver", "pool", "device"].map { device[$0] }) }
+        func allocated(_ claim: JSON) -> Set<JSON> {
+            Set(claim["status"]["allocation"]["devices"]["results"].arrayValue.map(key))
+        }
+        let gone = allocated(present).subtracting(allocated(claim))
+        let devices = claim["status"]["devices"].arrayValue
+        guard !gone.isEmpty, devices.contains(where: { gone.contains(key($0)) }) else { return }
+        let left = devices.filter { !gone.contains(key($0)) }
+        claim["status"]["devices"] = .array(left)
+        if left.isEmpty { claim["status"].removeValue(forKey: "devices") }
     }
 
     /// Takes over the parts of the metadata that clients write, but for those that are kept.

@@ -107,6 +107,7 @@ extension BootstrapPolicy {
                 allow(read, "storage.k8s.io", "csidrivers csistoragecapacities volumeattachments"),
                 allow(read, "resource.k8s.io", "deviceclasses resourceslices"),
                 allow("\(read) patch update", "resource.k8s.io", "resourceclaims resourceclaims/status"),
+                allow("patch update", "resource.k8s.io", "resourceclaims/binding"),
                 allow("\(read) patch update", "core", "pods/finalizers"),
             ]
         return [role("system:kube-controller-manager", manager), role("system:kube-scheduler", scheduler)]

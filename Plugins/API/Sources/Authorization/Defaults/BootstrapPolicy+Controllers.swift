@@ -268,6 +268,7 @@ extension BootstrapPolicy {
                     allow("create delete get list watch", "resource.k8s.io", "resourceclaims"),
                     allow("get list watch", "resource.k8s.io", "resourceclaimtemplates"),
                     allow("patch update", "resource.k8s.io", "resourceclaims/status"),
+                    allow("patch update", "resource.k8s.io", "resourceclaims/binding"),
                     allow("patch update", "core", "pods/status"),
                     events,
                 ]
