@@ -91,7 +91,9 @@ final class DeviceAccessTests: XCTestCase {
         var result = device
         result["request"] = "one"
         let allocation: JSON = ["devices": ["results": .array([result])], "nodeSelector": term("worker")]
-        func put(_ status: JSON, as user: String? = DeviceAccessTests.account, node: String = "") throws -> (Int, String) {
+        func put(_ status: JSON, as user: String? = DeviceAccessTests.account, node: String = "") throws -> (
+            Int, String
+        ) {
             var object = try server.request("GET", claims + "/c").json
             object["status"] = status
             var headers: [String: String] = [:]
@@ -113,12 +115,14 @@ final class DeviceAccessTests: XCTestCase {
         XCTAssertEqual(driverRefused, 422)
         XCTAssertTrue(
             driverWhy.contains(
-                #"changing status.devices requires resource=\"resourceclaims/driver\", verb=\"[arbitrary-node:update]\""#),
+                #"changing status.devices requires resource=\"resourceclaims/driver\", verb=\"[arbitrary-node:update]\""#
+            ),
             driverWhy)
         try allow("claim-driver", "associated-node:update", "resourceclaims/driver", names: "a.example")
         XCTAssertEqual(try put(told, node: "other").0, 422, "a pod of another node")
         XCTAssertEqual(try put(told, node: "worker").0, 200)
-        XCTAssertEqual(try put(["devices": .array([device])], node: "worker").0, 422, "it may not take the devices away")
+        XCTAssertEqual(
+            try put(["devices": .array([device])], node: "worker").0, 422, "it may not take the devices away")
         let (freed, text) = try put(["devices": .array([device])], as: nil)
         XCTAssertEqual(freed, 200)
         XCTAssertFalse(text.contains("a.example"), "what was said of devices goes with them: \(text)")

@@ -127,7 +127,11 @@ enum DeviceClaimValidation {
         case (let name?, _): errors += DeviceNames.qualified(name, "\(place).matchAttribute", isFull: true)
         case (nil, let name?): errors += DeviceNames.qualified(name, "\(place).distinctAttribute", isFull: true)
         case (nil, nil):
-            errors.append(.required(place, #"exactly one of "matchAttribute" or "distinctAttribute" is required, but multiple fields are set"#))
+            errors.append(
+                .required(
+                    place,
+                    #"exactly one of "matchAttribute" or "distinctAttribute" is required, but multiple fields are set"#)
+            )
         }
     }
 
