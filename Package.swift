@@ -152,6 +152,9 @@ var targets: [Target] = [
         name: "EventsBenchmark", dependencies: ["Kernel", "PluginAPI", "BenchmarkReport"], path: "Benchmarks/Events",
         swiftSettings: strict, linkerSettings: [.unsafeFlags(["-Xlinker", "-rpath=$ORIGIN/../lib"])]),
     .executableTarget(
+        name: "EventLatencyBenchmark", dependencies: ["COpenSSL", "BenchmarkReport"], path: "Benchmarks/EventLatency",
+        swiftSettings: strict),
+    .executableTarget(
         name: "ReconcileBenchmark", dependencies: ["Kernel", "PluginAPI", "BenchmarkReport"],
         path: "Benchmarks/Reconcile",
         swiftSettings: strict, linkerSettings: [.unsafeFlags(["-Xlinker", "-rpath=$ORIGIN/../lib"])]),
