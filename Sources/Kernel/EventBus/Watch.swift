@@ -147,9 +147,11 @@ final class Watch: PoolJob, @unchecked Sendable {
         runner = KernelThread.current
         var turns = 0
         var isDone = false
+        let before = delivered
         while !isOver && !isDone && turns < Self.turn {
             turns += 1
             isDone = isLive ? deliverQueued() : catchUp()
+            if isDone && prefix.isEmpty && delivered > before { isDone = !hasGathered() }
         }
         runner = nil
         let again = !isOver && !isDone
@@ -157,6 +159,13 @@ final class Watch: PoolJob, @unchecked Sendable {
         monitor.broadcast()
         monitor.unlock()
         if again { hub.submit(self) }
+    }
+
+    /// Waits a little for more events. The lock is held, and given up meanwhile. Whether there are any, be it in the history.
+    private func hasGathered() -> Bool {
+        let deadline = monotonicNow() + hub.gathering
+        while !isOver, monotonicNow() < deadline { monitor.wait(until: deadline) }
+        return !isLive || !queue.isEmpty
     }
 
     /// Delivers what is queued. The lock is held, and given up while the sink runs. True when nothing is left.
@@ -279,6 +288,7 @@ final class Watch: PoolJob, @unchecked Sendable {
     func cancel() {
         monitor.lock()
         isOver = true
+        monitor.broadcast()
         while let runner, runner != KernelThread.current { monitor.wait() }
         while queue.popFirst() != nil {}
         account(-queuedBytes)
@@ -290,6 +300,7 @@ final class Watch: PoolJob, @unchecked Sendable {
         monitor.lock()
         let wasOver = isOver
         isOver = true
+        monitor.broadcast()
         while let runner, runner != KernelThread.current { monitor.wait() }
         monitor.unlock()
         var reason = reason

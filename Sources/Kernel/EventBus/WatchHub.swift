@@ -9,6 +9,10 @@ final class WatchHub: PoolJob, @unchecked Sendable {
     /// How long after a change watches without an event of their own learn of its revision.
     static let progressNanoseconds: UInt64 = 5_000_000_000
 
+    /// How long a watch of everything waits for more, after it delivered and before its thread sleeps, in nanoseconds: all writes
+    /// concern it, and many would wake the thread one by one. Set before there are watches.
+    var gathering: UInt64 = 1_000_000
+
     private struct Batch {
         var events: [Event]
         var upTo: UInt64
@@ -71,11 +75,14 @@ final class WatchHub: PoolJob, @unchecked Sendable {
     /// So many events, and watches that they concern, are few: the committer serves them itself.
     private static let fewEvents = 4
     private static let fewWatches = 4
+    /// Events times watches that the committer routes itself, since that takes less time than to wake a thread for it.
+    private static let littleRouting = 1024
 
     /// Takes a batch of events that can be read already. Never waits for a watch. Of a few events it delivers to a few watches
     /// whose sinks return promptly, which saves them the change to another thread; the rest is for `deliver`. [committer]
     func publish(_ events: [Event], upTo revision: UInt64) -> Undelivered {
-        let isWatched = watchCount.load(ordering: .sequentiallyConsistent) > 0
+        let watching = watchCount.load(ordering: .sequentiallyConsistent)
+        let isWatched = watching > 0
         if isWatched { for event in events { event.retain() } }
         let schedule = monitor.locked {
             // Without a watch there is nothing to route, but a batch that still waits comes first.
@@ -88,8 +95,9 @@ final class WatchHub: PoolJob, @unchecked Sendable {
             return !isRouting
         }
         guard schedule else { return .nothing }
-        let servesSome = events.count <= Self.fewEvents && promptCount.load(ordering: .relaxed) > 0
-        return servesSome ? .watches(serveSome()) : .batch
+        let areFew = events.count <= Self.fewEvents && promptCount.load(ordering: .relaxed) > 0
+        guard areFew || events.count * watching <= Self.littleRouting else { return .batch }
+        return .watches(serveSome(delivers: areFew))
     }
 
     /// Has the dispatchers do what `publish` has left, once those are told who wait for the write itself. [committer]
@@ -102,12 +110,12 @@ final class WatchHub: PoolJob, @unchecked Sendable {
     }
 
     /// Routes what waits, and serves the watches whose sinks return promptly if they are few and up to date. The others.
-    private func serveSome() -> [Watch] {
+    private func serveSome(delivers: Bool) -> [Watch] {
         var left: [Watch] = []
         while let batches = takePending() {
             let watches = route(batches).filter { $0.claimSchedule() }
-            let prompt = watches.filter(\.canBeServedPromptly)
-            guard prompt.count <= Self.fewWatches else {
+            let prompt = delivers ? watches.filter(\.canBeServedPromptly) : []
+            guard !prompt.isEmpty, prompt.count <= Self.fewWatches else {
                 left += watches
                 continue
             }

@@ -150,4 +150,35 @@ final class PromptSinkTests: XCTestCase {
         XCTAssertEqual(journal.order, ["begun", "ended", "first 0", "second 0"])
         XCTAssertEqual(store.parts.hub.count, 0)
     }
+
+    func testAWatchOfEverythingGathersWhatComes() throws {
+        let store = try open()
+        defer { store.close() }
+        store.parts.hub.gathering = 1_000_000_000
+        let all = try store.watch("", journal.sink("all"))
+        _ = journal.thread(of: "all progress")
+        try commit(store, "first", keys: ["pods/d/a"], isPrompt: true)
+        let thread = journal.thread(of: "all pods/d/a")
+        XCTAssertFalse(store.parts.hub.isAtRest(all), "it waits for more")
+        try commit(store, "second", keys: ["pods/d/b"], isPrompt: true)
+        XCTAssertEqual(journal.thread(of: "all pods/d/b"), thread, "and needs no other thread for it")
+        waitForRest(store, all)
+        try commit(store, "third", keys: ["pods/d/c"], isPrompt: true)
+        _ = journal.thread(of: "all pods/d/c")
+        XCTAssertEqual(journal.order.filter { $0.hasPrefix("all pods") }, ["a", "b", "c"].map { "all pods/d/\($0)" })
+    }
+
+    func testAWatchThatGathersEndsAtOnce() throws {
+        let store = try open()
+        defer { store.close() }
+        store.parts.hub.gathering = .max / 4
+        let all = try store.watch("", journal.sink("all"))
+        _ = journal.thread(of: "all progress")
+        try commit(store, "first", keys: ["pods/d/a"], isPrompt: true)
+        _ = journal.thread(of: "all pods/d/a")
+        store.parts.hub.cancel(all)
+        try commit(store, "second", keys: ["pods/d/b"], isPrompt: true)
+        _ = journal.thread(of: "second 0")
+        XCTAssertFalse(journal.order.contains("all pods/d/b"))
+    }
 }

@@ -1,7 +1,7 @@
-/// A request that is handed on, from closure to closure: each copy of it would count the references to all that it has.
-final class SharedRequest: @unchecked Sendable {
-    // SAFETY (@unchecked Sendable): changed only while one context alone refers to it.
-    @exclusivity(unchecked) fileprivate(set) var request: APIRequest
+/// A request that is handed on, from closure to closure: each copy of it would count the references to all that it has. It
+/// never changes, so that who looks at it need not copy it either.
+final class SharedRequest: Sendable {
+    let request: APIRequest
 
     init(_ request: consuming APIRequest) { self.request = request }
 }
@@ -35,8 +35,9 @@ struct RequestContext: Sendable {
         _read { yield parts.shared.request }
         _modify {
             separate()
-            if !isKnownUniquelyReferenced(&parts.shared) { parts.shared = SharedRequest(parts.shared.request) }
-            yield &parts.shared.request
+            var request = parts.shared.request
+            defer { parts.shared = SharedRequest(request) }
+            yield &request
         }
     }
 
