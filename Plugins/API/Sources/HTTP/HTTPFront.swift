@@ -74,11 +74,10 @@ final class HTTPFront: HTTPHandler {
     }
 
     /// Runs a request when its flow has its turn.
-    private func run(_ request: consuming APIRequest, _ exchange: HTTPExchange, _ respond: @escaping Responder) {
-        let shared = SharedRequest(request)
-        guard let fairness = pipeline.fairness else { return pipeline.handle(shared, respond: respond) }
-        fairness.run(shared.request, respond, later: exchange.onLoop) { [pipeline] respond in
-            pipeline.handle(shared, respond: respond)
+    private func run(_ request: APIRequest, _ exchange: HTTPExchange, _ respond: @escaping Responder) {
+        guard let fairness = pipeline.fairness else { return pipeline.handle(request, respond: respond) }
+        fairness.run(request, respond, later: exchange.onLoop) { [pipeline] respond in
+            pipeline.handle(request, respond: respond)
         }
     }
 

@@ -1,21 +1,12 @@
-/// A request that is handed on, from closure to closure: each copy of it would count the references to all that it has. It
-/// never changes, so that who looks at it need not copy it either.
-final class SharedRequest: Sendable {
-    let request: APIRequest
-
-    init(_ request: consuming APIRequest) { self.request = request }
-}
-
 /// One request at one resource. What runs it hands it on many times, so that its parts lie in one place.
 struct RequestContext: Sendable {
-    private final class Parts: @unchecked Sendable {
-        // SAFETY (@unchecked Sendable): changed only while one context alone refers to it.
-        @exclusivity(unchecked) var shared: SharedRequest
-        @exclusivity(unchecked) var path: RequestPath.ResourcePath
+    private final class Parts: Sendable {
+        let request: APIRequest
+        let path: RequestPath.ResourcePath
         let resource: Resource
 
-        init(_ shared: SharedRequest, _ path: RequestPath.ResourcePath, _ resource: Resource) {
-            self.shared = shared
+        init(_ request: APIRequest, _ path: RequestPath.ResourcePath, _ resource: Resource) {
+            self.request = request
             self.path = path
             self.resource = resource
         }
@@ -23,38 +14,25 @@ struct RequestContext: Sendable {
 
     private var parts: Parts
 
-    init(_ shared: SharedRequest, path: RequestPath.ResourcePath, resource: Resource) {
-        parts = Parts(shared, path, resource)
-    }
-
     init(request: APIRequest, path: RequestPath.ResourcePath, resource: Resource) {
-        self.init(SharedRequest(request), path: path, resource: resource)
+        parts = Parts(request, path, resource)
     }
 
     var request: APIRequest {
-        _read { yield parts.shared.request }
-        _modify {
-            separate()
-            var request = parts.shared.request
-            defer { parts.shared = SharedRequest(request) }
-            yield &request
-        }
+        get { parts.request }
+        set { parts = Parts(newValue, parts.path, parts.resource) }
     }
 
     var path: RequestPath.ResourcePath {
         _read { yield parts.path }
         _modify {
-            separate()
-            yield &parts.path
+            var path = parts.path
+            defer { parts = Parts(parts.request, path, parts.resource) }
+            yield &path
         }
     }
 
     var resource: Resource { parts.resource }
-
-    /// Before a change: makes its parts its own.
-    private mutating func separate() {
-        if !isKnownUniquelyReferenced(&parts) { parts = Parts(parts.shared, parts.path, parts.resource) }
-    }
 
     var key: String { resource.key(path.namespace, path.name) }
     var query: Query { request.query }

@@ -112,31 +112,26 @@ final class RequestPipeline: Sendable {
 
     /// Answers a request. Does not block but for work that `workers` take over.
     func handle(_ request: APIRequest, respond: @escaping Responder) {
-        handle(SharedRequest(request), respond: respond)
-    }
-
-    /// The same.
-    func handle(_ shared: SharedRequest, respond: @escaping Responder) {
         do throws(APIStatus) {
-            try dispatch(shared, respond)
+            try dispatch(request, respond)
         } catch {
             respond(.failure(error))
         }
     }
 
-    private func dispatch(_ shared: SharedRequest, _ respond: @escaping Responder) throws(APIStatus) {
+    private func dispatch(_ request: APIRequest, _ respond: @escaping Responder) throws(APIStatus) {
         // Only between the look at its head and now can it have ceased to be another server's.
-        guard shared.request.upgrade?.carriesBody != true || isProxied(shared.request.path) else {
+        guard request.upgrade?.carriesBody != true || isProxied(request.path) else {
             throw .unavailable("the API that serves this path has just changed; try again")
         }
-        try checkTimeout(shared.request)
-        switch shared.request.path {
+        try checkTimeout(request)
+        switch request.path {
         case .resource(let path):
-            if let api = aggregated.find(shared.request.path) {
-                return try aggregate(shared.request, path, api, respond)
+            if let api = aggregated.find(request.path) {
+                return try aggregate(request, path, api, respond)
             }
-            try handle(shared, path, respond)
-        case .other(let path): try handleOther(shared.request, path, respond)
+            try handle(request, path, respond)
+        case .other(let path): try handleOther(request, path, respond)
         }
     }
 
@@ -149,20 +144,20 @@ final class RequestPipeline: Sendable {
     }
 
     private func handle(
-        _ shared: SharedRequest, _ path: RequestPath.ResourcePath, _ respond: @escaping Responder
+        _ request: APIRequest, _ path: RequestPath.ResourcePath, _ respond: @escaping Responder
     ) throws(APIStatus) {
         // The server itself also reaches objects in versions that are not served any more.
         let found = resources.find(
             group: path.group, version: path.version, resource: path.resource,
-            includesUnserved: shared.request.isInternal)
+            includesUnserved: request.isInternal)
         guard let resource = found else {
             guard path.resource.isEmpty || !resources.hasGroupVersion(path.group, path.version) else {
                 throw .unknownPath
             }
-            return try handleOther(shared.request, shared.request.rawPath, respond)
+            return try handleOther(request, request.rawPath, respond)
         }
-        let context = RequestContext(shared, path: path, resource: resource)
-        shared.request.exchange?.labels = RequestLabels(context)
+        let context = RequestContext(request: request, path: path, resource: resource)
+        request.exchange?.labels = RequestLabels(context)
         guard try isAuthorized(context, mayWait: false) else {
             return onAccessWorker(respond) { [self] () throws(APIStatus) in
                 _ = try isAuthorized(context, mayWait: true)
