@@ -10,6 +10,8 @@ import Objects
 public struct StrategicMergePatch: Sendable {
     public struct PatchError: Error, Sendable, Hashable, CustomStringConvertible {
         public let description: String
+        /// Whether a directive has not the form of one, which the client is to blame for.
+        public var isMalformed = false
     }
 
     public init() {}
@@ -17,9 +19,10 @@ public struct StrategicMergePatch: Sendable {
     /// Applies a patch to an object of the given type. Objects of no known type merge as JSON merge patches do.
     public func apply(_ patch: JSON, to target: JSON, schema: SchemaNode?) throws(PatchError) -> JSON {
         guard case .object(let changes) = patch else {
-            throw PatchError(description: "invalid strategic merge patch: expected an object, got \(patch.typeName)")
+            throw PatchError(
+                description: "invalid strategic merge patch: expected an object, got \(patch.typeName)", isMalformed: true)
         }
-        return try mergeObject(changes, target.objectValue ?? JSONObject(), schema).map(JSON.object) ?? [:]
+        return .object(try mergeObject(changes, target.objectValue ?? JSONObject(), schema))
     }
 
     // MARK: Objects
@@ -27,35 +30,33 @@ public struct StrategicMergePatch: Sendable {
     private static let setOrder = "$setElementOrder/"
     private static let deleteFrom = "$deleteFromPrimitiveList/"
 
-    /// Nil when the patch deletes the object.
+    /// What a patch deletes stays as an empty object.
     private func mergeObject(_ patch: JSONObject, _ target: JSONObject, _ schema: SchemaNode?) throws(PatchError)
-        -> JSONObject?
+        -> JSONObject
     {
         switch patch["$patch"] {
-        case nil, .string("merge")?: break
+        case nil: break
         case .string("replace")?:
             var replacement = patch
             replacement.removeValue(forKey: "$patch")
             return try cleaned(replacement)
-        case .string("delete")?: return nil
-        case let directive?:
-            throw PatchError(
-                description: "unrecognized value of \"$patch\": \(directive); it must be replace, delete or merge")
+        case .string("delete")?: return [:]
+        case let directive?: throw Self.unknown(directive, in: patch)
         }
         var result = try retainKeys(patch, target)
         var removed: Set<String> = []
         for (key, value) in patch where !key.hasPrefix("$") {
-            if value.isNull {
+            let property = schema?.property(key)
+            let node = property?.node ?? schema?.additionalProperties
+            // A map without members is none.
+            if value.isNull || node?.shape == .map && value["$patch"] == "delete" {
                 removed.insert(key)
                 continue
             }
-            let property = schema?.property(key)
-            let node = property?.node ?? schema?.additionalProperties
-            if let merged = try mergeMember(key, value, result[key], property, node, patch) {
-                result[key] = merged
-            } else {
-                removed.insert(key)
+            if case .array(let changes) = value, let property, let order = patch[Self.setOrder + key]?.arrayValue {
+                try Self.check(changes, against: order, property)
             }
+            result[key] = try mergeMember(value, result[key], property, node)
         }
         if !removed.isEmpty { result.removeAll { key, _ in removed.contains(key) } }
         try applyListDirectives(patch, &result, target, schema)
@@ -65,26 +66,22 @@ public struct StrategicMergePatch: Sendable {
     /// `$retainKeys` names the only members that the object may keep; all that the patch sets must be among them.
     private func retainKeys(_ patch: JSONObject, _ target: JSONObject) throws(PatchError) -> JSONObject {
         guard let directive = patch["$retainKeys"] else { return target }
-        guard case .array(let names) = directive else {
-            throw PatchError(description: "invalid strategic merge patch: $retainKeys must be a list of field names")
-        }
+        let malformed = PatchError(description: "invalid patch format of retainKeys", isMalformed: true)
+        guard case .array(let names) = directive else { throw malformed }
         let kept = Set(names.compactMap(\.stringValue))
-        for (key, value) in patch where !key.hasPrefix("$") && !value.isNull && !kept.contains(key) {
-            throw PatchError(description: "the field \"\(key)\" is set but missing from $retainKeys")
-        }
+        for (key, value) in patch where !key.hasPrefix("$") && !value.isNull && !kept.contains(key) { throw malformed }
         var result = target
         result.removeAll { key, _ in !kept.contains(key) }
         return result
     }
 
     private func mergeMember(
-        _ key: String, _ value: JSON, _ current: JSON?, _ property: SchemaProperty?, _ node: SchemaNode?,
-        _ patch: JSONObject
-    ) throws(PatchError) -> JSON? {
+        _ value: JSON, _ current: JSON?, _ property: SchemaProperty?, _ node: SchemaNode?
+    ) throws(PatchError) -> JSON {
         switch value {
         case .object(let changes):
             if property?.replaces == true { return .object(try cleaned(changes)) }
-            return try mergeObject(changes, current?.objectValue ?? JSONObject(), node).map(JSON.object)
+            return .object(try mergeObject(changes, current?.objectValue ?? JSONObject(), node))
         case .array(let changes):
             guard let property, property.mergesList else { return .array(try cleaned(changes)) }
             return .array(try mergeList(changes, current?.arrayValue ?? [], property))
@@ -100,22 +97,61 @@ public struct StrategicMergePatch: Sendable {
             if key.hasPrefix(Self.deleteFrom) {
                 let field = String(key.dropFirst(Self.deleteFrom.count))
                 guard case .array(let doomed) = value else {
-                    throw PatchError(description: "invalid strategic merge patch: \(key) must be a list")
+                    throw PatchError(description: "invalid patch format of primitive list", isMalformed: true)
                 }
                 if let current = result[field]?.arrayValue {
                     result[field] = .array(current.filter { !doomed.contains($0) })
                 }
             } else if key.hasPrefix(Self.setOrder) {
                 let field = String(key.dropFirst(Self.setOrder.count))
-                guard case .array(let order) = value else {
-                    throw PatchError(description: "invalid strategic merge patch: \(key) must be a list")
-                }
+                guard case .array(let order) = value else { throw Self.notList(value) }
                 guard let property = schema?.property(field), let current = result[field]?.arrayValue else { continue }
                 result[field] = .array(ordered(current, by: order, live: target[field]?.arrayValue ?? [], property))
             } else if key.hasPrefix("$"), key != "$patch", key != "$retainKeys" {
-                throw PatchError(description: "invalid strategic merge patch: unknown directive \(key)")
+                throw PatchError(
+                    description: "invalid strategic merge patch: unknown directive \(key)", isMalformed: true)
             }
         }
+    }
+
+    // MARK: What is wrong
+
+    private static func unknown(_ directive: JSON, in patch: JSONObject) -> PatchError {
+        PatchError(
+            description: "unknown patch type: \(directive.printedText) in map: \(JSON.object(patch).printedText)")
+    }
+
+    private static func notList(_ value: JSON) -> PatchError {
+        let type =
+            switch value {
+            case .string: "string"
+            case .bool: "bool"
+            case .integer: "int64"
+            case .object: "map[string]interface {}"
+            case .null: "%!s(<nil>)"
+            default: "float64"
+            }
+        return PatchError(description: "expected a []interface {}, but received a \(type)")
+    }
+
+    /// What a list's patch sets comes in the order that `$setElementOrder` gives, which names all of it.
+    private static func check(_ changes: [JSON], against order: [JSON], _ property: SchemaProperty) throws(PatchError) {
+        guard !order.isEmpty, property.mergesList else { return }
+        var next = 0
+        for element in changes where !element["$patch"].exists {
+            while next < order.count, !agree(element, order[next], property) { next += 1 }
+            guard next < order.count else {
+                throw PatchError(
+                    description: "The order in patch list:\n\(JSON.array(changes).printedText)\n doesn't match "
+                        + "$setElementOrder list:\n\(JSON.array(order).printedText)\n")
+            }
+            next += 1
+        }
+    }
+
+    private static func agree(_ left: JSON, _ right: JSON, _ property: SchemaProperty) -> Bool {
+        guard let mergeKey = property.mergeKey else { return left == right }
+        return left[mergeKey] == right[mergeKey]
     }
 
     // MARK: Lists
@@ -140,15 +176,22 @@ public struct StrategicMergePatch: Sendable {
             }
             let key = element[mergeKey]
             guard key.exists else {
-                throw PatchError(description: "map: \(element) does not contain declared merge key: \(mergeKey)")
+                throw PatchError(
+                    description: "map: \(element.printedText) does not contain declared merge key: \(mergeKey)")
             }
-            if element["$patch"] == "delete" {
+            switch changes["$patch"] {
+            case nil: break
+            case .string("delete")?:
                 result.removeAll { $0[mergeKey] == key }
-            } else if let index = result.firstIndex(where: { Self.isSame($0, element, property) }) {
-                let merged = try mergeObject(changes, result[index].objectValue ?? JSONObject(), items)
-                result[index] = .object(merged ?? JSONObject())
+                continue
+            case .string("merge")?:
+                throw PatchError(description: "merging lists cannot yet be specified in the patch")
+            case let directive?: throw Self.unknown(directive, in: changes)
+            }
+            if let index = result.firstIndex(where: { Self.isSame($0, element, property) }) {
+                result[index] = .object(try mergeObject(changes, result[index].objectValue ?? JSONObject(), items))
             } else {
-                result.append(.object(try mergeObject(changes, JSONObject(), items) ?? JSONObject()))
+                result.append(.object(try mergeObject(changes, JSONObject(), items)))
             }
         }
         return ordered(result, by: patch, live: target, property)

@@ -236,7 +236,7 @@ final class ServerSideApplyTests: XCTestCase {
             ),
             (
                 "no kind", "fieldManager=me", ["metadata": ["name": "a"]], 400,
-                "invalid object type: apiVersion and kind must be set in what is applied"
+                "invalid object type: /, Kind="
             ),
         ]
         for row in rows {

@@ -107,12 +107,25 @@ final class StrategicMergePatchTests: XCTestCase {
         }
     }
 
+    /// What is deleted from an object is empty afterwards, as in Kubernetes.
+    func testDeletedObjects() throws {
+        let pod = try XCTUnwrap(Schema.shared.kind(GroupVersionKind(apiVersion: "v1", kind: "Pod")))
+        let target: JSON = ["spec": ["securityContext": ["runAsUser": 1], "nodeName": "n"]]
+        let patch: JSON = ["spec": ["securityContext": ["$patch": "delete"]]]
+        XCTAssertEqual(
+            try StrategicMergePatch.apply(patch, to: target, schema: pod),
+            ["spec": ["securityContext": [:], "nodeName": "n"]])
+    }
+
     func testErrors() throws {
         let pod = try XCTUnwrap(Schema.shared.kind(GroupVersionKind(apiVersion: "v1", kind: "Pod")))
         let rows = [
             "[]", "1", #"{"$patch":"x"}"#, #"{"spec":{"containers":[{"image":"x"}]}}"#, #"{"spec":{"containers":[1]}}"#,
             #"{"spec":{"$retainKeys":["a"],"nodeName":"x"}}"#, #"{"$retainKeys":1}"#, #"{"$x":1}"#,
-            #"{"$setElementOrder/a":1}"#,
+            #"{"$setElementOrder/a":1}"#, #"{"$patch":"merge"}"#,
+            #"{"spec":{"containers":[{"name":"a","$patch":"merge"}]}}"#,
+            #"{"metadata":{"$setElementOrder/finalizers":["a","b"],"finalizers":["b","a"]}}"#,
+            #"{"spec":{"$setElementOrder/containers":[{"name":"a"}],"containers":[{"name":"b"}]}}"#,
         ]
         for row in rows {
             XCTAssertThrowsError(try StrategicMergePatch.apply(JSON(parsing: row), to: [:], schema: pod), row)

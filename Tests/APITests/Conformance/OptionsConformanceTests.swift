@@ -144,26 +144,60 @@ final class OptionsConformanceTests: ConformanceCase {
     func testPatchesThatAreNone() throws {
         XCTAssertEqual(try ask("POST", Self.maps, map("patched")).status, 201)
         let step: JSON = ["op": "add", "path": "/data/x", "value": "y"]
+        let isInvalid = "the server rejected our request due to an error in our request"
         let rows: [(type: String, body: JSON, code: Int, message: String)] = [
             (
-                "json-patch", step, 400, "error decoding patch: expected an array of operations, got object"
+                "json-patch", step, 400,
+                "error decoding patch: json: cannot unmarshal object into Go value of type []handlers.jsonPatchOp"
             ),
-            ("merge-patch", [step], 400, "error decoding patch: expected an object, got array"),
-            ("strategic-merge-patch", "x", 400, "error decoding patch: expected an object, got string"),
+            (
+                "json-patch", [1], 400,
+                "error decoding patch: json: cannot unmarshal number into Go value of type handlers.jsonPatchOp"
+            ),
+            (
+                "json-patch", [["op": true]], 400,
+                "error decoding patch: json: cannot unmarshal bool into Go struct field jsonPatchOp.op of type string"
+            ),
+            (
+                "merge-patch", [step], 400,
+                "error decoding patch: json: cannot unmarshal array into Go value of type map[string]interface {}"
+            ),
+            ("merge-patch", .null, 400, "Invalid JSON Patch"),
+            (
+                "strategic-merge-patch", "x", 400,
+                "json: cannot unmarshal string into Go value of type map[string]interface {}"
+            ),
+            ("strategic-merge-patch", ["data": ["$retainKeys": "x"]], 400, "invalid patch format of retainKeys"),
+            (
+                "strategic-merge-patch", ["data": ["$patch": "merge", "a": 1]], 500,
+                "unknown patch type: merge in map: map[$patch:merge a:1]"
+            ),
             (
                 "json-patch", JSON(Array(repeating: step, count: 10_001)), 413,
-                "Request entity is too large: The allowed maximum operations in a JSON patch is 10000, got 10001"
+                "Request entity too large: The allowed maximum operations in a JSON patch is 10000, got 10001"
+            ),
+            ("json-patch", [["op": "remove", "path": "/data/none"]], 422, isInvalid),
+            (
+                "merge-patch", ["metadata": ["name": "other"]], 400,
+                "the name of the object (other) does not match the name on the URL (patched)"
             ),
             (
-                "json-patch", [["op": "remove", "path": "/data/none"]], 422,
-                "the server rejected our request due to an error in our request: "
-                    + "operation 0 of the JSON patch: unable to remove nonexistent /data/none"
+                "merge-patch", ["metadata": ["name": .null]], 400,
+                "the name of the object (patched based on URL) was undeterminable: name must be provided"
+            ),
+            (
+                "strategic-merge-patch", ["metadata": ["namespace": "other"]], 400,
+                "the namespace of the provided object does not match the namespace sent on the request"
             ),
         ]
         for row in rows {
             let answer = try ask("PATCH", Self.maps + "/patched", row.body, type: "application/\(row.type)+json")
             XCTAssertEqual(answer.status, row.code, row.message)
             XCTAssertEqual(try answer.json["message"].stringValue, row.message)
+            if row.message == isInvalid { XCTAssertEqual(try answer.json["details"], [:], "kubectl shows the message") }
+            guard row.code != 413 else { continue }
+            let none = try ask("PATCH", Self.maps + "/none", row.body, type: "application/\(row.type)+json")
+            XCTAssertEqual(none.status, 404, "of what is not there nothing else is said: \(row.message)")
         }
         XCTAssertEqual(try ask("GET", Self.maps + "/patched").json["data"], ["k": "v"], "nothing was changed")
     }

@@ -26,6 +26,8 @@ struct APIStatus: Error, Sendable {
     var allowedMethods: [String] = []
     /// Where a list whose state is gone can go on as things are now; empty elsewhere.
     var continuation = ""
+    /// Whether there are details although they say nothing.
+    var hasDetails = false
 
     init(code: Int, reason: String, message: String) {
         self.code = code
@@ -55,7 +57,7 @@ struct APIStatus: Error, Sendable {
         ]
         if !continuation.isEmpty { status["metadata"] = ["continue": .string(continuation)] }
         if !reason.isEmpty { status["reason"] = .string(reason) }
-        if !details.isEmpty { status["details"] = .object(details) }
+        if !details.isEmpty || hasDetails { status["details"] = .object(details) }
         status["code"] = .integer(Int64(code))
         return .object(status)
     }

@@ -21,7 +21,12 @@ struct Apply: Sendable {
     init(_ context: RequestContext) throws(APIStatus) {
         var repeated = RepeatedKeys()
         config = try RequestPipeline.parseText(context.request.body, &repeated)
-        guard config.objectValue != nil else { throw .badRequest("the body of an apply must be an object") }
+        if config.isNull { config = [:] }
+        guard config.objectValue != nil else {
+            throw .badRequest(
+                "error decoding YAML: error unmarshaling JSON: while decoding JSON: json: cannot unmarshal "
+                    + "\(config.encodedTypeName) into Go value of type map[string]interface {}")
+        }
         guard config.metadata["managedFields"].isNull else {
             throw .badRequest("metadata.managedFields must be nil")
         }
@@ -34,11 +39,8 @@ struct Apply: Sendable {
     /// An apply of a Scale as one of the object that it is of.
     /// - Parameter path: Where that object has the number of replicas.
     func ofScale(_ context: RequestContext, at path: [String]) throws(APIStatus) -> Apply {
-        var scale = config
-        guard !scale.apiVersion.isEmpty, !scale.kind.isEmpty else {
-            throw .badRequest("invalid object type: apiVersion and kind must be set in what is applied")
-        }
-        try RequestPipeline.checkKind(&scale, apiVersion: "autoscaling/v1", kind: "Scale")
+        let scale = config
+        try Self.checkKind(of: scale, apiVersion: "autoscaling/v1", kind: "Scale")
         guard scale.name.isEmpty || scale.name == context.path.name else {
             throw .badRequest(
                 "the name of the object (\(scale.name)) does not match the name on the URL (\(context.path.name))")
@@ -66,11 +68,16 @@ struct Apply: Sendable {
         }
     }
 
+    /// What is applied says what it is.
+    private static func checkKind(of config: JSON, apiVersion: String, kind: String) throws(APIStatus) {
+        guard config.apiVersion != apiVersion || config.kind != kind else { return }
+        // Written as Kubernetes writes them: with the slash of a group even where there is none.
+        let version = config.apiVersion.contains("/") ? config.apiVersion : "/\(config.apiVersion)"
+        throw .badRequest("invalid object type: \(version), Kind=\(config.kind)")
+    }
+
     private static func check(_ config: inout JSON, _ context: RequestContext) throws(APIStatus) {
-        guard !config.apiVersion.isEmpty, !config.kind.isEmpty else {
-            throw .badRequest("invalid object type: apiVersion and kind must be set in what is applied")
-        }
-        try RequestPipeline.checkKind(&config, context.resource)
+        try checkKind(of: config, apiVersion: context.resource.apiVersion, kind: context.resource.kind)
         if config.name.isEmpty { config.name = context.path.name }
         guard config.name == context.path.name else {
             throw .badRequest(

@@ -120,12 +120,9 @@ extension RequestPipeline {
                 change: { [self] (present) throws(APIStatus) in
                     var patched = try patch.apply(present)
                     try checkKind(ofPatched: &patched, patch, context.resource)
-                    guard patched.name == context.path.name else {
-                        throw .invalid(
-                            context.resource, context.path.name,
-                            [.invalid("metadata.name", .string(patched.name), "field is immutable")])
-                    }
-                    return try checkFields(ofPatched: patched, patch, context)
+                    var decoded = try checkFields(ofPatched: patched, patch, context)
+                    try Self.checkNames(ofPatched: &decoded.object, context)
+                    return decoded
                 }, scope: scope, namesRevision: context.request.body.contains(text: "\"resourceVersion\"")), context,
             respond)
     }
