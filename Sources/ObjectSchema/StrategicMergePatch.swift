@@ -20,7 +20,8 @@ public struct StrategicMergePatch: Sendable {
     public func apply(_ patch: JSON, to target: JSON, schema: SchemaNode?) throws(PatchError) -> JSON {
         guard case .object(let changes) = patch else {
             throw PatchError(
-                description: "invalid strategic merge patch: expected an object, got \(patch.typeName)", isMalformed: true)
+                description: "invalid strategic merge patch: expected an object, got \(patch.typeName)",
+                isMalformed: true)
         }
         return .object(try mergeObject(changes, target.objectValue ?? JSONObject(), schema))
     }
@@ -122,16 +123,7 @@ public struct StrategicMergePatch: Sendable {
     }
 
     private static func notList(_ value: JSON) -> PatchError {
-        let type =
-            switch value {
-            case .string: "string"
-            case .bool: "bool"
-            case .integer: "int64"
-            case .object: "map[string]interface {}"
-            case .null: "%!s(<nil>)"
-            default: "float64"
-            }
-        return PatchError(description: "expected a []interface {}, but received a \(type)")
+        PatchError(description: "expected a []interface {}, but received a \(value.goTypeName)")
     }
 
     /// What a list's patch sets comes in the order that `$setElementOrder` gives, which names all of it.

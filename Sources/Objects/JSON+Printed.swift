@@ -12,6 +12,19 @@ extension JSON {
         }
     }
 
+    /// What Go calls the type that it decodes the value to.
+    public var goTypeName: String {
+        switch self {
+        case .null: "<nil>"
+        case .bool: "bool"
+        case .integer: "int64"
+        case .number: "float64"
+        case .string: "string"
+        case .array: "[]interface {}"
+        case .object: "map[string]interface {}"
+        }
+    }
+
     /// How its decoder names what it found: "object", "array", "string", "number", "bool".
     public var encodedTypeName: String {
         switch self {

@@ -55,7 +55,7 @@ struct JSONPathParser {
             return .filter(try Self.filter(inner.dropFirst(2).dropLast()))
         }
         if let quote = inner.first, quote == 0x27 || quote == 0x22, inner.count >= 2, inner.last == quote {
-            return .member(String(decoding: inner.dropFirst().dropLast(), as: UTF8.self))
+            return .member(String(decoding: Self.unescaped(inner.dropFirst().dropLast()), as: UTF8.self))
         }
         let parts = String(decoding: inner, as: UTF8.self).split(separator: ":", omittingEmptySubsequences: false)
         if parts.count == 1, let index = Int(parts[0]) { return .index(index) }
@@ -63,6 +63,21 @@ struct JSONPathParser {
             return .slice(from: Int(parts[0]), to: Int(parts[1]))
         }
         throw problem("invalid array index \(String(decoding: inner, as: UTF8.self))")
+    }
+
+    /// A backslash stands for what follows it, as in names without quotes.
+    private static func unescaped(_ text: ArraySlice<UInt8>) -> [UInt8] {
+        var result: [UInt8] = []
+        var isEscaped = false
+        for byte in text {
+            if byte == UInt8(ascii: "\\"), !isEscaped {
+                isEscaped = true
+                continue
+            }
+            isEscaped = false
+            result.append(byte)
+        }
+        return result
     }
 
     /// The position of the bracket that closes the one at hand; those in quotes do not count.

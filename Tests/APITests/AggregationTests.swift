@@ -324,7 +324,7 @@ final class AggregationTests: XCTestCase {
         XCTAssertEqual(try server.request("GET", place).json["target"].stringValue, place)
 
         XCTAssertEqual(try server.request("DELETE", Self.slices + "/extra-1").status, 200)
-        try awaitReason("MissingEndpoints")
+        try awaitReason("EndpointsNotFound")
         let stale = try XCTUnwrap(try aggregated("v2").first { $0.name == Self.group })
         XCTAssertEqual(stale["versions"][0]["freshness"], "Stale")
         XCTAssertEqual(stale["versions"][0]["resources"].count, 1, "what it served is still known")
@@ -333,10 +333,10 @@ final class AggregationTests: XCTestCase {
         ).json
         XCTAssertEqual(
             Array(table["rows"][0]["cells"].arrayValue.prefix(3)),
-            [.string(Self.name), "default/extra", "False (MissingEndpoints)"])
+            [.string(Self.name), "default/extra", "False (EndpointsNotFound)"])
         let refused = try server.request("GET", Self.things)
         XCTAssertEqual(refused.status, 503)
-        XCTAssertTrue(refused.text.contains("MissingEndpoints"), refused.text)
+        XCTAssertTrue(refused.text.contains("EndpointsNotFound"), refused.text)
 
         XCTAssertEqual(try server.request("DELETE", Self.services + "/" + Self.name).status, 200)
         try server.eventually("the group is gone") {
@@ -372,7 +372,7 @@ final class AggregationTests: XCTestCase {
         }
 
         XCTAssertEqual(try server.request("DELETE", Self.slices + "/extra-1").status, 200)
-        try awaitReason("MissingEndpoints")
+        try awaitReason("EndpointsNotFound")
         XCTAssertFalse(try server.request("GET", "/openapi/v2").json["paths"][place].exists)
     }
 
@@ -399,8 +399,7 @@ final class AggregationTests: XCTestCase {
             ("ServiceNotFound", "service/nowhere in \"default\" is not present", ["name": "extra", "port": 445]),
             ("ServicePortError", "service/extra in \"default\" is not listening on port 445", ["port": 443]),
             (
-                "MissingEndpoints",
-                "endpoints for service/extra in \"default\" have no addresses with port name \"https\"", [:]
+                "EndpointsNotFound", "cannot find endpointslices for service/extra in \"default\"", [:]
             ),
         ]
         for row in rows {
@@ -412,6 +411,14 @@ final class AggregationTests: XCTestCase {
                 headers: ["Content-Type": "application/merge-patch+json"])
             XCTAssertEqual(patch.status, 200, patch.text)
         }
+        var other = slice(port: 1)
+        other["ports"][0]["name"] = "other"
+        other["metadata"]["name"] = "extra-0"
+        try create(Self.slices, other)
+        try awaitReason("MissingEndpoints")
+        XCTAssertEqual(
+            try condition()["message"].stringValue,
+            "endpointslices for service/extra in \"default\" have no addresses with port name \"https\"")
         try create(Self.slices, slice(port: 1))
         try awaitReason("FailedDiscoveryCheck")
         XCTAssertEqual(

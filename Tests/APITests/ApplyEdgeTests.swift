@@ -62,7 +62,21 @@ final class ApplyEdgeTests: XCTestCase {
         XCTAssertEqual(try apply("\(maps)/made", text).kind, "Status")
         let refused = try server.request(
             "POST", maps, small.with("data", ["k": .string(String(repeating: "x", count: 1_600_000))]))
-        XCTAssertGreaterThanOrEqual(refused.status, 400, "too large without managers too")
+        XCTAssertEqual(refused.status, 422, "a rule of the kind's own")
+        let revision: JSON = [
+            "apiVersion": "apps/v1", "kind": "ControllerRevision", "metadata": ["name": "r"], "revision": 1,
+            "data": ["k": .string(String(repeating: "x", count: 1_600_000))],
+        ]
+        let revisions = "/apis/apps/v1/namespaces/default/controllerrevisions"
+        let none = try server.request("POST", revisions, revision)
+        XCTAssertEqual(none.status, 500, "too large without managers too")
+        XCTAssertEqual(try none.json["message"], "etcdserver: request is too large")
+        XCTAssertEqual(
+            try server.request("POST", revisions, revision.with("data", ["k": "v"])).status, 201)
+        let patched = try server.request(
+            "PATCH", revisions + "/r", ["metadata": ["annotations": revision["data"]]],
+            headers: ["Content-Type": "application/merge-patch+json"])
+        XCTAssertEqual(patched.status, 422, "annotations have a bound of their own")
     }
 
     /// Only who says in so many words that dependents are to go hears that they are yet to.
@@ -77,6 +91,31 @@ final class ApplyEdgeTests: XCTestCase {
         let free: JSON = ["apiVersion": "v1", "kind": "ConfigMap", "metadata": ["name": "free"]]
         XCTAssertEqual(try server.request("POST", maps, free).status, 201)
         XCTAssertEqual(try server.request("DELETE", maps + "/free", options).status, 200)
+    }
+
+    /// What a deletion is conditional on is told of with the kind.
+    func testPreconditionsOfDeletions() throws {
+        let object: JSON = ["apiVersion": "v1", "kind": "ConfigMap", "metadata": ["name": "kept"]]
+        let made = try server.request("POST", maps, object).json
+        let rows: [(JSON, String)] = [
+            (
+                ["uid": "other"],
+                "the UID in the precondition (other) does not match the UID in record (\(made.uid)). The object might "
+                    + "have been deleted and then recreated"
+            ),
+            (
+                ["resourceVersion": "1"],
+                "the ResourceVersion in the precondition (1) does not match the ResourceVersion in record "
+                    + "(\(made.resourceVersion)). The object might have been modified"
+            ),
+        ]
+        for (preconditions, message) in rows {
+            let answer = try server.request("DELETE", maps + "/kept", ["preconditions": preconditions])
+            XCTAssertEqual(answer.status, 409)
+            XCTAssertEqual(
+                try answer.json["message"].stringValue,
+                "Operation cannot be fulfilled on ConfigMap \"kept\": \(message)")
+        }
     }
 
     /// A version that is none is told of before a continue token is looked at.

@@ -159,7 +159,8 @@ final class ConversionWebhookTests: XCTestCase {
         XCTAssertEqual(answer.status, 500)
         XCTAssertEqual(
             try answer.json["message"],
-            "Internal error occurred: conversion webhook for example.com/v1, Kind=Widget failed: cannot convert today")
+            "conversion webhook for example.com/v1, Kind=Widget failed: cannot convert today")
+        XCTAssertEqual(try answer.json["reason"], .null, "as Kubernetes has it")
         XCTAssertEqual(try server.request("GET", second).status, 500)
         XCTAssertEqual(try server.request("GET", first + "/a").status, 200, "its own version is as it lies")
         XCTAssertEqual(
@@ -168,6 +169,90 @@ final class ConversionWebhookTests: XCTestCase {
         try server.eventually("the definition is gone") {
             try server.request("GET", CustomDefinitions.path + "/widgets.example.com").status == 404
         }
+    }
+
+    /// Each failure in Kubernetes' words, whatever is asked for.
+    func testWhatAWebhookMayAnswer() throws {
+        _ = try server.request("POST", first, CustomDefinitions.widget("a", ["size": 3]))
+        let subject = "conversion webhook for example.com/v1, Kind=Widget"
+        func review(_ change: @escaping @Sendable (inout JSON) -> Void) -> @Sendable (JSON) -> HTTPResponse {
+            { review in
+                var answer = review
+                answer.removeValue(forKey: "request")
+                var object = review["request"]["objects"][0]
+                object.apiVersion = review["request"]["desiredAPIVersion"].stringValue ?? ""
+                answer["response"] = [
+                    "uid": review["request"]["uid"], "result": ["status": "Success"], "convertedObjects": [object],
+                ]
+                change(&answer)
+                return .json(200, answer)
+            }
+        }
+        let rows: [(answer: @Sendable (JSON) -> HTTPResponse, message: String)] = [
+            ({ _ in .text(400, "no") }, " failed: the server rejected our request for an unknown reason"),
+            (
+                { _ in .text(500, "broken") },
+                " failed: an error on the server (\"broken\") has prevented the request from succeeding"
+            ),
+            (review { $0["response"]["convertedObjects"] = [] }, " returned 0 objects, expected 1"),
+            (
+                review { $0["response"]["result"] = ["status": "Failure"] },
+                " failed: response.result.status was 'Failure', not 'Success'"
+            ),
+            (review { $0.removeValue(forKey: "response") }, " failed: no response provided"),
+            (
+                review { $0.kind = "Other" },
+                " failed: expected webhook response of apiextensions.k8s.io/v1, Kind=ConversionReview, got "
+                    + "apiextensions.k8s.io/v1, Kind=Other"
+            ),
+            (
+                review { $0["response"]["convertedObjects"][0]["metadata"]["name"] = "b" },
+                " returned invalid converted object at index 1: must have the same name: a != b"
+            ),
+            (
+                review { $0["response"]["convertedObjects"][0].kind = "Other" },
+                " returned invalid converted object at index 1: invalid kind (expected Widget, received Other)"
+            ),
+            (
+                review { $0["response"]["convertedObjects"][0].apiVersion = "example.com/v1" },
+                " returned invalid converted object at index 1: invalid groupVersion (expected example.com/v2, received "
+                    + "example.com/v1)"
+            ),
+        ]
+        for row in rows {
+            webhook.answer(row.answer)
+            let answer = try server.request("GET", second + "/a")
+            XCTAssertEqual(answer.status, 500)
+            XCTAssertEqual(try answer.json["message"].stringValue, subject + row.message)
+        }
+        webhook.answer(review { $0["response"]["uid"] = "other" })
+        let uid = try server.request("GET", second + "/a").json["message"].stringValue ?? ""
+        XCTAssertTrue(uid.hasPrefix(subject + " failed: expected response.uid=\""), uid)
+        XCTAssertTrue(uid.hasSuffix("\", got \"other\""), uid)
+        webhook.answer(review { $0["response"]["convertedObjects"][0]["metadata"]["uid"] = "other" })
+        var wanted = CustomDefinitions.widget("b", ["dimensions": ["size": 4]])
+        wanted.apiVersion = "example.com/v2"
+        let made = try server.request("POST", second, wanted)
+        XCTAssertEqual(made.status, 500)
+        XCTAssertTrue(made.text.contains("must have the same UID"), made.text)
+    }
+
+    /// The webhook says which reviews it speaks; those of v1beta1 need not say what they answer.
+    func testReviewsOfTheOlderVersion() throws {
+        _ = try server.request("POST", first, CustomDefinitions.widget("a", ["size": 3]))
+        let changed = try server.request(
+            "PATCH", CustomDefinitions.path + "/widgets.example.com",
+            ["spec": ["conversion": webhook.conversion(versions: ["v7", "v1beta1", "v1"])]],
+            headers: ["Content-Type": "application/merge-patch+json"])
+        XCTAssertEqual(changed.status, 200, changed.text)
+        webhook.answer { review in
+            guard review.apiVersion == "apiextensions.k8s.io/v1beta1" else { return .text(400, "not v1beta1") }
+            var object = review["request"]["objects"][0]
+            object.apiVersion = "example.com/v2"
+            return .json(200, ["response": ["result": ["status": "Success"], "convertedObjects": [object]]])
+        }
+        let answer = try server.request("GET", second + "/a")
+        XCTAssertEqual(answer.status, 200, answer.text)
     }
 
     func testACertificateThatIsNotTrusted() throws {

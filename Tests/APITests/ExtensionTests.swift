@@ -156,6 +156,34 @@ final class ExtensionTests: XCTestCase {
         XCTAssertEqual(try upgrade(other, "log?follow=1", subprotocols: "text.k8s.io").status, 400)
     }
 
+    /// What is in base 64 is text, and the same to the extension as what is not.
+    func testBase64() throws {
+        let client = try server.connect()
+        defer { client.close() }
+        let body = try upgrade(client, "log?follow=1", subprotocols: "base64.binary.k8s.io")
+        XCTAssertEqual(body.headers["sec-websocket-protocol"], "base64.binary.k8s.io")
+        for number in 0..<FakeExtension.packets {
+            let (opcode, payload) = try message(client)
+            XCTAssertEqual(opcode, 1)
+            XCTAssertEqual(
+                Base64.decode(String(decoding: payload, as: UTF8.self)),
+                [UInt8](repeating: UInt8(truncatingIfNeeded: number), count: FakeExtension.packetSize))
+        }
+        XCTAssertEqual(try message(client).opcode, 8)
+        for subprotocol in ["base64.channel.k8s.io", "v4.base64.channel.k8s.io"] {
+            let client = try server.connect()
+            defer { client.close() }
+            let head = try upgrade(client, subprotocols: subprotocol)
+            XCTAssertEqual(head.status, 101)
+            XCTAssertEqual(head.headers["sec-websocket-protocol"], subprotocol)
+            client.send(frame(1, Array("0?".utf8)))
+            client.send(frame(1, Array("0aGVsbG8=".utf8)))
+            let answer = try message(client)
+            XCTAssertEqual(answer.opcode, 1)
+            XCTAssertEqual(answer.payload, Array("0aGVsbG8=".utf8), "what is no base 64 is passed over")
+        }
+    }
+
     func testClientClosesTheWebSocket() throws {
         let client = try server.connect()
         defer { client.close() }
@@ -198,7 +226,7 @@ private final class FakeExtension: APIExtensionProvider {
                 ["methods": ["GET"], "path": .string(pod + "/log"), "upgrade": "none"],
                 [
                     "methods": ["GET", "POST"], "path": .string(pod + "/exec"), "upgrade": "websocket",
-                    "subprotocols": ["v5.channel.k8s.io"],
+                    "subprotocols": ["v5.channel.k8s.io", "v4.channel.k8s.io", "channel.k8s.io"],
                 ], ["methods": ["GET"], "path": "/dashboards/{rest...}"],
             ]
         ]

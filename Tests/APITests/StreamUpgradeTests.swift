@@ -285,6 +285,18 @@ final class StreamUpgradeTests: XCTestCase {
         client.send(frame([0] + Array("end!".utf8)))
         XCTAssertEqual(try message(client).opcode, 8, "when all ports have ended, so does the connection")
     }
+
+    func testPortsOverChannelsInBase64() throws {
+        let client = try server.connect()
+        defer { client.close() }
+        let head = try upgrade(
+            client, "/portforward?ports=80", method: "GET", Self.webSocket("v4.base64.channel.k8s.io"))
+        XCTAssertEqual(head.headers["sec-websocket-protocol"], "v4.base64.channel.k8s.io")
+        XCTAssertEqual(try message(client).payload, Array("0UAA=".utf8))
+        XCTAssertEqual(try message(client).payload, Array("1UAA=".utf8))
+        client.send(frame(Array("0aGVsbG8=".utf8)))
+        XCTAssertEqual(try message(client).payload, Array("0aGVsbG8=".utf8))
+    }
 }
 
 /// Processes that give their input back, and ports that do; nobody listens on port 9.

@@ -13,6 +13,7 @@ final class JSONPathTests: XCTestCase {
             (".spec.replicas", [3], "members"), ("$.spec.replicas", [3], "from the root"), (".spec.none", [], "absent"),
             (".metadata.annotations.a\\.b/c", ["dotted"], "an escaped dot"),
             (".metadata.annotations['a.b/c']", ["dotted"], "in brackets"),
+            (".metadata.annotations['a\\.b/c']", ["dotted"], "in brackets, with an escaped dot"),
             (".spec.containers[0].name", ["x"], "an element"), (".spec.containers[-1].name", ["y"], "from the end"),
             (".spec.containers[*].image", ["i:1", "i:2"], "all"), (".spec.containers[1:].name", ["y"], "a part"),
             (".spec.containers[5].name", [], "out of range"), ("..image", ["i:1", "i:2"], "anywhere below"),

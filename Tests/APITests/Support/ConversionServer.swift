@@ -7,6 +7,7 @@ import Synchronization
 final class ConversionServer: Sendable {
     private final class State: Sendable {
         let values = Mutex((calls: 0, failure: ""))
+        let change = Mutex<(@Sendable (JSON) -> HTTPResponse)?>(nil)
     }
     private let state = State()
     private let server: TestHTTPSServer
@@ -20,6 +21,9 @@ final class ConversionServer: Sendable {
         set { state.values.withLock { $0.failure = newValue } }
     }
 
+    /// Has it answer otherwise: with what this makes of the review; nil to convert again.
+    func answer(_ change: (@Sendable (JSON) -> HTTPResponse)?) { state.change.withLock { $0 = change } }
+
     init() throws {
         server = try TestHTTPSServer { [state] exchange in Self.answer(exchange, state) }
     }
@@ -27,10 +31,10 @@ final class ConversionServer: Sendable {
     func stop() throws { try server.stop() }
 
     /// `spec.conversion` of a definition.
-    func conversion(path: String = "/convert") -> JSON {
+    func conversion(path: String = "/convert", versions: [String] = ["v1"]) -> JSON {
         [
             "strategy": "Webhook",
-            "webhook": ["conversionReviewVersions": ["v1"], "clientConfig": server.clientConfig(path)],
+            "webhook": ["conversionReviewVersions": JSON(versions), "clientConfig": server.clientConfig(path)],
         ]
     }
 
@@ -40,6 +44,7 @@ final class ConversionServer: Sendable {
             return state.failure
         }
         guard let review = try? JSON(parsing: exchange.body) else { return exchange.respond(.text(400, "no JSON")) }
+        if let change = state.change.withLock({ $0 }) { return exchange.respond(change(review)) }
         let request = review["request"]
         let version = request["desiredAPIVersion"].stringValue ?? ""
         var response: JSON = ["uid": request["uid"]]

@@ -86,10 +86,7 @@ final class AggregatedAPI: Sendable {
             let portName = port["name"].stringValue ?? ""
             let ready = try ServiceEndpoints.ready(
                 namespace: service.namespace, name: service.name, portName: portName, store)
-            guard let address = ready.randomElement() else {
-                throw AggregationFailure(
-                    "MissingEndpoints", "endpoints for \(place) have no addresses with port name \"\(portName)\"")
-            }
+            guard let address = ready.randomElement() else { throw try noAddress(place, portName, store) }
             guard address.pod != nil || UpstreamAddress.isProxyable(address.host) else {
                 throw AggregationFailure("MissingEndpoints", "address not allowed: \(address.host)")
             }
@@ -99,6 +96,18 @@ final class AggregatedAPI: Sendable {
         } catch {
             throw AggregationFailure("ServiceAccessError", "\(place) cannot be accessed due to: \(error)")
         }
+    }
+
+    private func noAddress(
+        _ place: String, _ portName: String, _ store: StoreClient
+    ) throws(PluginError) -> AggregationFailure {
+        let slices = try store.list(
+            prefix: "endpointslices.discovery.k8s.io/\(service.namespace)/",
+            selector: "kubernetes.io/service-name=\(service.name)", limit: 1)
+        return slices.records.isEmpty
+            ? AggregationFailure("EndpointsNotFound", "cannot find endpointslices for \(place)")
+            : AggregationFailure(
+                "MissingEndpoints", "endpointslices for \(place) have no addresses with port name \"\(portName)\"")
     }
 }
 

@@ -4,7 +4,7 @@ import Objects
 /// See https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/custom-resource-definitions/#scale-subresource.
 extension RequestPipeline {
     func scale(
-        _ context: RequestContext, _ paths: CustomVersion.Scale, _ respond: @escaping Responder
+        _ context: RequestContext, _ paths: ScalePaths, _ respond: @escaping Responder
     ) throws(APIStatus) {
         let resource = context.resource
         let show: @Sendable (JSON) -> JSON = { object in
@@ -13,6 +13,7 @@ extension RequestPipeline {
         }
         let change: Change
         var names = false
+        var warnings: [String] = []
         switch context.request.method {
         case .get:
             let object: JSON
@@ -24,57 +25,70 @@ extension RequestPipeline {
             return respond(try Self.shown(scale: try CustomScale.show(object, paths), context))
         case .put:
             try WriteOptions.update.check(context.query)
-            var wanted = try Self.parseBody(context.request)
-            try Self.checkKind(&wanted, apiVersion: "autoscaling/v1", kind: "Scale")
-            let body = wanted
-            names = !wanted.resourceVersion.isEmpty
+            let wanted = try scaleBody(context)
+            warnings = wanted.warnings
+            names = !wanted.object.resourceVersion.isEmpty
             change = { (present) throws(APIStatus) in
-                DecodedBody(object: try CustomScale.apply(body, to: present, paths, resource))
+                DecodedBody(object: try CustomScale.apply(wanted.object, to: present, paths))
             }
         case .patch(let type) where Apply.isAsked(by: type):
-            return try applyScale(context, at: paths.replicas.memberNames ?? [], show, respond)
+            return try applyScale(context, at: paths.replicas, show, respond)
         case .patch(let type):
             try WriteOptions.patch.check(context.query)
             let patch = try Patch(context, type: type, rules: rules)
-            change = { (present) throws(APIStatus) in
-                DecodedBody(
-                    object: try CustomScale.apply(
-                        try patch.apply(CustomScale.show(present, paths)), to: present, paths, resource))
+            change = { [self] (present) throws(APIStatus) in
+                let scale = try patched(
+                    scale: try CustomScale.show(present, paths, absent: CustomScale.none), patch, context)
+                var decoded = DecodedBody(object: try CustomScale.apply(scale.object, to: present, paths))
+                decoded.warnings = scale.warnings
+                return decoded
             }
         default: throw .methodNotAllowed
         }
-        try run(Update(change: change, scope: .whole, show: show, namesRevision: names), context, respond)
+        try run(
+            Update(change: change, scope: .whole, warnings: warnings, show: show, namesRevision: names), context,
+            respond)
     }
 }
 
 /// A custom object as a Scale, and back. Pure.
 enum CustomScale {
-    static func show(_ object: JSON, _ paths: CustomVersion.Scale) throws(APIStatus) -> JSON {
-        guard let replicas = paths.replicas.first(in: object)?.integerValue else {
-            let path = (paths.replicas.memberNames ?? []).map { ".\($0)" }.joined()
-            throw .internalError("the spec replicas field \"\(path)\" does not exist")
+    /// The number of an object that has none, which no client asks for.
+    static let none = Int64(Int32.min)
+
+    /// - Parameter absent: The number of an object that has none; nil where there must be one.
+    static func show(_ object: JSON, _ paths: ScalePaths, absent: Int64? = nil) throws(APIStatus) -> JSON {
+        do {
+            guard let replicas = try ScalePaths.integer(paths.replicas, in: object) ?? absent else {
+                throw APIStatus.internalError(
+                    "the spec replicas field \"\(ScalePaths.text(paths.replicas))\" does not exist")
+            }
+            var status: JSONObject = [
+                "replicas": .integer(try ScalePaths.integer(paths.statusReplicas, in: object) ?? 0)
+            ]
+            if let path = paths.selector, let selector = try ScalePaths.string(path, in: object), !selector.isEmpty {
+                status["selector"] = .string(selector)
+            }
+            return RequestPipeline.scale(of: object, spec: ["replicas": .integer(replicas)], status: status)
+        } catch let error as APIStatus {
+            throw error
+        } catch let error as ScalePaths.AccessError {
+            throw APIStatus(code: 500, reason: "", message: error.message)
+        } catch {
+            throw .internalError("\(error)")
         }
-        var status: JSONObject = ["replicas": .integer(paths.statusReplicas.first(in: object)?.integerValue ?? 0)]
-        if let selector = paths.selector?.first(in: object)?.stringValue, !selector.isEmpty {
-            status["selector"] = .string(selector)
-        }
-        return RequestPipeline.scale(of: object, spec: ["replicas": .integer(replicas)], status: status)
     }
 
-    static func apply(
-        _ scale: JSON, to present: JSON, _ paths: CustomVersion.Scale, _ resource: Resource
-    ) throws(APIStatus) -> JSON {
+    static func apply(_ scale: JSON, to present: JSON, _ paths: ScalePaths) throws(APIStatus) -> JSON {
         let replicas = scale["spec"]["replicas"].integerValue ?? 0
-        guard replicas >= 0, Int32(exactly: replicas) != nil else {
-            throw .invalid(
-                resource, present.name,
-                [.invalid("spec.replicas", .integer(replicas), "must be greater than or equal to 0")])
+        guard replicas != none else {
+            throw .badRequest("the spec replicas field \"\(ScalePaths.text(paths.replicas))\" cannot be empty")
         }
         var object = present
         if let version = scale.metadata["resourceVersion"].stringValue, !version.isEmpty {
             object.resourceVersion = version
         }
-        set(&object, (paths.replicas.memberNames ?? [])[...], .integer(replicas))
+        set(&object, paths.replicas[...], .integer(replicas))
         return object
     }
 

@@ -33,7 +33,7 @@ enum CustomTable {
             guard let text = value.stringValue else { return .null }
             guard (try? Timestamp(parsing: text)) != nil else { return "<invalid>" }
             return .string(HumanDuration.since(text, now: now))
-        default: return .string(value.stringValue ?? value.serializedString())
+        default: return .string(value.stringValue ?? value.canonicalText())
         }
     }
 }

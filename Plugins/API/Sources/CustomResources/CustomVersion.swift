@@ -6,13 +6,6 @@ import Synchronization
 /// What a CustomResourceDefinition says of one of its versions, beyond what every resource has. Immutable: a changed
 /// definition makes new ones, and what was in use is told that it is no longer.
 final class CustomVersion: Sendable {
-    /// Where the numbers of a scale subresource are.
-    struct Scale: Sendable {
-        var replicas: JSONPath
-        var statusReplicas: JSONPath
-        var selector: JSONPath?
-    }
-
     /// A column of tables, from additionalPrinterColumns.
     struct Column: Sendable {
         var column: TableLayout.Column
@@ -32,7 +25,7 @@ final class CustomVersion: Sendable {
     let isServed: Bool
     let isTerminating: Bool
     let columns: [Column]
-    let scale: Scale?
+    let scale: ScalePaths?
     /// The text for Warning headers; nil when the version is not deprecated.
     let deprecationWarning: String?
     /// What converts between the versions; nil when their objects differ in their `apiVersion` alone.
@@ -67,7 +60,7 @@ final class CustomVersion: Sendable {
         isServed = entry["served"].boolValue ?? false
         isTerminating = object.deletionTimestamp != nil
         columns = entry["additionalPrinterColumns"].arrayValue.compactMap(Self.column)
-        scale = Self.scale(entry["subresources"]["scale"])
+        scale = ScalePaths(entry["subresources"]["scale"])
         let kind = object["spec"]["names"]["kind"].stringValue ?? ""
         let group = object["spec"]["group"].stringValue ?? ""
         deprecationWarning =
@@ -84,14 +77,6 @@ final class CustomVersion: Sendable {
                 priority: entry["priority"].integerValue ?? 0, format: entry["format"].stringValue ?? "",
                 description: entry["description"].stringValue
                     ?? "Custom resource definition column (in JSONPath format): \(text)"), path: path)
-    }
-
-    private static func scale(_ entry: JSON) -> Scale? {
-        guard let replicas = entry["specReplicasPath"].stringValue, let own = try? JSONPath(parsing: replicas),
-            let status = entry["statusReplicasPath"].stringValue, let counted = try? JSONPath(parsing: status)
-        else { return nil }
-        let selector = entry["labelSelectorPath"].stringValue.flatMap { try? JSONPath(parsing: $0) }
-        return Scale(replicas: own, statusReplicas: counted, selector: selector)
     }
 
     /// Records of a later revision were written under this schema, and so are pruned and have their defaults.

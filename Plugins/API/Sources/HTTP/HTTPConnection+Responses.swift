@@ -33,8 +33,9 @@ extension HTTPConnection {
         case .packets(let source):
             beginChunked(response)
             beginPump(source) { .packets($0) }
-        case .webSocket(let source, let headers):
+        case .webSocket(let source, let headers, let form):
             writeSwitch(headers)
+            (messageForm, messages) = (form, form.parser)
             beginPump(source) { .webSocket($0) }
         case .upgrade(let upgrade): begin(upgrade)
         }

@@ -47,6 +47,8 @@ final class HTTPConnection: EventHandler, HTTPExchangeOwner, UpgradeHost, @unche
     private var parser = HTTPRequestParser()
     private var bodyReader: HTTPBodyReader?
     var messages = WebSocketParser()
+    /// How the packets of a WebSocket are put into them.
+    var messageForm = WebSocketForm.binary
     /// Whether the stream at hand has been left waiting for the client to read on.
     var streamWaits = false
     private(set) var certificate: ClientCertificate?

@@ -9,7 +9,7 @@ struct HTTPResponse: Sendable {
         /// A body, or the messages of a WebSocket, that come from a SOCK_SEQPACKET socket, which the connection now owns.
         case packets(descriptor: Int32)
         /// The connection becomes a WebSocket between the client and a SOCK_SEQPACKET socket, which it now owns.
-        case webSocket(descriptor: Int32, headers: [(name: String, value: String)])
+        case webSocket(descriptor: Int32, headers: [(name: String, value: String)], form: WebSocketForm)
         /// The connection goes on in another protocol.
         case upgrade(StreamUpgrade)
     }
@@ -62,7 +62,7 @@ struct HTTPResponse: Sendable {
         switch body {
         case .bytes: break
         case .stream(let stream): stream.close()
-        case .packets(let descriptor), .webSocket(let descriptor, _): close(descriptor)
+        case .packets(let descriptor), .webSocket(let descriptor, _, _): close(descriptor)
         case .upgrade(let upgrade): upgrade.discard()
         }
     }

@@ -29,10 +29,11 @@ struct APIStatus: Error, Sendable {
     /// Whether there are details although they say nothing.
     var hasDetails = false
 
-    init(code: Int, reason: String, message: String) {
+    init(code: Int, reason: String, message: String, hasDetails: Bool = false) {
         self.code = code
         self.reason = reason
         self.message = message
+        self.hasDetails = hasDetails
     }
 
     var json: JSON {
@@ -96,11 +97,11 @@ extension APIStatus {
 
     /// No such path.
     static let unknownPath = APIStatus(
-        code: 404, reason: "NotFound", message: "the server could not find the requested resource")
+        code: 404, reason: "NotFound", message: "the server could not find the requested resource", hasDetails: true)
 
     static let methodNotAllowed = APIStatus(
         code: 405, reason: "MethodNotAllowed",
-        message: "the server does not allow this method on the requested resource")
+        message: "the server does not allow this method on the requested resource", hasDetails: true)
 
     static func alreadyExists(_ resource: Resource, _ name: String) -> APIStatus {
         APIStatus(code: 409, reason: "AlreadyExists", message: "\(resource.qualified) \"\(name)\" already exists")
@@ -114,6 +115,16 @@ extension APIStatus {
             code: 409, reason: "Conflict",
             message: "Operation cannot be fulfilled on \(resource.qualified) \"\(name)\": \(text)"
         ).about(resource, name)
+    }
+
+    /// The same where Kubernetes names the kind in the resource's place.
+    static func conflict(kind resource: Resource, _ name: String, _ why: String) -> APIStatus {
+        let qualified = resource.group.isEmpty ? resource.kind : "\(resource.kind).\(resource.group)"
+        var status = APIStatus(
+            code: 409, reason: "Conflict",
+            message: "Operation cannot be fulfilled on \(qualified) \"\(name)\": \(why)")
+        (status.name, status.group, status.kind) = (name, resource.group, resource.kind)
+        return status
     }
 
     static func forbidden(_ resource: Resource, _ name: String, _ why: String) -> APIStatus {

@@ -146,7 +146,8 @@ extension RequestPipeline {
     ) throws(APIStatus) -> DecodedBody {
         // The only reference to the object, which so is changed where it lies.
         var decoded = DecodedBody(object: object)
-        guard decoded.object.metadata.objectValue != nil || decoded.object.metadata.isNull else {
+        let metadata = decoded.object.metadata
+        guard context.resource.custom == nil || metadata.objectValue != nil || metadata.isNull else {
             throw .badRequest("metadata must be an object")
         }
         let unknown = try rules.prune(&decoded.object, context.resource)

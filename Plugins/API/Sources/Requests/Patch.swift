@@ -58,11 +58,9 @@ struct Patch: Sendable {
                     ? .badRequest(error.description) : APIStatus(code: 500, reason: "", message: error.description)
             } catch {
                 // What does not fit is not said, as Kubernetes has it.
-                var status = APIStatus(
+                throw APIStatus(
                     code: 422, reason: "Invalid",
-                    message: "the server rejected our request due to an error in our request")
-                status.hasDetails = true
-                throw status
+                    message: "the server rejected our request due to an error in our request", hasDetails: true)
             }
         }
     }
@@ -139,8 +137,8 @@ extension RequestPipeline {
                 : "no kind \"\(object.kind)\" is registered for version \"\(object.apiVersion)\"")
     }
 
-    /// What a patch has made of an object has the names of its path.
-    static func checkNames(ofPatched object: inout JSON, _ context: RequestContext) throws(APIStatus) {
+    /// What is to be in an object's place has the names of its path.
+    static func checkNames(_ object: inout JSON, _ context: RequestContext) throws(APIStatus) {
         try checkNamespace(&object, context)
         guard object.name != context.path.name else { return }
         throw .badRequest(

@@ -1,3 +1,5 @@
+import Objects
+
 /// The parameters of a URL's query, in order, decoded.
 struct Query: Sendable {
     private(set) var pairs: [(name: String, value: String)] = []
@@ -35,7 +37,7 @@ struct Query: Sendable {
     func integer(_ name: String) throws(APIStatus) -> Int64? {
         guard let text = self[name], !text.isEmpty else { return nil }
         guard let value = Int64(text) else {
-            throw .badRequest("the query parameter \(name) must be an integer, not \"\(text)\"")
+            throw .badRequest("strconv.ParseInt: parsing \(JSON.string(text)): invalid syntax")
         }
         return value
     }

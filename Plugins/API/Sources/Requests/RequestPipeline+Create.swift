@@ -204,7 +204,7 @@ extension RequestPipeline {
             if isTaken, failed > 0, failed <= draft.steps.count {
                 respond(.failure(draft.steps[failed - 1].taken(context.resource, draft.object)))
             } else {
-                respond(.failure(APIStatus(failure, context.resource, draft.object.name)))
+                respond(.failure(APIStatus(write: failure, context.resource, draft.object.name)))
             }
             return
         }

@@ -192,14 +192,15 @@ extension RequestPipeline {
     ) throws(APIStatus) {
         if let uid = options.uid, uid != present.uid {
             throw .conflict(
-                context.resource, context.path.name,
-                "Precondition failed: UID in precondition: \(uid), UID in object meta: \(present.uid)")
+                kind: context.resource, context.path.name,
+                "the UID in the precondition (\(uid)) does not match the UID in record (\(present.uid)). The object might "
+                    + "have been deleted and then recreated")
         }
         if let version = options.resourceVersion, version != String(revision) {
             throw .conflict(
-                context.resource, context.path.name,
-                "Precondition failed: ResourceVersion in precondition: \(version), ResourceVersion in object meta: \(revision)"
-            )
+                kind: context.resource, context.path.name,
+                "the ResourceVersion in the precondition (\(version)) does not match the ResourceVersion in record "
+                    + "(\(revision)). The object might have been modified")
         }
     }
 

@@ -78,6 +78,7 @@ extension RequestPipeline {
         let show: @Sendable (JSON) -> JSON = { Self.scale(of: $0, resource) }
         if let paths = resource.custom?.scale { return try scale(context, paths, respond) }
         let change: Change
+        var warnings: [String] = []
         var names = false
         switch context.request.method {
         case .get:
@@ -91,12 +92,11 @@ extension RequestPipeline {
             return
         case .put:
             try WriteOptions.update.check(context.query)
-            var wanted = try Self.parseBody(context.request)
-            try Self.checkKind(&wanted, apiVersion: "autoscaling/v1", kind: "Scale")
-            let body = wanted
-            names = !wanted.resourceVersion.isEmpty
+            let wanted = try scaleBody(context)
+            warnings = wanted.warnings
+            names = !wanted.object.resourceVersion.isEmpty
             change = { (present) throws(APIStatus) in
-                DecodedBody(object: try Self.apply(body, to: present, resource))
+                DecodedBody(object: try Self.apply(wanted.object, to: present, resource))
             }
         case .patch(let type) where Apply.isAsked(by: type):
             return try applyScale(context, at: ["spec", "replicas"], show, respond)
@@ -105,13 +105,17 @@ extension RequestPipeline {
             // A scale's fields merge alike under every patch type.
             let essence = type.hasPrefix("application/strategic") ? "application/merge-patch+json" : type
             let patch = try Patch(context, type: essence, rules: rules)
-            change = { (present) throws(APIStatus) in
-                DecodedBody(
-                    object: try Self.apply(try patch.apply(Self.scale(of: present, resource)), to: present, resource))
+            change = { [self] (present) throws(APIStatus) in
+                let scale = try patched(scale: Self.scale(of: present, resource), patch, context)
+                var decoded = DecodedBody(object: try Self.apply(scale.object, to: present, resource))
+                decoded.warnings = scale.warnings
+                return decoded
             }
         default: throw .methodNotAllowed
         }
-        try run(Update(change: change, scope: .whole, show: show, namesRevision: names), context, respond)
+        try run(
+            Update(change: change, scope: .whole, warnings: warnings, show: show, namesRevision: names), context,
+            respond)
     }
 
     /// - Parameter path: Where the object has the number of replicas.

@@ -39,12 +39,8 @@ extension RequestPipeline {
         try WriteOptions.update.check(context.query)
         let decoded = try decodeObject(context)
         var object = decoded.object
-        if object.name.isEmpty { object.name = context.path.name }
-        guard object.name == context.path.name else {
-            throw .badRequest(
-                "the name of the object (\(object.name)) does not match the name on the URL (\(context.path.name))")
-        }
-        try Self.checkNamespace(&object, context)
+        if context.request.isInternal, object.name.isEmpty { object.name = context.path.name }
+        try Self.checkNames(&object, context)
         if scope == .main, try mayCreate(context) {
             object["metadata"].removeValue(forKey: "resourceVersion")
             var creation = context
@@ -121,7 +117,7 @@ extension RequestPipeline {
                     var patched = try patch.apply(present)
                     try checkKind(ofPatched: &patched, patch, context.resource)
                     var decoded = try checkFields(ofPatched: patched, patch, context)
-                    try Self.checkNames(ofPatched: &decoded.object, context)
+                    try Self.checkNames(&decoded.object, context)
                     return decoded
                 }, scope: scope, namesRevision: context.request.body.contains(text: "\"resourceVersion\"")), context,
             respond)
@@ -205,7 +201,7 @@ extension RequestPipeline {
                 guard failure.code == HOSTD_ERROR_CONFLICT || failure.code == HOSTD_ERROR_ALREADY_EXISTS,
                     !isFixed || isCharge == true, update.attempts > 0
                 else {
-                    respond(.failure(APIStatus(failure, context.resource, context.path.name)))
+                    respond(.failure(APIStatus(write: failure, context.resource, context.path.name)))
                     return
                 }
                 var again = update
@@ -215,7 +211,7 @@ extension RequestPipeline {
             }
         } catch {
             if retryWithoutManagers(error, update, object, context, respond) { return }
-            throw APIStatus(error, context.resource, context.path.name)
+            throw APIStatus(write: error, context.resource, context.path.name)
         }
     }
 

@@ -337,6 +337,14 @@ extension HTTPResponse {
 }
 
 extension APIStatus {
+    /// The same of a write, whose key is right: what the store does not take is too large for it.
+    init(write error: PluginError, _ resource: Resource, _ name: String) {
+        self =
+            error.code == HOSTD_ERROR_INVALID_ARGUMENT
+            ? APIStatus(code: 500, reason: "", message: "etcdserver: request is too large")
+            : APIStatus(error, resource, name)
+    }
+
     /// A failure of the store as the client sees it.
     init(_ error: PluginError, _ resource: Resource, _ name: String) {
         switch error.code {

@@ -35,6 +35,7 @@ struct SchemaRules: ObjectRules {
     func validate(_ object: JSON, _ resource: Resource) -> [APIStatus.Cause] {
         guard let node = schema(of: resource) else { return [] }
         let causes = (table.validate(object, as: node) + table.creationErrors(in: object, as: node)).map(Self.cause)
+        if let scale = resource.custom?.scale { return causes + scale.faults(in: object) }
         if resource.qualified == CertificateRequest.resource {
             return causes + CertificateRequestChecks.faults(in: object)
         }
@@ -46,7 +47,10 @@ struct SchemaRules: ObjectRules {
         of object: JSON, from before: JSON, _ resource: Resource, _ scope: Strategy.Scope
     ) -> [APIStatus.Cause] {
         guard let node = schema(of: resource) else { return [] }
-        if resource.custom != nil { return table.validateUpdate(from: before, to: object, as: node).map(Self.cause) }
+        if let custom = resource.custom {
+            let causes = table.validateUpdate(from: before, to: object, as: node).map(Self.cause)
+            return causes + (custom.scale?.faults(in: object, isStatus: scope == .status) ?? [])
+        }
         let metadata = { self.table.metadataErrors(from: before, to: object, as: node).map(Self.cause) }
         switch scope {
         case .main:

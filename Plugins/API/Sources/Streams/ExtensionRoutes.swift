@@ -182,7 +182,8 @@ final class ExtensionRoutes: Sendable {
         switch negotiation {
         case .webSocket:
             return HTTPResponse(
-                status: 101, body: .webSocket(descriptor: descriptor, headers: negotiation.headers))
+                status: 101,
+                body: .webSocket(descriptor: descriptor, headers: negotiation.headers, form: negotiation.form))
         case .processOverSPDY:
             let expected = SPDYProcessStreams.expected(request.query)
             let upgrade = StreamUpgrade(headers: negotiation.headers) { connection in
@@ -222,7 +223,10 @@ final class ExtensionRoutes: Sendable {
         let pod =
             if case .resource(let path) = request.path { "\(path.namespace)/\(path.name)" } else { request.rawPath }
         let upgrade = StreamUpgrade(headers: negotiation.headers) { [ports] connection in
-            guard ports.isEmpty else { return ChannelForwards(ports: ports, dialer: dialer, connection: connection) }
+            guard ports.isEmpty else {
+                return ChannelForwards(
+                    ports: ports, dialer: dialer, connection: connection, form: negotiation.form)
+            }
             let target = SPDYForwards(connection: connection, dialer: dialer, pod: pod)
             return try SPDYConnection(target: target, isTunnelled: isTunnelled)
         } discard: {

@@ -37,7 +37,7 @@ extension HTTPConnection {
             case .webSocket(let pump):
                 switch pump.receive(into: buffer) {
                 case .packet(let bytes):
-                    output.append { WebSocketFrame.write(opcode: WebSocketFrame.binary, bytes, into: &$0) }
+                    output.append { messageForm.write(bytes, into: &$0) }
                 case .nothing: break reading
                 case .end:
                     closeWebSocket(pump, code: 1000, reason: "")
@@ -93,7 +93,7 @@ extension HTTPConnection {
 
     private func take(_ message: WebSocketMessage, _ pump: PacketPump) {
         switch message {
-        case .text(let bytes), .binary(let bytes): pump.send(bytes)
+        case .text(let bytes), .binary(let bytes): if let packet = messageForm.packet(bytes) { pump.send(packet) }
         case .ping(let bytes):
             bytes.withUnsafeBytes { payload in
                 output.append { WebSocketFrame.write(opcode: WebSocketFrame.pong, payload, into: &$0) }

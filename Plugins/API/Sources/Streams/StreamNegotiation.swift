@@ -52,7 +52,8 @@ enum StreamNegotiation: Equatable {
         guard let accept = WebSocketFrame.acceptance(of: upgrade.key ?? "") else {
             throw .badRequest("Sec-WebSocket-Key must be 16 bytes in base64")
         }
-        let known = kind == .ports ? [tunnelProtocol, channelsProtocol] : subprotocols
+        let plain = kind == .ports ? [tunnelProtocol, channelsProtocol] : subprotocols
+        let known = plain + WebSocketForm.names(of: plain)
         let offered = upgrade.subprotocols.filter { !$0.hasPrefix(Authenticator.subprotocolPrefix) }
         let chosen = offered.first(where: known.contains)
         guard chosen != nil || known.isEmpty || offered.isEmpty else {
@@ -104,10 +105,19 @@ enum StreamNegotiation: Equatable {
         return headers
     }
 
-    /// The subprotocol that an extension is told: SPDY's streams come to it as the channels of a WebSocket.
+    /// How packets are put into messages, where there are any.
+    var form: WebSocketForm {
+        switch self {
+        case .webSocket(_, let subprotocol), .portsOverChannels(_, let subprotocol): WebSocketForm(subprotocol)
+        default: .binary
+        }
+    }
+
+    /// The subprotocol that an extension is told: SPDY's streams come to it as the channels of a WebSocket, and what is in
+    /// base 64 as it is without.
     var subprotocol: String? {
         switch self {
-        case .webSocket(_, let subprotocol): subprotocol
+        case .webSocket(_, let subprotocol): subprotocol.map(WebSocketForm.plain)
         case .processOverSPDY(_, let subprotocol): subprotocol
         default: nil
         }

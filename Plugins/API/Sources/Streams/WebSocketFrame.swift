@@ -3,6 +3,7 @@ import Objects
 
 /// Frames as a WebSocket server writes them (RFC 6455): unmasked, one per message.
 enum WebSocketFrame {
+    static let text: UInt8 = 1
     static let binary: UInt8 = 2
     static let close: UInt8 = 8
     static let pong: UInt8 = 10

@@ -59,7 +59,9 @@ struct WebhookClient: Sendable {
         let answer = try exchange(method, target, fields, body, deadline, credential)
         let place = "\(method == "GET" ? "Get" : "Post") \"\(target.url)\""
         guard answer.status == 200 || answer.status == 201 else {
-            throw UpstreamError("\(place): the server answered with status \(answer.status)")
+            throw UpstreamError(
+                "\(place): the server answered with status \(answer.status)", status: answer.status,
+                answer: String(decoding: answer.body.prefix(2048), as: UTF8.self).trimmingWhitespace())
         }
         do { return try JSON(parsing: answer.body) } catch {
             throw UpstreamError("\(place): the answer is no JSON: \(error)")

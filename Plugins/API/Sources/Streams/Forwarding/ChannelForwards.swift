@@ -5,17 +5,20 @@ final class ChannelForwards: UpgradedProtocol {
     /// Channels are counted in a byte.
     static let portLimit = 127
 
-    private var parser = WebSocketParser()
+    private let form: WebSocketForm
+    private var parser: WebSocketParser
     private var forwards: [Forward?]
     private var greeting: [UInt8] = []
     private(set) var isFinished = false
 
-    init(ports: [UInt16], dialer: ForwardDialer, connection: any UpgradeHost) {
+    init(ports: [UInt16], dialer: ForwardDialer, connection: any UpgradeHost, form: WebSocketForm) {
+        self.form = form
+        parser = form.parser
         forwards = ports.map { Forward(port: $0, dialer: dialer, connection: connection) }
         for (index, port) in ports.enumerated() {
             for channel in [2 * index, 2 * index + 1] {
                 let message = [UInt8(channel), UInt8(port & 0xFF), UInt8(port >> 8)]
-                message.withUnsafeBytes { WebSocketFrame.write(opcode: WebSocketFrame.binary, $0, into: &greeting) }
+                message.withUnsafeBytes { form.write($0, into: &greeting) }
             }
         }
     }
@@ -40,8 +43,10 @@ final class ChannelForwards: UpgradedProtocol {
     private func take(_ message: WebSocketMessage, _ output: inout OutputQueue) {
         switch message {
         case .binary(let bytes), .text(let bytes):
-            guard let channel = bytes.first, channel % 2 == 0, Int(channel / 2) < forwards.count else { return }
-            forwards[Int(channel / 2)]?.send(Array(bytes.dropFirst()))
+            guard let packet = form.packet(bytes), let channel = packet.first, channel % 2 == 0,
+                Int(channel / 2) < forwards.count
+            else { return }
+            forwards[Int(channel / 2)]?.send(Array(packet.dropFirst()))
         case .ping(let bytes):
             bytes.withUnsafeBytes { payload in
                 output.append { WebSocketFrame.write(opcode: WebSocketFrame.pong, payload, into: &$0) }
@@ -70,7 +75,7 @@ final class ChannelForwards: UpgradedProtocol {
         func send(_ channel: Int, _ bytes: UnsafeRawBufferPointer) {
             let message = [UInt8(channel)] + bytes
             message.withUnsafeBytes { payload in
-                output.append { WebSocketFrame.write(opcode: WebSocketFrame.binary, payload, into: &$0) }
+                output.append { form.write(payload, into: &$0) }
             }
         }
         switch forward.receive(into: buffer) {
