@@ -35,7 +35,10 @@ final class CustomScaleTests: XCTestCase {
             (.integer(1 << 40), "\(1 << 40): should be less than or equal to 2147483647"),
             ("x", "0: .spec.free.replicas accessor error: x is of the type string, expected int64"),
             (1.5, "0: .spec.free.replicas accessor error: 1.5 is of the type float64, expected int64"),
-            (["a": 1], "0: .spec.free.replicas accessor error: map[a:1] is of the type map[string]interface {}, expected int64"),
+            (
+                ["a": 1],
+                "0: .spec.free.replicas accessor error: map[a:1] is of the type map[string]interface {}, expected int64"
+            ),
         ]
         XCTAssertEqual(try server.request("POST", widgets, CustomDefinitions.widget("there")).status, 201)
         for row in rows {
@@ -61,9 +64,18 @@ final class CustomScaleTests: XCTestCase {
         let spec: JSON = ["size": 3, "free": ["replicas": 3]]
         XCTAssertEqual(try server.request("POST", widgets, CustomDefinitions.widget("a", spec)).status, 201)
         let rows: [(patch: JSON, code: Int, words: String)] = [
-            (["spec": ["replicas": "x"]], 422, "json: cannot unmarshal string into Go struct field ScaleSpec.spec.replicas"),
-            (["spec": ["replicas": .integer(1 << 40)]], 422, "json: cannot unmarshal number 1099511627776 into Go struct"),
-            (["spec": ["replicas": -1]], 422, ".spec.free.replicas: Invalid value: -1: should be a non-negative integer"),
+            (
+                ["spec": ["replicas": "x"]], 422,
+                "json: cannot unmarshal string into Go struct field ScaleSpec.spec.replicas"
+            ),
+            (
+                ["spec": ["replicas": .integer(1 << 40)]], 422,
+                "json: cannot unmarshal number 1099511627776 into Go struct"
+            ),
+            (
+                ["spec": ["replicas": -1]], 422,
+                ".spec.free.replicas: Invalid value: -1: should be a non-negative integer"
+            ),
             (["spec": ["none": 1]], 422, "strict decoding error: unknown field \"spec.none\""),
             (["metadata": ["name": "b"]], 400, "the name of the object (b) does not match the name on the URL (a)"),
             (["spec": ["replicas": 4]], 200, ""),
