@@ -29,6 +29,7 @@ final class NodeStatusTests: XCTestCase {
             status["addresses"],
             [["type": "InternalIP", "address": "10.244.0.1"], ["type": "Hostname", "address": "alpha"]])
         XCTAssertEqual(status["nodeInfo"]["containerRuntimeVersion"], "hostd://0.1.0")
+        XCTAssertEqual(status["daemonEndpoints"], ["kubeletEndpoint": ["Port": 10250]])
         XCTAssertEqual(status["images"], [["names": ["a:1"], "sizeBytes": 5]])
         XCTAssertEqual(status["features"], ["supplementalGroupsPolicy": true])
         XCTAssertEqual(

@@ -10,6 +10,7 @@ final class APIService: Sendable {
     private let host: Host
     private let settings: APISettings
     private let server: HTTPServer
+    private let nodePorts: NodePorts
     private let credentials: PKIDirectory.Contents
     private let informers: [Informer]
     private let nodes: NodeGraph
@@ -124,6 +125,7 @@ final class APIService: Sendable {
         server = try HTTPServer(
             threads: settings.threads, context: context,
             handler: HTTPFront(pipeline: pipeline, anonymous: authentication.anonymous))
+        nodePorts = NodePorts(server: server, pipeline: pipeline, authority: credentials.signer)
     }
 
     private static func key(_ resource: String, _ object: JSON) -> String {
@@ -180,17 +182,20 @@ final class APIService: Sendable {
 
     private func watchRoles() throws {
         let roles = try host.roles()
-        let subscription = try roles.watch { [host, pipeline] change in
+        let subscription = try roles.watch { [host, pipeline, nodePorts] change in
             guard change.role == HOSTD_API_EXTENSION_1 else { return }
             guard change.isActive else {
                 pipeline.extensions.remove(plugin: change.plugin)
+                nodePorts.remove(plugin: change.plugin)
                 return
             }
             // Asking a provider for its routes may take a while; the roles' stream does not wait for it.
             let isTaken = pipeline.workers.run {
                 do {
                     let client = try APIExtensionClient(host, plugin: change.plugin)
-                    pipeline.extensions.add(plugin: change.plugin, try client.routes(), provider: client)
+                    let routes = try client.routes()
+                    pipeline.extensions.add(plugin: change.plugin, routes, provider: client)
+                    nodePorts.update(plugin: change.plugin, routes)
                 } catch {
                     host.log.error(
                         "cannot serve the paths of a plugin",
@@ -247,6 +252,7 @@ final class APIService: Sendable {
         roleAggregation.stop()
         bootstrapTokens.stop()
         accountTokens.stop()
+        nodePorts.stop()
         server.stop()
         pipeline.stop()
         // The last: what the others still did is written.

@@ -67,6 +67,11 @@ struct APISettings: Sendable {
             "kubernetes.default.svc.\(clusterDomain)",
         ]
         names += ["127.0.0.1", "::1", listen.host, serviceRange.first, podRange.first] + self.names
+        return Self.alternativeNames(names)
+    }
+
+    /// Names and addresses as subject alternative names, "DNS:…" and "IP:…", each once.
+    static func alternativeNames(_ names: [String]) -> [String] {
         var result: [String] = []
         for name in names where !name.isEmpty && name != "0.0.0.0" && name != "::" {
             let entry: String

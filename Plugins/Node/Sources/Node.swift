@@ -104,7 +104,8 @@ final class Node: Sendable {
         registration = NodeRegistration(
             api: api, objects: store, runtime: runtime, network: network, devices: devices,
             inputs: .init(
-                host: hostFacts, dataDirectory: configuration.dataDirectory, runtimeVersion: runtimeVersion ?? "0"),
+                host: hostFacts, dataDirectory: configuration.dataDirectory, runtimeVersion: runtimeVersion ?? "0",
+                port: NodePort.number(configuration.options)),
             facts: currentFacts, log: log)
         endpoints = PodEndpoints(
             worker: worker, runtime: runtime, exits: exits,
@@ -123,14 +124,7 @@ final class Node: Sendable {
     }
 
     private static func facts(_ settings: JSON, _ host: HostFacts, _ paths: NodePaths) -> NodeFacts {
-        var facts = NodeFacts(nodeName: settings["nodeName"].stringValue ?? "")
-        if facts.nodeName.isEmpty {
-            var names = utsname()
-            uname(&names)
-            facts.nodeName = withUnsafeBytes(of: names.nodename) {
-                String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self).lowercased()
-            }
-        }
+        var facts = NodeFacts(nodeName: NodePort.nodeName(settings))
         facts.clusterDomain = settings["clusterDomain"].stringValue ?? facts.clusterDomain
         facts.clusterDNS = settings["dnsAddress"].stringValue ?? facts.clusterDNS
         facts.memoryBytes = host.memoryBytes

@@ -13,6 +13,8 @@ public final class NodePlugin: Plugin {
         sharedOnly: "it writes pods' volumes and reads their logs in the data directory, which is hostd's own")
     public static let optionsSchema = """
         {"type": "object", "additionalProperties": false, "properties": {
+          "port": {"type": "integer", "description": "TCP port at which the node's own paths (/metrics, /pods, /stats/summary and others) are served over HTTPS, as a kubelet's are; 0: none.", "default": 10250, "minimum": 0, "maximum": 65535},
+          "address": {"type": "string", "description": "The address of that port; 0.0.0.0: all addresses of the host.", "default": "0.0.0.0", "minLength": 2},
           "workers": {"type": "integer", "description": "Pods that are worked on at once.", "default": 16, "minimum": 1, "maximum": 256},
           "routingHealthPort": {"type": "integer", "description": "TCP port, at all addresses, at which /healthz and /livez say whether services are routed on this node; 0: none.", "default": 10256, "minimum": 0, "maximum": 65535},
           "routingStatusPort": {"type": "integer", "description": "TCP port, at the loopback address, at which /proxyMode says by what services are routed; 0: none.", "default": 10249, "minimum": 0, "maximum": 65535},
@@ -36,6 +38,7 @@ public final class NodePlugin: Plugin {
 
     public func configure(_ configuration: PluginConfiguration) throws {
         state.withLock { $0 = .configured(configuration) }
+        endpoints.serve(at: NodePort(configuration))
     }
 
     public func activate() throws {
@@ -79,9 +82,16 @@ public final class NodePlugin: Plugin {
 private final class EndpointSwitch: APIExtensionProvider {
     private let active = Mutex<PodEndpoints?>(nil)
 
+    private let port = Mutex<NodePort?>(nil)
+
+    func serve(at port: NodePort) { self.port.withLock { $0 = port } }
     func set(_ endpoints: PodEndpoints?) { active.withLock { $0 = endpoints } }
 
-    func routes() throws -> JSON { PodEndpoints.routes }
+    func routes() throws -> JSON {
+        var routes = PodEndpoints.routes
+        if let port = port.withLock({ $0 }), port.port != 0 { routes["nodePort"] = port.json }
+        return routes
+    }
 
     func serve(_ request: JSON, body: [UInt8], stream: Int32, deadline: UInt64) throws -> JSON {
         guard let endpoints = active.withLock({ $0 }) else {

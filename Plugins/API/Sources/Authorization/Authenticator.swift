@@ -19,7 +19,7 @@ struct Authenticator: Sendable {
     /// - Returns: nil when somebody has to be asked and may not.
     /// - Throws: 401 when credentials are shown of which none counts.
     func identify(_ exchange: HTTPExchange, mayWait: Bool) throws(APIStatus) -> Identity? {
-        guard let user = try authenticate(exchange, mayWait) else { return nil }
+        guard let user = try user(of: exchange, mayWait: mayWait) else { return nil }
         guard exchange.head.mayImpersonate else { return Identity(user: user) }
         // What the caller may is asked of the authorizers, too.
         if authorizer.mayWait, !mayWait { return nil }
@@ -40,7 +40,8 @@ struct Authenticator: Sendable {
 
     /// Kubernetes' order: whom a proxy names, whom a certificate stands for, whom a token stands for. The first that counts
     /// decides; credentials that do not count only matter when nothing else does.
-    private func authenticate(_ exchange: HTTPExchange, _ mayWait: Bool) throws(APIStatus) -> UserInfo? {
+    /// - Parameter mayWait: As of `identify`.
+    func user(of exchange: HTTPExchange, mayWait: Bool) throws(APIStatus) -> UserInfo? {
         var isRefused = false
         switch certified(exchange) {
         case .known(let user): return user

@@ -82,7 +82,7 @@ final class HTTPFront: HTTPHandler {
     }
 
     /// Large answers go out compressed to clients that take that.
-    private static func send(_ response: HTTPResponse, _ exchange: HTTPExchange, _ workers: WorkerPool) {
+    static func send(_ response: HTTPResponse, _ exchange: HTTPExchange, _ workers: WorkerPool) {
         guard case .bytes(let bytes) = response.body, bytes.count > GzipCoding.threshold,
             exchange.head.method == "GET"
         else { return exchange.respond(response) }
@@ -150,7 +150,7 @@ final class HTTPFront: HTTPHandler {
         }
     }
 
-    private static func upgrade(_ exchange: HTTPExchange, peer: String) -> APIRequest.Upgrade {
+    static func upgrade(_ exchange: HTTPExchange, peer: String) -> APIRequest.Upgrade {
         let head = exchange.head
         let name =
             HTTPRequestHead.list(head.header("connection") ?? "", contains: "upgrade")

@@ -34,13 +34,31 @@ final class HTTPServer: Sendable {
     /// Opens a listener; the result is the port, chosen by the system for port 0.
     @discardableResult
     func listen(on address: SocketAddress) throws(HTTPServerError) -> UInt16 {
-        let descriptor = try address.listen()
-        let port = SocketAddress.port(of: descriptor)
+        try listen(on: address) { [unowned self] descriptor in
+            serve(descriptor, context: context.withLock { $0 }, handler: handler)
+        }.port
+    }
+
+    /// Opens a listener whose connections go to `accepted`, on a loop, which hands them to `serve` or to `refuse`.
+    func listen(
+        on address: SocketAddress, accepted: @escaping @Sendable (Int32) -> Void
+    ) throws(HTTPServerError) -> HTTPListener {
         let loop = loops[0]
-        let listener = HTTPListener(descriptor: descriptor, loop: loop) { [unowned self] in accepted($0) }
+        let listener = HTTPListener(descriptor: try address.listen(), loop: loop) { [unowned self] descriptor in
+            guard connections.add(1, ordering: .relaxed).newValue <= Self.connectionLimit else {
+                return refuse(descriptor)
+            }
+            accepted(descriptor)
+        }
         listeners.withLock { $0.append(listener) }
         loop.post { listener.begin() }
-        return port
+        return listener
+    }
+
+    /// Closes a listener; its connections go on.
+    func close(_ listener: HTTPListener) {
+        listeners.withLock { $0.removeAll { $0 === listener } }
+        listener.loop.post { listener.end() }
     }
 
     /// How long requests that are being answered may take to end when the server stops, in nanoseconds.
@@ -63,24 +81,23 @@ final class HTTPServer: Sendable {
         for loop in loops { loop.join() }
     }
 
-    private func accepted(_ descriptor: Int32) {
-        guard connections.add(1, ordering: .relaxed).newValue <= Self.connectionLimit else {
-            connections.subtract(1, ordering: .relaxed)
-            close(descriptor)
-            return
-        }
+    /// Closes an accepted connection. [any-thread]
+    func refuse(_ descriptor: Int32) {
+        connections.subtract(1, ordering: .relaxed)
+        Glibc.close(descriptor)
+    }
+
+    /// Serves an accepted connection, on one of the loops. [any-thread]
+    func serve(_ descriptor: Int32, context: TLSContext?, handler: any HTTPHandler) {
         var on: Int32 = 1
         setsockopt(descriptor, Int32(IPPROTO_TCP), TCP_NODELAY, &on, 4)
         setsockopt(descriptor, SOL_SOCKET, SO_KEEPALIVE, &on, 4)
         var idle: Int32 = 60
         setsockopt(descriptor, Int32(IPPROTO_TCP), TCP_KEEPIDLE, &idle, 4)
         let loop = loops[next.wrappingAdd(1, ordering: .relaxed).newValue % loops.count]
-        let context = context.withLock { $0 }
         loop.post { [self] in
             guard let transport = Transport(descriptor: descriptor, context: context) else {
-                connections.subtract(1, ordering: .relaxed)
-                close(descriptor)
-                return
+                return refuse(descriptor)
             }
             let connection = HTTPConnection(
                 descriptor: descriptor, transport: transport, loop: loop, handler: handler
@@ -94,6 +111,8 @@ final class HTTPServer: Sendable {
 final class HTTPListener: EventHandler, @unchecked Sendable {
     // SAFETY (@unchecked Sendable): used on its loop's thread alone after `init`.
     let loop: EventLoop
+    /// Chosen by the system where 0 was asked for.
+    let port: UInt16
     private let descriptor: Int32
     private let accepted: (Int32) -> Void
     private var token: EventLoop.Token?
@@ -102,6 +121,7 @@ final class HTTPListener: EventHandler, @unchecked Sendable {
 
     init(descriptor: Int32, loop: EventLoop, accepted: @escaping (Int32) -> Void) {
         self.descriptor = descriptor
+        port = SocketAddress.port(of: descriptor)
         self.loop = loop
         self.accepted = accepted
     }

@@ -12,6 +12,15 @@ enum HTTPServerError: Error, Sendable, CustomStringConvertible {
     /// OpenSSL refused; its own words follow.
     case tls(String)
 
+    /// What is wrong, without a remedy.
+    var cause: String {
+        switch self {
+        case .addressInUse(let address): "\(address) is in use by another process"
+        case .addressUnavailable(let address, let code): "\(address): \(String(cString: strerror(code)))"
+        case .system, .invalidAddress, .tls: description
+        }
+    }
+
     var description: String {
         switch self {
         case .system(let call, let code, let detail):

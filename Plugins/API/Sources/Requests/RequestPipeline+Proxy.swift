@@ -33,8 +33,11 @@ extension RequestPipeline {
             throw .badRequest("invalid \(kind) request \"\(context.path.name)\"")
         }
         let rest = ProxyPath.rest(of: request.rawPath, after: context.resource.isNamespaced ? 7 : 5)
-        if context.resource.plural == "nodes", name.port.isEmpty || name.port == Self.kubeletPort {
-            return try ofNode(name.name, context, rest, respond)
+        if context.resource.plural == "nodes" {
+            let node = try stored("nodes//\(name.name)", name.name, context)
+            if name.port.isEmpty || name.port == Self.ownPort(of: node) {
+                return try ofNode(name.name, context, rest, respond)
+            }
         }
         let isRead = request.method == .get || request.method == .other("HEAD")
         if rest.isEmpty, isRead, details.protocol.isEmpty {
@@ -114,7 +117,10 @@ extension RequestPipeline {
     // MARK: - Where it goes
 
     /// The port at which a node's own paths are served.
-    private static let kubeletPort = "10250"
+    private static func ownPort(of node: JSON) -> String {
+        let port = node["status"]["daemonEndpoints"]["kubeletEndpoint"]["Port"].integerValue ?? 0
+        return String(port == 0 ? 10250 : port)
+    }
 
     private func stored(_ key: String, _ name: String, _ context: RequestContext) throws(APIStatus) -> JSON {
         do {
@@ -194,7 +200,6 @@ extension RequestPipeline {
     private func ofNode(
         _ name: String, _ context: RequestContext, _ rest: Substring, _ respond: @escaping Responder
     ) throws(APIStatus) {
-        _ = try stored("nodes//\(name)", name, context)
         guard context.request.upgrade?.carriesBody != true else { throw .methodNotAllowed }
         guard try extensions.serve(context.request, self, respond) else {
             throw .unavailable("no plugin serves \(rest.isEmpty ? "/" : rest) of node \"\(name)\"")

@@ -24,6 +24,9 @@ final class ExtensionRoutes: Sendable {
         var subprotocols: [String]
         var provider: any APIExtensionProvider
 
+        /// Whether it is a node's own.
+        var isBelowNode: Bool { segments.starts(with: ["api", "v1", "nodes"]) }
+
         /// The values of the path's parameters; nil when the path is another.
         func match(_ path: [Substring]) -> [(String, String)]? {
             var parameters: [(String, String)] = []
@@ -89,7 +92,7 @@ final class ExtensionRoutes: Sendable {
             switch negotiation {
             case .portsOverSPDY, .portsOverTunnel, .portsOverChannels:
                 let dialer = ForwardDialer(route: route, description: description, workers: workers)
-                respond(try Self.forward(dialer, negotiation, request))
+                respond(try Self.forward(dialer, negotiation, request, route))
             default: respond(try Self.call(route, description, request, negotiation))
             }
         }
@@ -205,15 +208,17 @@ final class ExtensionRoutes: Sendable {
 
     /// The answer to a request for forwarded ports: the pod is asked for first, each port when the client opens it.
     private static func forward(
-        _ dialer: ForwardDialer, _ negotiation: StreamNegotiation, _ request: APIRequest
+        _ dialer: ForwardDialer, _ negotiation: StreamNegotiation, _ request: APIRequest, _ route: Route
     ) throws(APIStatus) -> HTTPResponse {
         var ports: [UInt16] = []
         if case .portsOverChannels = negotiation {
-            for text in request.query.all("ports").flatMap({ $0.split(separator: ",") }) {
+            // Below a node they are named as a kubelet names them.
+            let name = route.isBelowNode ? "port" : "ports"
+            for text in request.query.all(name).flatMap({ $0.split(separator: ",") }) {
                 guard let port = UInt16(text), port > 0 else { throw .badRequest("invalid port: \(text)") }
                 ports.append(port)
             }
-            guard !ports.isEmpty else { throw .badRequest("query parameter \"ports\" is required") }
+            guard !ports.isEmpty else { throw .badRequest("query parameter \"\(name)\" is required") }
             guard ports.count <= ChannelForwards.portLimit else {
                 throw .badRequest("at most \(ChannelForwards.portLimit) ports can be forwarded by one request")
             }

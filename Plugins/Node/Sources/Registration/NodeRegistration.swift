@@ -12,6 +12,8 @@ final class NodeRegistration: Sendable {
         var host: HostFacts
         var dataDirectory: String
         var runtimeVersion: String
+        /// Of the node's own paths.
+        var port = NodePort.usual
     }
 
     private struct State {
@@ -99,7 +101,7 @@ final class NodeRegistration: Sendable {
             diskBytes: HostPressure.diskBytes(inputs.dataDirectory), addresses: facts.addresses,
             devices: devices.resources, images: images,
             notReady: problems.isEmpty ? nil : problems.joined(separator: "; "), runtimeVersion: inputs.runtimeVersion,
-            runtimeFeatures: features)
+            runtimeFeatures: features, port: inputs.port)
     }
 
     private func register(_ builder: NodeStatusBuilder) throws {

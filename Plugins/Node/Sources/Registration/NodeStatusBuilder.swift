@@ -23,6 +23,8 @@ struct NodeStatusBuilder {
     let runtimeVersion: String
     /// What the runtime says that it can do.
     var runtimeFeatures: JSON = [:]
+    /// Of the node's own paths.
+    var port = NodePort.usual
 
     /// The object to create when the node is not known yet.
     func registration() -> JSON {
@@ -62,7 +64,7 @@ struct NodeStatusBuilder {
             "addresses": .array(
                 addresses.map { ["type": "InternalIP", "address": .string($0)] }
                     + [["type": "Hostname", "address": .string(nodeName)]]),
-            "daemonEndpoints": ["kubeletEndpoint": ["Port": 10250]],
+            "daemonEndpoints": ["kubeletEndpoint": ["Port": .integer(Int64(port))]],
             "nodeInfo": nodeInfo, "images": .array(images.prefix(50).compactMap(imageEntry)),
             "features": ["supplementalGroupsPolicy": .bool(can("onlyListedGroups"))],
             "runtimeHandlers": [

@@ -15,7 +15,7 @@ final class NodeStatistics: Sendable {
         self.dataDirectory = dataDirectory
     }
 
-    func serve(_ path: String) throws -> JSON {
+    func serve(_ path: String, _ query: JSON = [:]) throws -> JSON {
         switch path.split(separator: "/").joined(separator: "/") {
         case "stats/summary": return answer(try summary())
         case "pods":
@@ -27,14 +27,27 @@ final class NodeStatistics: Sendable {
         case "metrics": return metrics(String(decoding: try host.metrics().collect().array, as: UTF8.self))
         case "metrics/resource": return metrics(ResourceMetrics(summary: try summary()).resource)
         case "metrics/cadvisor": return metrics(ResourceMetrics(summary: try summary()).cadvisor)
-        case "healthz":
-            return ["status": 200, "headers": ["Content-Type": "text/plain"], "stream": false, "body": "ok"]
+        case "healthz" where query["verbose"].exists:
+            return health(Self.checks.map { "[+]\($0) ok\n" }.joined() + "healthz check passed\n")
+        case "healthz", "healthz/ping", "healthz/log", "healthz/syncloop": return health("ok")
         case let other:
             throw EndpointError(
                 code: 404, reason: "NotFound",
-                message: "the node serves no path \"/\(other)\"; it has /configz, /healthz, /logs/, /metrics, "
-                    + "/metrics/cadvisor, /metrics/resource, /pods, /runningpods and /stats/summary")
+                message: "the node serves no path \"/\(other)\"; it has /attach, /configz, /containerLogs, /exec, "
+                    + "/healthz, /logs/, /metrics, /metrics/cadvisor, /metrics/probes, /metrics/resource, /pods, /portForward, "
+                    + "/run, /runningpods and /stats/summary")
         }
+    }
+
+    /// The checks behind /healthz.
+    private static let checks = ["ping", "log", "syncloop"]
+
+    private func health(_ text: String) -> JSON {
+        [
+            "status": 200,
+            "headers": ["Content-Type": "text/plain; charset=utf-8", "X-Content-Type-Options": "nosniff"],
+            "stream": false, "body": .string(text),
+        ]
     }
 
     private func metrics(_ text: String) -> JSON {

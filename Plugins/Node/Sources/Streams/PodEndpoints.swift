@@ -5,10 +5,10 @@ import PluginKit
 
 /// HTTP paths of pods and of the node behind the API front: exec, attach, log, forwarded ports, and the node's own.
 final class PodEndpoints: APIExtensionProvider {
-    private let worker: PodWorker
-    private let runtime: any RuntimeProvider
+    let worker: PodWorker
+    let runtime: any RuntimeProvider
     private let exits: ExitSignals
-    private let statistics: NodeStatistics
+    let statistics: NodeStatistics
     /// Threads that carry streams, apart from those that stop containers.
     private let sessions: OperationPool
     private let live = LiveStreams()
@@ -27,24 +27,25 @@ final class PodEndpoints: APIExtensionProvider {
     /// Ends all streams.
     func stop() { live.stop() }
 
+    static var channels: JSON {
+        ["v5.channel.k8s.io", "v4.channel.k8s.io", .string(StreamChannel.firstVersion)]
+    }
+
     static var routes: JSON {
         let pod = "/api/v1/namespaces/{namespace}/pods/{name}"
-        let channels: JSON = ["v5.channel.k8s.io", "v4.channel.k8s.io", .string(StreamChannel.firstVersion)]
-        return [
-            "routes": [
-                [
-                    "methods": ["GET", "POST"], "path": .string("\(pod)/exec"), "upgrade": "websocket",
-                    "subprotocols": channels,
-                ],
-                [
-                    "methods": ["GET", "POST"], "path": .string("\(pod)/attach"), "upgrade": "websocket",
-                    "subprotocols": channels,
-                ],
-                ["methods": ["GET", "POST"], "path": .string("\(pod)/portforward"), "upgrade": "ports"],
-                ["methods": ["GET"], "path": .string("\(pod)/log"), "upgrade": "none"],
-                ["methods": ["GET"], "path": "/api/v1/nodes/{name}/proxy/{rest...}", "upgrade": "none"],
-            ]
+        let ofPods: [JSON] = [
+            [
+                "methods": ["GET", "POST"], "path": .string("\(pod)/exec"), "upgrade": "websocket",
+                "subprotocols": channels,
+            ],
+            [
+                "methods": ["GET", "POST"], "path": .string("\(pod)/attach"), "upgrade": "websocket",
+                "subprotocols": channels,
+            ],
+            ["methods": ["GET", "POST"], "path": .string("\(pod)/portforward"), "upgrade": "ports"],
+            ["methods": ["GET"], "path": .string("\(pod)/log"), "upgrade": "none"],
         ]
+        return ["routes": .array(ofPods + nodeRoutes)]
     }
 
     func routes() throws -> JSON { Self.routes }
@@ -55,9 +56,7 @@ final class PodEndpoints: APIExtensionProvider {
         let path = (request["path"].stringValue ?? "").split(separator: "?").first.map(String.init) ?? ""
         do {
             if path.hasPrefix("/api/v1/nodes/") {
-                let rest = parameters["rest"].stringValue ?? ""
-                if rest == "logs" || rest.hasPrefix("logs/") { return try logFile(String(rest.dropFirst(4)), client) }
-                return try statistics.serve(rest)
+                return try ofNode(request, path, client)
             }
             let name = parameters["name"].stringValue ?? ""
             guard let pod = worker.pod(namespace: parameters["namespace"].stringValue ?? "", name: name) else {
@@ -75,7 +74,7 @@ final class PodEndpoints: APIExtensionProvider {
 
     // MARK: - Log
 
-    private func logFile(_ path: String, _ client: PacketStream) throws -> JSON {
+    func logFile(_ path: String, _ client: PacketStream) throws -> JSON {
         switch try NodeLogFiles(root: worker.paths.allLogs).find(path) {
         case .directory(let page):
             return [
@@ -99,7 +98,7 @@ final class PodEndpoints: APIExtensionProvider {
         }
     }
 
-    private func log(_ pod: Pod, _ query: JSON, _ client: PacketStream) throws -> JSON {
+    func log(_ pod: Pod, _ query: JSON, _ client: PacketStream) throws -> JSON {
         let container = try chosen(pod, query)
         let options: LogOptions
         do {
@@ -177,7 +176,7 @@ final class PodEndpoints: APIExtensionProvider {
 
     // MARK: - Exec and attach
 
-    private func session(_ pod: Pod, _ request: JSON, _ client: PacketStream, isExec: Bool) throws -> JSON {
+    func session(_ pod: Pod, _ request: JSON, _ client: PacketStream, isExec: Bool) throws -> JSON {
         let query = request["query"]
         let container = try chosen(pod, query)
         let running = worker.runtimeState.pod(pod.uid).containers.values
@@ -221,7 +220,7 @@ extension PodEndpoints {
     // MARK: - Forwarded ports
 
     /// Without a connection, whether the pod can be connected to; with one, connects to its port.
-    private func forward(_ pod: Pod, _ connection: JSON, _ client: PacketStream) throws -> JSON {
+    func forward(_ pod: Pod, _ connection: JSON, _ client: PacketStream) throws -> JSON {
         let ready = worker.runtimeState.pod(pod.uid).sandboxes.values.filter(\.isReady).max { $0.attempt < $1.attempt }
         guard let sandbox = ready else {
             throw EndpointError(

@@ -19,7 +19,11 @@ typedef struct hostd_api_extension_1 {
     /// the extension sees the same packets. With "ports", clients forward connections to ports, over SPDY/3.1 or WebSocket:
     /// `serve` is first asked without, then, for each connection, with "connection":{"port":8080} in its request. An
     /// "address" beside the port is the one of the pod's addresses to connect to; without it, that is loopback. The front
-    /// connects in this way, without asking first, for requests that it carries on to pods.
+    /// connects in this way, without asking first, for requests that it carries on to pods. Ports that a client names in
+    /// the query are "ports", below /api/v1/nodes "port".
+    /// A plugin that is a node may say so beside its routes: "nodePort":{"node":"alpha","address":"0.0.0.0","port":10250}.
+    /// The front then listens there, too, over HTTPS: what is asked for at /PATH is the route of
+    /// /api/v1/nodes/alpha/proxy/PATH, for who has a name and may see it (docs/api-access.md).
     int32_t (*routes)(void *HOSTD_NULLABLE self, hostd_buffer *json, hostd_error *error);
     /// Serves one request. `request` is JSON {"method","path","parameters":{…},"query":{"name":["value"]},"headers":{…},
     /// "user":{"name","groups":[…]},"subprotocol","connection"}; `body` is the request's body. The answer's head is JSON {"status":200,
