@@ -43,15 +43,33 @@ enum PodLevelResources {
         where isHugePage(name) && own["limits"][name].isNull {
             spec["resources"]["limits"][name] = .string(amount.description)
         }
-        // Requests alone are taken as they are.
-        guard !spec["resources"]["limits"].isEmpty else { return }
+        if !spec["resources"]["limits"].isEmpty { fillRequests(of: &spec, given: own["requests"]) }
+        fillLimits(of: &spec)
+    }
+
+    private static func fillRequests(of spec: inout JSON, given: JSON) {
         for (name, amount) in aggregate(spec, "requests").sorted(by: { $0.key < $1.key })
-        where isSupported(name) && !isHugePage(name) && own["requests"][name].isNull {
+        where isSupported(name) && !isHugePage(name) && given[name].isNull {
             spec["resources"]["requests"][name] = .string(amount.description)
         }
         for (name, value) in spec["resources"]["limits"].objectValue ?? [:]
         where isSupported(name) && spec["resources"]["requests"][name].isNull {
             spec["resources"]["requests"][name] = value
+        }
+    }
+
+    /// A pod that only asks for something as a whole is limited to what its containers are limited to together, where each is.
+    private static func fillLimits(of spec: inout JSON) {
+        func has(_ list: String) -> Bool {
+            spec["resources"][list].objectValue?.contains { isSupported($0.key) } ?? false
+        }
+        guard !has("limits"), has("requests") else { return }
+        let containers = spec["containers"].arrayValue + spec["initContainers"].arrayValue
+        for (name, amount) in aggregate(spec, "limits").sorted(by: { $0.key < $1.key })
+        where isSupported(name) && !isHugePage(name)
+            && containers.allSatisfy({ $0["resources"]["limits"][name].exists })
+        {
+            spec["resources"]["limits"][name] = .string(amount.description)
         }
     }
 

@@ -27,7 +27,7 @@ final class ServerMetricsTests: XCTestCase {
         let text =
             "# TYPE apiserver_request_total counter\napiserver_request_total{a=\"b\"} 1\n# TYPE other gauge\nother 2\n"
         XCTAssertEqual(
-            MetricTexts.withHelp(text), "# HELP apiserver_request_total Requests that were answered.\n" + text)
+            MetricTexts.withHelp(text), "# HELP apiserver_request_total [STABLE] Requests that were answered.\n" + text)
         XCTAssertEqual(MetricTexts.value(of: "other", in: text), "2")
         XCTAssertNil(MetricTexts.value(of: "oth", in: text))
     }
@@ -55,5 +55,60 @@ final class ServerMetricsTests: XCTestCase {
             XCTAssertEqual(lines.filter { $0.hasPrefix("# TYPE \(name) ") }.count, 1, name)
             XCTAssertTrue(lines.contains { $0.hasPrefix(name + " ") || $0.hasPrefix(name + "{") }, name)
         }
+    }
+
+    /// Kubernetes' stable metrics of an API server: names, labels, buckets.
+    func testStableSeries() throws {
+        let server = try TestServer()
+        defer { XCTAssertNoThrow(try server.stop()) }
+        XCTAssertEqual(
+            try server.request(
+                "POST", "/api/v1/namespaces/default/configmaps", ["metadata": ["name": "counted"]]
+            ).status, 201)
+        XCTAssertEqual(try server.request("GET", "/api/v1/namespaces/default/configmaps/counted").status, 200)
+        XCTAssertEqual(try server.request("GET", "/livez").status, 200)
+        let watcher = try server.connect()
+        defer { watcher.close() }
+        watcher.send(
+            "GET /api/v1/namespaces/default/configmaps?watch=1 HTTP/1.1\r\nHost: a\r\n"
+                + "Authorization: Bearer \(TestServer.token)\r\n\r\n")
+        XCTAssertEqual(try watcher.response(headOnly: true).status, 200)
+        let text = try server.request("GET", "/metrics").text
+        let lines = text.split(separator: "\n").map(String.init)
+        let read =
+            "component=\"apiserver\",group=\"\",resource=\"configmaps\",scope=\"resource\",subresource=\"\",verb=\"GET\",version=\"v1\""
+        for line in [
+            "apiserver_storage_objects{resource=\"configmaps\"} ",
+            "apiserver_resource_objects{group=\"apps\",resource=\"deployments\"} 0",
+            "apiserver_response_sizes_bucket{\(read),le=\"1000\"} 1", "apiserver_response_sizes_count{\(read)} 1",
+            "apiserver_current_inflight_requests{request_kind=\"mutating\"} 0",
+            "apiserver_current_inflight_requests{request_kind=\"readOnly\"} 1",
+            "apiserver_longrunning_requests{component=\"apiserver\",group=\"\",resource=\"configmaps\",scope=\"namespace\",subresource=\"\",verb=\"WATCH\",version=\"v1\"} 1",
+            "apiserver_admission_step_admission_duration_seconds_bucket{operation=\"CREATE\",rejected=\"false\",type=\"admit\",le=\"0.005\"} ",
+            "apiserver_admission_step_admission_duration_seconds_count{operation=\"CREATE\",rejected=\"false\",type=\"validate\"} ",
+            "kubernetes_healthcheck{name=\"ping\",type=\"livez\"} 1",
+            "kubernetes_healthchecks_total{name=\"ping\",status=\"success\",type=\"livez\"} 1",
+        ] { XCTAssertTrue(lines.contains { $0.hasPrefix(line) }, line) }
+        let bounds = lines.filter {
+            $0.hasPrefix("apiserver_request_duration_seconds_bucket{") && $0.contains("verb=\"POST\"")
+                && $0.contains("configmaps")
+        }
+        XCTAssertEqual(bounds.count, 24, "Kubernetes' 23 buckets, and the one without an end")
+    }
+
+    /// A stream counts for as long as it is open.
+    func testLongRunning() throws {
+        let server = try TestServer()
+        defer { XCTAssertNoThrow(try server.stop()) }
+        let metrics = try XCTUnwrap(server.plugin.provider.pipeline).requestMetrics
+        let watcher = try server.connect()
+        watcher.send(
+            "GET /api/v1/pods?watch=1 HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer \(TestServer.token)\r\n\r\n")
+        XCTAssertEqual(try watcher.response(headOnly: true).status, 200)
+        let pods =
+            "apiserver_longrunning_requests{component=\"apiserver\",group=\"\",resource=\"pods\",scope=\"cluster\",subresource=\"\",verb=\"WATCH\",version=\"v1\"}"
+        XCTAssertTrue(metrics.text.contains(pods + " 1\n"), metrics.text)
+        watcher.close()
+        try server.eventually("the watch counts no more") { metrics.text.contains(pods + " 0\n") }
     }
 }

@@ -25,38 +25,4 @@ final class NodeEndpointTests: XCTestCase {
             }
         }
     }
-
-    func testFigures() {
-        let metrics = ResourceMetrics(summary: [
-            "node": ["cpu": ["usageCoreNanoSeconds": 2_500_000_000], "memory": ["workingSetBytes": 7]],
-            "pods": [
-                ["podRef": ["name": "idle", "namespace": "default"], "containers": []],
-                [
-                    "podRef": ["name": "web", "namespace": "default"],
-                    "containers": [
-                        [
-                            "name": "a", "startTime": "1970-01-01T00:00:05Z",
-                            "cpu": ["usageCoreNanoSeconds": 1_000_000_000],
-                            "memory": ["workingSetBytes": 10, "usageBytes": 12, "rssBytes": 8],
-                            "rootfs": ["usedBytes": 4],
-                        ],
-                        ["name": "b", "cpu": ["usageCoreNanoSeconds": 500_000_000], "memory": ["workingSetBytes": 5]],
-                    ],
-                ],
-            ],
-        ])
-        let resource = metrics.resource.split(separator: "\n").map(String.init)
-        for line in [
-            "# TYPE node_cpu_usage_seconds_total counter", "node_cpu_usage_seconds_total 2.5",
-            "node_memory_working_set_bytes 7",
-            "container_cpu_usage_seconds_total{container=\"a\",namespace=\"default\",pod=\"web\"} 1.0",
-            "container_start_time_seconds{container=\"a\",namespace=\"default\",pod=\"web\"} 5.0",
-            "pod_cpu_usage_seconds_total{namespace=\"default\",pod=\"web\"} 1.5",
-            "pod_memory_working_set_bytes{namespace=\"default\",pod=\"web\"} 15", "resource_scrape_error 0",
-        ] { XCTAssertTrue(resource.contains(line), line) }
-        XCTAssertEqual(resource.count { $0 == "# TYPE container_cpu_usage_seconds_total counter" }, 1)
-        XCTAssertFalse(metrics.resource.contains("idle"), "without containers there is nothing to count")
-        XCTAssertTrue(
-            metrics.cadvisor.contains("container_memory_rss{container=\"a\",namespace=\"default\",pod=\"web\"} 8\n"))
-    }
 }

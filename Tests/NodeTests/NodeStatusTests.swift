@@ -31,6 +31,7 @@ final class NodeStatusTests: XCTestCase {
         XCTAssertEqual(status["nodeInfo"]["containerRuntimeVersion"], "hostd://0.1.0")
         XCTAssertEqual(status["daemonEndpoints"], ["kubeletEndpoint": ["Port": 10250]])
         XCTAssertEqual(status["images"], [["names": ["a:1"], "sizeBytes": 5]])
+        XCTAssertTrue(status["nodeInfo"]["swap"].isNull, "without swap nothing is said of it")
         XCTAssertEqual(status["features"], ["supplementalGroupsPolicy": true])
         XCTAssertEqual(
             status["runtimeHandlers"],

@@ -114,6 +114,11 @@ final class PodFeatureTests: XCTestCase {
                 ["requests": ["cpu": "2", "hugepages-2Mi": "4Mi"], "limits": ["hugepages-2Mi": "4Mi"]], "pages"
             ),
             ("{}", #"{"requests":{"cpu":"1"}}"#, [:], "a pod without resources of its own"),
+            (
+                #"{"requests":{"cpu":"2"}}"#, #"{"limits":{"cpu":"3","example.com/x":"1"}}"#,
+                ["requests": ["cpu": "2"], "limits": ["cpu": "3"]], "what its containers are limited to"
+            ),
+            (#"{"requests":{"cpu":"2"}}"#, "{}", ["requests": ["cpu": "2"]], "a container without a limit"),
         ]
         for (own, container, expected, reason) in rows {
             XCTAssertEqual(try pod(whole(own, container))["spec"]["resources"], expected, reason)

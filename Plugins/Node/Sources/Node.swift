@@ -106,11 +106,18 @@ final class Node: Sendable {
             inputs: .init(
                 host: hostFacts, dataDirectory: configuration.dataDirectory, runtimeVersion: runtimeVersion ?? "0",
                 port: NodePort.number(configuration.options)),
-            facts: currentFacts, log: log)
+            facts: currentFacts,
+            tell: { [recorder] node, event in
+                var reference: JSON = ["apiVersion": "v1", "kind": "Node"]
+                reference["metadata"] = ["name": .string(node.name), "uid": .string(node.uid)]
+                recorder.record(
+                    reference, event.isWarning ? .warning : .normal, reason: event.reason, message: event.message)
+            }, log: log)
         endpoints = PodEndpoints(
             worker: worker, runtime: runtime, exits: exits,
             statistics: NodeStatistics(
-                worker: worker, runtime: runtime, dataDirectory: configuration.dataDirectory, host: host),
+                worker: worker, runtime: runtime, dataDirectory: configuration.dataDirectory, host: host,
+                machine: hostFacts, probes: probes),
             sessions: sessions)
         late.set(self)
     }

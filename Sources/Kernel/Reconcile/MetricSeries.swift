@@ -24,9 +24,12 @@ final class MetricSeries: @unchecked Sendable {  // Everything that changes is a
     init(kind: Int32, name: String, labels: String) {
         self.kind = kind
         self.name = name
-        self.labels = labels
-        let isHistogram = kind == HOSTD_METRIC_HISTOGRAM
-        bounds = isHistogram ? (name.hasSuffix("_bytes") ? Self.byteBounds : Self.secondBounds) : []
+        if kind == HOSTD_METRIC_HISTOGRAM {
+            let usual = name.hasSuffix("_bytes") ? Self.byteBounds : Self.secondBounds
+            (self.labels, bounds) = Self.withoutBounds(labels) ?? (labels, usual)
+        } else {
+            (self.labels, bounds) = (labels, [])
+        }
         buckets = .allocate(capacity: bounds.count)
         for position in bounds.indices { (buckets + position).initialize(to: Atomic(0)) }
     }
@@ -34,6 +37,24 @@ final class MetricSeries: @unchecked Sendable {  // Everything that changes is a
     deinit {
         buckets.deinitialize(count: bounds.count)
         buckets.deallocate()
+    }
+
+    /// The upper bounds that a histogram's definition names as its last label, `le="0.5,1,2"`, and the labels without it; nil
+    /// where it names none that rise.
+    private static func withoutBounds(_ labels: String) -> (labels: String, bounds: [Double])? {
+        let mark = "le=\""
+        guard labels.hasSuffix("\""), let start = labels.lastIndex(of: "=").map({ labels.index($0, offsetBy: 2) }),
+            labels[..<start].hasSuffix(mark)
+        else { return nil }
+        let before = labels[..<labels.index(start, offsetBy: -mark.count)]
+        guard before.isEmpty || before.hasSuffix(",") else { return nil }
+        let parts = labels[start..<labels.index(before: labels.endIndex)].split(separator: ",")
+        let bounds = parts.compactMap { Double($0) }
+        guard !bounds.isEmpty, bounds.count == parts.count, zip(bounds, bounds.dropFirst()).allSatisfy({ $0 < $1 })
+        else {
+            return nil
+        }
+        return (String(before.dropLast()), bounds)
     }
 
     var kindName: String {

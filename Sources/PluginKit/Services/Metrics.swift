@@ -22,7 +22,14 @@ public struct Metrics: @unchecked Sendable {
     }
 
     /// Defines a series, or finds it. `labels` is in Prometheus' form without braces: `queue="pods"`.
-    public func define(_ kind: Kind, _ name: String, labels: String = "") throws(PluginError) -> Series {
+    /// - Parameter bounds: The upper bounds of a histogram's buckets, rising; nil: the host's.
+    public func define(
+        _ kind: Kind, _ name: String, labels: String = "", bounds: [Double]? = nil
+    ) throws(PluginError) -> Series {
+        var labels = labels
+        if kind == .histogram, let bounds {
+            labels += "\(labels.isEmpty ? "" : ",")le=\"\(bounds.map(\.description).joined(separator: ","))\""
+        }
         let number: Int32 =
             switch kind {
             case .counter: HOSTD_METRIC_COUNTER

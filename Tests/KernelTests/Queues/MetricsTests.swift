@@ -4,6 +4,24 @@ import XCTest
 @testable import Kernel
 
 final class MetricsTests: XCTestCase {
+    /// A histogram's definition may say where its buckets end.
+    func testBounds() throws {
+        let metrics = Metrics()
+        let histogram = try metrics.define(HOSTD_METRIC_HISTOGRAM, "tries", labels: "role=\"a\",le=\"1.0,2.0,4.0\"")
+        for value in [1.0, 2, 3, 9] { try metrics.record(histogram, value) }
+        let alone = try metrics.define(HOSTD_METRIC_HISTOGRAM, "alone", labels: "le=\"0.5\"")
+        try metrics.record(alone, 0.25)
+        let wrong = try metrics.define(HOSTD_METRIC_HISTOGRAM, "wrong", labels: "role=\"1,2\"")
+        try metrics.record(wrong, 0.25)
+        let lines = metrics.collect().split(separator: "\n").map(String.init)
+        for line in [
+            "tries_bucket{role=\"a\",le=\"1\"} 1", "tries_bucket{role=\"a\",le=\"4\"} 3",
+            "tries_bucket{role=\"a\",le=\"+Inf\"} 4", "tries_count{role=\"a\"} 4", "alone_bucket{le=\"0.5\"} 1",
+            "alone_sum 0.25", "wrong_bucket{role=\"1,2\",le=\"60\"} 1",
+        ] { XCTAssertTrue(lines.contains(line), line) }
+        XCTAssertEqual(lines.count { $0.hasPrefix("tries_bucket") }, 4)
+    }
+
     func testTextFormat() throws {
         let metrics = Metrics()
         let counter = try metrics.define(HOSTD_METRIC_COUNTER, "calls_total", labels: "role=\"a\"")

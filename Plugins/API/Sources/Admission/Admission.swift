@@ -18,6 +18,7 @@ final class Admission: Sendable {
     private static let concernedLimit = 1024
     /// Those that look at connections, too.
     private let connecting: [any AdmissionPlugin]
+    private let metrics: AdmissionMetrics
     private let webhookPool = WorkerPool(limit: 64)
     private let policies = [PolicyIndex(.mutating), PolicyIndex(.validating)]
     private let webhooks = [WebhookIndex(.mutating), WebhookIndex(.validating)]
@@ -27,7 +28,8 @@ final class Admission: Sendable {
         rules: any ObjectRules
     ) {
         self.services = services
-        let tools = PolicyTools(store: store, resources: resources, authorizer: authorizer)
+        metrics = AdmissionMetrics(host)
+        let tools = PolicyTools(store: store, resources: resources, authorizer: authorizer, metrics: metrics)
         quotas = QuotaAdmission(host: host, store: store)
         limits = LimitRanger(host: host)
         podSecurity = PodSecurityAdmission(host: host, store: store)
@@ -118,7 +120,19 @@ final class Admission: Sendable {
 
     /// Changes what is to be written, or refuses it.
     func admit(_ request: inout AdmissionRequest) throws(APIStatus) {
-        for plugin in plugins(of: request.resource) { try plugin.admit(&request) }
+        try metrics.step(.admit, &request) { (request) throws(APIStatus) in try runAdmit(&request) }
+    }
+
+    private func runAdmit(_ request: inout AdmissionRequest) throws(APIStatus) {
+        for plugin in plugins(of: request.resource) {
+            guard plugin.isTimed else {
+                try plugin.admit(&request)
+                continue
+            }
+            try metrics.controller(plugin.name, .admit, &request) { (request) throws(APIStatus) in
+                try plugin.admit(&request)
+            }
+        }
         if request.isWrite(of: "pods", .create) {
             request.object["status"]["qosClass"] = .string(QualityOfService.of(request.object["spec"]))
             Self.explainGates(&request.object)
@@ -145,7 +159,17 @@ final class Admission: Sendable {
 
     /// Looks at what is about to be written, or deleted, and refuses it or warns of it.
     func validate(_ request: inout AdmissionRequest) throws(APIStatus) {
-        for plugin in plugins(of: request.resource) { try plugin.validate(&request) }
+        try metrics.step(.validate, &request) { (request) throws(APIStatus) in
+            for plugin in plugins(of: request.resource) {
+                guard plugin.isTimed else {
+                    try plugin.validate(&request)
+                    continue
+                }
+                try metrics.controller(plugin.name, .validate, &request) { (request) throws(APIStatus) in
+                    try plugin.validate(&request)
+                }
+            }
+        }
     }
 
     /// Those of the plugins that look at a resource, in their order.

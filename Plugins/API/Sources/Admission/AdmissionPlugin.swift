@@ -10,6 +10,8 @@ protocol AdmissionPlugin: Sendable {
     var name: String { get }
     /// The resources whose writes it looks at, as `Resource.qualified`; nil = all.
     static var resources: Set<String>? { get }
+    /// Whether its part in a write is timed: that of rules that users have stored, while there are any.
+    var isTimed: Bool { get }
     /// Changes the object, or refuses it. It may be called again for the same write, with what came of the first time.
     func admit(_ request: inout AdmissionRequest) throws(APIStatus)
     /// Looks at the object as it will be written, and refuses it, adds warnings or steps. It leaves the object as it is.
@@ -18,6 +20,7 @@ protocol AdmissionPlugin: Sendable {
 
 extension AdmissionPlugin {
     static var resources: Set<String>? { nil }
+    var isTimed: Bool { false }
     func admit(_ request: inout AdmissionRequest) throws(APIStatus) {}
     func validate(_ request: inout AdmissionRequest) throws(APIStatus) {}
 }

@@ -8,6 +8,7 @@ final class Health: Sendable {
     private let log: Log
     private let ready = Atomic<Bool>(false)
     private let started = Atomic<Bool>(false)
+    let counts = HealthCounts()
 
     init(store: StoreClient, log: Log) {
         self.store = store
@@ -49,6 +50,7 @@ final class Health: Sendable {
         // The host takes what is logged as it comes: whoever answers can log.
         var checks = [("ping", true), ("store", isStoreHealthy), ("etcd", isStoreHealthy), ("log", true)]
         if kind == "readyz" { checks += [("bootstrap", isReady), ("informer-sync", isReady)] }
+        defer { counts.record(kind, checks, only: only) }
         let hasStarted = started.load(ordering: .acquiring)
         checks += Self.startup.map { ($0, hasStarted) }
         if !only.isEmpty {

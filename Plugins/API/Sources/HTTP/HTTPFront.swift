@@ -12,7 +12,7 @@ final class HTTPFront: HTTPHandler {
         self.pipeline = pipeline
         authenticator = Authenticator(
             tokens: pipeline.bearerTokens, authorizer: pipeline.authorizer, anonymous: anonymous)
-        metrics = RequestMetrics(pipeline.host)
+        metrics = pipeline.requestMetrics
     }
 
     func handle(_ exchange: HTTPExchange) {
@@ -21,16 +21,25 @@ final class HTTPFront: HTTPHandler {
         let accept = exchange.head.header("accept")
         let wantsProtobuf = ResponseForm.prefersProtobuf(accept)
         let wantsYAML = ResponseForm.prefersYAML(accept)
-        let report: @Sendable (Int) -> Void = { status in
+        let record: @Sendable (Int, Int?) -> Void = { status, size in
             metrics.record(
                 exchange.labels ?? RequestLabels(method: exchange.head.method), status: status,
-                nanoseconds: monotonicNanoseconds() - start)
+                nanoseconds: monotonicNanoseconds() - start, size: size)
         }
+        let report: @Sendable (Int) -> Void = { record($0, nil) }
+        let writes = exchange.head.method != "GET" && exchange.head.method != "HEAD"
+        metrics.isInFlight(1, writes: writes)
         let name = names.name(exchange.head)
         let respond: Responder = { response in
             // Another server's status is reported when it is known.
-            if response.relayedStatus == nil { report(response.status) }
             var response = wantsProtobuf ? response.inProtobuf() : response
+            metrics.isInFlight(-1, writes: writes)
+            if case .bytes(let bytes) = response.body {
+                record(response.status, bytes.count)
+            } else {
+                if response.relayedStatus == nil { report(response.status) }
+                if let labels = exchange.labels { response.countWhileOpen(labels, metrics) }
+            }
             response.headers.append(("Audit-Id", name))
             guard wantsYAML, case .bytes = response.body else { return Self.send(response, exchange, workers) }
             let whole = response
@@ -162,5 +171,17 @@ final class HTTPFront: HTTPHandler {
                 String(part).trimmingWhitespace()
             }, headers: head.allHeaders, peer: peer, minorVersion: head.minorVersion,
             carriesBody: exchange.carriesBody, expectsContinue: head.expectsContinue)
+    }
+}
+
+extension HTTPResponse {
+    /// Counts a stream until it has ended, or its client has gone.
+    fileprivate mutating func countWhileOpen(_ labels: RequestLabels, _ metrics: RequestMetrics) {
+        metrics.isLongRunning(1, labels)
+        let tell = onEnd
+        onEnd = {
+            metrics.isLongRunning(-1, labels)
+            tell?()
+        }
     }
 }

@@ -41,9 +41,15 @@ struct RequestLabels: Sendable, Hashable {
         }
     }
 
-    /// As Prometheus has them, without the status.
-    var text: String {
-        "component=\"apiserver\",dry_run=\"\(isDryRun ? "All" : "")\",group=\"\(group)\",resource=\"\(resource)\","
+    /// Whether answers are read for what they hold: their sizes are told.
+    var isRead: Bool { verb == "GET" || verb == "LIST" }
+
+    /// As Prometheus has them.
+    /// - Parameter status: Of the answer; nil: for all together.
+    func text(status: Int? = nil, showsDryRun: Bool = true) -> String {
+        (status.map { "code=\"\($0)\"," } ?? "") + "component=\"apiserver\","
+            + (showsDryRun ? "dry_run=\"\(isDryRun ? "All" : "")\"," : "")
+            + "group=\"\(group)\",resource=\"\(resource)\","
             + "scope=\"\(scope)\",subresource=\"\(subresource)\",verb=\"\(verb)\",version=\"\(version)\""
     }
 }

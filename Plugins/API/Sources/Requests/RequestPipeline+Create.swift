@@ -103,6 +103,7 @@ extension RequestPipeline {
         let managed = FieldOwnership(self, context, .main).created(
             object, applied: decoded.applied, given: given ?? .null)
         Strategy.prepareForCreate(&object, stored)
+        let old = stored.qualified == "pods" ? AppArmorAnnotations.takeOver(into: &object) : []
         rules.applyStatusDefaults(&object, stored)
         if stored.qualified == CertificateRequest.resource {
             CertificateRequest.sign(&object, as: context.request.user)
@@ -124,7 +125,7 @@ extension RequestPipeline {
         return Draft(
             object: request.object, managedFields: managed,
             generateName: isNamed ? "" : generateName, steps: request.steps,
-            warnings: decoded.warnings + twice + request.warnings
+            warnings: decoded.warnings + twice + (context.request.isInternal ? [] : old) + request.warnings
                 + Self.warnings(of: request.object, nil, stored, context),
             isCharged: request.isCharged, isApplied: decoded.applied != nil)
     }

@@ -27,6 +27,10 @@ extension RequestPipeline {
         guard request.method == .get else {
             throw path.hasPrefix("/api") ? .unknownPath : .methodNotAllowed
         }
+        if path == "/metrics" {
+            // Objects are counted in the store, which may be another machine's.
+            return onWorker(respond) { [self] () throws(APIStatus) in respond(try metrics()) }
+        }
         guard path.hasPrefix("/openapi/") else { return respond(try document(request, path)) }
         onWorker(respond) { [self] () throws(APIStatus) in
             guard
@@ -52,7 +56,6 @@ extension RequestPipeline {
     private func document(_ request: APIRequest, _ path: String) throws(APIStatus) -> HTTPResponse {
         switch path {
         case "/version", "/version/": return .json(200, ServerVersion.json)
-        case "/metrics": return try metrics()
         case "/openid/v1/jwks":
             return HTTPResponse(
                 status: 200, contentType: "application/jwk-set+json", body: .bytes(tokens.keySet.serialized()))
@@ -82,25 +85,6 @@ extension RequestPipeline {
             "/healthz", "/livez", "/livez/ping", "/livez/store", "/metrics", "/openapi/v2", "/openapi/v3",
             "/openid/v1/jwks", "/readyz", "/version",
         ]
-    }
-
-    private func metrics() throws(APIStatus) -> HTTPResponse {
-        do {
-            fairness?.publish()
-            watchBudget.reportNow()
-            var text = String(decoding: try host.metrics().collect().array, as: UTF8.self)
-            text += ProcessMetrics.read()?.text ?? ""
-            if let bytes = MetricTexts.value(of: "hostd_store_object_bytes", in: text) {
-                text +=
-                    "# TYPE apiserver_storage_size_bytes gauge\n"
-                    + "apiserver_storage_size_bytes{storage_cluster_id=\"embedded\"} \(bytes)\n"
-            }
-            return HTTPResponse(
-                status: 200, contentType: "text/plain; version=0.0.4; charset=utf-8",
-                body: .bytes(Array(MetricTexts.withHelp(text).utf8)))
-        } catch {
-            throw .unavailable(error.message)
-        }
     }
 }
 

@@ -36,6 +36,7 @@ final class RequestPipeline: Sendable {
     let aggregated: AggregatedAPIs
     let unchangedApplies = UnchangedApplies()
     let usage: UsageMeter
+    let requestMetrics: RequestMetrics
     private let deprecated: DeprecatedRequests
     /// Runs what never waits, such as another attempt of a write that met a conflict; apart from `workers`, whose threads
     /// may all be waiting for such attempts.
@@ -86,6 +87,7 @@ final class RequestPipeline: Sendable {
         aggregated = parts.aggregated
         usage = UsageMeter(parts.extensions)
         deprecated = DeprecatedRequests(parts.host)
+        requestMetrics = RequestMetrics(parts.host)
         dialer = UpstreamDialer(extensions: parts.extensions, workers: parts.workers)
         upstreams = UpstreamPool { [host = parts.host] delay, work in
             do throws(PluginError) {

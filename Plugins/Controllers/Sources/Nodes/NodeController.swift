@@ -172,7 +172,15 @@ final class NodeController: Controller {
             pod.typed(.pods), .normal, reason: "TaintManagerEviction", message: "Marking for deletion Pod \(key)",
             component: "taint-eviction-controller")
         try cluster.writer.delete(.pods, pod)
+        cluster.metrics.count("node_collector_evictions_total", "zone=\"\(Self.zone(of: node))\"")
         return .done
+    }
+
+    /// Region and zone of a node, as Kubernetes joins them.
+    private static func zone(of node: JSON) -> String {
+        let region = node.labels["topology.kubernetes.io/region"].stringValue ?? ""
+        let zone = node.labels["topology.kubernetes.io/zone"].stringValue ?? ""
+        return region.isEmpty && zone.isEmpty ? "" : "\(region):\u{0}:\(zone)"
     }
 
     /// Says that a pod has failed, for whoever keeps it with a finalizer, and removes it.

@@ -10,6 +10,7 @@ extension SchedulingController {
             state.queue.remove(uid: item.uid)
             return
         }
+        let began = monotonicNanoseconds()
         let volumes = PodVolumes(
             pod, claim: { self.cluster.volumeClaims.get(namespace, $0) },
             volume: { self.cluster.volumes.get("", $0) }, storageClass: { self.cluster.storageClasses.get("", $0) },
@@ -18,6 +19,7 @@ extension SchedulingController {
         case .blocked(let reason, let helping):
             let message = SchedulingMessage.text(nodes: cluster.nodes.list().count, blocked: reason)
             refuse(pod, item, message, helping, &state)
+            metrics.attempted(.unschedulable, since: began)
         case .ready(var affinity, let unbound):
             for name in unbound {
                 switch reach(ofClaim: namespace, name) {
@@ -26,7 +28,8 @@ extension SchedulingController {
                 case .nowhere:
                     let nodes = cluster.nodes.list().count
                     let reason = "\(nodes) node(s) didn't find available persistent volumes to bind"
-                    return refuse(pod, item, SchedulingMessage.text(nodes: nodes, blocked: reason), .storage, &state)
+                    refuse(pod, item, SchedulingMessage.text(nodes: nodes, blocked: reason), .storage, &state)
+                    return metrics.attempted(.unschedulable, since: began)
                 }
             }
             decide(PodVolumes.constrain(pod, to: affinity), pod, unbound: unbound, item, &state)
@@ -62,6 +65,7 @@ extension SchedulingController {
     private func decide(
         _ constrained: JSON, _ pod: JSON, unbound: [String], _ item: SchedulingQueue.Item, _ state: inout State
     ) {
+        let began = monotonicNanoseconds()
         do {
             let input = try SchedulerInput.pod(pod)
             let wish = try resolved(spread(constrained, over: state.places.keys))
@@ -72,12 +76,18 @@ extension SchedulingController {
             }
             state.outage.ended()
             switch decision {
-            case .place(let node): place(pod, on: node, unbound: unbound, item, &state)
+            case .place(let node):
+                metrics.ended("Filter", "Success", since: began)
+                place(pod, on: node, unbound: unbound, item, &state)
+                metrics.attempted(.scheduled, since: began)
+                metrics.placed(attempts: item.attempts)
             case .refuse(let nodes, let refusals):
                 // Where the volumes are, or can be, was among the pod's conditions.
                 let always: ClusterChanges = unbound.isEmpty ? .node : [.node, .storage]
                 let helping = refusals.reduce(always) { $0.union(.helping($1.reason)) }
                 let message = SchedulingMessage.text(nodes: nodes, refusals: refusals)
+                metrics.ended("Filter", "Unschedulable", since: began)
+                defer { metrics.attempted(.unschedulable, since: began) }
                 if helping.contains(.podGone),
                     try preempt(
                         pod, constrained, reasons: refusals.map(\.reason), unbound: unbound, item, &state)
@@ -89,6 +99,7 @@ extension SchedulingController {
                 }
             }
         } catch let failure {
+            metrics.attempted(.error, since: began)
             let error = PluginError(failure)
             if error.isRetryable {
                 outageBegan(&state, error)
@@ -187,7 +198,13 @@ extension SchedulingController {
             "target": ["apiVersion": "v1", "kind": "Node", "name": .string(node)],
         ]
         let path = APIPath.object("v1", "pods", pod.namespace, pod.name, "binding")
-        cluster.writer.send("POST", path, body: body) { [weak self] result in
+        let began = monotonicNanoseconds()
+        cluster.writer.send("POST", path, body: body) { [weak self, metrics] result in
+            if case .success = result {
+                metrics.ended("Bind", "Success", since: began)
+            } else {
+                metrics.ended("Bind", "Error", since: began)
+            }
             switch result {
             case .success:
                 self?.record(

@@ -33,6 +33,7 @@ extension SchedulingController {
         guard PreemptionPlan.mayPreempt(pod), isAboveOthers else { return false }
         let kind = HopelessPreemptions.kind(of: constrained)
         if state.hopeless.contains(kind) { return false }
+        let began = monotonicNanoseconds()
         let plan = try PreemptionPlan(
             for: pod, nodes: cluster.nodes.list(), placed: { try occupants(of: $0, &state) },
             budgets: cluster.disruptionBudgets.list(), isKeptAway: PreemptionPlan.isKeptAway(reasons))
@@ -44,9 +45,13 @@ extension SchedulingController {
         for candidate in candidates.prefix(Self.attempts)
         where try takes(candidate, pod, constrained, &state) {
             begin(candidate, pod, unbound: unbound, item, &state)
+            metrics.preempted(victims: candidate.victims.count)
+            metrics.ended("PostFilter", "Success", since: began)
             return true
         }
         state.hopeless.insert(kind)
+        metrics.preempted(victims: nil)
+        metrics.ended("PostFilter", "Unschedulable", since: began)
         return false
     }
 

@@ -56,6 +56,8 @@ final class SchedulingController: Controller {
         var outage = SchedulerOutage()
         /// The scheduler was not there: no pod is tried for a moment.
         var isPaused = false
+        /// Uids of pods that are not to be tried yet.
+        var gated: Set<String> = []
 
         func isPlaced(_ uid: String) -> Bool { bound.contains(uid) || assumed[uid] != nil }
         /// Whether no pod waits for anything that pods may do.
@@ -64,6 +66,7 @@ final class SchedulingController: Controller {
 
     let cluster: Cluster
     let drivers: VolumeDrivers
+    let metrics: SchedulingMetrics
     private let mailbox = Mutex(SchedulingMailbox())
     private let state: Mutex<State>
     private let queue: ControllerQueue
@@ -72,6 +75,7 @@ final class SchedulingController: Controller {
     init(_ cluster: Cluster, scheduler: any SchedulerProvider, _ drivers: VolumeDrivers) throws {
         self.cluster = cluster
         self.drivers = drivers
+        metrics = SchedulingMetrics(metrics: cluster.metrics)
         state = Mutex(State(scheduler: CountedScheduler(scheduler)))
         let box = Unowned<SchedulingController>()
         queue = try cluster.queue("scheduling", workers: 1) { _ in box.value?.run() ?? .done }
@@ -143,6 +147,7 @@ final class SchedulingController: Controller {
                 else { break }
                 attempt(item, &state)
             }
+            metrics.show(&state.queue, gated: state.gated.count)
             let now = monotonicNanoseconds()
             guard state.scheduler.isFed, !state.isPaused else {
                 explainOutage(&state, now: now)
@@ -285,9 +290,11 @@ final class SchedulingController: Controller {
         if facts.isTerminating || !isOurs { return try podGone(pod, &state) }
         if state.isPlaced(pod.uid) { return }
         if !pod["spec"]["schedulingGates"].arrayValue.isEmpty {
+            state.gated.insert(pod.uid)
             explain(pod, .gated)
             return
         }
+        state.gated.remove(pod.uid)
         state.queue.add(key: objectKey(pod), uid: pod.uid, priority: pod["spec"]["priority"].integerValue ?? 0)
     }
 
@@ -309,6 +316,7 @@ final class SchedulingController: Controller {
     }
 
     private func podGone(_ pod: JSON, _ state: inout State) throws {
+        state.gated.remove(pod.uid)
         state.queue.remove(uid: pod.uid)
         try abandonPreemption(by: pod.uid, &state)
         try free(pod.uid, &state)

@@ -45,6 +45,21 @@ struct SchedulingQueue {
         var lastAttempt: UInt64 = 0
     }
 
+    /// How pods come to where they wait, in the words of Kubernetes' scheduler.
+    struct Arrival: Hashable, Sendable {
+        enum Event: String, Sendable {
+            case added = "PodAdd"
+            case refused = "ScheduleAttemptFailure"
+            case backOffEnded = "BackoffComplete"
+            case clusterChanged = "ClusterChange"
+        }
+        enum Queue: String, Sendable {
+            case active, backoff, unschedulable
+        }
+        var event: Event
+        var queue: Queue
+    }
+
     private enum Place { case active, backingOff(until: UInt64), parked(ClusterChanges), taken }
     private struct Entry {
         var item: Item
@@ -60,10 +75,28 @@ struct SchedulingQueue {
     private var active = BinaryHeap<Turn>()
     private var backingOff = BinaryHeap<Due>()
     private var sequence: UInt64 = 0
+    private var backingOffCount = 0
+    /// Since they were asked for last.
+    private var arrivals: [Arrival: Int] = [:]
     /// Of the pods that are being tried, what changed meanwhile: no change is missed between decision and parking.
     private var changesDuringAttempt: [String: ClusterChanges] = [:]
 
     var count: Int { entries.count }
+    /// Where they wait; one that is being tried counts as active.
+    var counts: (active: Int, backingOff: Int, parked: Int) {
+        (entries.count - backingOffCount - parked.count, backingOffCount, parked.count)
+    }
+
+    /// How many pods came where, and why, since this was asked last.
+    mutating func takeArrivals() -> [Arrival: Int] {
+        defer { arrivals.removeAll() }
+        return arrivals
+    }
+
+    private mutating func note(_ event: Arrival.Event, _ queue: Arrival.Queue) {
+        arrivals[Arrival(event: event, queue: queue), default: 0] += 1
+    }
+
     /// All that wait, in no order.
     var items: [Item] { entries.values.map(\.item) }
     func contains(_ uid: String) -> Bool { entries[uid] != nil }
@@ -82,17 +115,20 @@ struct SchedulingQueue {
             item = entry.item
             item.priority = priority
         }
+        note(.added, .active)
         activate(item)
     }
 
     mutating func remove(uid: String) {
-        entries[uid] = nil
+        if let old = entries.removeValue(forKey: uid), case .backingOff = old.place { backingOffCount -= 1 }
         parked.remove(uid)
         changesDuringAttempt[uid] = nil
     }
 
     private mutating func put(_ item: Item, _ place: Place) {
-        entries[item.uid] = Entry(item: item, place: place)
+        let old = entries.updateValue(Entry(item: item, place: place), forKey: item.uid)
+        if let old, case .backingOff = old.place { backingOffCount -= 1 }
+        if case .backingOff = place { backingOffCount += 1 }
         if case .parked = place { parked.insert(item.uid) } else { parked.remove(item.uid) }
     }
 
@@ -125,7 +161,9 @@ struct SchedulingQueue {
         guard entries[item.uid] != nil else { return }
         let missed = changesDuringAttempt.removeValue(forKey: item.uid) ?? []
         put(item, .parked(helping))
-        if !missed.isDisjoint(with: helping) { backOff(item) }
+        guard !missed.isDisjoint(with: helping) else { return note(.refused, .unschedulable) }
+        backOff(item)
+        note(.refused, .backoff)
     }
 
     /// Tries a pod again at once, as if it had not been tried.
@@ -141,6 +179,7 @@ struct SchedulingQueue {
     mutating func retry(_ item: Item) {
         changesDuringAttempt[item.uid] = nil
         backOff(item)
+        note(.refused, .backoff)
     }
 
     /// Moves the parked pods that a change can help to where they are tried again.
@@ -148,7 +187,9 @@ struct SchedulingQueue {
         for uid in changesDuringAttempt.keys { changesDuringAttempt[uid]?.formUnion(changes) }
         for uid in parked {
             guard let entry = entries[uid], case .parked(let helping) = entry.place else { continue }
-            if !helping.isDisjoint(with: changes) { backOff(entry.item) }
+            guard !helping.isDisjoint(with: changes) else { continue }
+            backOff(entry.item)
+            note(.clusterChanged, .backoff)
         }
     }
 
@@ -161,6 +202,7 @@ struct SchedulingQueue {
 
     private mutating func release(_ now: UInt64) {
         while let due = nextDue, due <= now, let top = backingOff.pop(), let item = entries[top.uid]?.item {
+            note(.backOffEnded, .active)
             activate(item)
         }
     }

@@ -8,6 +8,7 @@ final class Cluster: Sendable {
     let store: StoreClient
     let writer: Writer
     let recorder: EventRecorder
+    let metrics: ControllerMetrics
     let settings: JSON
     let dataDirectory: String
 
@@ -52,6 +53,7 @@ final class Cluster: Sendable {
         store = try host.store()
         writer = try Writer(host, fence: fence)
         recorder = try EventRecorder(host, component: "controllers")
+        metrics = ControllerMetrics(host)
         pods = ObjectCache(host, .pods)
         podOwners = PodOwners(pods)
         nodes = ObjectCache(host, .nodes)

@@ -232,6 +232,11 @@ final class CronJobController: Controller {
             let job = try cluster.writer.create(.jobs, CronJobPlan.job(cronJob, time: time, zone: zone))
             barrier.wrote(job, for: key)
             record(cronJob, .normal, "SuccessfulCreate", "Created job \(job.name)")
+            if let made = job.metadata["creationTimestamp"].timestamp {
+                cluster.metrics.observe(
+                    "cronjob_controller_job_creation_skew_duration_seconds", "", Double(made.seconds - time.seconds),
+                    bounds: ControllerMetrics.doubling(from: 1, count: 10))
+            }
             return job
         } catch let error as APIError where error.isAlreadyExists || error.isNamespaceTerminating {
             // This time was run already, or nothing is to run any more.

@@ -52,12 +52,20 @@ final class JobController: Controller {
             try pods.release(owned.filter(JobTracking.isTracked), key)
             return .done
         }
+        let began = monotonicNanoseconds()
         let plan = JobPlan(job, pods: owned, now: .now())
         if plan.isExpired {
             try cluster.writer.delete(.jobs, job, propagation: "Foreground")
             return .done
         }
-        try carryOut(plan, job, key)
+        let metrics = JobMetrics(metrics: cluster.metrics)
+        do {
+            try carryOut(plan, job, key)
+        } catch {
+            metrics.synced(job, plan, succeeded: false, since: began)
+            throw error
+        }
+        metrics.synced(job, plan, succeeded: true, since: began)
         return .afterSeconds(plan.recheckAfter)
     }
 
@@ -69,6 +77,7 @@ final class JobController: Controller {
         if let written = try cluster.writer.updateStatus(.jobs, job, status: plan.status) {
             barrier.wrote(written, for: key)
         }
+        JobMetrics(metrics: cluster.metrics).written(job, plan)
         try pods.release(plan.tracking.release, key)
         if let turned = plan.turned { pods.record(job, .normal, turned.reason, turned.message) }
         if let ended = plan.ended {

@@ -135,7 +135,7 @@ extension PodWorker {
         guard let id = answer["id"].stringValue else {
             throw PluginError.internal("the runtime created a container without an id")
         }
-        services.events.normal(pod, "Created", "Created container: \(container.name)", container: container)
+        services.events.normal(pod, "Created", "Container created", container: container)
         entry.update { memory in
             memory.health[id] = ContainerHealth(
                 started: !container.hasPostStart && !container.hasStartupProbe, ready: !container.hasReadinessProbe,
@@ -157,7 +157,7 @@ extension PodWorker {
             memory.retryAt[container.name] = nil
             memory.startFailures[container.name] = nil
         }
-        services.events.normal(pod, "Started", "Started container \(container.name)", container: container)
+        services.events.normal(pod, "Started", "Container started", container: container)
         if container.hasPostStart { runPostStart(entry, container, id: id) }
     }
 

@@ -21,8 +21,9 @@ extension PodWorker {
         }
         for image in wanted where !pulled.contains(image.key) {
             services.events.normal(
-                pod, "Pulled", "Container image \"\(image.reference)\" already present on machine", container: container
-            )
+                pod, "Pulled",
+                "Container image \"\(image.reference)\" already present on machine and can be accessed by the pod",
+                container: container)
         }
         return found.first
     }

@@ -68,7 +68,8 @@ extension PodWorker {
             container, instance: instance, podUID: entry.uid, startupPassed: wasStarted,
             target: ProbeTarget(
                 podIP: pod.hostNetwork ? "127.0.0.1" : entry.read { $0.podIPs.first } ?? "",
-                startedAt: WallClock.seconds(rfc3339: instance.startedAt) ?? WallClock.now()))
+                startedAt: WallClock.seconds(rfc3339: instance.startedAt) ?? WallClock.now(),
+                namespace: pod.namespace, pod: pod.name))
     }
 
     private func reportBackOff(

@@ -91,4 +91,7 @@ struct ProbeTarget: Sendable, Equatable {
     var podIP: String
     /// Wall-clock seconds.
     var startedAt: Double
+    /// Of the pod, for those who count probes.
+    var namespace = ""
+    var pod = ""
 }

@@ -47,6 +47,8 @@ final class ProbeManager: @unchecked Sendable {
     private let operations: OperationPool
     private let report: @Sendable (ProbeReport) -> Void
     private let inbox = Mutex(Inbox())
+    /// How often probes were tried.
+    let metrics = ProbeMetrics()
     private let wakeup: Int32
     private let poller: Int32
     private var tasks: [Int: ProbeTask] = [:]
@@ -104,7 +106,10 @@ final class ProbeManager: @unchecked Sendable {
     func remove(containerID: String, keepsReadiness: Bool = false) {
         send { _ in .removeContainer(containerID, keepsReadiness: keepsReadiness) }
     }
-    func remove(podUID: String) { send { _ in .removePod(podUID) } }
+    func remove(podUID: String) {
+        send { _ in .removePod(podUID) }
+        metrics.forget(podUID: podUID)
+    }
 
     /// Returns when no probe runs and no report will come any more.
     func stop() {
@@ -214,6 +219,7 @@ final class ProbeManager: @unchecked Sendable {
 
     private func begin(_ task: ProbeTask) {
         tasks[task.id]?.isInFlight = true
+        tasks[task.id]?.beganAt = ProbeTask.clock()
         let probe = task.container.object[task.state.kind.member]
         if probe["exec"].exists {
             runCommand(task, probe["exec"]["command"])
@@ -309,6 +315,10 @@ final class ProbeManager: @unchecked Sendable {
     private func finish(_ id: Int, success: Bool, message: String) {
         guard var task = tasks[id] else { return }
         let verdict = task.state.record(success: success)
+        metrics.record(
+            .init(podUID: task.podUID, container: task.container.name, kind: task.state.kind),
+            namespace: task.target.namespace, pod: task.target.pod, success: success,
+            seconds: ProbeTask.clock() - task.beganAt)
         task.isInFlight = false
         task.nextAt = ProbeTask.clock() + task.state.nextDelay
         tasks[id] = task

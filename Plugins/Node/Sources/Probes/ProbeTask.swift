@@ -12,6 +12,8 @@ struct ProbeTask: Sendable {
     /// Waits for the startup probe.
     var isHeld: Bool
     var isInFlight = false
+    /// When the try that is in flight, or was last, began.
+    var beganAt = 0.0
     var nextAt: Double
 
     init(

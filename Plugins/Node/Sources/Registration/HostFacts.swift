@@ -10,6 +10,7 @@ struct HostFacts: Sendable, Equatable {
     var machineID: String
     var systemUUID: String
     var bootID: String
+    var swapBytes: Int64 = 0
 
     static func read() throws -> HostFacts {
         var names = utsname()
@@ -18,14 +19,17 @@ struct HostFacts: Sendable, Equatable {
             withUnsafeBytes(of: tuple) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
         }
         let machine = text(names.machine)
+        let memory = meminfo(try Files.text("/proc/meminfo"))
+        let machineID = try line("/etc/machine-id")
+        let product = try line("/sys/class/dmi/id/product_uuid").lowercased()
         return HostFacts(
             cpus: Int64(max(sysconf(Int32(_SC_NPROCESSORS_ONLN)), 1)),
-            memoryBytes: meminfo(try Files.text("/proc/meminfo"))["MemTotal"] ?? 0,
+            memoryBytes: memory["MemTotal"] ?? 0,
             architecture: machine == "x86_64" ? "amd64" : machine == "aarch64" ? "arm64" : machine,
             kernelVersion: text(names.release),
             osImage: prettyName(try Files.text("/etc/os-release")),
-            machineID: try line("/etc/machine-id"), systemUUID: try line("/etc/machine-id"),
-            bootID: try line("/proc/sys/kernel/random/boot_id"))
+            machineID: machineID, systemUUID: product.isEmpty ? machineID : product,
+            bootID: try line("/proc/sys/kernel/random/boot_id"), swapBytes: memory["SwapTotal"] ?? 0)
     }
 
     private static func line(_ path: String) throws -> String {

@@ -24,6 +24,10 @@ final class NodeRegistration: Sendable {
         var last: JSON = .null
         var lastWritten = 0.0
         var leaseFailures = 0
+        /// Whether the event log was told that the node works.
+        var hasAnnounced = false
+        /// Nil before it was looked at.
+        var isSchedulable: Bool?
     }
 
     private let api: APIClient
@@ -33,12 +37,14 @@ final class NodeRegistration: Sendable {
     private let devices: DeviceAllocator
     private let inputs: Inputs
     private let facts: @Sendable () -> NodeFacts
+    private let tell: @Sendable (JSON, NodeEvent) -> Void
     private let log: NodeLog
     private let state = Mutex(State())
 
     init(
         api: APIClient, objects: any ObjectReader, runtime: any RuntimeProvider, network: any NetworkProvider,
-        devices: DeviceAllocator, inputs: Inputs, facts: @escaping @Sendable () -> NodeFacts, log: NodeLog
+        devices: DeviceAllocator, inputs: Inputs, facts: @escaping @Sendable () -> NodeFacts,
+        tell: @escaping @Sendable (JSON, NodeEvent) -> Void, log: NodeLog
     ) {
         self.api = api
         self.objects = objects
@@ -47,6 +53,7 @@ final class NodeRegistration: Sendable {
         self.devices = devices
         self.inputs = inputs
         self.facts = facts
+        self.tell = tell
         self.log = log
     }
 
@@ -61,16 +68,37 @@ final class NodeRegistration: Sendable {
             state.withLock { $0.isRegistered = false }
             try register(builder)
         }
+        announce(present)
         let now = WallClock.now()
         let status = builder.status(old: present["status"], now: WallClock.timestamp())
         let plain = NodeStatusBuilder.withoutHeartbeats(status)
         let isNews = state.withLock { $0.last != plain || now - $0.lastWritten > Self.heartbeatSeconds }
         guard isNews else { return }
         try api.patch("v1", "nodes", namespace: "", name: name, subresource: "status", ["status": status])
+        if present.exists { tellChanges(from: present["status"], to: status, of: present) }
         state.withLock { state in
             state.last = plain
             state.lastWritten = now
         }
+    }
+
+    /// Tells the event log that the node works, once, and whether it takes pods, when that has changed.
+    private func announce(_ node: JSON) {
+        guard node.exists else { return }
+        let isSchedulable = node["spec"]["unschedulable"].boolValue != true
+        let (isFirst, hasChanged) = state.withLock { state in
+            defer {
+                state.hasAnnounced = true
+                state.isSchedulable = isSchedulable
+            }
+            return (!state.hasAnnounced, state.isSchedulable.map { $0 != isSchedulable } ?? false)
+        }
+        if isFirst { tell(node, .starting) }
+        if hasChanged { tell(node, .schedulable(node.name, isSchedulable)) }
+    }
+
+    private func tellChanges(from old: JSON, to new: JSON, of node: JSON) {
+        for event in NodeEvent.between(old, new, node: node.name) { tell(node, event) }
     }
 
     private func builder() throws -> NodeStatusBuilder {
@@ -108,7 +136,8 @@ final class NodeRegistration: Sendable {
         var object = builder.registration()
         object["status"] = builder.status(old: .null, now: WallClock.timestamp())
         do {
-            try api.create("nodes", object)
+            let made = try api.create("nodes", object)
+            tellChanges(from: .null, to: object["status"], of: made)
             log.info("registered the node", ["node": .string(builder.nodeName)])
         } catch let error as APIError where error.isAlreadyExists {
             // The labels that the node owns are brought up to date; others are left alone.

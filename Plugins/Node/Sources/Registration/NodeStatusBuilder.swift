@@ -6,6 +6,8 @@ struct NodeStatusBuilder {
     /// As User-Agents tell it.
     static let shortVersion = "1.36"
     static let podLimit: Int64 = 110
+    /// How many names of one image are told.
+    static let namesOfAnImage = 5
     /// Memory that pods cannot have, for hostd and the system.
     static let reservedMemoryBytes: Int64 = 100 << 20
 
@@ -30,7 +32,10 @@ struct NodeStatusBuilder {
     func registration() -> JSON {
         [
             "apiVersion": "v1", "kind": "Node",
-            "metadata": ["name": .string(nodeName), "labels": .object(labels)],
+            "metadata": [
+                "name": .string(nodeName), "labels": .object(labels),
+                "annotations": ["volumes.kubernetes.io/controller-managed-attach-detach": "true"],
+            ],
             "spec": [:],
         ]
     }
@@ -90,19 +95,24 @@ struct NodeStatusBuilder {
     }
 
     private var nodeInfo: JSON {
-        [
+        var info: JSON = [
             "machineID": .string(host.machineID), "systemUUID": .string(host.systemUUID),
             "bootID": .string(host.bootID), "kernelVersion": .string(host.kernelVersion),
             "osImage": .string(host.osImage), "containerRuntimeVersion": .string("hostd://\(runtimeVersion)"),
             "kubeletVersion": .string(Self.kubeletVersion), "kubeProxyVersion": "", "operatingSystem": "linux",
             "architecture": .string(host.architecture),
         ]
+        if host.swapBytes > 0 { info["swap"] = ["capacity": .integer(host.swapBytes)] }
+        return info
     }
 
     private func imageEntry(_ image: JSON) -> JSON? {
         let names = image["repoDigests"].arrayValue + image["repoTags"].arrayValue
         guard !names.isEmpty else { return nil }
-        return ["names": .array(names), "sizeBytes": image["size"].exists ? image["size"] : 0]
+        return [
+            "names": .array(Array(names.prefix(Self.namesOfAnImage))),
+            "sizeBytes": image["size"].exists ? image["size"] : 0,
+        ]
     }
 
     private func conditions(_ old: JSON, now: String) -> JSON {

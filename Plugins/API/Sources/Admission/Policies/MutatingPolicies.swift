@@ -9,6 +9,7 @@ import PluginKit
 struct MutatingPolicies: AdmissionPlugin {
     let name = "MutatingAdmissionPolicy"
     let index: PolicyIndex
+    var isTimed: Bool { !index.entries.isEmpty }
     let tools: PolicyTools
     let rules: any ObjectRules
 

@@ -7,6 +7,8 @@ struct PolicyTools: Sendable {
     let store: StoreClient
     let resources: ResourceTable
     let authorizer: Authorizer
+    /// Nil where nothing is timed.
+    var metrics: AdmissionMetrics?
 }
 
 /// One bound policy at one write.

@@ -6,6 +6,7 @@ import PluginKit
 struct ValidatingPolicies: AdmissionPlugin {
     let name = "ValidatingAdmissionPolicy"
     let index: PolicyIndex
+    var isTimed: Bool { !index.entries.isEmpty }
     let tools: PolicyTools
 
     /// What one expression of a policy, or the policy as a whole, said.

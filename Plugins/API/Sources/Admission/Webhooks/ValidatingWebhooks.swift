@@ -5,6 +5,7 @@ import PluginKit
 struct ValidatingWebhooks: AdmissionPlugin {
     let name = "ValidatingAdmissionWebhook"
     let index: WebhookIndex
+    var isTimed: Bool { !index.webhooks.isEmpty }
     let tools: PolicyTools
     /// Asks the webhooks of a write at the same time.
     let pool: WorkerPool
@@ -31,6 +32,7 @@ struct ValidatingWebhooks: AdmissionPlugin {
 struct MutatingWebhooks: AdmissionPlugin {
     let name = "MutatingAdmissionWebhook"
     let index: WebhookIndex
+    var isTimed: Bool { !index.webhooks.isEmpty }
     let tools: PolicyTools
     let rules: any ObjectRules
 

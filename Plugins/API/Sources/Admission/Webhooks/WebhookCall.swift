@@ -67,11 +67,17 @@ struct WebhookCall: Sendable {
 
     /// Asks the webhook. Of several that are asked about one write, each may be by a thread of its own.
     func outcome(_ request: AdmissionRequest, isMutating: Bool) -> Outcome {
+        let began = monotonicNanoseconds()
+        let outcome: Outcome
         do throws(APIStatus) {
-            return try answer(request, isMutating: isMutating)
+            outcome = try answer(request, isMutating: isMutating)
         } catch {
-            return Outcome(failure: error)
+            outcome = Outcome(failure: error)
         }
+        tools.metrics?.webhook(
+            webhook.name, isMutating ? .admit : .validate, request.operation.rawValue,
+            isRejected: outcome.failure != nil, since: began)
+        return outcome
     }
 
     /// - Throws: that it did not answer.

@@ -17,7 +17,9 @@ HOSTD_ASSUME_NONNULL_BEGIN
 typedef struct hostd_metrics_1 {
     hostd_interface interface;
     /// Defines a series, or finds it when it exists with the same kind: `name` such as "workqueue_depth", `labels` in
-    /// Prometheus form without braces such as `name="deployment"`, or empty. [any-thread]
+    /// Prometheus form without braces such as `name="deployment"`, or empty. A histogram may name the upper bounds of its
+    /// buckets as its last label, `le="0.5,1,2"`; without it, they are those of seconds, or of bytes for names that end in
+    /// `_bytes`. [any-thread]
     int32_t (*define)(void *HOSTD_NULLABLE self, uint32_t kind, const uint8_t *name, uint64_t name_size,
                       const uint8_t *HOSTD_NULLABLE labels, uint64_t labels_size, uint64_t *metric, hostd_error *error);
     /// Adds to a counter, sets a gauge, or observes a value (seconds, bytes) in a histogram. [any-thread] [<=1us]

@@ -7,9 +7,17 @@ final class NodeStatistics: Sendable {
     private let runtime: any RuntimeProvider
     private let dataDirectory: String
     private let host: Host
+    private let machine: HostFacts
+    private let probes: ProbeManager
+    private let rates = UsageRates()
 
-    init(worker: PodWorker, runtime: any RuntimeProvider, dataDirectory: String, host: Host) {
+    init(
+        worker: PodWorker, runtime: any RuntimeProvider, dataDirectory: String, host: Host, machine: HostFacts,
+        probes: ProbeManager
+    ) {
         self.host = host
+        self.machine = machine
+        self.probes = probes
         self.worker = worker
         self.runtime = runtime
         self.dataDirectory = dataDirectory
@@ -17,7 +25,7 @@ final class NodeStatistics: Sendable {
 
     func serve(_ path: String, _ query: JSON = [:]) throws -> JSON {
         switch path.split(separator: "/").joined(separator: "/") {
-        case "stats/summary": return answer(try summary())
+        case "stats/summary": return answer(try summary.json(isShort: query.isFlagSet("only_cpu_and_memory")))
         case "pods":
             return answer(
                 ["kind": "PodList", "apiVersion": "v1", "metadata": [:], "items": .array(worker.allPods.map(\.object))])
@@ -25,8 +33,9 @@ final class NodeStatistics: Sendable {
             return answer(["kind": "PodList", "apiVersion": "v1", "metadata": [:], "items": runningPods])
         case "configz": return answer(["kubeletconfig": settings])
         case "metrics": return metrics(String(decoding: try host.metrics().collect().array, as: UTF8.self))
-        case "metrics/resource": return metrics(ResourceMetrics(summary: try summary()).resource)
-        case "metrics/cadvisor": return metrics(ResourceMetrics(summary: try summary()).cadvisor)
+        case "metrics/resource": return metrics(ResourceMetrics(summary: shortSummary()).text)
+        case "metrics/cadvisor": return metrics(try containers().text)
+        case "metrics/probes": return metrics(probes.metrics.text(startSeconds: Self.processStart))
         case "healthz" where query["verbose"].exists:
             return health(Self.checks.map { "[+]\($0) ok\n" }.joined() + "healthz check passed\n")
         case "healthz", "healthz/ping", "healthz/log", "healthz/syncloop": return health("ok")
@@ -55,6 +64,59 @@ final class NodeStatistics: Sendable {
             "status": 200, "headers": ["Content-Type": "text/plain; version=0.0.4; charset=utf-8"], "stream": false,
             "body": .string(text),
         ]
+    }
+
+    private var summary: NodeSummary {
+        NodeSummary(worker: worker, runtime: runtime, dataDirectory: dataDirectory, rates: rates)
+    }
+
+    /// Null, with a warning in the log, when it cannot be had: the page says so.
+    private func shortSummary() -> JSON {
+        do {
+            return try summary.json(isShort: true)
+        } catch {
+            worker.services.log.warning("containers cannot be measured", ["error": .string("\(error)")])
+            return .null
+        }
+    }
+
+    private func containers() throws -> ContainerMetrics {
+        let summary = summary
+        let stats = try summary.statistics()
+        let pods = worker.allPods
+        let networks = PodNetworks.read(Set(pods.map(summary.namespace)))
+        var entries: [ContainerMetrics.Entry] = []
+        for pod in pods {
+            let record = worker.runtimeState.pod(pod.uid)
+            guard let sandbox = record.sandboxes.values.filter(\.isReady).max(by: { $0.attempt < $1.attempt }) else {
+                continue
+            }
+            entries.append(
+                ContainerMetrics.Entry(
+                    id: sandbox.id, namespace: pod.namespace, pod: pod.name, startedAt: sandbox.createdAt,
+                    interfaces: networks[sandbox.networkNamespace] ?? []))
+            for container in record.containers.values.filter({ $0.state == .running }).sorted(by: { $0.name < $1.name })
+            {
+                entries.append(
+                    ContainerMetrics.Entry(
+                        id: container.id, name: container.name, image: container.image, namespace: pod.namespace,
+                        pod: pod.name, startedAt: container.startedAt, usage: stats[container.id] ?? .null,
+                        resources: pod.container(named: container.name)?.object["resources"] ?? .null))
+            }
+        }
+        return ContainerMetrics(
+            processors: machine.cpus, memoryBytes: machine.memoryBytes, kernel: machine.kernelVersion,
+            system: machine.osImage, node: try summary.node(isShort: true), entries: entries)
+    }
+
+    /// When this process was started, in seconds since 1970; nil where /proc does not say.
+    static var processStart: Double? {
+        guard let stat = try? Files.text("/proc/self/stat"), let end = stat.lastIndex(of: ")"),
+            let boot = try? HostProcessor(Files.text("/proc/stat")).bootSeconds
+        else { return nil }
+        let fields = stat[stat.index(after: end)...].split(separator: " ")
+        // The 22nd field, of which two stand before the parenthesis; in hundredths of a second.
+        return fields.count > 19 ? Double(fields[19]).map { Double(boot) + $0 / 100 } : nil
     }
 
     /// Pods whose sandbox stands: what there is of them in the runtime.
@@ -92,53 +154,6 @@ final class NodeStatistics: Sendable {
         [
             "status": 200, "headers": ["Content-Type": "application/json"], "stream": false,
             "body": .string(body.serializedString()),
-        ]
-    }
-
-    private func summary() throws -> JSON {
-        let stats = try runtime.containerStats([:], deadline: WallClock.deadline(seconds: 10))["stats"].arrayValue
-        var byID: [String: JSON] = [:]
-        for entry in stats { if let id = entry["id"].stringValue { byID[id] = entry } }
-        let pods = worker.allPods.map { podSummary($0, byID) }
-        let memory = HostFacts.meminfo(try Files.text("/proc/meminfo"))
-        let available = memory["MemAvailable"] ?? 0
-        let processor = HostProcessor(try Files.text("/proc/stat"))
-        let time = Timestamp.now()
-        return [
-            "node": [
-                "nodeName": .string(worker.services.facts().nodeName),
-                "startTime": .string(Timestamp(seconds: processor.bootSeconds).formatted(fraction: .none)),
-                "cpu": [
-                    "time": .string(time.formatted(fraction: .nano)),
-                    "usageCoreNanoSeconds": .integer(processor.usedNanoseconds),
-                ],
-                "memory": [
-                    "time": .string(WallClock.timestamp()), "availableBytes": .integer(available),
-                    "workingSetBytes": .integer((memory["MemTotal"] ?? 0) - available),
-                ],
-                "fs": ["capacityBytes": .integer(HostPressure.diskBytes(dataDirectory))],
-            ],
-            "pods": .array(pods),
-        ]
-    }
-
-    private func podSummary(_ pod: Pod, _ stats: [String: JSON]) -> JSON {
-        let containers = worker.runtimeState.pod(pod.uid).containers.values.filter { $0.state == .running }
-        let entries = containers.compactMap { container -> JSON? in
-            guard let entry = stats[container.id] else { return nil }
-            return [
-                "name": .string(container.name), "startTime": .string(WallClock.withoutFraction(container.startedAt)),
-                "cpu": ["time": entry["timestamp"], "usageCoreNanoSeconds": entry["cpuUsageNanoseconds"]],
-                "memory": [
-                    "time": entry["timestamp"], "usageBytes": entry["memoryUsageBytes"],
-                    "workingSetBytes": entry["memoryWorkingSetBytes"], "rssBytes": entry["memoryRSSBytes"],
-                ],
-                "rootfs": ["usedBytes": entry["writableLayerBytes"]],
-            ]
-        }
-        return [
-            "podRef": ["name": .string(pod.name), "namespace": .string(pod.namespace), "uid": .string(pod.uid)],
-            "containers": .array(entries),
         ]
     }
 }
