@@ -15,13 +15,42 @@ public enum OpenAPIDocument {
         text.append(
             "{\"openapi\":\"3.0.0\",\"info\":{\"title\":\"Kubernetes\",\"version\":\"\(serverVersion)\"},\"paths\":{")
         var roots = Set(resources.map(\.groupVersionKind))
-        appendPaths(resources, .three, &text, &roots, custom)
-        text.append("},\"components\":{\"schemas\":{")
         var isFirst = true
+        let discovery = OpenAPIServerPaths(version: .three).resources(group: group, version: version)
+        text.appendMember(discovery.path, discovery.description, &isFirst)
+        appendPaths(resources, .three, &text, &isFirst, &roots, custom)
+        text.append("},\"components\":{\"schemas\":{")
+        isFirst = true
         forEachSchema(roots, .three, custom) { text.appendMember($0, $1, &isFirst) }
+        text.append(endOfThree)
+        return text.bytes
+    }
+
+    private static let endOfThree =
+        "},\"securitySchemes\":{\"BearerToken\":{\"type\":\"apiKey\",\"description\":\"Bearer Token authentication\",\"name\":\"authorization\",\"in\":\"header\"}}}}"
+
+    /// The places of documents of version 3 that describe no resources: "api", "apis", "apis/apps", "version", ….
+    public static func places(groups: [String]) -> [String] {
+        let paths = OpenAPIServerPaths.paths + groups.filter { !$0.isEmpty }.map { "/apis/\($0)/" }
+        return paths.map { String($0.dropFirst().dropLast()) }
+    }
+
+    /// The document of such a place; nil for any other.
+    public static func v3(place: String, serverVersion: String = "v1.36.0") -> [UInt8]? {
+        let paths = OpenAPIServerPaths(version: .three)
+        let group = place.hasPrefix("apis/") ? String(place.dropFirst(5)) : ""
+        guard let description = group.isEmpty ? paths.describe("/\(place)/") : paths.group(group)?.description else {
+            return nil
+        }
+        var text = Text()
         text.append(
-            "},\"securitySchemes\":{\"BearerToken\":{\"type\":\"apiKey\",\"description\":\"Bearer Token authentication\",\"name\":\"authorization\",\"in\":\"header\"}}}}"
-        )
+            "{\"openapi\":\"3.0.0\",\"info\":{\"title\":\"Kubernetes\",\"version\":\"\(serverVersion)\"},\"paths\":{")
+        var isFirst = true
+        text.appendMember("/\(place)/", description, &isFirst)
+        text.append("},\"components\":{\"schemas\":{")
+        isFirst = true
+        forEachSchema(named: Set(OpenAPIServerPaths.schemas), .three) { text.appendMember($0, $1, &isFirst) }
+        text.append(endOfThree)
         return text.bytes
     }
 
@@ -36,24 +65,44 @@ public enum OpenAPIDocument {
         text.append(
             "{\"swagger\":\"2.0\",\"info\":{\"title\":\"Kubernetes\",\"version\":\"\(serverVersion)\"},\"paths\":{")
         var roots = Set(resources.map(\.groupVersionKind))
-        appendPaths(resources, .two, &text, &roots, custom)
-        var isFirst = resources.isEmpty && custom.isEmpty
+        var isFirst = true
+        appendServerPaths(resources + custom.map(\.resource), &text, &isFirst)
+        appendPaths(resources, .two, &text, &isFirst, &roots, custom)
         for (path, item) in others.paths { text.appendMember(path, item, &isFirst) }
         text.append("},\"definitions\":{")
         isFirst = true
         forEachSchema(roots, .two, custom, alsoNeeded: others.ownNames) { text.appendMember($0, $1, &isFirst) }
         for (name, schema) in others.definitions { text.appendMember(name, schema, &isFirst) }
+        text.append("},\"parameters\":{")
+        isFirst = true
+        for parameter in OpenAPIParameters.shared {
+            text.appendMember(parameter.name, OpenAPIOperation.definition(parameter, .two), &isFirst)
+        }
         text.append(
             "},\"securityDefinitions\":{\"BearerToken\":{\"type\":\"apiKey\",\"description\":\"Bearer Token authentication\",\"name\":\"authorization\",\"in\":\"header\"}},\"security\":[{\"BearerToken\":[]}]}"
         )
         return text.bytes
     }
 
+    /// The paths of discovery, of the groups and versions that some resources are of.
+    private static func appendServerPaths(_ resources: [SchemaResource], _ text: inout Text, _ isFirst: inout Bool) {
+        let paths = OpenAPIServerPaths(version: .two)
+        for path in OpenAPIServerPaths.paths { text.appendMember(path, paths.describe(path) ?? [:], &isFirst) }
+        var seen: Set<String> = []
+        for resource in resources {
+            if seen.insert(resource.group).inserted, let (path, description) = paths.group(resource.group) {
+                text.appendMember(path, description, &isFirst)
+            }
+            guard seen.insert(resource.apiVersion).inserted else { continue }
+            let (path, description) = paths.resources(group: resource.group, version: resource.version)
+            text.appendMember(path, description, &isFirst)
+        }
+    }
+
     private static func appendPaths(
-        _ resources: [SchemaResource], _ version: OpenAPISchemaText.Version, _ text: inout Text,
+        _ resources: [SchemaResource], _ version: OpenAPISchemaText.Version, _ text: inout Text, _ isFirst: inout Bool,
         _ roots: inout Set<GroupVersionKind>, _ custom: [OpenAPICustomKind]
     ) {
-        var isFirst = true
         let paths = OpenAPIPaths(version: version, custom: custom)
         for resource in resources {
             var described: [(String, JSON)] = []
@@ -110,6 +159,21 @@ public enum OpenAPIDocument {
         _ roots: Set<GroupVersionKind>, _ version: OpenAPISchemaText.Version, _ custom: [OpenAPICustomKind],
         alsoNeeded: Set<String> = [], _ body: (String, JSON) -> Void
     ) {
+        var names = alsoNeeded
+        for name in ["DeleteOptions", "Status", "Patch", "WatchEvent", "ObjectMeta", "ListMeta"] {
+            names.insert(meta + name)
+        }
+        forEachSchema(roots, named: names.union(OpenAPIServerPaths.schemas), version, body)
+        for kind in custom {
+            body(kind.name, kind.document(version))
+            body(kind.name + "List", kind.listDocument(version))
+        }
+    }
+
+    private static func forEachSchema(
+        _ roots: Set<GroupVersionKind> = [], named names: Set<String>, _ version: OpenAPISchemaText.Version,
+        _ body: (String, JSON) -> Void
+    ) {
         var needed: [String: SchemaNode] = [:]
         func collect(_ node: SchemaNode) {
             if !node.name.isEmpty {
@@ -120,16 +184,9 @@ public enum OpenAPIDocument {
             if let element = node.items ?? node.additionalProperties { collect(element) }
         }
         for root in roots { if let node = Schema.shared.kind(root) { collect(node) } }
-        for name in ["DeleteOptions", "Status", "Patch", "WatchEvent", "APIResourceList", "ObjectMeta", "ListMeta"] {
-            if let node = Schema.shared.definition(named: meta + name) { collect(node) }
-        }
-        for name in alsoNeeded { if let node = Schema.shared.definition(named: name) { collect(node) } }
+        for name in names { if let node = Schema.shared.definition(named: name) { collect(node) } }
         let schemas = OpenAPISchemaText(version: version, descriptions: SchemaDescriptions())
         for (name, node) in needed.sorted(by: { $0.key.precedesByBytes($1.key) }) { body(name, schemas.schema(node)) }
-        for kind in custom {
-            body(kind.name, kind.document(version))
-            body(kind.name + "List", kind.listDocument(version))
-        }
     }
 
     private struct Text {

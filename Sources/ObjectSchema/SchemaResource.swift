@@ -49,6 +49,15 @@ public struct SchemaResource: Sendable, Hashable {
     /// The first part of the store's key: "pods", "deployments.apps".
     public var storageName: String { group.isEmpty ? plural : "\(plural).\(group)" }
 
+    /// Resources, by their storage names, whose objects are what a deletion answers with; of others it answers with a status.
+    public static let shownWhenDeleted: Set = [
+        "pods", "podtemplates", "services", "serviceaccounts", "resourcequotas", "persistentvolumeclaims",
+        "persistentvolumes", "deviceclasses.resource.k8s.io", "resourceclaims.resource.k8s.io",
+        "resourceclaimtemplates.resource.k8s.io", "resourceslices.resource.k8s.io", "csidrivers.storage.k8s.io",
+        "csinodes.storage.k8s.io", "storageclasses.storage.k8s.io", "volumeattachments.storage.k8s.io",
+        "volumeattributesclasses.storage.k8s.io",
+    ]
+
     public func subresource(_ name: String) -> Subresource? { subresources.first { $0.name == name } }
 
     public func allows(_ verb: String) -> Bool { verbs.contains(verb) }

@@ -373,7 +373,7 @@ final class APIServerTests: XCTestCase {
         nonisolated(unsafe) let server = try XCTUnwrap(server)
         let path = maps + "/counter"
         var threads: [LoopThread] = []
-        for worker in 0..<4 {
+        for worker in 0..<64 {
             threads.append(
                 try LoopThread(name: "writer") {
                     for round in 0..<10 {
@@ -384,7 +384,7 @@ final class APIServerTests: XCTestCase {
                 })
         }
         for thread in threads { thread.join() }
-        XCTAssertEqual(try server.inProcess("GET", path).json["data"].objectValue?.count, 41)
+        XCTAssertEqual(try server.inProcess("GET", path).json["data"].objectValue?.count, 641)
     }
 
     // MARK: - Who may what

@@ -121,6 +121,24 @@ final class TLSConnectionTests: XCTestCase {
         XCTAssertTrue(client.isAtEnd())
         XCTAssertEqual(SSL_get_shutdown(client.session) & SSL_RECEIVED_SHUTDOWN, SSL_RECEIVED_SHUTDOWN)
     }
+
+    /// A client that has gone keeps no connection: not one that has asked nothing yet, nor one in the middle of a request.
+    func testConnectionsEndWithTheirClients() throws {
+        let head = "POST /taken HTTP/1.1\r\nHost: localhost\r\n"
+        for sent in [
+            "", "GET /by", head + "Content-Length: 5\r\n\r\n12", head + "Transfer-Encoding: chunked\r\n\r\n2\r\n1",
+        ] {
+            for hasAsked in [false, true] {
+                let client = try TLSClient(port: server.port)
+                defer { client.close() }
+                if hasAsked { XCTAssertEqual(try client.request("GET", "/bytes/3").body, [0, 1, 2]) }
+                client.send(sent)
+                client.finishSending()
+                XCTAssertTrue(client.isAtEnd())
+                XCTAssertNotEqual(SSL_get_shutdown(client.session) & SSL_RECEIVED_SHUTDOWN, 0, "after «\(sent)»")
+            }
+        }
+    }
 }
 
 /// A TLS client whose bytes the test sends as it likes.

@@ -63,6 +63,125 @@ final class OpenAPIDocumentTests: XCTestCase {
         checkReferences(document, document)
     }
 
+    /// Generated clients are called by these names.
+    func testOperationsHaveNames() throws {
+        let core = "/api/v1/namespaces/{namespace}/"
+        let rows: [(path: String, method: String, name: String, tag: String)] = [
+            ("/version/", "get", "getCodeVersion", "version"), ("/api/", "get", "getCoreAPIVersions", "core"),
+            ("/apis/apps/", "get", "getAppsAPIGroup", "apps"),
+            ("/apis/apps/v1/", "get", "getAppsV1APIResources", "apps_v1"),
+            ("/api/v1/pods", "get", "listCoreV1PodForAllNamespaces", "core_v1"),
+            (core + "pods", "get", "listCoreV1NamespacedPod", "core_v1"),
+            (core + "pods", "delete", "deleteCoreV1CollectionNamespacedPod", "core_v1"),
+            (core + "pods/{name}", "get", "readCoreV1NamespacedPod", "core_v1"),
+            (core + "pods/{name}", "put", "replaceCoreV1NamespacedPod", "core_v1"),
+            (core + "pods/{name}/log", "get", "readCoreV1NamespacedPodLog", "core_v1"),
+            (core + "pods/{name}/binding", "post", "createCoreV1NamespacedPodBinding", "core_v1"),
+            (core + "bindings", "post", "createCoreV1NamespacedBinding", "core_v1"),
+            (core + "pods/{name}/exec", "post", "connectCoreV1PostNamespacedPodExec", "core_v1"),
+            (
+                core + "services/{name}/proxy/{path}", "head", "connectCoreV1HeadNamespacedServiceProxyWithPath",
+                "core_v1"
+            ),
+            ("/api/v1/nodes/{name}/proxy", "options", "connectCoreV1OptionsNodeProxy", "core_v1"),
+            ("/api/v1/namespaces/{name}/finalize", "put", "replaceCoreV1NamespaceFinalize", "core_v1"),
+            ("/api/v1/watch/pods", "get", "watchCoreV1PodListForAllNamespaces", "core_v1"),
+            ("/api/v1/watch/namespaces/{namespace}/pods", "get", "watchCoreV1NamespacedPodList", "core_v1"),
+            ("/api/v1/watch/namespaces/{namespace}/pods/{name}", "get", "watchCoreV1NamespacedPod", "core_v1"),
+            (
+                "/apis/apps/v1/namespaces/{namespace}/deployments/{name}/scale", "patch",
+                "patchAppsV1NamespacedDeploymentScale", "apps_v1"
+            ),
+            (
+                "/apis/rbac.authorization.k8s.io/v1/clusterroles", "post", "createRbacAuthorizationV1ClusterRole",
+                "rbacAuthorization_v1"
+            ),
+            ("/apis/my-apps.example.com/v1/widgets", "get", "listMyAppsExampleComV1Widget", "myAppsExampleCom_v1"),
+        ]
+        let custom = OpenAPICustomKind(
+            resource: SchemaResource(
+                group: "my-apps.example.com", version: "v1", plural: "widgets", singular: "widget", kind: "Widget",
+                isNamespaced: false, verbs: ["list", "watch"], shortNames: [], categories: [], subresources: []),
+            listKind: "WidgetList", schema: { Self.everything })
+        let document = try JSON(parsing: OpenAPIDocument.v2(custom: [custom]))
+        for row in rows {
+            let operation = document["paths"][row.path][row.method]
+            XCTAssertEqual(operation["operationId"], .string(row.name), row.path)
+            XCTAssertEqual(operation["tags"], [.string(row.tag)], row.path)
+        }
+        XCTAssertTrue(document["paths"]["/apis/my-apps.example.com/v1/watch/widgets"].isNull)
+        var names: Set<JSON> = []
+        for (path, item) in document["paths"].objectValue ?? [:] {
+            for (method, operation) in item.objectValue ?? [:] where method != "parameters" {
+                XCTAssertTrue(names.insert(operation["operationId"]).inserted, "\(method) \(path)")
+            }
+        }
+    }
+
+    /// What an operation takes and gives is said at it, or at its path for all of the path's operations.
+    func testParametersAndAnswers() throws {
+        let two = try JSON(parsing: OpenAPIDocument.v2())
+        let three = try JSON(parsing: OpenAPIDocument.v3(group: "", version: "v1"))
+        func query(_ document: JSON, _ path: String, _ method: String) -> [String] {
+            let item = document["paths"][path]
+            return (item["parameters"].arrayValue + item[method]["parameters"].arrayValue).compactMap { parameter in
+                let isShared = parameter["$ref"].exists
+                let whole =
+                    isShared
+                    ? document[
+                        path: parameter["$ref"].stringValue?.dropFirst(2).split(separator: "/").map(String.init) ?? []]
+                    : parameter
+                return whole["in"] == "query" ? whole["name"].stringValue : nil
+            }.sorted()
+        }
+        let pods = "/api/v1/namespaces/{namespace}/pods"
+        for document in [two, three] {
+            XCTAssertEqual(
+                query(document, pods, "get"),
+                [
+                    "allowWatchBookmarks", "continue", "fieldSelector", "labelSelector", "limit", "pretty",
+                    "resourceVersion", "resourceVersionMatch", "sendInitialEvents", "shardSelector", "timeoutSeconds",
+                    "watch",
+                ])
+            XCTAssertEqual(
+                query(document, pods, "delete").filter { ["watch", "dryRun", "limit"].contains($0) },
+                ["dryRun", "limit"])
+            XCTAssertEqual(query(document, pods + "/{name}/exec", "get").first, "command")
+            XCTAssertEqual(query(document, pods + "/{name}/log", "get").count, 10)
+        }
+        let answers: [(path: String, method: String, status: String, name: String)] = [
+            (pods, "post", "201", "io.k8s.api.core.v1.Pod"), (pods, "get", "200", "io.k8s.api.core.v1.PodList"),
+            (pods, "delete", "200", "io.k8s.apimachinery.pkg.apis.meta.v1.Status"),
+            (pods + "/{name}", "delete", "202", "io.k8s.api.core.v1.Pod"),
+            ("/api/v1/watch/pods", "get", "200", "io.k8s.apimachinery.pkg.apis.meta.v1.WatchEvent"),
+            (
+                "/api/v1/namespaces/{namespace}/secrets/{name}", "delete", "200",
+                "io.k8s.apimachinery.pkg.apis.meta.v1.Status"
+            ),
+        ]
+        for row in answers {
+            let response = two["paths"][row.path][row.method]["responses"][row.status]
+            XCTAssertEqual(response["schema"]["$ref"], .string("#/definitions/\(row.name)"), row.path)
+            let content = three["paths"][row.path][row.method]["responses"][row.status]["content"]
+            let reference: JSON = ["$ref": .string("#/components/schemas/\(row.name)")]
+            XCTAssertEqual(content["application/yaml"]["schema"], reference, row.path)
+        }
+        XCTAssertEqual(two["paths"][pods + "/{name}/exec"]["get"]["responses"]["200"]["schema"], ["type": "string"])
+    }
+
+    /// Each group has a document of its own, and so has what is of no group.
+    func testDocumentsWithoutResources() throws {
+        let places = OpenAPIDocument.places(groups: ["", "apps"])
+        XCTAssertEqual(
+            places, [".well-known/openid-configuration", "api", "apis", "openid/v1/jwks", "version", "apis/apps"])
+        for place in places {
+            let document = try JSON(parsing: XCTUnwrap(OpenAPIDocument.v3(place: place)))
+            XCTAssertTrue(document["paths"]["/\(place)/"]["get"].exists, place)
+            checkReferences(document, document)
+        }
+        XCTAssertNil(OpenAPIDocument.v3(place: "else"))
+    }
+
     /// Both forms of version 2 define the same; clients of the protobuf form find the patches of each kind there, too.
     func testVersionTwoInProtobuf() throws {
         let custom = OpenAPICustomKind(

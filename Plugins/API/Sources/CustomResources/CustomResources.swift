@@ -285,7 +285,7 @@ final class CustomResources: Sendable {
                 let request = try APIRequest(method: .delete, target: "/", user: .host, isInternal: true)
                 let context = RequestContext(request: request, path: path, resource: resource)
                 let answer = ResponseBox.wait { (respond) throws(APIStatus) in
-                    try pipeline.delete(context, DeleteOptions(), attempts: 16, respond)
+                    try pipeline.delete(context, DeleteOptions(), attempts: RequestPipeline.mostAttempts, respond)
                 }
                 guard answer.status == 200 || answer.status == 404 else {
                     throw PluginError.unavailable("deleting \(record.key) was answered with \(answer.status)")

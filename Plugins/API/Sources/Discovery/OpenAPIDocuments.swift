@@ -23,11 +23,11 @@ final class OpenAPIDocuments: Sendable {
     private static let version2Protobuf = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
     private static let revalidated = "no-cache, private"
 
-    /// One document of version 3: that of a group and version.
+    /// One document of version 3: that of a group and version, or one about what groups there are, which has no version.
     struct Place {
         var path: String
-        var group: String
-        var version: String
+        var group = ""
+        var version = ""
         var apiVersion: String { group.isEmpty ? version : "\(group)/\(version)" }
     }
 
@@ -96,6 +96,7 @@ final class OpenAPIDocuments: Sendable {
     }
 
     func document(_ place: Place) -> [UInt8] {
+        if place.version.isEmpty { return OpenAPIDocument.v3(place: place.path, serverVersion: version) ?? [] }
         let custom = resources.custom.served.filter { $0.group == place.group && $0.version == place.version }
         return OpenAPIDocument.v3(
             group: place.group, version: place.version, serverVersion: version, custom: custom.map(kind))
@@ -103,12 +104,15 @@ final class OpenAPIDocuments: Sendable {
 
     var places: [Place] {
         var seen: Set<String> = []
-        return resources.all.compactMap { resource in
+        var groups: [String] = []
+        let ofVersions: [Place] = resources.all.compactMap { resource in
+            if seen.insert(resource.group).inserted { groups.append(resource.group) }
             let path =
                 resource.group.isEmpty ? "api/\(resource.version)" : "apis/\(resource.group)/\(resource.version)"
             return seen.insert(path).inserted
                 ? Place(path: path, group: resource.group, version: resource.version) : nil
         }
+        return OpenAPIDocument.places(groups: groups).map { Place(path: $0) } + ofVersions
     }
 
     private var index: JSON {
@@ -142,7 +146,10 @@ final class OpenAPIDocuments: Sendable {
     /// A custom kind's document is what its definition's generation says, written as this program writes documents: for the
     /// latter stands the content of one of the server's own.
     private func tag(_ place: Place, _ states: [String: String]) -> EntityTag {
-        guard let state = states[place.apiVersion] else { return ownTag(place) }
+        guard let state = states[place.apiVersion] else {
+            // Groups come and go with definitions: what stands for their small documents is not kept.
+            return place.version.isEmpty ? EntityTag(of: document(place)) : ownTag(place)
+        }
         let core = ownTag(Place(path: "api/v1", group: "", version: "v1"))
         return EntityTag(of: Array((core.text + state).utf8))
     }

@@ -198,8 +198,8 @@ final class HTTPConnection: EventHandler, HTTPExchangeOwner, UpgradeHost, @unche
 
     private func readHead() -> Bool {
         if sawEnd && input.isEmpty {
-            phase = .closing
-            return false
+            startClosing()
+            return true
         }
         if !input.isEmpty {
             do {
@@ -216,8 +216,8 @@ final class HTTPConnection: EventHandler, HTTPExchangeOwner, UpgradeHost, @unche
             }
         }
         guard !sawEnd else {
-            phase = .closing
-            return false
+            startClosing()
+            return true
         }
         let wasEmpty = input.isEmpty
         guard receive() else { return sawEnd }
@@ -255,8 +255,8 @@ final class HTTPConnection: EventHandler, HTTPExchangeOwner, UpgradeHost, @unche
             flush()
             if case .closed = phase { return false }
             guard receive() else {
-                if sawEnd { phase = .closing }
-                return false
+                if sawEnd { startClosing() }
+                return sawEnd
             }
         }
         do {

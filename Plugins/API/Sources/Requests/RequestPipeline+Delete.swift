@@ -1,3 +1,4 @@
+import ObjectSchema
 import Objects
 import PluginAPI
 import PluginKit
@@ -89,8 +90,8 @@ extension RequestPipeline {
         guard context.resource.has("delete") else { throw .methodNotAllowed }
         let options = try DeleteOptions(context.request)
         let warnings = Deletion.warnings(options, context.resource)
-        if warnings.isEmpty { return try delete(context, options, attempts: 16, respond) }
-        try delete(context, options, attempts: 16) { respond($0.warning(warnings)) }
+        if warnings.isEmpty { return try delete(context, options, attempts: Self.mostAttempts, respond) }
+        try delete(context, options, attempts: Self.mostAttempts) { respond($0.warning(warnings)) }
     }
 
     /// - Parameter known: the object as it was a moment ago; when it has changed since, it is read again.
@@ -253,7 +254,7 @@ extension RequestPipeline {
             single.path.name = String(parts.name)
             single.request.accept = nil
             return ResponseBox.start { [single] (respond) throws(APIStatus) in
-                try delete(single, options, attempts: 16, known: record, respond)
+                try delete(single, options, attempts: Self.mostAttempts, known: record, respond)
             }
         }
         return boxes.map { $0.answer() }
@@ -263,8 +264,7 @@ extension RequestPipeline {
 /// What deleting an object does, by its kind and state. Pure.
 enum Deletion {
     static func answersObject(_ resource: Resource) -> Bool {
-        ["pods", "services", "serviceaccounts", "persistentvolumeclaims", "persistentvolumes"].contains(
-            resource.qualified)
+        SchemaResource.shownWhenDeleted.contains(resource.qualified)
     }
 
     static func plan(_ present: JSON, _ options: DeleteOptions, _ resource: Resource) -> RequestPipeline.DeletionOutcome

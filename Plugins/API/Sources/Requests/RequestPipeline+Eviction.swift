@@ -83,7 +83,9 @@ extension RequestPipeline {
         var deletion = context
         deletion.path.subresource = ""
         let place = deletion
-        return ResponseBox.wait { (respond) throws(APIStatus) in try delete(place, options, attempts: 16, respond) }
+        return ResponseBox.wait { (respond) throws(APIStatus) in
+            try delete(place, options, attempts: Self.mostAttempts, respond)
+        }
     }
 
     private func budgets(in namespace: String) throws(APIStatus) -> [JSON] {

@@ -56,10 +56,10 @@ extension RequestPipeline {
     private func document(_ request: APIRequest, _ path: String) throws(APIStatus) -> HTTPResponse {
         switch path {
         case "/version", "/version/": return .json(200, ServerVersion.json)
-        case "/openid/v1/jwks":
+        case "/openid/v1/jwks", "/openid/v1/jwks/":
             return HTTPResponse(
                 status: 200, contentType: "application/jwk-set+json", body: .bytes(tokens.keySet.serialized()))
-        case "/.well-known/openid-configuration":
+        case "/.well-known/openid-configuration", "/.well-known/openid-configuration/":
             return .json(200, tokens.configuration(url: "https://\(discovery.address)"))
         case "/": return .json(200, ["paths": .array(Self.paths(discovery).map { .string($0) })])
         default: break

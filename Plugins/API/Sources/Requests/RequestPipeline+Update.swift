@@ -24,7 +24,7 @@ extension RequestPipeline {
         /// Whether the client named the revision that it changes: then a newer one is a conflict. Otherwise the present
         /// object is read again when it was written meanwhile, this many times.
         var namesRevision = false
-        var attempts = 16
+        var attempts = RequestPipeline.mostAttempts
         /// Whether the account of who manages which field is given up, without which the object is small enough to be kept.
         var dropsManagers = false
     }

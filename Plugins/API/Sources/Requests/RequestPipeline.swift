@@ -41,6 +41,9 @@ final class RequestPipeline: Sendable {
     /// Runs what never waits, such as another attempt of a write that met a conflict; apart from `workers`, whose threads
     /// may all be waiting for such attempts.
     let retries = WorkerPool(limit: 2)
+    /// How often a write that names no revision is tried again on what others have written meanwhile: of many writers of one
+    /// object, each round has one that wins.
+    static let mostAttempts = 1000
     /// Asks others who somebody is and what they may, so that requests that wait for such servers keep no others waiting.
     let access = WorkerPool(limit: 16)
     /// Connects to other servers for clients: one that does not answer keeps nobody else waiting.

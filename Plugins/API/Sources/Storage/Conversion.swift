@@ -76,37 +76,3 @@ enum EventConversion {
         return .object(result)
     }
 }
-
-/// autoscaling/v1 knows one metric, the CPU's average utilization; v2, which is stored, has it among others.
-enum AutoscalerConversion {
-    static func toV2(_ object: JSON) -> JSON {
-        var object = object
-        if let target = object["spec"].removeValue(forKey: "targetCPUUtilizationPercentage"), target.exists {
-            let metric: JSON = [
-                "type": "Resource",
-                "resource": ["name": "cpu", "target": ["type": "Utilization", "averageUtilization": target]],
-            ]
-            object["spec"]["metrics"] = .array([metric])
-        }
-        object["status"].removeValue(forKey: "currentCPUUtilizationPercentage")
-        return object
-    }
-
-    static func toV1(_ object: JSON) -> JSON {
-        var object = object
-        for metric in object["spec"]["metrics"].arrayValue where metric["resource"]["name"].stringValue == "cpu" {
-            let target = metric["resource"]["target"]["averageUtilization"]
-            if target.exists { object["spec"]["targetCPUUtilizationPercentage"] = target }
-        }
-        for metric in object["status"]["currentMetrics"].arrayValue
-        where metric["resource"]["name"].stringValue == "cpu" {
-            let current = metric["resource"]["current"]["averageUtilization"]
-            if current.exists { object["status"]["currentCPUUtilizationPercentage"] = current }
-        }
-        object["spec"].removeValue(forKey: "metrics")
-        object["spec"].removeValue(forKey: "behavior")
-        object["status"].removeValue(forKey: "currentMetrics")
-        object["status"].removeValue(forKey: "conditions")
-        return object
-    }
-}
