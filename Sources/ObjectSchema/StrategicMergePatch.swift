@@ -101,6 +101,7 @@ public struct StrategicMergePatch: Sendable {
                     throw PatchError(description: "invalid patch format of primitive list", isMalformed: true)
                 }
                 if let current = result[field]?.arrayValue {
+                    let doomed = Set(doomed)
                     result[field] = .array(current.filter { !doomed.contains($0) })
                 }
             } else if key.hasPrefix(Self.setOrder) {
@@ -158,7 +159,8 @@ public struct StrategicMergePatch: Sendable {
             return try cleaned(patch.filter { $0["$patch"] != "replace" })
         }
         let items = property.node.items
-        var result = target
+        var result: [JSON?] = target
+        var places = ElementPlaces(target, property)
         for element in patch {
             guard case .object(let changes) = element else {
                 throw PatchError(
@@ -174,26 +176,23 @@ public struct StrategicMergePatch: Sendable {
             switch changes["$patch"] {
             case nil: break
             case .string("delete")?:
-                result.removeAll { $0[mergeKey] == key }
+                for index in places.remove(key) { result[index] = nil }
                 continue
             case .string("merge")?:
                 throw PatchError(description: "merging lists cannot yet be specified in the patch")
             case let directive?: throw Self.unknown(directive, in: changes)
             }
-            if let index = result.firstIndex(where: { Self.isSame($0, element, property) }) {
-                result[index] = .object(try mergeObject(changes, result[index].objectValue ?? JSONObject(), items))
+            if let index = places.first(element) {
+                let merged = JSON.object(try mergeObject(changes, result[index]?.objectValue ?? JSONObject(), items))
+                result[index] = merged
+                places.replace(at: index, by: merged)
             } else {
-                result.append(.object(try mergeObject(changes, JSONObject(), items)))
+                let added = JSON.object(try mergeObject(changes, JSONObject(), items))
+                result.append(added)
+                places.append(added)
             }
         }
-        return ordered(result, by: patch, live: target, property)
-    }
-
-    /// Elements are the same when their merge keys are; of a list with several map keys, when all of those agree that
-    /// both elements have (a port number may be used by TCP and by UDP).
-    private static func isSame(_ left: JSON, _ right: JSON, _ property: SchemaProperty) -> Bool {
-        guard let mergeKey = property.mergeKey, left[mergeKey] == right[mergeKey] else { return false }
-        return property.mapKeys.allSatisfy { left[$0].isNull || right[$0].isNull || left[$0] == right[$0] }
+        return ordered(result.compactMap { $0 }, by: patch, live: target, property)
     }
 
     private func mergeScalars(_ patch: [JSON], _ target: [JSON]) -> [JSON] {
@@ -207,14 +206,11 @@ public struct StrategicMergePatch: Sendable {
     private func ordered(
         _ list: [JSON], by order: [JSON], live: [JSON], _ property: SchemaProperty
     ) -> [JSON] {
-        func position(_ element: JSON, in list: [JSON]) -> Int? {
-            guard let mergeKey = property.mergeKey else { return list.firstIndex(of: element) }
-            return list.firstIndex { Self.isSame($0, element, property) && $0[mergeKey].exists }
-        }
+        let orderPlaces = ElementPlaces(order, property)
         var named: [(position: Int, element: JSON)] = []
         var others: [JSON] = []
         for element in list {
-            if let position = position(element, in: order) {
+            if let position = orderPlaces.first(element) {
                 named.append((position, element))
             } else {
                 others.append(element)
@@ -222,11 +218,12 @@ public struct StrategicMergePatch: Sendable {
         }
         let sorted = named.enumerated().sorted { ($0.element.position, $0.offset) < ($1.element.position, $1.offset) }
         if others.isEmpty { return sorted.map(\.element.element) }
-        let places = others.map { position($0, in: live) }
+        let livePlaces = ElementPlaces(live, property)
+        let places = others.map { livePlaces.first($0) }
         var result: [JSON] = []
         var next = 0
         for (_, entry) in sorted {
-            if let place = position(entry.element, in: live) {
+            if let place = livePlaces.first(entry.element) {
                 while next < others.count, let other = places[next], other < place {
                     result.append(others[next])
                     next += 1

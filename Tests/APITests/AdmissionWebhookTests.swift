@@ -27,6 +27,7 @@ final class AdmissionWebhookTests: XCTestCase {
                         : [["op": "add", "path": "/metadata/labels/again", "value": "1"]])
             case "/mutate-more": Self.patched([["op": "add", "path": "/metadata/labels/second", "value": "2"]])
             case "/no-patch-type": ["allowed": true, "patch": "W10="]
+            case "/kind": Self.patched([["op": "replace", "path": "/kind", "value": "Secret"]])
             case "/rename": Self.patched([["op": "replace", "path": "/metadata/name", "value": "other"]])
             default: nil
             }
@@ -180,7 +181,12 @@ final class AdmissionWebhookTests: XCTestCase {
             "MutatingWebhookConfiguration",
             [
                 entry("/rename") {
-                    $0["matchConditions"] = [["name": "r", "expression": "object.metadata.name != 'typeless'"]]
+                    $0["matchConditions"] = [
+                        ["name": "r", "expression": "!(object.metadata.name in ['typeless', 'other'])"]
+                    ]
+                },
+                entry("/kind") {
+                    $0["matchConditions"] = [["name": "k", "expression": "object.metadata.name == 'other'"]]
                 },
                 entry("/no-patch-type") {
                     $0["matchConditions"] = [["name": "t", "expression": "object.metadata.name == 'typeless'"]]
@@ -189,6 +195,9 @@ final class AdmissionWebhookTests: XCTestCase {
         let renamed = try create("r", [:])
         XCTAssertEqual(renamed.status, 500)
         XCTAssertTrue(renamed.text.contains("attempted to change the object's name or namespace"), renamed.text)
+        let other = try create("other", [:])
+        XCTAssertEqual(other.status, 500)
+        XCTAssertTrue(other.text.contains("attempted to change the object's kind"), other.text)
         let typeless = try create("typeless", [:])
         XCTAssertTrue(
             typeless.text.contains("webhook returned response.patch but not response.patchType"), typeless.text)
@@ -217,23 +226,32 @@ final class AdmissionWebhookTests: XCTestCase {
                 entry("/hang") {
                     $0["timeoutSeconds"] = 30
                     $0["failurePolicy"] = "Ignore"
-                    $0["matchConditions"] = [["name": "slow", "expression": "object.metadata.name == 'slow'"]]
+                    $0["matchConditions"] = [["name": "slow", "expression": "object.metadata.name.startsWith('slow')"]]
                 },
             ])
-        let slow = try server.connect()
-        defer { slow.close() }
-        let body = JSON(["apiVersion": "v1", "kind": "ConfigMap", "metadata": ["name": "slow"]] as JSONObject)
-            .serialized()
-        let head =
-            "POST \(Self.configMaps) HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer \(TestServer.token)\r\n"
-            + "Content-Type: application/json\r\nContent-Length: \(body.count)\r\n\r\n"
-        slow.send(Array(head.utf8) + body)
-        try server.eventually("the webhook is asked") { webhook.requests.contains { $0.path.hasPrefix("/hang") } }
+        // More than the threads that other requests run on.
+        let slow = try (0..<40).map { _ in try server.connect() }
+        defer { for client in slow { client.close() } }
+        for (number, client) in slow.enumerated() {
+            let name = JSON.string("slow-\(number)")
+            let body = JSON(["apiVersion": "v1", "kind": "ConfigMap", "metadata": ["name": name]] as JSONObject)
+                .serialized()
+            let head =
+                "POST \(Self.configMaps) HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer \(TestServer.token)\r\n"
+                + "Content-Type: application/json\r\nContent-Length: \(body.count)\r\n\r\n"
+            client.send(Array(head.utf8) + body)
+        }
+        try server.eventually("the webhook is asked") {
+            webhook.requests.filter { $0.path.hasPrefix("/hang") }.count == slow.count
+        }
+        XCTAssertEqual(try create("quick", [:]).status, 201, "the webhook does not look at this one")
         XCTAssertEqual(try server.request("GET", "/api/v1/namespaces/default").status, 200)
         let secret: JSON = ["apiVersion": "v1", "kind": "Secret", "metadata": ["name": "s"]]
         XCTAssertEqual(try server.request("POST", "/api/v1/namespaces/default/secrets", secret).status, 201)
-        XCTAssertEqual(try server.request("GET", Self.configMaps + "/slow").status, 404, "it still waits")
+        XCTAssertEqual(try server.request("GET", Self.configMaps + "/slow-0").status, 404, "it still waits")
         webhook.giveUp()
-        XCTAssertEqual(try slow.response().status, 201, "a webhook without an answer is passed over")
+        for client in slow {
+            XCTAssertEqual(try client.response().status, 201, "a webhook without an answer is passed over")
+        }
     }
 }

@@ -98,7 +98,12 @@ final class LogTests: XCTestCase {
         }
     }
 
-    func testFollowSeesNewLinesRotationAndTheEnd() throws {
+    func testFollowSeesNewLinesRotationAndTheEnd() throws { try checkFollowing { try DirectoryWatcher($0) } }
+
+    /// Where nobody may watch one more directory, the log is followed all the same.
+    func testFollowWithoutAWatcher() throws { try checkFollowing { throw SystemError("watch", $0, code: EMFILE) } }
+
+    private func checkFollowing(_ watch: @escaping @Sendable (String) throws -> DirectoryWatcher) throws {
         let directory = try TemporaryDirectory()
         let path = "\(directory.path)/0.log"
         try Files.write(Array(line(1, "one").utf8), to: path, mode: 0o644)
@@ -108,7 +113,8 @@ final class LogTests: XCTestCase {
         let options = try LogOptions(query: ["follow": ["true"]], now: Timestamp.now())
         let thread = NodeThread(name: "follow")
         thread.start {
-            let sender = LogSender(path: path, options: options, stream: PacketStream(stream), exit: exit)
+            let sender = LogSender(
+                path: path, options: options, stream: PacketStream(stream), exit: exit, watch: watch)
             do { try sender.run() } catch { XCTFail("\(error)") }
         }
         XCTAssertEqual(try Self.receive(client, count: 4), "one\n")

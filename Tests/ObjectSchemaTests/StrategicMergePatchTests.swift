@@ -1,9 +1,40 @@
+import Glibc
 import Objects
 import XCTest
 
 import ObjectSchema
 
 final class StrategicMergePatchTests: XCTestCase {
+    /// Long lists take as long as they are, not the square of it.
+    func testLongLists() throws {
+        let count = 20_000
+        let names = (0..<count).map { JSON.string("example.com/\($0)") }
+        let schema = Schema.shared.definition(named: "io.k8s.api.core.v1.ConfigMap")
+        let patch: JSON = [
+            "metadata": ["$setElementOrder/finalizers": .array(names), "finalizers": .array(names)]
+        ]
+        let start = clock()
+        let result = try StrategicMergePatch.apply(
+            patch, to: ["metadata": ["finalizers": .array(Array(names.prefix(count / 2).reversed()))]], schema: schema)
+        XCTAssertEqual(result["metadata"]["finalizers"], .array(names))
+        let containers = (0..<count).map { JSON(["name": .string("c\($0)")] as JSONObject) }
+        let merged = try StrategicMergePatch.apply(
+            ["spec": ["containers": .array(containers)]], to: ["spec": ["containers": .array(containers)]],
+            schema: Schema.shared.definition(named: "io.k8s.api.core.v1.Pod"))
+        XCTAssertEqual(merged["spec"]["containers"].count, count)
+        XCTAssertLessThan((clock() - start) / 1_000_000, 20, "seconds; 200 million comparisons take minutes here")
+    }
+
+    /// Elements that go and come again in one patch, and keys that several elements have.
+    func testElementsThatComeAgain() throws {
+        let schema = Schema.shared.definition(named: "io.k8s.api.core.v1.Pod")
+        let live: JSON = ["spec": ["containers": [["name": "a", "image": "1"], ["name": "b"]]]]
+        let result = try StrategicMergePatch.apply(
+            ["spec": ["containers": [["name": "a", "$patch": "delete"], ["name": "a", "tty": true]]]], to: live,
+            schema: schema)
+        XCTAssertEqual(result["spec"]["containers"], [["name": "a", "tty": true], ["name": "b"]])
+    }
+
     func testTable() throws {
         let rows: [(spec: String, patch: String, result: String)] = [
             (

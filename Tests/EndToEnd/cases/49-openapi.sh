@@ -6,6 +6,10 @@ kubectl get --raw /openapi/v2 >"$documents/v2.json"
 kubectl get --raw /openapi/v3 | jq -r '.paths | to_entries[] | "\(.key) \(.value.serverRelativeURL)"' |
     while read -r place url; do kubectl get --raw "$url" >"$documents/v3-${place//\//-}.json"; done
 count_lines "the documents are checked in time" timeout 480 "$python" "$root/Tests/EndToEnd/clients/openapi.py" "$documents"
+if "$python" -c 'import kubernetes' 2>/dev/null; then
+    count_lines "the operations are compared" timeout 60 "$python" "$root/Tests/EndToEnd/clients/openapi_operations.py" \
+        "$documents/v2.json"
+fi
 
 schemathesis=$(dirname "$python")/schemathesis
 if [ ! -x "$schemathesis" ]; then

@@ -19,7 +19,7 @@ final class Admission: Sendable {
     /// Those that look at connections, too.
     private let connecting: [any AdmissionPlugin]
     private let metrics: AdmissionMetrics
-    private let webhookPool = WorkerPool(limit: 64)
+    private let webhookPool = WorkerPool(limit: RequestPipeline.mostAsking)
     private let policies = [PolicyIndex(.mutating), PolicyIndex(.validating)]
     private let webhooks = [WebhookIndex(.mutating), WebhookIndex(.validating)]
 

@@ -189,11 +189,22 @@ extension RequestPipeline {
 }
 
 extension HTTPResponse {
-    /// Adds Warning headers (RFC 7234, section 5.5), as kubectl shows them.
+    /// Characters that the texts of all warnings of a response may have together before each is cut.
+    private static let warningsLimit = 4096
+    /// Characters that are left of a warning then.
+    private static let cutWarning = 256
+
+    /// Adds Warning headers (RFC 7234, section 5.5), as kubectl shows them: each once, and no more than clients read.
     func warning(_ texts: [String]) -> HTTPResponse {
         guard !texts.isEmpty else { return self }
         var response = self
-        for text in texts {
+        var written = headers.reduce(0) { $0 + ($1.0 == "Warning" ? $1.1.count : 0) }
+        let mustCut = written + texts.reduce(0) { $0 + $1.count } > Self.warningsLimit
+        var seen: Set<String> = []
+        for text in texts where seen.insert(text).inserted {
+            guard !mustCut || written < Self.warningsLimit else { break }
+            let text = mustCut ? String(text.prefix(Self.cutWarning)) : text
+            written += text.count
             let escaped = text.flatMap { character -> [Character] in
                 switch character {
                 case "\"", "\\": ["\\", character]

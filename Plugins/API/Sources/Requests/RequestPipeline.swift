@@ -44,6 +44,10 @@ final class RequestPipeline: Sendable {
     /// How often a write that names no revision is tried again on what others have written meanwhile: of many writers of one
     /// object, each round has one that wins.
     static let mostAttempts = 1000
+    /// Runs requests that webhooks may be asked about, so that those that wait for one which hangs keep no others waiting.
+    let asking = WorkerPool(limit: RequestPipeline.mostAsking)
+    /// As many as that may wait; Kubernetes lets about as many requests run at once.
+    static let mostAsking = 400
     /// Asks others who somebody is and what they may, so that requests that wait for such servers keep no others waiting.
     let access = WorkerPool(limit: 16)
     /// Connects to other servers for clients: one that does not answer keeps nobody else waiting.
@@ -109,6 +113,7 @@ final class RequestPipeline: Sendable {
     func stop() {
         customResources.stop()
         workers.stop()
+        asking.stop()
         retries.stop()
         access.stop()
         dialling.stop()
@@ -175,7 +180,7 @@ final class RequestPipeline: Sendable {
     /// Runs an authorized request here, or where it may wait.
     private func proceed(_ context: RequestContext, _ respond: @escaping Responder) throws(APIStatus) {
         guard mustAsk(aboutConnection: context) else { return try go(on: context, respond) }
-        onWorker(respond) { [self] () throws(APIStatus) in
+        onAskingWorker(respond) { [self] () throws(APIStatus) in
             let (admitted, warnings) = try admitConnection(context)
             let answer: Responder = { respond($0.warning(warnings)) }
             try go(on: admitted, warnings.isEmpty ? respond : answer)
@@ -188,7 +193,7 @@ final class RequestPipeline: Sendable {
         guard context.request.method != .get, admission.mayWait(context.resource) || authorizer.mayWait else {
             return try start(context, respond)
         }
-        onWorker(respond) { [self] () throws(APIStatus) in try start(context, respond) }
+        onAskingWorker(respond) { [self] () throws(APIStatus) in try start(context, respond) }
     }
 
     /// Prepares what the verb of an authorized request needs.
@@ -220,7 +225,7 @@ final class RequestPipeline: Sendable {
         // A webhook may have to be asked, or the objects to be indexed.
         guard mustIndex || custom.conversion != nil else { return try run(context, answer) }
         let finish = answer
-        onWorker(finish) { [self] () throws(APIStatus) in
+        run(on: custom.conversion == nil ? workers : asking, finish) { [self] () throws(APIStatus) in
             if mustIndex { try index(resource, custom) }
             try run(context, finish)
         }
@@ -285,6 +290,13 @@ final class RequestPipeline: Sendable {
         run(on: workers, respond, work)
     }
 
+    /// The same where webhooks may be asked.
+    private func onAskingWorker(
+        _ respond: @escaping Responder, _ work: @escaping @Sendable () throws(APIStatus) -> Void
+    ) {
+        run(on: asking, respond, work)
+    }
+
     /// The same where others are asked who somebody is or what they may.
     func onAccessWorker(_ respond: @escaping Responder, _ work: @escaping @Sendable () throws(APIStatus) -> Void) {
         run(on: access, respond, work)
@@ -300,7 +312,7 @@ final class RequestPipeline: Sendable {
         _ resource: Resource, _ respond: @escaping Responder, _ work: @escaping @Sendable () throws(APIStatus) -> Void
     ) {
         let waits = resource.custom?.conversion != nil || admission.mayWait(resource) || authorizer.mayWait
-        run(on: waits ? workers : retries, respond, work)
+        run(on: waits ? asking : retries, respond, work)
     }
 
     private func run(

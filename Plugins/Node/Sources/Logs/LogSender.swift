@@ -12,9 +12,18 @@ final class LogSender {
     private var formatter: LogFormatter
     private var descriptor: Int32 = -1
     private var buffer = [UInt8](repeating: 0, count: 32 << 10)
+    /// Makes what tells of changes in a directory.
+    private let watch: (String) throws -> DirectoryWatcher
+    /// How often a log is looked at whose directory cannot be watched, in milliseconds.
+    private static let period: Int32 = 200
 
-    init(path: String, options: LogOptions, stream: PacketStream, exit: ExitSignal?) {
+    /// - Parameter watch: makes what tells of changes in a directory.
+    init(
+        path: String, options: LogOptions, stream: PacketStream, exit: ExitSignal?,
+        watch: @escaping (String) throws -> DirectoryWatcher = DirectoryWatcher.init
+    ) {
         self.path = path
+        self.watch = watch
         self.options = options
         self.stream = stream
         self.exit = exit
@@ -25,7 +34,7 @@ final class LogSender {
 
     /// Returns when all is sent; throws when the client has gone.
     func run() throws {
-        let watcher = options.follow ? try DirectoryWatcher(LogFiles.split(path).directory) : nil
+        let watcher = options.follow ? try watcher() : nil
         var start = 0
         let files = try LogFiles.all(path)
         var first = 0
@@ -37,8 +46,16 @@ final class LogSender {
             try sendRest()
             if formatter.isDone { return }
         }
-        guard let watcher else { return }
-        try follow(watcher)
+        if options.follow { try follow(watcher) }
+    }
+
+    /// Nil where the system gives out no more of them: a user may have few, and everybody who follows a log has one.
+    private func watcher() throws -> DirectoryWatcher? {
+        do {
+            return try watch(LogFiles.split(path).directory)
+        } catch let error as SystemError where [EMFILE, ENFILE, ENOSPC].contains(error.code) {
+            return nil
+        }
     }
 
     /// Which file, and where in it, the last lines begin.
@@ -73,7 +90,7 @@ final class LogSender {
         }
     }
 
-    private func follow(_ watcher: DirectoryWatcher) throws {
+    private func follow(_ watcher: DirectoryWatcher?) throws {
         var hasEnded = exit?.hasEnded ?? true
         while true {
             try sendRest()
@@ -83,14 +100,14 @@ final class LogSender {
             }
             if formatter.isDone || hasEnded { return }
             var waits = [
-                pollfd(fd: watcher.descriptor, events: Int16(POLLIN), revents: 0),
+                pollfd(fd: watcher?.descriptor ?? -1, events: Int16(POLLIN), revents: 0),
                 pollfd(fd: stream.descriptor, events: Int16(POLLIN), revents: 0),
                 pollfd(fd: exit?.descriptor ?? -1, events: Int16(POLLIN), revents: 0),
             ]
-            try SystemError.check("poll", path) { poll(&waits, 3, -1) }
+            try SystemError.check("poll", path) { poll(&waits, 3, watcher == nil ? Self.period : -1) }
             // A client that follows a log says nothing; what can be read is its end.
             if waits[1].revents != 0, try stream.receive() == nil { return }
-            if waits[0].revents != 0 { watcher.drain() }
+            if waits[0].revents != 0 { watcher?.drain() }
             if waits[2].revents != 0 { hasEnded = true }
         }
     }

@@ -77,6 +77,9 @@ struct MutatingPolicies: AdmissionPlugin {
             guard object.name == request.object.name, object.namespace == request.object.namespace else {
                 throw PolicyFailure("a mutation must not change the object's name or namespace")
             }
+            guard object.kind == request.object.kind, object.apiVersion == request.object.apiVersion else {
+                throw PolicyFailure("a mutation must not change the object's kind")
+            }
             rules.applyDefaults(&object, request.resource)
             request.object = object
         }

@@ -85,6 +85,9 @@ struct MutatingWebhooks: AdmissionPlugin {
             throw .internalError(
                 "admission webhook \"\(call.webhook.name)\" attempted to change the object's name or namespace")
         }
+        guard object.kind == request.object.kind, object.apiVersion == request.object.apiVersion else {
+            throw .internalError("admission webhook \"\(call.webhook.name)\" attempted to change the object's kind")
+        }
         rules.applyDefaults(&object, request.resource)
         request.object = object
     }
