@@ -63,6 +63,8 @@ final class TLSConnection {
             do throws(TLSRecordError) {
                 let (content, rest) = try records.open(bytes, space.ciphers)
                 received = rest == bytes.count ? [] : Array(bytes[rest...])
+                // The end that came behind the content is to be looked for.
+                if records.isClosed { isDrained = false }
                 if content > 0 { return .count(content) }
             } catch {
                 fail(error)
