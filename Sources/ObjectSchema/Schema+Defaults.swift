@@ -14,8 +14,8 @@ final class DefaultRule: Sendable {
     /// Parses `PATH = JSON [when CONDITION]`, or the same with `:=`.
     init(_ line: String) {
         replacesZero = line.split(separator: " ", maxSplits: 2).dropFirst().first == ":="
-        let sides = line.split(separator: replacesZero ? " := " : " = ", maxSplits: 1)
-        let tail = sides[1].split(separator: " when ", maxSplits: 1)
+        let sides = line.parts(separatedBy: replacesZero ? " := " : " = ", maxSplits: 1)
+        let tail = sides[1].parts(separatedBy: " when ", maxSplits: 1)
         path = RuleCondition.path(sides[0])
         condition = tail.count > 1 ? RuleCondition(tail[1]) : .always
         do { value = try JSON(parsing: String(tail[0])) } catch {

@@ -39,7 +39,7 @@ final class ValidationRule: Sendable {
         // A detail may hold the word as well, so it is the last one that counts.
         let mark = line.ranges(of: " when ").last
         condition = mark.map { RuleCondition(line[$0.upperBound...]) } ?? .always
-        let parts = line[..<(mark?.lowerBound ?? line.endIndex)].split(separator: " : ", maxSplits: 1)
+        let parts = line[..<(mark?.lowerBound ?? line.endIndex)].parts(separatedBy: " : ", maxSplits: 1)
         detail = parts.count > 1 ? String(parts[1]) : ""
         let words = parts[0].split(separator: " ").map(String.init)
         path = Self.steps(words[0])

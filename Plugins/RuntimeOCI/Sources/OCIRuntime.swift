@@ -105,7 +105,7 @@ struct OCIRuntime: Sendable {
         if let found = message.firstRange(of: "exec: \"") {
             let text = message[found.lowerBound...]
             // `exec: "/x": stat /x: no such file or directory`
-            let parts = text.split(separator: ": ", omittingEmptySubsequences: false)
+            let parts = text.parts(separatedBy: ": ")
             if parts.count == 4, parts[2].hasPrefix("stat ") { return .invalid("exec: \(parts[1]): \(parts[3])") }
             return .invalid(String(text))
         }

@@ -1,3 +1,5 @@
+import Objects
+
 /// An IP address of an expression: 4 or 16 bytes.
 struct CELAddress: CELOpaque, Hashable {
     static let typeName = "net.IP"
@@ -41,7 +43,7 @@ struct CELAddress: CELOpaque, Hashable {
     }
 
     private static func sixteen(_ text: String) -> [UInt8]? {
-        let halves = text.split(separator: "::", omittingEmptySubsequences: false)
+        let halves = text.parts(separatedBy: "::")
         guard halves.count <= 2, let head = groups(halves[0], mayEndInFour: halves.count == 1) else { return nil }
         guard halves.count == 2 else { return head.count == 16 ? head : nil }
         guard let tail = groups(halves[1], mayEndInFour: true), head.count + tail.count <= 14 else { return nil }

@@ -23,11 +23,10 @@ package struct CgroupLayout: Sendable, Equatable {
     /// Reads the text of /proc/self/mountinfo: the first mount of each hierarchy counts.
     package init(mountInformation text: String) {
         for line in text.split(separator: "\n") {
-            let halves = line.split(separator: " - ", maxSplits: 1)
             let fields = line.split(separator: " ")
-            guard let separator = fields.firstIndex(of: "-"), fields.count > separator + 3, fields.count > 4,
-                halves.count >= 1
-            else { continue }
+            guard let separator = fields.firstIndex(of: "-"), fields.count > separator + 3, fields.count > 4 else {
+                continue
+            }
             let mountPoint = Self.unescape(fields[4])
             switch fields[separator + 1] {
             case "cgroup2": unified = unified ?? mountPoint

@@ -120,7 +120,8 @@ struct ValidatingPolicies: AdmissionPlugin {
                 request.context.request.audit?.annotate(key) { present in
                     // One policy with several parameters may say several things.
                     guard let present else { return value }
-                    return present.split(separator: ", ").contains(Substring(value)) ? present : present + ", " + value
+                    return present.parts(separatedBy: ", ").contains(Substring(value))
+                        ? present : present + ", " + value
                 }
                 return nil
             default: throw CELError("must evaluate to string or null")
