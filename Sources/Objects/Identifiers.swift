@@ -25,23 +25,29 @@ private let uidSource = Mutex(UIDSource())
 
 /// A random (version 4) UUID in lower case, from the system's cryptographic generator (RFC 9562). [any-thread]
 public func makeUID() -> String {
-    var bytes = uidSource.withLock { $0.next() }
-    return withUnsafeMutableBytes(of: &bytes) { bytes in
-        bytes[6] = bytes[6] & 0x0F | 0x40
-        bytes[8] = bytes[8] & 0x3F | 0x80
-        return String(unsafeUninitializedCapacity: 36) { text in
-            var position = 0
-            for (index, byte) in bytes.enumerated() {
-                if index == 4 || index == 6 || index == 8 || index == 10 {
-                    text[position] = UInt8(ascii: "-")
-                    position += 1
-                }
-                text[position] = Hex.digit(byte >> 4)
-                text[position + 1] = Hex.digit(byte & 15)
-                position += 2
+    let (high, low) = uidSource.withLock { $0.next() }
+    return randomUUID(high, low)
+}
+
+/// The text of a random UUID in lower case: 128 bits, in which those of its version and variant are set (RFC 9562, section 5.4).
+package func randomUUID(_ high: UInt64, _ low: UInt64) -> String {
+    uuidText(high & 0xFFFF_FFFF_FFFF_0FFF | 0x4000, low & 0x3FFF_FFFF_FFFF_FFFF | 0x8000_0000_0000_0000)
+}
+
+/// The text of a UUID in lower case: the first and the last 64 of its bits (RFC 9562, section 4).
+package func uuidText(_ high: UInt64, _ low: UInt64) -> String {
+    String(unsafeUninitializedCapacity: 36) { text in
+        var place = 0
+        for digit in 0..<32 {
+            if digit == 8 || digit == 12 || digit == 16 || digit == 20 {
+                text[place] = UInt8(ascii: "-")
+                place += 1
             }
-            return position
+            let half = digit < 16 ? high : low
+            text[place] = Hex.digit(UInt8(truncatingIfNeeded: half >> UInt64(60 - 4 * (digit & 15))) & 15)
+            place += 1
         }
+        return place
     }
 }
 

@@ -1,3 +1,4 @@
+import Objects
 import Synchronization
 
 /// Gives each request a name, by which its answer, and the audit log where one is kept, speak of it: the header Audit-Id. Names
@@ -19,23 +20,7 @@ final class RequestNames: Sendable {
 
     private func make() -> String {
         let number = count.wrappingAdd(1, ordering: .relaxed).newValue
-        // The version and the variant of a random UUID (RFC 9562, section 5.4).
-        let high = Self.mixed(number) & 0xFFFF_FFFF_FFFF_0FFF | 0x4000
-        let low = Self.mixed(number ^ seed) & 0x3FFF_FFFF_FFFF_FFFF | 0x8000_0000_0000_0000
-        return String(unsafeUninitializedCapacity: 36) { text in
-            var position = 0
-            for nibble in 0..<32 {
-                if nibble == 8 || nibble == 12 || nibble == 16 || nibble == 20 {
-                    text[position] = UInt8(ascii: "-")
-                    position += 1
-                }
-                let half = nibble < 16 ? high : low
-                let value = UInt8(truncatingIfNeeded: half >> UInt64(60 - (nibble & 15) * 4)) & 15
-                text[position] = value < 10 ? UInt8(ascii: "0") + value : UInt8(ascii: "a") + value - 10
-                position += 1
-            }
-            return position
-        }
+        return randomUUID(Self.mixed(number), Self.mixed(number ^ seed))
     }
 
     /// A number as another, each as only one (the finalizer of SplitMix64).

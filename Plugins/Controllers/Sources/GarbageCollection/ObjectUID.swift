@@ -1,3 +1,5 @@
+import Objects
+
 /// The uid of an object. Nearly all are UUIDs in lower case (RFC 9562), which take 16 bytes, are compared as two numbers and
 /// need no memory of their own; others are kept as they are.
 enum ObjectUID: Hashable, Sendable {
@@ -36,22 +38,8 @@ enum ObjectUID: Hashable, Sendable {
     /// As it stands in the object.
     var text: String {
         switch self {
-        case .other(let text): return text
-        case .uuid(let high, let low):
-            return String(unsafeUninitializedCapacity: 36) { text in
-                var place = 0
-                for digit in 0..<32 {
-                    if digit == 8 || digit == 12 || digit == 16 || digit == 20 {
-                        text[place] = UInt8(ascii: "-")
-                        place += 1
-                    }
-                    let half = digit < 16 ? high : low
-                    let value = UInt8(truncatingIfNeeded: half >> UInt64(60 - 4 * (digit % 16))) & 15
-                    text[place] = value < 10 ? UInt8(ascii: "0") + value : UInt8(ascii: "a") + value - 10
-                    place += 1
-                }
-                return place
-            }
+        case .other(let text): text
+        case .uuid(let high, let low): uuidText(high, low)
         }
     }
 }
