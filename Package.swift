@@ -205,7 +205,7 @@ targets += plugin(
         "CNGHTTP2",
     ],
     tests: ["Kernel"])
-targets += plugin("Controllers", ["Quotas"])
+targets += plugin("Controllers", ["CEL", "Quotas"])
 targets += plugin("Node", ["CEpoll", "COpenSSL", "CProcess"])
 targets += plugin("Scheduler", tests: ["Kernel"])
 targets += plugin("Runtime", ["Containers", "CRuntime", "CSeccomp"], tests: ["RuntimeOCI", "CZlib", "CZstd"])

@@ -26,12 +26,13 @@ public struct QuotaEvaluator: Sendable {
         "count/persistentvolumeclaims", "persistentvolumeclaims", "requests.storage",
     ]
     private static let classSuffix = ".storageclass.storage.k8s.io/"
+    static let deviceClaims = "resourceclaims.resource.k8s.io"
 
     /// Whether writes of this sort can use up more.
     public func handles(isCreation: Bool, subresource: String) -> Bool {
         switch resource {
         case "pods": isCreation ? subresource.isEmpty : subresource == "resize"
-        case "services", "persistentvolumeclaims": subresource.isEmpty
+        case "services", "persistentvolumeclaims", Self.deviceClaims: subresource.isEmpty
         default: isCreation && subresource.isEmpty
         }
     }
@@ -47,6 +48,7 @@ public struct QuotaEvaluator: Sendable {
         case "persistentvolumeclaims":
             return Self.claimNames.contains(name) || name.hasSuffix(Self.classSuffix + "requests.storage")
                 || name.hasSuffix(Self.classSuffix + "persistentvolumeclaims")
+        case Self.deviceClaims: return name == countName || name.hasSuffix(DeviceAmounts.suffix)
         default: return name == countName || (Self.plainlyNamed.contains(resource) && name == resource)
         }
     }
@@ -86,6 +88,7 @@ public struct QuotaEvaluator: Sendable {
             }
         case "services": usage = usage + Self.service(object["spec"])
         case "persistentvolumeclaims": usage = usage + Self.claim(object)
+        case Self.deviceClaims: usage = usage + DeviceAmounts.devices(of: object)
         default: if Self.plainlyNamed.contains(resource) { usage[resource] = Self.one }
         }
         return usage

@@ -24,7 +24,7 @@ public struct QuotaStatus: Sendable {
     public var resources: [String] {
         let known = [
             "configmaps", "persistentvolumeclaims", "pods", "replicationcontrollers", "resourcequotas", "secrets",
-            "services",
+            "services", QuotaEvaluator.deviceClaims,
         ]
         let counted = hard.names.compactMap { $0.hasPrefix("count/") ? String($0.dropFirst("count/".count)) : nil }
         return Set(known + counted).sorted().filter { resource in

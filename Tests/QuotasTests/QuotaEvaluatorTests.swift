@@ -304,4 +304,40 @@ final class QuotaEvaluatorTests: XCTestCase {
             )
         }
     }
+
+    func testDeviceClaims() throws {
+        func claim(_ requests: JSON) -> JSON { ["spec": ["devices": ["requests": requests]]] }
+        func exactly(_ deviceClass: JSON, _ count: JSON) -> JSON {
+            ["exactly": ["deviceClassName": deviceClass, "allocationMode": "ExactCount", "count": count]]
+        }
+        let all: JSON = ["exactly": ["deviceClassName": "gpu", "allocationMode": "All"]]
+        let first: JSON = [
+            "firstAvailable": [
+                ["deviceClassName": "gpu", "count": 2], ["deviceClassName": "gpu", "count": 3],
+                ["deviceClassName": "nic", "count": 1],
+            ]
+        ]
+        let table: [(JSON, String, String)] = [
+            (claim([]), "count/resourceclaims.resource.k8s.io=1", "of nothing"),
+            (
+                claim([exactly("gpu", 1), exactly("gpu", 4)]),
+                "count/resourceclaims.resource.k8s.io=1,gpu.deviceclass.resource.k8s.io/devices=5", "the sum"
+            ),
+            (
+                claim([all]), "count/resourceclaims.resource.k8s.io=1,gpu.deviceclass.resource.k8s.io/devices=32",
+                "as many as a claim may get"
+            ),
+            (
+                claim([first, exactly("gpu", 1)]),
+                "count/resourceclaims.resource.k8s.io=1,gpu.deviceclass.resource.k8s.io/devices=4,"
+                    + "nic.deviceclass.resource.k8s.io/devices=1",
+                "the largest of the alternatives, by class"
+            ),
+        ]
+        for (object, expected, reason) in table {
+            XCTAssertEqual(try usage("resourceclaims.resource.k8s.io", object), expected, reason)
+        }
+        let quota: JSON = ["spec": ["hard": ["gpu.deviceclass.resource.k8s.io/devices": "1"]]]
+        XCTAssertEqual(QuotaStatus(of: quota).resources, ["resourceclaims.resource.k8s.io"])
+    }
 }

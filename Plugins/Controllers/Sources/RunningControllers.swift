@@ -28,7 +28,8 @@ final class RunningControllers: Sendable, LeaderWork {
             try VolumeController(cluster, drivers), try NodeController(cluster), try FinishedPods(cluster),
             try EventExpiry(cluster, observer), try JobController(cluster), try DaemonSetController(cluster),
             try StatefulSetController(cluster), try CronJobController(cluster), try QuotaController(cluster, observer),
-            try DisruptionController(cluster), try AutoscalerController(cluster),
+            try DisruptionController(cluster), try AutoscalerController(cluster), try ClaimController(cluster),
+            try DeviceTaintController(cluster),
         ]
         if host.interface(HOSTD_SCHEDULER_1) != nil {
             controllers.append(try SchedulingController(cluster, scheduler: SchedulerClient(host), drivers))

@@ -42,6 +42,7 @@ enum SchedulerInput {
         let (before, after) = (PodState(one), PodState(other))
         return before.isFinished == after.isFinished && before.isTerminating == after.isTerminating
             && one.labels == other.labels && counted(one)["spec"] == counted(other)["spec"]
+            && one["status"]["resourceClaimStatuses"] == other["status"]["resourceClaimStatuses"]
     }
 
     /// A placed pod as it counts on its node: wishes that the node can never grant leave it with what it has.

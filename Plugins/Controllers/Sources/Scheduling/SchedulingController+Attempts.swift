@@ -32,7 +32,24 @@ extension SchedulingController {
                     return metrics.attempted(.unschedulable, since: began)
                 }
             }
-            decide(PodVolumes.constrain(pod, to: affinity), pod, unbound: unbound, item, &state)
+            let devices: DevicePlan?
+            switch self.devices(of: pod, state) {
+            case .none: devices = nil
+            case .blocked(let reason):
+                let message = SchedulingMessage.text(nodes: cluster.nodes.list().count, blocked: reason)
+                refuse(pod, item, message, [.devices, .node], &state)
+                return metrics.attempted(.unschedulable, since: began)
+            case .ready(let plan):
+                if let refusal = plan.refusal {
+                    refuse(pod, item, plan, refusal, &state)
+                    return metrics.attempted(.unschedulable, since: began)
+                }
+                if let terms = plan.terms { affinity.append(terms) }
+                devices = plan
+            }
+            let own = devices?.extended?.reduced(pod) ?? pod
+            let wish = Wish(pod: pod, constrained: PodVolumes.constrain(own, to: affinity), unbound, devices)
+            decide(wish, item, &state)
         }
     }
 
@@ -62,13 +79,11 @@ extension SchedulingController {
         }
     }
 
-    private func decide(
-        _ constrained: JSON, _ pod: JSON, unbound: [String], _ item: SchedulingQueue.Item, _ state: inout State
-    ) {
-        let began = monotonicNanoseconds()
+    private func decide(_ wanted: Wish, _ item: SchedulingQueue.Item, _ state: inout State) {
+        let (pod, began) = (wanted.pod, monotonicNanoseconds())
         do {
             let input = try SchedulerInput.pod(pod)
-            let wish = try resolved(spread(constrained, over: state.places.keys))
+            let wish = try resolved(spread(wanted.constrained, over: state.places.keys))
             guard let decision = try state.scheduler.schedule(input, uid: pod.uid, object: wish)
             else {
                 // It was decided by a scheduler that does not know everything; once fed it decides again.
@@ -78,19 +93,19 @@ extension SchedulingController {
             switch decision {
             case .place(let node):
                 metrics.ended("Filter", "Success", since: began)
-                place(pod, on: node, unbound: unbound, item, &state)
+                place(wanted, on: node, item, &state)
                 metrics.attempted(.scheduled, since: began)
                 metrics.placed(attempts: item.attempts)
             case .refuse(let nodes, let refusals):
                 // Where the volumes are, or can be, was among the pod's conditions.
-                let always: ClusterChanges = unbound.isEmpty ? .node : [.node, .storage]
+                var always: ClusterChanges = wanted.unbound.isEmpty ? .node : [.node, .storage]
+                if wanted.devices != nil { always.formUnion(.devices) }
                 let helping = refusals.reduce(always) { $0.union(.helping($1.reason)) }
                 let message = SchedulingMessage.text(nodes: nodes, refusals: refusals)
                 metrics.ended("Filter", "Unschedulable", since: began)
                 defer { metrics.attempted(.unschedulable, since: began) }
                 if helping.contains(.podGone),
-                    try preempt(
-                        pod, constrained, reasons: refusals.map(\.reason), unbound: unbound, item, &state)
+                    try preempt(wanted, reasons: refusals.map(\.reason), item, &state)
                 {
                     record(pod, .warning, "FailedScheduling", message)
                     explain(pod, .unschedulable(message))
@@ -137,7 +152,7 @@ extension SchedulingController {
         }
     }
 
-    private func refuse(
+    func refuse(
         _ pod: JSON, _ item: SchedulingQueue.Item, _ message: String, _ helping: ClusterChanges, _ state: inout State
     ) {
         state.queue.park(item, helping: helping)
@@ -171,13 +186,13 @@ extension SchedulingController {
         return true
     }
 
-    func place(
-        _ pod: JSON, on node: String, unbound: [String], _ item: SchedulingQueue.Item, _ state: inout State
-    ) {
+    func place(_ wish: Wish, on node: String, _ item: SchedulingQueue.Item, _ state: inout State) {
+        let (pod, unbound) = (wish.pod, wish.unbound)
         state.queue.remove(uid: pod.uid)
         state.assumed[pod.uid] = Assumed(
-            pod: pod, node: node, item: item, awaitedClaims: unbound.isEmpty ? nil : [])
-        if unbound.isEmpty { return bind(pod, to: node, item) }
+            pod: pod, node: node, item: item, awaitedClaims: unbound.isEmpty ? nil : [], devices: wish.devices)
+        if let devices = wish.devices { state.heldDevices.hold(devices, for: pod, on: node) }
+        if unbound.isEmpty { return bind(pod, to: node, item, wish.devices, &state) }
         let patch: JSON = ["metadata": ["annotations": .object([PodVolumes.selectedNode: .string(node)])]]
         for name in unbound {
             cluster.writer.send(
@@ -187,6 +202,24 @@ extension SchedulingController {
                 if case .failure(let error) = result {
                     self?.post(.bindingFailed(pod, item, message: "selecting node \(node) for claim \(name): \(error)"))
                 }
+            }
+        }
+    }
+
+    /// Binds a pod once its claims have their devices.
+    func bind(
+        _ pod: JSON, to node: String, _ item: SchedulingQueue.Item, _ devices: DevicePlan?, _ state: inout State
+    ) {
+        guard let devices else { return bind(pod, to: node, item) }
+        state.heldDevices.beginWriting(for: pod.uid)
+        reserve(devices, for: pod, on: node) { [weak self] failure in
+            guard let self else { return }
+            if let failure {
+                post(.bindingFailed(pod, item, message: failure))
+            } else if devices.areAwaited(on: node) {
+                post(.devicesReserved(pod))
+            } else {
+                bind(pod, to: node, item)
             }
         }
     }

@@ -7,26 +7,24 @@ import PluginKit
 /// the pod is bound when the last of them has ended.
 extension SchedulingController {
     struct Preemption {
-        var pod: JSON
+        var wish: Wish
         var node: String
         var item: SchedulingQueue.Item
-        /// Claims that are bound once the pod has its node.
-        var unbound: [String]
         /// Uids of the pods that have not ended yet.
         var victims: Set<String>
+
+        var pod: JSON { wish.pod }
     }
 
     /// How many nodes the scheduler is asked about for one pod.
     private static let attempts = 10
 
     /// Makes room for a pod that no node can take as it is; false when none can be made.
-    /// - Parameters:
-    ///   - constrained: the pod with the affinity of its volumes.
-    ///   - reasons: the scheduler's, for refusing it.
+    /// - Parameter reasons: the scheduler's, for refusing it.
     func preempt(
-        _ pod: JSON, _ constrained: JSON, reasons: [String], unbound: [String], _ item: SchedulingQueue.Item,
-        _ state: inout State
+        _ wish: Wish, reasons: [String], _ item: SchedulingQueue.Item, _ state: inout State
     ) throws -> Bool {
+        let (pod, constrained) = (wish.pod, wish.constrained)
         let isAboveOthers =
             state.bound.hasAny(below: item.priority)
             || state.preemptions.values.contains { $0.item.priority < item.priority }
@@ -44,7 +42,7 @@ extension SchedulingController {
         candidates.sort(by: PreemptionPlan.isBetter)
         for candidate in candidates.prefix(Self.attempts)
         where try takes(candidate, pod, constrained, &state) {
-            begin(candidate, pod, unbound: unbound, item, &state)
+            begin(candidate, wish, item, &state)
             metrics.preempted(victims: candidate.victims.count)
             metrics.ended("PostFilter", "Success", since: began)
             return true
@@ -104,9 +102,9 @@ extension SchedulingController {
     }
 
     private func begin(
-        _ candidate: PreemptionPlan.Candidate, _ pod: JSON, unbound: [String], _ item: SchedulingQueue.Item,
-        _ state: inout State
+        _ candidate: PreemptionPlan.Candidate, _ wish: Wish, _ item: SchedulingQueue.Item, _ state: inout State
     ) {
+        let pod = wish.pod
         var leaving: [JSON] = []
         var victims: Set<String> = []
         for victim in candidate.victims {
@@ -119,10 +117,12 @@ extension SchedulingController {
         }
         state.hopeless.forget()
         state.queue.remove(uid: pod.uid)
-        state.assumed[pod.uid] = Assumed(pod: pod, node: candidate.node, item: item, awaitedClaims: nil)
+        state.assumed[pod.uid] = Assumed(
+            pod: pod, node: candidate.node, item: item, awaitedClaims: nil, devices: wish.devices)
+        if let devices = wish.devices { state.heldDevices.hold(devices, for: pod, on: candidate.node) }
         state.victims.formUnion(victims)
         state.preemptions[pod.uid] = Preemption(
-            pod: pod, node: candidate.node, item: item, unbound: unbound, victims: victims)
+            wish: wish, node: candidate.node, item: item, victims: victims)
         nominate(pod, .string(candidate.node))
         for victim in leaving { end(victim, for: pod, on: candidate.node) }
     }
@@ -132,6 +132,7 @@ extension SchedulingController {
     private func displace(_ pod: JSON, _ state: inout State) -> Set<String>? {
         guard let preemption = state.preemptions.removeValue(forKey: pod.uid) else { return nil }
         state.assumed[pod.uid] = nil
+        state.heldDevices.release(pod: pod.uid, isOutcome: true)
         state.queue.retry(preemption.item)
         nominate(pod, .null)
         return preemption.victims
@@ -182,7 +183,7 @@ extension SchedulingController {
                 continue
             }
             state.preemptions[waiting] = nil
-            place(preemption.pod, on: preemption.node, unbound: preemption.unbound, preemption.item, &state)
+            place(preemption.wish, on: preemption.node, preemption.item, &state)
         }
     }
 

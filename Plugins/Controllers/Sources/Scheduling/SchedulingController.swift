@@ -17,6 +17,10 @@ final class SchedulingController: Controller {
         case pod(JSON)
         case podGone(JSON)
         case storage
+        /// Resource claims, slices or classes of devices changed.
+        case devices
+        /// The claims of a pod tell of devices that have to get ready before it is bound.
+        case devicesReserved(JSON)
         /// Namespaces came, went, or have other labels.
         case namespaces
         /// The caches are full, and changes are told from now on.
@@ -36,6 +40,10 @@ final class SchedulingController: Controller {
         /// Nil when nothing keeps it from being bound. Else claims that were seen to carry the node's name; one that loses
         /// it again was given up for this node.
         var awaitedClaims: Set<String>?
+        /// The devices that it claims; nil for a pod that claims none.
+        var devices: DevicePlan?
+        /// Whether it has them and they are not ready for its node.
+        var awaitsDevices = false
     }
 
     struct State {
@@ -54,6 +62,9 @@ final class SchedulingController: Controller {
         var namespaceChoosers: [String: JSON] = [:]
         var places = NodePlaces()
         var outage = SchedulerOutage()
+        var heldDevices = HeldDevices()
+        /// When pods that wait for their devices are looked at again, in monotonic nanoseconds; nil while there are none.
+        var devicesDue: UInt64?
         /// The scheduler was not there: no pod is tried for a moment.
         var isPaused = false
         /// Uids of pods that are not to be tried yet.
@@ -67,6 +78,7 @@ final class SchedulingController: Controller {
     let cluster: Cluster
     let drivers: VolumeDrivers
     let metrics: SchedulingMetrics
+    let selection = DeviceSelection()
     private let mailbox = Mutex(SchedulingMailbox())
     private let state: Mutex<State>
     private let queue: ControllerQueue
@@ -84,6 +96,9 @@ final class SchedulingController: Controller {
         cluster.pods.onEvent { [unowned self] in podEvent($0) }
         for cache in [cluster.volumeClaims, cluster.volumes, cluster.storageClasses] {
             cache.onObject { [unowned self] _ in post(.storage) }
+        }
+        for cache in [cluster.resourceClaims, cluster.resourceSlices, cluster.deviceClasses] {
+            cache.onObject { [unowned self] _ in post(.devices) }
         }
         cluster.namespaces.onEvent { [unowned self] event in
             switch event {
@@ -142,6 +157,7 @@ final class SchedulingController: Controller {
             state.isPaused = false
             while true {
                 takeMail(&state)
+                lookAtDevices(&state)
                 if !state.scheduler.isFed { feed(&state) }
                 guard state.scheduler.isFed, !state.isPaused, let item = state.queue.take(now: monotonicNanoseconds())
                 else { break }
@@ -154,7 +170,7 @@ final class SchedulingController: Controller {
                 return .after(nanoseconds: SchedulerOutage.retryDelay)
             }
             if state.isIdle { mailbox.withLock { $0.rest() } }
-            guard let due = state.queue.nextDue else { return .done }
+            guard let due = [state.queue.nextDue, state.devicesDue].compactMap({ $0 }).min() else { return .done }
             return .after(nanoseconds: due > now ? due - now : 1)
         }
     }
@@ -194,6 +210,11 @@ final class SchedulingController: Controller {
         case .pod(let pod): try podChanged(pod, &state)
         case .podGone(let pod): try podGone(pod, &state)
         case .storage: try storageChanged(&state)
+        case .devices:
+            state.heldDevices.settle { self.stored($0, $1, pod: $2) }
+            state.queue.wake(.devices)
+            state.devicesDue = 0
+        case .devicesReserved(let pod): devicesReserved(pod, &state)
         case .namespaces: try namespacesChanged(&state)
         case .bindingFailed(let pod, let item, let message): try bindingFailed(pod, item, message, &state)
         case .preemptionFailed(let victim, let message):
@@ -327,6 +348,7 @@ final class SchedulingController: Controller {
     private func free(_ uid: String, _ state: inout State) throws {
         let wasAssumed = state.assumed.removeValue(forKey: uid) != nil
         state.namespaceChoosers[uid] = nil
+        state.heldDevices.release(pod: uid, isOutcome: false)
         guard state.bound.remove(uid) || wasAssumed else { return }
         state.hopeless.forget()
         state.queue.wake(.podGone)
@@ -336,6 +358,7 @@ final class SchedulingController: Controller {
     private func bindingFailed(
         _ pod: JSON, _ item: SchedulingQueue.Item, _ message: String, _ state: inout State
     ) throws {
+        state.heldDevices.release(pod: pod.uid, isOutcome: true)
         // What became of the binding of a pod that shows a node by now, or was given up since, does not matter.
         guard state.assumed[pod.uid] != nil else { return }
         record(pod, .warning, "FailedScheduling", message)
@@ -354,7 +377,7 @@ final class SchedulingController: Controller {
             let open = claims.filter { $0["status"]["phase"].stringValue != "Bound" }
             if open.isEmpty {
                 state.assumed[uid]?.awaitedClaims = nil
-                bind(assumed.pod, to: assumed.node, assumed.item)
+                bind(assumed.pod, to: assumed.node, assumed.item, assumed.devices, &state)
                 continue
             }
             let carrying = Set(open.filter { $0.annotations[PodVolumes.selectedNode].exists }.map(\.name))

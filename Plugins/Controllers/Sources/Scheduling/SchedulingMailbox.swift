@@ -47,7 +47,8 @@ struct SchedulingMailbox {
         switch change {
         case .podGone: true
         case .pod(let pod): !PodState(pod).nodeName.isEmpty
-        case .node, .nodeGone, .storage, .namespaces, .started, .providerChanged, .bindingFailed, .preemptionFailed:
+        case .node, .nodeGone, .storage, .devices, .devicesReserved, .namespaces, .started, .providerChanged,
+            .bindingFailed, .preemptionFailed:
             false
         }
     }

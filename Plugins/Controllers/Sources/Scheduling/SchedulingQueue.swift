@@ -9,7 +9,9 @@ struct ClusterChanges: OptionSet, Sendable, Hashable {
     static let podPlaced = ClusterChanges(rawValue: 4)
     /// A claim, volume or storage class changed.
     static let storage = ClusterChanges(rawValue: 8)
-    static let any: ClusterChanges = [.node, .podGone, .podPlaced, .storage]
+    /// A resource claim, a class of devices or a slice changed.
+    static let devices = ClusterChanges(rawValue: 16)
+    static let any: ClusterChanges = [.node, .podGone, .podPlaced, .storage, .devices]
 
     /// What can remove a refusal, from the words in which the scheduler put it. Words that we do not know, as another
     /// scheduler's may be, mean that anything can.

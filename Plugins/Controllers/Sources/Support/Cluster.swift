@@ -39,6 +39,10 @@ final class Cluster: Sendable {
     let apiServices: ObjectCache
     let serviceRanges: ObjectCache
     let addresses: ObjectCache
+    let resourceClaims: ObjectCache
+    let claimTemplates: ObjectCache
+    let resourceSlices: ObjectCache
+    let deviceClasses: ObjectCache
 
     /// Whose pods pods are.
     let podOwners: PodOwners
@@ -81,6 +85,10 @@ final class Cluster: Sendable {
         autoscalers = ObjectCache(host, .autoscalers)
         serviceRanges = ObjectCache(host, .serviceRanges)
         addresses = ObjectCache(host, .addresses)
+        resourceClaims = ObjectCache(host, .resourceClaims)
+        claimTemplates = ObjectCache(host, .claimTemplates)
+        resourceSlices = ObjectCache(host, .resourceSlices)
+        deviceClasses = ObjectCache(host, .deviceClasses)
         apiServices = ObjectCache(host, .apiServices) {
             ["metadata": ["name": $0["metadata"]["name"]], "spec": $0["spec"]]
         }
@@ -112,9 +120,9 @@ final class Cluster: Sendable {
         [
             namespaces, nodes, leases, storageClasses, volumes, volumeClaims, serviceAccounts, rootCertificates,
             serviceRanges, addresses, services, endpoints, endpointSlices, controllerRevisions, deployments,
-            replicaSets,
-            replicationControllers, statefulSets, daemonSets, jobs, cronJobs, plugins, resourceQuotas,
-            disruptionBudgets, autoscalers, apiServices, pods,
+            replicaSets, replicationControllers, statefulSets, daemonSets, jobs, cronJobs, plugins, resourceQuotas,
+            disruptionBudgets, autoscalers, apiServices, deviceClasses, resourceSlices, claimTemplates, resourceClaims,
+            pods,
         ]
     }
 }

@@ -72,5 +72,13 @@ struct ResourceType: Sendable, Hashable {
         apiVersion: "networking.k8s.io/v1", plural: "servicecidrs", kind: "ServiceCIDR", isNamespaced: false)
     static let addresses = ResourceType(
         apiVersion: "networking.k8s.io/v1", plural: "ipaddresses", kind: "IPAddress", isNamespaced: false)
+    static let resourceClaims = ResourceType(
+        apiVersion: "resource.k8s.io/v1", plural: "resourceclaims", kind: "ResourceClaim")
+    static let claimTemplates = ResourceType(
+        apiVersion: "resource.k8s.io/v1", plural: "resourceclaimtemplates", kind: "ResourceClaimTemplate")
+    static let resourceSlices = ResourceType(
+        apiVersion: "resource.k8s.io/v1", plural: "resourceslices", kind: "ResourceSlice", isNamespaced: false)
+    static let deviceClasses = ResourceType(
+        apiVersion: "resource.k8s.io/v1", plural: "deviceclasses", kind: "DeviceClass", isNamespaced: false)
     static let leases = ResourceType(apiVersion: "coordination.k8s.io/v1", plural: "leases", kind: "Lease")
 }

@@ -77,10 +77,10 @@ final class Writer: Sendable {
 
     /// One request whose outcome is handed to `completion`, from any thread.
     func send(
-        _ method: String, _ path: String, body: JSON, completion: @escaping @Sendable (Result<JSON, any Error>) -> Void
+        _ method: String, _ path: String, body: JSON?, completion: @escaping @Sendable (Result<JSON, any Error>) -> Void
     ) {
         do {
-            try provider.requestAsync(method: method, path: path, body: body.serialized(), deadline: 0) {
+            try provider.requestAsync(method: method, path: path, body: body?.serialized() ?? [], deadline: 0) {
                 completion(Writer.outcome($0))
             }
         } catch {

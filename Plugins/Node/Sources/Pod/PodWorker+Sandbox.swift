@@ -9,7 +9,7 @@ extension PodWorker {
     /// Volumes, sandbox, network, name files. False when something failed and will be tried again.
     func createSandbox(_ entry: PodEntry, attempt: Int64) -> Bool {
         let pod = entry.pod
-        guard ensureVolumes(entry) else { return false }
+        guard ensureVolumes(entry), hasDevices(entry) else { return false }
         let facts = services.facts()
         var config = SandboxConfiguration.build(
             pod.with(resources: entry.read(\.resources.granted)), attempt: attempt,
@@ -45,6 +45,26 @@ extension PodWorker {
             memory.isReleased = false
         }
         return true
+    }
+
+    /// Whether the pod has the devices that it claims. When it does not, it is looked at again.
+    private func hasDevices(_ entry: PodEntry) -> Bool {
+        let pod = entry.pod
+        guard PodDeviceClaims.areUsed(by: pod) else { return true }
+        let problem: String?
+        do {
+            problem = try PodDeviceClaims.problem(of: pod) { name in
+                try services.objects.object("resourceclaims.resource.k8s.io/\(pod.namespace)/\(name)")
+            }
+        } catch {
+            problem = "\(error)"
+        }
+        guard let problem else { return true }
+        services.events.warning(
+            pod, "FailedPrepareDynamicResources",
+            "Failed to prepare dynamic resources: prepare dynamic resources: \(problem)")
+        delaySandbox(entry)
+        return false
     }
 
     private func runSandbox(_ pod: Pod, _ config: JSON) throws -> JSON {
