@@ -146,6 +146,42 @@ final class NodeAuthorizerTests: XCTestCase {
                     verb: "update", group: "coordination.k8s.io", resource: "leases", namespace: "default", name: "n1"),
                 "can only access leases in the \"kube-node-lease\" system namespace", "a lease elsewhere"
             ),
+            (
+                "n1",
+                .init(
+                    verb: "list", group: "coordination.k8s.io", resource: "leases", namespace: "default", name: "n1"),
+                "can only get, create, update, patch, or delete a node lease", "what nobody does with one comes first"
+            ),
+            (
+                "n1",
+                .init(verb: "get", group: "storage.k8s.io", resource: "csinodes", subresource: "status", name: "n1"),
+                "cannot authorize CSINode subresources", "a part that there is not"
+            ),
+            ("n1", .init(verb: "watch", resource: "pods", namespace: "ns", name: "web"), "yes", "a watch of its pod"),
+            (
+                "n2", .init(verb: "watch", resource: "pods", namespace: "ns", name: "web"), unrelated("n2"),
+                "of another's"
+            ),
+            (
+                "n1",
+                .init(
+                    verb: "get", resource: "persistentvolumeclaims", subresource: "status", namespace: "ns",
+                    name: "data"), "can only get/update/patch this type", "the status of a claim is written"
+            ),
+            (
+                "n1",
+                .init(verb: "list", group: "resource.k8s.io", resource: "resourceslices"),
+                "can only list/watch/deletecollection resourceslices with nodeName field selector", "all slices"
+            ),
+            (
+                "n1",
+                .init(verb: "get", group: "resource.k8s.io", resource: "resourceslices", subresource: "x", name: "s"),
+                "cannot authorize ResourceSlice subresources", "a part of a slice"
+            ),
+            (
+                "n1", .init(verb: "create", resource: "serviceaccounts", subresource: "token", namespace: "ns"),
+                "can only create tokens for individual service accounts", "a token of no account"
+            ),
             ("n1", .init(verb: "watch", resource: "services"), "yes", "what all nodes may"),
             ("n1", .init(verb: "delete", resource: "services", namespace: "ns", name: "s"), "", "what none may"),
             ("n1", .init(verb: "get", path: "/metrics"), "", "paths are for others to decide"),

@@ -73,7 +73,9 @@ final class ClaimPlanTests: XCTestCase {
         XCTAssertEqual(made.labels, ["a": "b"])
         XCTAssertEqual(made.annotations, ["x": "y", "resource.kubernetes.io/pod-claim-name": "gpu"])
         XCTAssertEqual(PodClaims.owner(of: made)?.uid, "u")
-        let long: JSON = ["metadata": ["name": .string(String(repeating: "p", count: 60)), "namespace": "n", "uid": "u"]]
+        let long: JSON = [
+            "metadata": ["name": .string(String(repeating: "p", count: 60)), "namespace": "n", "uid": "u"]
+        ]
         XCTAssertEqual(
             PodClaims.made(of: template, for: long, named: String(repeating: "c", count: 60)).metadata["generateName"],
             .string(String(repeating: "p", count: 28) + "-" + String(repeating: "c", count: 28)))

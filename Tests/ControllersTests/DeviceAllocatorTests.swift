@@ -239,7 +239,8 @@ final class DeviceAllocatorTests: XCTestCase {
 
     func testCounters() throws {
         func part(_ name: String, _ amount: String) -> JSON {
-            device(name, ["consumesCounters": [["counterSet": "c", "counters": ["memory": ["value": .string(amount)]]]]])
+            device(
+                name, ["consumesCounters": [["counterSet": "c", "counters": ["memory": ["value": .string(amount)]]]]])
         }
         let counters = slice(
             [], name: "s1", count: 2,

@@ -29,7 +29,10 @@ final class DeviceTaintsTests: XCTestCase {
             ("borne for a time", "NoExecute", [["operator": "Exists", "tolerationSeconds": 30]], 20),
             (
                 "the shortest time", "NoExecute",
-                [["operator": "Exists", "tolerationSeconds": 30], ["key": "k", "operator": "Exists", "tolerationSeconds": 15]],
+                [
+                    ["operator": "Exists", "tolerationSeconds": 30],
+                    ["key": "k", "operator": "Exists", "tolerationSeconds": 15],
+                ],
                 5
             ),
             ("borne of others", "NoExecute", [["key": "l", "operator": "Exists"]], -10),
@@ -69,7 +72,10 @@ final class DeviceTaintsTests: XCTestCase {
             ("one is missing", claim(["attached": "True"], age: 100), .pending(now.adding(seconds: 500))),
             ("one does not hold", claim(["attached": "True", "checked": "False"]), .pending(now.adding(seconds: 600))),
             ("all hold", claim(["attached": "True", "checked": "True"], age: 1000), .ready),
-            ("broken", claim(["attached": "True", "broken": "True"]), .failed("claim c binding failed: reason=, message=\"\"")),
+            (
+                "broken", claim(["attached": "True", "broken": "True"]),
+                .failed("claim c binding failed: reason=, message=\"\"")
+            ),
             ("too late", claim(["attached": "True"], age: 600), .failed("claim c binding timeout")),
             ("of none", ["status": ["allocation": [:]]], .ready),
         ]

@@ -56,7 +56,8 @@ final class ExtendedResourcesTests: XCTestCase {
                 ["container-0-request-1=1*gpus", "c/x.io/gpu=container-0-request-1"]
             ),
             (
-                "by the name of the class", pod([container("c", ["deviceclass.resource.kubernetes.io/gpus": "2"])]), gpu,
+                "by the name of the class", pod([container("c", ["deviceclass.resource.kubernetes.io/gpus": "2"])]),
+                gpu,
                 [],
                 [
                     "container-0-request-0=2*gpus",
@@ -120,7 +121,8 @@ final class ExtendedResourcesTests: XCTestCase {
         XCTAssertFalse(written.metadata["uid"].exists)
         XCTAssertEqual(ExtendedResources.claim(of: pod, among: [["metadata": ["name": "x"]], written]), written)
         let reduced = found.reduced(pod)
-        XCTAssertEqual(reduced["spec"]["containers"][0]["resources"], ["requests": ["cpu": "1"], "limits": ["cpu": "1"]])
+        XCTAssertEqual(
+            reduced["spec"]["containers"][0]["resources"], ["requests": ["cpu": "1"], "limits": ["cpu": "1"]])
         XCTAssertEqual(reduced["spec"]["initContainers"][0]["resources"], ["requests": [:], "limits": [:]])
         XCTAssertNil(look(reduced, [deviceClass("gpus", "x.io/gpu")]))
         XCTAssertEqual(

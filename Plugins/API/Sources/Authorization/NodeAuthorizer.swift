@@ -64,10 +64,7 @@ struct NodeRules {
             case ("", "serviceaccounts"):
                 return wanted.subresource == "token" ? createToken(wanted) : read(.serviceAccount, wanted)
             case ("coordination.k8s.io", "leases"):
-                guard wanted.namespace == Self.leaseNamespace else {
-                    return no("can only access leases in the \"\(Self.leaseNamespace)\" system namespace")
-                }
-                return keepOwn(wanted, "node lease")
+                return keepOwn(wanted, "node lease", namespace: Self.leaseNamespace)
             case ("storage.k8s.io", "csinodes"): return keepOwn(wanted, "CSINode")
             case ("", "nodes"): return nodes(wanted)
             case ("", "pods"): return pods(wanted)
@@ -104,22 +101,32 @@ struct NodeRules {
 
     private func updateStatus(_ kind: NodeGraph.Kind, _ wanted: Authorizer.Attributes) -> AccessDecision {
         guard wanted.verb == "update" || wanted.verb == "patch" else {
-            return no("can only get individual resources of this type")
+            return no("can only get/update/patch this type")
         }
         return related(kind, wanted)
     }
 
     private func createToken(_ wanted: Authorizer.Attributes) -> AccessDecision {
-        guard wanted.verb == "create" else { return no("can only create tokens for individual service accounts") }
+        guard wanted.verb == "create", !wanted.name.isEmpty else {
+            return no("can only create tokens for individual service accounts")
+        }
         return related(.serviceAccount, wanted)
     }
 
     /// A lease or a CSINode, which is named as the node is.
-    private func keepOwn(_ wanted: Authorizer.Attributes, _ what: String) -> AccessDecision {
+    private func keepOwn(
+        _ wanted: Authorizer.Attributes, _ what: String, namespace: String? = nil
+    ) -> AccessDecision {
         guard Self.own.contains(wanted.verb) else {
             return no("can only get, create, update, patch, or delete a \(what)")
         }
-        guard wanted.subresource.isEmpty else { return no("cannot access subresources of a \(what)") }
+        if let namespace {
+            guard wanted.namespace == namespace else {
+                return no("can only access leases in the \"\(namespace)\" system namespace")
+            }
+        } else if !wanted.subresource.isEmpty {
+            return no("cannot authorize \(what) subresources")
+        }
         // The name of what is created is not known here; admission looks at it.
         guard wanted.verb == "create" || wanted.name == node else {
             return no("can only access \(what) with the same name as the requesting node")
@@ -128,13 +135,13 @@ struct NodeRules {
     }
 
     private func slice(_ wanted: Authorizer.Attributes) -> AccessDecision {
-        guard wanted.subresource.isEmpty else { return no("cannot access subresources of a ResourceSlice") }
+        guard wanted.subresource.isEmpty else { return no("cannot authorize ResourceSlice subresources") }
         switch wanted.verb {
         case "create": return .allowed(reason: "")
         case "get", "update", "patch", "delete": return related(.slice, wanted)
         case "list", "watch", "deletecollection":
             guard wanted.fields.equality("spec.nodeName") == node else {
-                return no("can only list/watch/deletecollection resourceslices with spec.nodeName field selector")
+                return no("can only list/watch/deletecollection resourceslices with nodeName field selector")
             }
             return .allowed(reason: "")
         default:
@@ -163,10 +170,9 @@ struct NodeRules {
         switch (wanted.subresource, wanted.verb) {
         case ("", "get"): return related(.pod, wanted)
         case ("", "list"), ("", "watch"):
-            guard wanted.fields.equality("spec.nodeName") == node else {
-                return no("can only list/watch pods with spec.nodeName field selector")
-            }
-            return .allowed(reason: "")
+            if wanted.fields.equality("spec.nodeName") == node { return .allowed(reason: "") }
+            if !wanted.name.isEmpty { return related(.pod, wanted) }
+            return no("can only list/watch pods with spec.nodeName field selector")
         case ("", "create"), ("", "delete"), ("status", "update"), ("status", "patch"), ("eviction", "create"):
             return .allowed(reason: "")
         default: return no("")

@@ -140,7 +140,8 @@ final class ClaimController: Controller {
         if let known = state.withLock({ $0.made[pod.uid]?[name] }), try exists(known, pod.namespace) { return known }
         guard let found = cluster.claimTemplates.get(pod.namespace, template) else {
             throw PluginError.notFound(
-                "resource claim template \"\(template)\": resourceclaimtemplate.resource.k8s.io \"\(template)\" not found")
+                "resource claim template \"\(template)\": resourceclaimtemplate.resource.k8s.io \"\(template)\" not found"
+            )
         }
         let created = try cluster.writer.create(
             .resourceClaims, PodClaims.made(of: found, for: pod, named: name))

@@ -64,7 +64,8 @@ struct DeviceAllocator {
         guard wish["allocationMode"] == "All" else {
             return DeviceRequest(name: name, base: base, wish: wish, deviceClass: found, all: nil)
         }
-        let label = "claim \(objectKey(claim)), request \(wish["name"].stringValue ?? name): asks for all devices, but resource pool"
+        let label =
+            "claim \(objectKey(claim)), request \(wish["name"].stringValue ?? name): asks for all devices, but resource pool"
         var devices: [OfferedDevice] = []
         for (pool, reached) in pools {
             if pool.isIncomplete { throw DeviceProblem("\(label) \(pool.label) is currently being updated") }

@@ -11,7 +11,9 @@ enum DeviceCapacity {
         let capacities = device.json["capacity"].objectValue ?? [:]
         var wanted: [String: Quantity] = [:]
         for (name, amount) in request["capacity"]["requests"].objectValue ?? [:] {
-            guard let known = spelling(of: name, driver: device.id.driver, { capacities[$0] != nil }) else { return nil }
+            guard let known = spelling(of: name, driver: device.id.driver, { capacities[$0] != nil }) else {
+                return nil
+            }
             wanted[known] = Quantity.amount(amount)
         }
         var consumed: [String: Quantity] = [:]
@@ -46,7 +48,9 @@ enum DeviceCapacity {
             let step = Quantity.amount(range["step"])
             guard step > .zero else { return nil }
             let over = (amount.nanoValue - least.nanoValue) % step.nanoValue
-            if over != 0 { amount = Quantity(nanoValue: amount.nanoValue - over + step.nanoValue, format: amount.format) }
+            if over != 0 {
+                amount = Quantity(nanoValue: amount.nanoValue - over + step.nanoValue, format: amount.format)
+            }
         }
         return range["max"].exists && amount > Quantity.amount(range["max"]) ? nil : amount
     }

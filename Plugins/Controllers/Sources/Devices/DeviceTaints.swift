@@ -29,6 +29,8 @@ struct DeviceTaints {
         let bearing = tolerations.arrayValue.filter { DeviceRequest.isTolerated(taint, by: [$0]) }
         guard !bearing.isEmpty else { return since }
         // The one that ends first counts.
-        return bearing.compactMap { $0["tolerationSeconds"].integerValue }.min().map { since.adding(seconds: max(0, $0)) }
+        return bearing.compactMap { $0["tolerationSeconds"].integerValue }.min().map {
+            since.adding(seconds: max(0, $0))
+        }
     }
 }

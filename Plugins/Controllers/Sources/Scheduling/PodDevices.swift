@@ -148,7 +148,9 @@ struct DevicePlan: Sendable {
     /// Whether some of the devices have to get ready for the node first.
     func areAwaited(on node: String) -> Bool {
         claims.contains { claim in
-            guard let allocation = allocation(of: claim, on: node) else { return BindingConditions.areAwaited(by: claim) }
+            guard let allocation = allocation(of: claim, on: node) else {
+                return BindingConditions.areAwaited(by: claim)
+            }
             return BindingConditions.areAwaited(by: ["status": ["allocation": allocation]])
         }
     }

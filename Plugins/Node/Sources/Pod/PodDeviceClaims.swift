@@ -12,7 +12,8 @@ enum PodDeviceClaims {
             guard let name = name(of: entry, in: pod) else { continue }
             guard !name.isEmpty else { return "pod \"\(pod.namespace)/\(pod.name)\": ResourceClaim not created yet" }
             guard let found = try claim(name) else {
-                return "fetch ResourceClaim \(pod.namespace)/\(name): resourceclaims.resource.k8s.io \"\(name)\" not found"
+                return
+                    "fetch ResourceClaim \(pod.namespace)/\(name): resourceclaims.resource.k8s.io \"\(name)\" not found"
             }
             let consumers = found["status"]["reservedFor"].arrayValue
             guard consumers.contains(where: { $0["uid"].stringValue == pod.uid }) else {
