@@ -22,6 +22,8 @@ struct NodeRestriction: AdmissionPlugin {
         switch request.resource.qualified {
         case "nodes": return nodeProblem(request, node)
         case "pods": return podProblem(request, node)
+        case "resourceslices.resource.k8s.io": return sliceProblem(request, node)
+        case CertificateRequest.resource: return certificateProblem(request, node)
         case "leases.coordination.k8s.io":
             guard request.namespace == leaseNamespace else {
                 return "can only access leases in the \"\(leaseNamespace)\" system namespace"
