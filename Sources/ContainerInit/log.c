@@ -145,7 +145,8 @@ void log_finish(struct log_stream *stream)
     if (file < 0 || stream->used == 0)
         return;
     take_time();
-    emit(stream->name, 'F', stream->line, stream->used, "", 0);
+    // No line break was written, and none is to be read.
+    emit(stream->name, 'P', stream->line, stream->used, "", 0);
     stream->used = 0;
     flush();
 }

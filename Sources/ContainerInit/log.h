@@ -20,7 +20,7 @@ int log_open(const char *path);
 /// Writes the complete lines of `bytes` and keeps the rest. When the disk is full output is dropped, counted, and a
 /// line says how much once writing works again.
 void log_append(struct log_stream *stream, const char *bytes, size_t size);
-/// Writes what is left of an unfinished line.
+/// Writes what is left of an unfinished line, tagged P.
 void log_finish(struct log_stream *stream);
 
 #endif

@@ -66,6 +66,16 @@ final class TokenIssuerTests: XCTestCase {
             ["apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"], token: token)
     }
 
+    func testTheClustersOwnKeysAreReadUnderItsName() throws {
+        let server = try start(settings())
+        let document = try server.request("GET", "/.well-known/openid-configuration").json
+        let name = "https://kubernetes.default.svc.cluster.local"
+        XCTAssertEqual(document["issuer"].stringValue, name)
+        XCTAssertEqual(
+            document["jwks_uri"].stringValue, name + "/openid/v1/jwks", "pods do not reach where the API listens")
+        XCTAssertEqual(try server.request("GET", "/openid/v1/jwks").json["keys"].arrayValue.count, 1)
+    }
+
     func testUsersOfClaims() throws {
         let signer = try TokenSigner("a")
         let other = try TokenSigner("a")

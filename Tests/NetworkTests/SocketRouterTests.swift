@@ -95,6 +95,52 @@ final class SocketRouterTests: XCTestCase {
         }
     }
 
+    func testEndsSocketsThatAreConnectedToAnEndpointThatHasGone() throws {
+        let (router, _, _) = try makeRouter()
+        let endpoints = try XCTUnwrap(network).endpoints(port: 5353, from: 1)
+        func service(_ endpoint: Endpoint) -> ServiceRoute {
+            .test(1, "10.96.0.10", 53, [endpoint], transport: .udp)
+        }
+        for client in clients {
+            try router.replaceAll([service(endpoints[0])])
+            let sockets = try client.run {
+                try ["10.96.0.10:53", "\(endpoints[0].address):5353"].map { try connected($0) }
+            }
+            defer { for socket in sockets { close(socket) } }
+            let (byService, direct) = (sockets[0], sockets[1])
+            XCTAssertEqual(try exchange(byService).prefix(5), "pod-1")
+            try XCTUnwrap(network).host.run {
+                try router.apply(RouteChanges(changed: [.init(old: service(endpoints[0]), new: service(endpoints[1]))]))
+            }
+            XCTAssertThrowsError(try exchange(byService)) { XCTAssertEqual(($0 as? DialFailure)?.code, ECONNABORTED) }
+            XCTAssertEqual(try exchange(direct).prefix(5), "pod-1", "it never asked for the service")
+            try client.run { try lead(byService, to: "10.96.0.10:53") }
+            XCTAssertEqual(try exchange(byService).prefix(5), "pod-2")
+        }
+    }
+
+    /// A UDP socket of the calling thread's namespace that is connected to ADDRESS:PORT.
+    private func connected(_ peer: String) throws -> Int32 {
+        let descriptor = try Sockets.make(SOCK_DGRAM, milliseconds: 5_000)
+        try lead(descriptor, to: peer)
+        return descriptor
+    }
+
+    private func lead(_ descriptor: Int32, to peer: String) throws {
+        let parts = peer.split(separator: ":").map(String.init)
+        let address = Sockets.address(parts[0], UInt16(parts[1]) ?? 0)
+        guard Sockets.call(address, { connect(descriptor, $0, $1) }) == 0 else { throw DialFailure(code: errno) }
+    }
+
+    /// Sends by a connected socket and returns what comes back.
+    private func exchange(_ descriptor: Int32) throws -> String {
+        guard send(descriptor, "?", 1, 0) == 1 else { throw DialFailure(code: errno) }
+        var buffer = [UInt8](repeating: 0, count: 256)
+        let count = recv(descriptor, &buffer, buffer.count, 0)
+        guard count >= 0 else { throw DialFailure(code: errno) }
+        return String(decoding: buffer[..<count], as: UTF8.self)
+    }
+
     func testRefusesWithoutEndpoints() throws {
         let (router, _, _) = try makeRouter()
         try router.replaceAll([

@@ -78,6 +78,23 @@ final class LogTests: XCTestCase {
             String(decoding: try LogTail.lastLines(path, lines: 2, limitBytes: 100), as: UTF8.self), "ab\nfour\n")
     }
 
+    func testALastLineWithoutALineBreakIsALine() throws {
+        let directory = try TemporaryDirectory()
+        let path = "\(directory.path)/0.log"
+        let text = line(1, "one") + line(2, "a", tag: "P") + line(2, "b", tag: "P")
+        try Files.write(Array(text.utf8), to: path, mode: 0o644)
+        let descriptor = open(path, O_RDONLY)
+        defer { close(descriptor) }
+        for (lines, expected) in [(1, line(2, "a", tag: "P") + line(2, "b", tag: "P")), (2, text), (3, text)] {
+            let (offset, found) = try LogTail.offset(descriptor, size: text.utf8.count, lines: lines)
+            XCTAssertEqual(text.utf8.count - offset, expected.utf8.count, "\(lines) lines")
+            XCTAssertEqual(found, min(lines, 2), "\(lines) lines")
+        }
+        XCTAssertEqual(
+            String(decoding: try LogTail.lastLines(path, lines: 80, limitBytes: 100), as: UTF8.self), "one\nab")
+        XCTAssertEqual(String(decoding: try LogTail.lastLines(path, lines: 1, limitBytes: 100), as: UTF8.self), "ab")
+    }
+
     func testSenderReadsRotatedFilesInOrder() throws {
         let directory = try TemporaryDirectory()
         let path = "\(directory.path)/0.log"

@@ -194,6 +194,8 @@ final class PodPlannerTests: XCTestCase {
         snapshot.stopping["main-0"] = snapshot.now + 30
         XCTAssertEqual(plan(snapshot), [])
         XCTAssertEqual(PodPlanner.plan(snapshot).wakeAfter ?? 0, 30, accuracy: 0.01)
+        snapshot.stopping["main-0"] = snapshot.now + 30.9
+        XCTAssertEqual(plan(snapshot), [], "whole seconds, a little later: its preStop hook goes on")
         snapshot.stopping["main-0"] = snapshot.now
         let kill: [PodAction] = [.stopContainer(id: "main-0", name: "main", reason: .podDeleted, graceSeconds: 0)]
         XCTAssertEqual(plan(snapshot), kill, "the time is up")

@@ -188,12 +188,13 @@ class ContainerLifeTests: XCTestCase {
     // MARK: Logs
 
     func testLogFormat() throws {
-        let (_, output) = try fixture.run("printf 'a\\nb'; head -c 20000 /dev/zero | tr '\\0' x; echo")
+        let (_, output) = try fixture.run("printf 'a\\nb'; head -c 20000 /dev/zero | tr '\\0' x; echo; printf end")
         XCTAssertEqual(output[0], "a")
         let id = fixture.service.listContainers([:])["containers"][0]["id"].stringValue ?? ""
         let lines = try fixture.log(id)
         let tags = lines.map { $0.split(separator: " ")[2] }
-        XCTAssertEqual(tags, ["F", "P", "F"])
+        XCTAssertEqual(tags, ["F", "P", "F", "P"], "a line that its program has not ended stays a part")
+        XCTAssertEqual(output.last, "end")
         XCTAssertEqual(output[1].utf8.count, 16384)
         XCTAssertEqual(output[1].utf8.count + output[2].utf8.count, 20001)
         for line in lines {

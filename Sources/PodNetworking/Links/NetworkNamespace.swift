@@ -5,27 +5,35 @@ import Synchronization
 /// Doors into other network namespaces.
 enum NetworkNamespace {
     /// Opens a netlink route socket inside the namespace at `path`.
-    ///
-    /// A thread of its own enters the namespace and ends afterwards, so that no thread that does other work is ever
-    /// left in a foreign namespace, whatever fails. Costs about 50 µs.
     static func routeSocket(path: String) throws -> NetlinkSocket {
+        try socket(family: NetlinkFamily.NETLINK_ROUTE, path: path)
+    }
+
+    /// The same for an open namespace; `path` is for messages.
+    static func routeSocket(descriptor: Int32, path: String) throws -> NetlinkSocket {
+        try socket(family: NetlinkFamily.NETLINK_ROUTE, descriptor: descriptor, path: path)
+    }
+
+    /// Opens a netlink socket of a family inside the namespace at `path`.
+    static func socket(family: Int32, path: String) throws -> NetlinkSocket {
         let descriptor = open(path, O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else {
             throw NetlinkError(code: errno, request: "open the network namespace \(path)", explanation: "")
         }
         defer { close(descriptor) }
-        return try routeSocket(descriptor: descriptor, path: path)
+        return try socket(family: family, descriptor: descriptor, path: path)
     }
 
-    /// The same for an open namespace; `path` is for messages.
-    static func routeSocket(descriptor: Int32, path: String) throws -> NetlinkSocket {
+    /// A thread of its own enters the namespace and ends afterwards, so that no thread that does other work is ever
+    /// left in a foreign namespace, whatever fails. Costs about 50 µs.
+    private static func socket(family: Int32, descriptor: Int32, path: String) throws -> NetlinkSocket {
         let outcome = Mutex<Result<NetlinkSocket, any Error>?>(nil)
         try runOnThread {
             let result = Result<NetlinkSocket, any Error> {
                 guard process_enter_network_namespace(descriptor) == 0 else {
                     throw NetlinkError(code: errno, request: "enter the network namespace \(path)", explanation: "")
                 }
-                return try NetlinkSocket(family: NetlinkFamily.NETLINK_ROUTE)
+                return try NetlinkSocket(family: family)
             }
             outcome.withLock { $0 = result }
         }

@@ -3,7 +3,7 @@ import Glibc
 /// The kernel's table of translated connections. A UDP client that keeps its port keeps its endpoint, as long as it goes
 /// on sending, even when the endpoint has gone from the service: its entry has to go too. One that began before there was a
 /// service keeps going past it in the same way.
-enum ConnectionTracking {
+package enum ConnectionTracking {
     /// Numbers of linux/netfilter/nfnetlink_conntrack.h.
     private static let NFNL_SUBSYS_CTNETLINK: UInt16 = 1
     private static let IPCTNL_MSG_CT_NEW: UInt16 = 0
@@ -20,19 +20,13 @@ enum ConnectionTracking {
     private static let CTA_PROTO_DST_PORT: UInt16 = 3
 
     /// What was dialled, and the endpoint there that is no more; nil: what was not translated at all.
-    struct Stale: Hashable {
-        let frontend: Frontend
-        let endpoint: Endpoint?
+    package struct Stale: Hashable {
+        package let frontend: Frontend
+        package let endpoint: Endpoint?
     }
 
-    /// What a change of routes leaves behind of UDP: pairs of frontend and endpoint that led to each other before, and
-    /// frontends that led nowhere.
-    /// - Parameter refused: addresses that are refused while no service has them: nothing goes past a service there.
-    static func stale(_ changes: RouteChanges, refused: IPv4Range) -> Set<Stale> {
-        func frontends(_ route: ServiceRoute?) -> [Frontend] {
-            guard let route, route.transport == .udp else { return [] }
-            return route.frontends.filter { $0.address.map { !refused.contains($0) } ?? true }
-        }
+    /// Pairs of frontend and endpoint of UDP that led to each other before a change of routes, and do so no more.
+    package static func parted(by changes: RouteChanges) -> Set<Stale> {
         func pairs(_ route: ServiceRoute?) -> [Stale] {
             guard let route, route.transport == .udp else { return [] }
             return route.frontends.flatMap { frontend in
@@ -40,10 +34,19 @@ enum ConnectionTracking {
             }
         }
         let before = changes.removed.flatMap(pairs) + changes.changed.flatMap { pairs($0.old) }
+        return Set(before).subtracting(changes.changed.flatMap { pairs($0.new) })
+    }
+
+    /// What a change of routes leaves behind of UDP: pairs that it parted, and frontends that led nowhere.
+    /// - Parameter refused: addresses that are refused while no service has them: nothing goes past a service there.
+    static func stale(_ changes: RouteChanges, refused: IPv4Range) -> Set<Stale> {
+        func frontends(_ route: ServiceRoute?) -> [Frontend] {
+            guard let route, route.transport == .udp else { return [] }
+            return route.frontends.filter { $0.address.map { !refused.contains($0) } ?? true }
+        }
         let fresh = Set(changes.changed.flatMap { frontends($0.new) })
             .subtracting(changes.changed.flatMap { frontends($0.old) } + changes.removed.flatMap { frontends($0) })
-        return Set(before).subtracting(changes.changed.flatMap { pairs($0.new) })
-            .union(fresh.map { Stale(frontend: $0, endpoint: nil) })
+        return parted(by: changes).union(fresh.map { Stale(frontend: $0, endpoint: nil) })
     }
 
     /// Deletes the entries of connections from such frontends to such endpoints. Complexity: one pass over the table.
@@ -75,11 +78,18 @@ enum ConnectionTracking {
         else { return nil }
         let isTranslated = back.source != tuple.destination || back.sourcePort != tuple.destinationPort
         let endpoint = isTranslated ? Endpoint(address: back.source, port: back.sourcePort) : nil
-        let isStale = [tuple.destination, nil].contains { address in
-            let frontend = Frontend(address: address, port: tuple.destinationPort, transport: .udp)
+        let isStale = holds(stale, address: tuple.destination, port: tuple.destinationPort, endpoint: endpoint)
+        return isStale ? Array(original) : nil
+    }
+
+    /// Whether a client that dialled such an address, a service's or a node's, and was led to an endpoint is among the stale.
+    package static func holds(
+        _ stale: Set<Stale>, address: IPv4Address, port: UInt16, endpoint: Endpoint?
+    ) -> Bool {
+        [address, nil].contains { address in
+            let frontend = Frontend(address: address, port: port, transport: .udp)
             return stale.contains(Stale(frontend: frontend, endpoint: endpoint))
         }
-        return isStale ? Array(original) : nil
     }
 
     /// One direction of a connection.

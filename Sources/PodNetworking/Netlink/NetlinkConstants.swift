@@ -20,6 +20,7 @@ enum NetlinkType {
 
 enum NetlinkFamily {
     static let NETLINK_ROUTE: Int32 = 0
+    static let NETLINK_SOCK_DIAG: Int32 = 4
     static let NETLINK_NETFILTER: Int32 = 12
 }
 

@@ -65,6 +65,19 @@ spec:
 ---
 apiVersion: v1
 kind: Pod
+metadata: {name: terse}
+spec:
+  restartPolicy: Never
+  containers: [{name: main, image: "hostd.dev/example:latest", imagePullPolicy: IfNotPresent, terminationMessagePolicy: FallbackToLogsOnError, command: [sh, -c, "printf DONE; exit 1"]}]
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: lingering}
+spec:
+  containers: [{name: main, image: "hostd.dev/example:latest", imagePullPolicy: IfNotPresent, lifecycle: {preStop: {sleep: {seconds: 3}}}}]
+---
+apiVersion: v1
+kind: Pod
 metadata: {name: unwell}
 spec:
   terminationGracePeriodSeconds: 0
@@ -145,6 +158,11 @@ eventually "sees the processes of its target" 10 contains "trap 'exit 0' TERM" k
 node=$(kubectl get nodes -o jsonpath='{.items[0].metadata.name}')
 check "the node's log files" contains 'href="default_many_' kubectl get --raw "/api/v1/nodes/$node/proxy/logs/pods/"
 check "the node's figures of the pod" contains 'pod_memory_working_set_bytes[{]namespace="default",pod="many"[}]' kubectl get --raw "/api/v1/nodes/$node/proxy/metrics/resource"
+message_of() { kubectl get pod "$1" -o json | jq -c '.status.containerStatuses[0].state.terminated.message'; }
+eventually "what a failed container wrote last is its message, to the letter" 10 is '"DONE"' message_of terse
+takes() { local began=${EPOCHREALTIME/./}; "${@:2}" >/dev/null && [ $((${EPOCHREALTIME/./} - began)) -ge "$1" ] || { echo "it took $((${EPOCHREALTIME/./} - began)) µs"; return 1; }; }
+check "a pod with a preStop hook" kubectl wait pod/lingering --for=condition=Ready --timeout=180s
+check "ends after the hook" takes 3000000 kubectl delete pod lingering --timeout=180s
 eventually "too much memory: OOMKilled" 30 is OOMKilled jsonpath pod hungry '{.status.containerStatuses[0].state.terminated.reason}'
 eventually "a failing liveness probe restarts" 30 contains '[1-9]' jsonpath pod unwell '{.status.containerStatuses[0].restartCount}'
 eventually "too much on disk: Evicted" 30 is "Failed Evicted" jsonpath pod wasteful '{.status.phase} {.status.reason}'
@@ -152,6 +170,6 @@ check "the job completes" kubectl wait job/sum --for=condition=Complete --timeou
 check "the stateful set rolls out" kubectl rollout status statefulset/stateful --timeout=180s
 check "its pods have names in DNS" sh -c "kubectl exec many -- nslookup stateful-1.stateful.default.svc.cluster.local"
 check "the daemon set rolls out" kubectl rollout status daemonset/everywhere --timeout=180s
-check "delete them" kubectl delete pod/many pod/apart pod/hungry pod/wasteful pod/unwell job/sum statefulset/stateful service/stateful daemonset/everywhere --timeout=180s
+check "delete them" kubectl delete pod/many pod/apart pod/hungry pod/wasteful pod/unwell pod/terse job/sum statefulset/stateful service/stateful daemonset/everywhere --timeout=180s
 check "and the claims" kubectl delete pvc data-stateful-0 data-stateful-1 --timeout=180s
 eventually "their volumes are reclaimed" 20 is 0 sh -c "kubectl get pv --no-headers 2>/dev/null | grep -c data-stateful || true"

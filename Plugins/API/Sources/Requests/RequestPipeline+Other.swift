@@ -60,7 +60,7 @@ extension RequestPipeline {
             return HTTPResponse(
                 status: 200, contentType: "application/jwk-set+json", body: .bytes(tokens.keySet.serialized()))
         case "/.well-known/openid-configuration", "/.well-known/openid-configuration/":
-            return .json(200, tokens.configuration(url: "https://\(discovery.address)"))
+            return .json(200, tokens.configuration)
         case "/": return .json(200, ["paths": .array(Self.paths(discovery).map { .string($0) })])
         default: break
         }

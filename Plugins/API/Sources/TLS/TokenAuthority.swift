@@ -262,10 +262,11 @@ final class TokenAuthority: Sendable {
         ]
     }
 
-    /// The OpenID provider's configuration.
-    func configuration(url: String) -> JSON {
+    /// The OpenID provider's configuration. It is read under the issuer's name, from pods as a rule, and so is the key set:
+    /// the address that the API listens on may be one of this machine alone.
+    var configuration: JSON {
         [
-            "issuer": .string(issuer), "jwks_uri": .string(url + "/openid/v1/jwks"),
+            "issuer": .string(issuer), "jwks_uri": .string(issuer + "/openid/v1/jwks"),
             "response_types_supported": ["id_token"],
             "subject_types_supported": ["public"], "id_token_signing_alg_values_supported": ["ES256"],
         ]

@@ -44,6 +44,17 @@ struct MemberKey: Hashable, BitwiseCopyable {
     var backend: BackendValue
 }
 
+struct ReverseKey: Hashable, BitwiseCopyable {
+    var socket: UInt64
+    var backend: BackendValue
+}
+
+struct ReverseValue: BitwiseCopyable {
+    var address: UInt32
+    var port: UInt16
+    var padding: UInt16 = 0
+}
+
 /// Kinds of network namespaces whose sockets are routed.
 enum NamespaceKind: UInt32 {
     case pod = 1

@@ -8,6 +8,7 @@ final class ServicePrograms: Sendable {
     let frontends: BPFMap<FrontendKey, FrontendValue>
     let backends: BPFMap<BackendKey, BackendValue>
     let members: BPFMap<MemberKey, UInt32>
+    let reverse: BPFMap<ReverseKey, ReverseValue>
     let namespaces: BPFMap<UInt64, UInt32>
     let addresses: BPFMap<UInt32, UInt32>
     /// Whether everything was found pinned from an earlier run.
@@ -32,6 +33,7 @@ final class ServicePrograms: Sendable {
         frontends = try pins.map("frontends")
         backends = try pins.map("backends")
         members = try pins.map("members")
+        reverse = try pins.map("reverse")
         namespaces = try pins.map("namespaces")
         addresses = try pins.map("addresses")
     }

@@ -9,6 +9,10 @@ final class SocketRouter: ServiceRouter {
         /// The set of backends of each route, by route id.
         var sets: [UInt32: UInt32] = [:]
         var nextSet: UInt32 = 1
+        /// Path of each routed network namespace, by its number; nil: the host's.
+        var namespaces: [UInt64: String?] = [:]
+        /// False once the kernel has shown that it does not end sockets for others.
+        var endsSockets = true
     }
     private let state: Mutex<State>
 
@@ -18,6 +22,7 @@ final class SocketRouter: ServiceRouter {
         var state = State()
         // Sets of an earlier run stay in use until the first full update replaces them.
         for key in try programs.backends.keys() { state.nextSet = max(state.nextSet, key.set &+ 1) }
+        if let hostCookie { state.namespaces[hostCookie] = .some(nil) }
         self.state = Mutex(state)
         for cookie in try programs.namespaces.keys()
         where programs.namespaces[cookie] == NamespaceKind.host.rawValue && cookie != hostCookie {
@@ -54,15 +59,37 @@ final class SocketRouter: ServiceRouter {
             for route in changes.removed { try remove(route, &state) }
             for change in changes.changed { try install(change.new, replacing: change.old, &state) }
         }
+        try endSockets(ConnectionTracking.parted(by: changes))
+    }
+
+    /// Ends what is connected by UDP, by a service, to an endpoint that has gone from it: it would send there for ever.
+    /// Complexity: one list of connected sockets for each routed namespace, when there is a parted pair at all.
+    private func endSockets(_ parted: Set<ConnectionTracking.Stale>) throws {
+        guard !parted.isEmpty else { return }
+        let gone = Set(parted.compactMap(\.endpoint))
+        let namespaces: [UInt64: String?] = state.withLock { $0.endsSockets ? $0.namespaces : [:] }
+        for (cookie, path) in namespaces {
+            let isSupported = try ConnectedSockets.end(in: path, cookie: cookie) { [programs] socket, peer in
+                guard gone.contains(peer),
+                    let asked = programs.reverse[ReverseKey(socket: socket, backend: BackendValue(peer))]
+                else { return false }
+                return ConnectionTracking.holds(
+                    parted, address: IPv4Address(UInt32(bigEndian: asked.address)), port: UInt16(bigEndian: asked.port),
+                    endpoint: peer)
+            }
+            guard isSupported else { return state.withLock { $0.endsSockets = false } }
+        }
     }
 
     func add(_ attachment: Attachment) throws {
         guard attachment.namespaceCookie != 0 else { return }
+        state.withLock { $0.namespaces[attachment.namespaceCookie] = attachment.networkNamespace }
         try programs.namespaces.set(attachment.namespaceCookie, NamespaceKind.pod.rawValue)
     }
 
     func remove(_ attachment: Attachment) throws {
         guard attachment.namespaceCookie != 0 else { return }
+        state.withLock { $0.namespaces[attachment.namespaceCookie] = nil }
         try programs.namespaces.remove(attachment.namespaceCookie)
     }
 

@@ -4,7 +4,8 @@ import Glibc
 enum LogTail {
     static let blockBytes = 64 << 10
 
-    /// The offset at which the last `lines` whole lines of a file begin, and how many of them it has.
+    /// The offset at which the last `lines` lines of a file begin, and how many of them it has. A part of a line counts as
+    /// one at the end of the file, where a program has ended without a line break.
     ///
     /// Complexity: reads backwards, block by block, no further than needed.
     static func offset(_ descriptor: Int32, size: Int, lines: Int) throws -> (offset: Int, found: Int) {
@@ -16,7 +17,7 @@ enum LogTail {
         while true {
             var end = text.count
             while let newline = text[..<max(end - 1, 0)].lastIndex(of: UInt8(ascii: "\n")) {
-                if isWhole(text[(newline + 1)..<end]) {
+                if isWhole(text[(newline + 1)..<end], isLast: start + end == size) {
                     if found == lines { return (start + end, found) }
                     found += 1
                 }
@@ -28,7 +29,7 @@ enum LogTail {
             start -= count
             text = try readBlock(descriptor, at: start, count: count) + text
         }
-        if isWhole(text[...]) {
+        if isWhole(text[...], isLast: start + text.count == size) {
             if found == lines { return (text.count, found) }
             found += 1
         }
@@ -36,9 +37,9 @@ enum LogTail {
     }
 
     /// Whether bytes up to a line break are the last, or only, part of a line.
-    private static func isWhole(_ line: ArraySlice<UInt8>) -> Bool {
+    private static func isWhole(_ line: ArraySlice<UInt8>, isLast: Bool) -> Bool {
         let content = line.last == UInt8(ascii: "\n") ? line.dropLast() : line
-        return LogLine(content).map { !$0.isPartial } ?? false
+        return LogLine(content).map { isLast || !$0.isPartial } ?? false
     }
 
     private static func readBlock(_ descriptor: Int32, at offset: Int, count: Int) throws -> [UInt8] {

@@ -113,7 +113,8 @@ enum PodPlanner {
             }
             return true
         }
-        if let deadline, until > deadline + 0.5 { return false }
+        // The stop was given whole seconds, rounded up, counted from a little later than the plan.
+        if let deadline, until > deadline + 1.5 { return false }
         plan.wake(after: until - snapshot.now)
         return true
     }
