@@ -125,12 +125,24 @@ final class PodStatusTests: XCTestCase {
     }
 
     func testReadinessGates() {
-        let gates: JSONObject = ["readinessGates": [["conditionType": "example.com/gate"]]]
+        let gates: JSONObject = [
+            "readinessGates": [["conditionType": "example.com/gate"], ["conditionType": "example.com/other"]]
+        ]
         let running = [Pods.container("main", "running")]
-        let closed = status(Pods.snapshot(Pods.pod(specification: gates), containers: running))
-        XCTAssertEqual(condition(closed, "Ready")["reason"], "ReadinessGatesNotReady")
+        let half = Pods.pod(
+            status: ["conditions": [["type": "example.com/gate", "status": "False"]]], specification: gates)
+        let closed = condition(status(Pods.snapshot(half, containers: running)), "Ready")
+        XCTAssertEqual(closed["reason"], "ReadinessGatesNotReady")
+        XCTAssertEqual(
+            closed["message"].stringValue,
+            "the status of pod readiness gate \"example.com/gate\" is not \"True\", but False, "
+                + "corresponding condition of pod readiness gate \"example.com/other\" does not exist.")
         let open = Pods.pod(
-            status: ["conditions": [["type": "example.com/gate", "status": "True"]]], specification: gates)
+            status: [
+                "conditions": [
+                    ["type": "example.com/gate", "status": "True"], ["type": "example.com/other", "status": "True"],
+                ]
+            ], specification: gates)
         XCTAssertEqual(condition(status(Pods.snapshot(open, containers: running)), "Ready")["status"], "True")
     }
 

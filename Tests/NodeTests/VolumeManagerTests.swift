@@ -102,12 +102,9 @@ final class VolumeManagerTests: XCTestCase {
         try Files.makeDirectories("\(directory.path)/volume")
         let rows: [(String, String?, String)] = [
             ("$(NAME)/x", nil, "a variable that is set"), ("plain", nil, "no variable"),
-            ("$(NONE)/x", "subPathExpr \"$(NONE)/x\": missing value for \"NONE\"", "one that is not"),
-            (
-                "$(EMPTY)/x",
-                "failed to prepare subPath for volumeMount \"v\" of container \"main\": subPath \"/x\" must be relative and may not contain \"..\"",
-                "an empty one makes it absolute"
-            ),
+            ("$(NONE)/x", "missing value for NONE", "one that is not"),
+            ("$(NONE)/$(EMPTY)/$(NAME)", "missing value for EMPTY, NONE", "nor are those that are empty"),
+            ("$(EMPTY)", "missing value for EMPTY", "an empty one alone would be the whole volume"),
         ]
         for (expression, message, reason) in rows {
             let pod = TestPods.pod(template: [

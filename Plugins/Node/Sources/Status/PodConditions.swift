@@ -108,14 +108,16 @@ struct PodConditions {
                 "Ready", false, containersReady["reason"].stringValue, containersReady["message"].stringValue ?? "")
         }
         let conditions = pod.status["conditions"].arrayValue
-        let missing = pod.specification["readinessGates"].arrayValue.compactMap { $0["conditionType"].stringValue }
-            .filter { gate in
-                !conditions.contains { $0["type"].stringValue == gate && $0["status"].stringValue == "True" }
+        let closed = pod.specification["readinessGates"].arrayValue.compactMap { $0["conditionType"].stringValue }
+            .compactMap { gate -> String? in
+                guard let found = conditions.first(where: { $0["type"].stringValue == gate }) else {
+                    return "corresponding condition of pod readiness gate \"\(gate)\" does not exist."
+                }
+                let status = found["status"].stringValue ?? ""
+                if status == "True" { return nil }
+                return "the status of pod readiness gate \"\(gate)\" is not \"True\", but \(status)"
             }
-        guard !missing.isEmpty else { return condition("Ready", true, nil, "") }
-        let text = missing.map {
-            "corresponding condition of pod readiness gate \"\($0)\" does not exist or is not True."
-        }
-        return condition("Ready", false, "ReadinessGatesNotReady", text.joined(separator: ", "))
+        guard !closed.isEmpty else { return condition("Ready", true, nil, "") }
+        return condition("Ready", false, "ReadinessGatesNotReady", closed.joined(separator: ", "))
     }
 }

@@ -203,14 +203,15 @@ final class VolumeManager: Sendable {
         guard let expression = mount["subPathExpr"].stringValue, !expression.isEmpty else {
             return mount["subPath"].stringValue
         }
-        var missing: String?
+        // What is empty is missing: the whole volume, or another directory, would be mounted in its place.
+        var missing: Set<String> = []
         let path = VariableExpansion.expand(expression) { name in
-            if variables[name] == nil { missing = missing ?? name }
+            if variables[name, default: ""].isEmpty { missing.insert(name) }
             return variables[name]
         }
-        if let missing {
+        guard missing.isEmpty else {
             throw ContainerConfigurationError(
-                message: "subPathExpr \"\(expression)\": missing value for \"\(missing)\"")
+                message: "missing value for \(missing.sorted().joined(separator: ", "))")
         }
         return path
     }
