@@ -112,7 +112,8 @@ final class SocketRouterTests: XCTestCase {
             try XCTUnwrap(network).host.run {
                 try router.apply(RouteChanges(changed: [.init(old: service(endpoints[0]), new: service(endpoints[1]))]))
             }
-            XCTAssertThrowsError(try exchange(byService)) { XCTAssertEqual(($0 as? DialFailure)?.code, ECONNABORTED) }
+            XCTAssertThrowsError(try receive(byService)) { XCTAssertEqual(($0 as? DialFailure)?.code, ECONNABORTED) }
+            XCTAssertThrowsError(try exchange(byService)) { XCTAssertEqual(($0 as? DialFailure)?.code, EDESTADDRREQ) }
             XCTAssertEqual(try exchange(direct).prefix(5), "pod-1", "it never asked for the service")
             try client.run { try lead(byService, to: "10.96.0.10:53") }
             XCTAssertEqual(try exchange(byService).prefix(5), "pod-2")
@@ -135,6 +136,10 @@ final class SocketRouterTests: XCTestCase {
     /// Sends by a connected socket and returns what comes back.
     private func exchange(_ descriptor: Int32) throws -> String {
         guard send(descriptor, "?", 1, 0) == 1 else { throw DialFailure(code: errno) }
+        return try receive(descriptor)
+    }
+
+    private func receive(_ descriptor: Int32) throws -> String {
         var buffer = [UInt8](repeating: 0, count: 256)
         let count = recv(descriptor, &buffer, buffer.count, 0)
         guard count >= 0 else { throw DialFailure(code: errno) }

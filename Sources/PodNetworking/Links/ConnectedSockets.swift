@@ -12,7 +12,7 @@ package enum ConnectedSockets {
     private static let identitySize = 48
 
     /// Ends those sockets for which `isStale` says so, told the socket's cookie and whom it is connected to. A process
-    /// that reads or writes at one gets ECONNABORTED, and has to connect again.
+    /// that reads at one gets ECONNABORTED, one that writes EDESTADDRREQ: it has to connect again.
     /// - Parameters:
     ///   - path: the network namespace; nil: the calling thread's own.
     ///   - cookie: its number; another namespace at that path is left alone.
