@@ -57,12 +57,29 @@ final class FairnessTests: XCTestCase {
             "PATCH", Self.root + "/prioritylevelconfigurations/catch-all",
             ["spec": ["limited": ["nominalConcurrencyShares": 77]]],
             headers: ["Content-Type": "application/merge-patch+json"])
-        XCTAssertEqual(patch.status, 200, patch.text)
-        try server.eventually("the mandatory level is as it was") {
-            try self.server.request("GET", Self.root + "/prioritylevelconfigurations/catch-all").json["spec"][
-                "limited"][
-                    "nominalConcurrencyShares"] == 5
+        XCTAssertEqual(patch.status, 422, patch.text)
+        XCTAssertTrue(patch.text.contains("spec of 'catch-all' must equal the fixed value"), patch.text)
+        for (path, body, code): (String, JSON, Int) in [
+            ("prioritylevelconfigurations/exempt", ["spec": ["exempt": ["nominalConcurrencyShares": 10]]], 200),
+            ("flowschemas/exempt", ["spec": ["matchingPrecedence": 7]], 422),
+            ("flowschemas/probes", ["spec": ["matchingPrecedence": 7]], 200),
+            (
+                "flowschemas/catch-all",
+                ["metadata": ["annotations": .object([FlowObjects.annotation: "false"])]], 200
+            ),
+        ] {
+            let answer = try server.request(
+                "PATCH", "\(Self.root)/\(path)", body, headers: ["Content-Type": "application/merge-patch+json"])
+            XCTAssertEqual(answer.status, code, answer.text)
         }
+        try server.eventually("the suggested schema is as it was, and the mandatory one says that it is kept") {
+            let probes = try self.server.request("GET", Self.root + "/flowschemas/probes").json
+            let last = try self.server.request("GET", Self.root + "/flowschemas/catch-all").json
+            return probes["spec"]["matchingPrecedence"] == 2 && last.annotations[FlowObjects.annotation] == "true"
+        }
+        XCTAssertEqual(
+            try server.request("GET", Self.root + "/prioritylevelconfigurations/exempt").json["spec"]["exempt"][
+                "nominalConcurrencyShares"], 10)
     }
 
     func testAnswersTellTheFlow() throws {

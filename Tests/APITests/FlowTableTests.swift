@@ -113,10 +113,35 @@ final class FlowTableTests: XCTestCase {
                 levels["catch-all"]?["metadata"]["annotations"][FlowObjects.annotation] = "false"
             }, ["PUT prioritylevelconfigurations/catch-all"], "a mandatory one is nobody's else")
         XCTAssertEqual(
+            steps { _, schemas in schemas["exempt"]?["metadata"]["annotations"][FlowObjects.annotation] = "false" },
+            ["PUT flowschemas/exempt"], "and says so")
+        XCTAssertEqual(
+            steps { levels, _ in levels["exempt"]?["spec"]["exempt"] = ["nominalConcurrencyShares": 9] }, [],
+            "how many seats are its own is its owner's to choose")
+        XCTAssertEqual(
+            steps { levels, _ in
+                levels["system"]?["spec"]["limited"]["nominalConcurrencyShares"] = 1
+                levels["system"]?["metadata"]["annotations"][FlowObjects.annotation] = "T"
+            }, ["PUT prioritylevelconfigurations/system"], "as Go reads it")
+        XCTAssertEqual(
             steps { levels, _ in levels["system"]?["spec"]["limited"]["borrowingLimitPercent"] = 7 }, [],
             "what it does not say is open")
         XCTAssertEqual(
             steps { _, schemas in schemas["mine"] = ["spec": ["priorityLevelConfiguration": ["name": "none"]]] },
             ["PUT flowschemas/mine/status"], "its level is missing")
+    }
+
+    /// A suggested object whose annotation says nothing is kept until somebody changes its spec, and then says what it is.
+    func testObjectsWithoutTheAnnotation() throws {
+        for (generation, shares, text): (Int64, JSON, String) in [(1, 30, "true"), (2, 1, "false")] {
+            var levels = Dictionary(uniqueKeysWithValues: FlowObjects.levels.map { ($0.name, $0) })
+            levels["system"]?["metadata"] = ["name": "system", "generation": .integer(generation)]
+            levels["system"]?["spec"]["limited"]["nominalConcurrencyShares"] = 1
+            let steps = FlowObjectsKeeper.steps(levels: levels, schemas: [:])
+            let step = try XCTUnwrap(steps.first { $0.method == .put })
+            XCTAssertEqual(step.path.split(separator: "/").last, "system")
+            XCTAssertEqual(step.body.annotations[FlowObjects.annotation].stringValue, text)
+            XCTAssertEqual(step.body["spec"]["limited"]["nominalConcurrencyShares"], shares)
+        }
     }
 }

@@ -63,6 +63,14 @@ final class ListOptionsTests: XCTestCase {
                 + "unless resourceVersion is provided")
     }
 
+    func testNumbersThatAreNone() throws {
+        for name in ["limit", "timeoutSeconds"] {
+            let answer = try server.request("GET", "\(maps)?\(name)=x")
+            XCTAssertEqual(answer.status, 400, name)
+            XCTAssertEqual(try answer.json["message"], "strconv.ParseInt: parsing \"x\": invalid syntax", name)
+        }
+    }
+
     func testWhichStateIsShown() throws {
         let first = try create("a")
         let second = try create("b")

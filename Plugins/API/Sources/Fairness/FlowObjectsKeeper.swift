@@ -4,8 +4,8 @@ import Synchronization
 
 /// Keeps the flow objects that every server has, and tells of schemas without their level.
 ///
-/// The mandatory ones are always as they are in `FlowObjects`. A suggested one is kept as long as its annotation
-/// apf.kubernetes.io/autoupdate-spec is "true"; one that is deleted comes back.
+/// The mandatory ones are always as they are in `FlowObjects`, but for the seats of the level `exempt`. A suggested one is kept
+/// as long as its annotation apf.kubernetes.io/autoupdate-spec is "true"; one that is deleted comes back.
 final class FlowObjectsKeeper: Sendable {
     private struct State {
         var levels: [String: JSON] = [:]
@@ -104,13 +104,7 @@ final class FlowObjectsKeeper: Sendable {
                     steps.append(Step(method: .post, path: path, body: object))
                     continue
                 }
-                let isKept =
-                    FlowObjects.mandatory.contains(object.name)
-                    || present.annotations[FlowObjects.annotation].stringValue == "true"
-                guard isKept, !Self.covers(present["spec"], object["spec"]) else { continue }
-                var changed = present
-                changed["spec"] = object["spec"]
-                changed["metadata"].removeValue(forKey: "managedFields")
+                guard let changed = revised(present, object) else { continue }
                 steps.append(Step(method: .put, path: "\(path)/\(object.name)", body: changed))
             }
         }
@@ -121,14 +115,28 @@ final class FlowObjectsKeeper: Sendable {
         return steps
     }
 
-    /// Whether a spec says what another says, defaults aside.
-    private static func covers(_ present: JSON, _ wanted: JSON) -> Bool {
-        switch wanted {
-        case .object(let members): members.allSatisfy { covers(present[$0.key], $0.value) }
-        case .array(let elements):
-            present.count == elements.count && zip(present.arrayValue, elements).allSatisfy { covers($0, $1) }
-        default: present == wanted
+    /// What has to be written in place of a stored object; nil when it is as it should be. One whose annotation says nothing is
+    /// kept as long as nobody has changed its spec; afterwards its annotation says which it is.
+    private static func revised(_ present: JSON, _ wanted: JSON) -> JSON? {
+        let said = present.annotations[FlowObjects.annotation].stringValue.flatMap(truth)
+        let isKept = FlowObjects.mandatory.contains(wanted.name) || said ?? (present.generation == 1)
+        var spec = wanted["spec"]
+        if MandatoryFlowObjects.isExemptLevel(wanted), present["spec"]["exempt"].exists {
+            spec["exempt"] = present["spec"]["exempt"]
         }
+        let isChanged = isKept && !MandatoryFlowObjects.covers(present["spec"], spec)
+        guard isChanged || said != isKept else { return nil }
+        var changed = present
+        if isChanged { changed["spec"] = spec }
+        changed["metadata"]["annotations"][FlowObjects.annotation] = isKept ? "true" : "false"
+        changed["metadata"].removeValue(forKey: "managedFields")
+        return changed
+    }
+
+    /// A text as Go reads a boolean; nil for one that is none.
+    private static func truth(_ text: String) -> Bool? {
+        if ["1", "t", "T", "TRUE", "true", "True"].contains(text) { return true }
+        return ["0", "f", "F", "FALSE", "false", "False"].contains(text) ? false : nil
     }
 
     private static func dangling(_ name: String, _ schema: JSON, hasLevel: Bool, _ level: String) -> Step? {

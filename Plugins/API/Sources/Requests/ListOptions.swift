@@ -1,8 +1,9 @@
 /// What lists and watches may ask for of versions: the rules of Kubernetes' ListOptions.
 /// See https://kubernetes.io/docs/reference/using-api/api-concepts/#resource-versions.
 enum ListOptions {
-    /// - Throws: 422 with every rule that is broken.
+    /// - Throws: 400 for what is no number, 422 with every rule that is broken.
     static func check(_ query: Query, isWatch: Bool) throws(APIStatus) {
+        _ = try query.integer("timeoutSeconds")
         let match = query["resourceVersionMatch"] ?? ""
         let sendsInitialEvents = query["sendInitialEvents"] != nil
         guard !match.isEmpty || sendsInitialEvents else { return }

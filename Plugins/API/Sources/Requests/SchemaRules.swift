@@ -36,6 +36,7 @@ struct SchemaRules: ObjectRules {
         guard let node = schema(of: resource) else { return [] }
         let causes = (table.validate(object, as: node) + table.creationErrors(in: object, as: node)).map(Self.cause)
         if let scale = resource.custom?.scale { return causes + scale.faults(in: object) }
+        if resource.group == FlowObjects.group { return causes + MandatoryFlowObjects.faults(in: object, resource) }
         if resource.qualified == CertificateRequest.resource {
             return causes + CertificateRequestChecks.faults(in: object)
         }
@@ -55,6 +56,7 @@ struct SchemaRules: ObjectRules {
         switch scope {
         case .main:
             let causes = table.validateUpdate(from: before, to: object, as: node).map(Self.cause)
+            if resource.group == FlowObjects.group { return causes + MandatoryFlowObjects.faults(in: object, resource) }
             return resource.group == ExpressionChecks.group
                 ? causes + ExpressionChecks.faults(in: object, from: before, resource) : causes
         case .whole: return table.validate(object, as: node).map(Self.cause)
