@@ -50,6 +50,12 @@ final class AdmissionPluginTests: XCTestCase {
         XCTAssertNil(PriorityAdmission.defaultClass(of: [priorityClass("c", 1)]))
     }
 
+    func testUpdatesKeepPriorities() {
+        var spec: JSON = ["preemptionPolicy": "Never"]
+        PriorityAdmission.keep(["priority": 7, "preemptionPolicy": "PreemptLowerPriority"], in: &spec)
+        XCTAssertEqual(spec, ["preemptionPolicy": "Never", "priority": 7])
+    }
+
     func testPriorityClasses() {
         let table: [(PriorityClass, String?, String)] = [
             (priorityClass("mine", 1_000_000_000), nil, "the highest of users"),
@@ -165,13 +171,20 @@ final class AdmissionPluginTests: XCTestCase {
     func testNodesKeepToThemselves() throws {
         let (nodes, pods) = (resource("nodes", namespaced: false), resource("pods"))
         let leases = resource("leases", group: "coordination.k8s.io")
+        let (accounts, claims) = (resource("serviceaccounts"), resource("persistentvolumeclaims"))
         let mine: JSON = ["metadata": ["name": "a", "labels": ["kubernetes.io/hostname": "a"]]]
         func pod(_ node: JSON, mirror: Bool = false, spec: JSON = [:]) -> JSON {
             var pod: JSON = ["metadata": ["name": "p"], "spec": spec]
             pod["spec"]["nodeName"] = node
-            if mirror { pod["metadata"]["annotations"]["kubernetes.io/config.mirror"] = "x" }
+            guard mirror else { return pod }
+            pod["metadata"]["annotations"]["kubernetes.io/config.mirror"] = "x"
+            pod["metadata"]["ownerReferences"] = [
+                ["apiVersion": "v1", "kind": "Node", "name": "a", "uid": "u", "controller": true]
+            ]
             return pod
         }
+        var orphan = pod("a", mirror: true)
+        orphan["metadata"].removeValue(forKey: "ownerReferences")
         var labelled = mine
         labelled["metadata"]["labels"]["node-role.kubernetes.io/master"] = ""
         labelled["metadata"]["labels"]["mine.example.com/x"] = ""
@@ -185,7 +198,7 @@ final class AdmissionPluginTests: XCTestCase {
             ),
             (
                 try request(.create, nodes, labelled),
-                "is not allowed to set the following labels: node-role.kubernetes.io/master",
+                #"node "a" is not allowed to set the following labels: node-role.kubernetes.io/master"#,
                 "labels that others are placed by"
             ),
             (
@@ -209,6 +222,38 @@ final class AdmissionPluginTests: XCTestCase {
                 "a pod of its own making"
             ),
             (try request(.create, pods, pod("a", mirror: true)), nil, "a mirror of one that runs anyway"),
+            (
+                try request(.create, pods, orphan),
+                #"node "a" can only create pods with an owner reference set to itself"#, "that is nobody's"
+            ),
+            (
+                try request(
+                    .create, pods,
+                    pod(
+                        "a", mirror: true,
+                        spec: ["containers": [["name": "c", "envFrom": [["configMapRef": ["name": "c"]]]]]])),
+                #"node "a" can not create pods that reference configmaps"#, "whose environment is a ConfigMap"
+            ),
+            (
+                try request(.update, pods, pod("a"), old: pod("a"), subresource: "resize"),
+                #"unexpected pod subresource "resize", only 'status' and 'eviction' are allowed"#, "what nodes never do"
+            ),
+            (
+                try request(.create, accounts, ["spec": [:]], subresource: "token"),
+                "node requested token not bound to a pod", "a token for itself"
+            ),
+            (
+                try request(
+                    .update, claims, ["metadata": ["name": "c", "labels": ["x": "y"]]],
+                    old: ["metadata": ["name": "c"]], subresource: "status"),
+                #"node "a" is not allowed to update fields other than status.capacity and status.conditions"#,
+                "a claim's labels"
+            ),
+            (
+                try request(
+                    .update, claims, ["metadata": ["name": "c"], "status": ["capacity": ["storage": "1"]]],
+                    old: ["metadata": ["name": "c"]], subresource: "status"), nil, "how large it is"
+            ),
             (
                 try request(
                     .create, pods,

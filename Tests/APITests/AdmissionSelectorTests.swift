@@ -120,9 +120,13 @@ final class AdmissionSelectorTests: XCTestCase {
         try store(
             "validatingadmissionpolicies",
             Self.object("ValidatingAdmissionPolicy", ["spec": Self.policy("objectSelector")]))
-        try server.eventually("the policy is in force") { try self.create("a").status == 403 }
+        try server.eventually("the policy is in force, whatever its binding wants done") {
+            try self.create("a").status == 422
+        }
         let message = try create("a").json["message"].stringValue ?? ""
-        XCTAssertTrue(message.contains("policy 'broken' with binding 'broken' denied request"), message)
+        XCTAssertTrue(
+            message.contains("ValidatingAdmissionPolicy 'broken' denied request: failed to configure policy: its "),
+            message)
         let key = "validatingadmissionpolicies.\(Self.group)//broken"
         _ = try server.store.remove(key)
         try store(

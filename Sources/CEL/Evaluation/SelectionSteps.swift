@@ -14,13 +14,14 @@ enum Selection {
         }
     }
 
-    /// A field if it is there.
+    /// A field if it is there: what has no fields does not have this one. Elements of lists have no names.
     static func optionalField(_ name: String, of value: CELValue) throws(CELError) -> CELValue? {
         switch value {
         case .map(let map): return try map.field(name)
         case .optional(let wrapped):
             return try wrapped.flatMap { (inner) throws(CELError) in try optionalField(name, of: inner) }
-        default: throw .noSuchOverload
+        case .list: throw .noSuchOverload
+        default: return nil
         }
     }
 
@@ -92,7 +93,6 @@ struct PresenceStep: Step {
     func evaluate(_ frame: Frame) throws(CELError) -> CELValue {
         let value = try operand.evaluate(frame)
         if operand.isAttribute { frame.refund(1) }
-        if case .null = value { throw .noSuchOverload }
         return .bool(try Selection.optionalField(field, of: value) != nil)
     }
 }

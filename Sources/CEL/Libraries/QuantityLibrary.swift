@@ -35,14 +35,18 @@ extension CELLibrary {
         return try value.opaque(CELQuantity.self).quantity
     }
 
+    /// A quantity that is a whole number. One beyond 64 bits is not, although its value is cut to the largest there is.
+    private static func integer(_ quantity: Quantity) -> Int64? {
+        guard quantity.isWhole, let integer = Int64(exactly: quantity.nanoValue / 1_000_000_000) else { return nil }
+        return integer.magnitude < Int64.max.magnitude ? integer : nil
+    }
+
     private static let quantityParts: [Overload] = [
         .unary("kubernetes.Quantity . isInteger(): bool") { value throws(CELError) in
-            let quantity = try quantity(value)
-            return .bool(quantity.isWhole && Int64(exactly: quantity.nanoValue / 1_000_000_000) != nil)
+            .bool(integer(try quantity(value)) != nil)
         },
         .unary("kubernetes.Quantity . asInteger(): int") { value throws(CELError) in
-            let quantity = try quantity(value)
-            guard quantity.isWhole, let integer = Int64(exactly: quantity.nanoValue / 1_000_000_000) else {
+            guard let integer = integer(try quantity(value)) else {
                 throw CELError("cannot convert value to integer")
             }
             return .int(integer)

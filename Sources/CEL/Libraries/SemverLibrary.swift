@@ -21,7 +21,9 @@ struct CELVersion: CELOpaque {
         let coreText = withoutBuild.prefix { $0 != "-" }
         let suffix = withoutBuild.dropFirst(coreText.count)
         var numbers: [UInt64] = []
-        for part in coreText.split(separator: ".", omittingEmptySubsequences: false) {
+        let parts = coreText.split(separator: ".", omittingEmptySubsequences: false)
+        guard isLenient || parts.count >= 3 else { throw CELError("No Major.Minor.Patch elements found") }
+        for part in parts {
             guard !part.isEmpty, part.utf8.allSatisfy({ $0 &- 0x30 < 10 }), let number = UInt64(part) else {
                 throw CELError("Invalid character(s) found in version number \"\(part)\"")
             }

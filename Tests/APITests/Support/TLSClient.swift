@@ -9,6 +9,8 @@ final class TLSClient {
         var status: Int
         var headers: [String: String]
         var body: [UInt8]
+        /// All headers of this name; `headers` has the last.
+        var warnings: [String] = []
 
         var json: JSON { get throws { try JSON(parsing: body) } }
         var text: String { String(decoding: body, as: UTF8.self) }
@@ -136,9 +138,12 @@ final class TLSClient {
         let text = try line(upTo: "\r\n\r\n")
         let lines = text.split(separator: "\r\n")
         var headers: [String: String] = [:]
+        var warnings: [String] = []
         for line in lines.dropFirst() {
             let parts = line.split(separator: ":", maxSplits: 1)
-            headers[parts[0].lowercased()] = String(parts.count > 1 ? parts[1].drop { $0 == " " } : "")
+            let (name, value) = (parts[0].lowercased(), String(parts.count > 1 ? parts[1].drop { $0 == " " } : ""))
+            headers[name] = value
+            if name == "warning" { warnings.append(value) }
         }
         let status = Int(lines.first?.split(separator: " ").dropFirst().first ?? "") ?? 0
         var body: [UInt8] = []
@@ -150,7 +155,7 @@ final class TLSClient {
                 body = try take(length)
             }
         }
-        return Response(status: status, headers: headers, body: body)
+        return Response(status: status, headers: headers, body: body, warnings: warnings)
     }
 
     /// The next chunk of a chunked body; nil at its end.

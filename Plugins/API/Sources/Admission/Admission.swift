@@ -47,7 +47,7 @@ final class Admission: Sendable {
             DeviceAccess(store: store, authorizer: authorizer),
             limits,
             ServiceAccountAdmission(store: store),
-            NodeRestriction(),
+            NodeRestriction(store: store),
             TaintNodesByCondition(),
             podSecurity,
             priorities,
@@ -124,15 +124,7 @@ final class Admission: Sendable {
     }
 
     private func runAdmit(_ request: inout AdmissionRequest) throws(APIStatus) {
-        for plugin in plugins(of: request.resource) {
-            guard plugin.isTimed else {
-                try plugin.admit(&request)
-                continue
-            }
-            try metrics.controller(plugin.name, .admit, &request) { (request) throws(APIStatus) in
-                try plugin.admit(&request)
-            }
-        }
+        try admit(plugins(of: request.resource), &request)
         if request.isWrite(of: "pods", .create) {
             request.object["status"]["qosClass"] = .string(QualityOfService.of(request.object["spec"]))
             Self.explainGates(&request.object)
@@ -146,6 +138,43 @@ final class Admission: Sendable {
         }
     }
 
+    /// Asks all, and all again once a policy or a webhook has changed the object.
+    private func admit(_ plugins: [any AdmissionPlugin], _ request: inout AdmissionRequest) throws(APIStatus) {
+        do throws(APIStatus) {
+            for plugin in plugins { try ask(plugin, .admit, &request) }
+            guard request.rounds?.startSecond() == true else { return }
+            for plugin in plugins { try ask(plugin, .admit, &request) }
+        } catch {
+            throw error.warning(request.warnings)
+        }
+    }
+
+    private func validate(_ plugins: [any AdmissionPlugin], _ request: inout AdmissionRequest) throws(APIStatus) {
+        do throws(APIStatus) {
+            for plugin in plugins { try ask(plugin, .validate, &request) }
+        } catch {
+            throw error.warning(request.warnings)
+        }
+    }
+
+    private func ask(
+        _ plugin: any AdmissionPlugin, _ step: AdmissionMetrics.Step, _ request: inout AdmissionRequest
+    ) throws(APIStatus) {
+        guard plugin.isTimed else { return try Self.run(plugin, step, &request) }
+        try metrics.controller(plugin.name, step, &request) { (request) throws(APIStatus) in
+            try Self.run(plugin, step, &request)
+        }
+    }
+
+    private static func run(
+        _ plugin: any AdmissionPlugin, _ step: AdmissionMetrics.Step, _ request: inout AdmissionRequest
+    ) throws(APIStatus) {
+        switch step {
+        case .admit: try plugin.admit(&request)
+        case .validate: try plugin.validate(&request)
+        }
+    }
+
     /// Whether anybody may have something to say of connections.
     var looksAtConnections: Bool {
         webhooks.contains { !$0.webhooks.isEmpty } || policies.contains { !$0.entries.isEmpty }
@@ -153,22 +182,14 @@ final class Admission: Sendable {
 
     /// Asks whether a client may be connected, and how. [blocking]
     func connect(_ request: inout AdmissionRequest) throws(APIStatus) {
-        for plugin in connecting { try plugin.admit(&request) }
-        for plugin in connecting { try plugin.validate(&request) }
+        try admit(connecting, &request)
+        try validate(connecting, &request)
     }
 
     /// Looks at what is about to be written, or deleted, and refuses it or warns of it.
     func validate(_ request: inout AdmissionRequest) throws(APIStatus) {
         try metrics.step(.validate, &request) { (request) throws(APIStatus) in
-            for plugin in plugins(of: request.resource) {
-                guard plugin.isTimed else {
-                    try plugin.validate(&request)
-                    continue
-                }
-                try metrics.controller(plugin.name, .validate, &request) { (request) throws(APIStatus) in
-                    try plugin.validate(&request)
-                }
-            }
+            try validate(plugins(of: request.resource), &request)
         }
     }
 

@@ -26,8 +26,12 @@ struct AdmissionRequest: Sendable {
     var steps: [AllocationStep] = []
     /// Whether quotas count the new object: what it uses is charged when it is written.
     var isCharged = false
+    /// Whether the object goes with its whole collection.
+    var isOfCollection = false
     /// For the client, each as a header.
     var warnings: [String] = []
+    /// Once policies or webhooks that may change the object have been asked.
+    private(set) var rounds: AdmissionRounds?
 
     init(
         _ operation: Operation, _ resource: Resource, subresource: String = "", _ context: RequestContext,
@@ -56,6 +60,35 @@ struct AdmissionRequest: Sendable {
         }
     }
     var user: UserInfo { context.request.user }
+
+    /// What is kept between the rounds of asking; made when it is needed first.
+    mutating func startRounds() -> AdmissionRounds {
+        if let rounds { return rounds }
+        let made = AdmissionRounds()
+        rounds = made
+        return made
+    }
+
+    /// Whether the objects are of a kind that the subresource has for itself, such as a Scale or an Eviction, and so the same
+    /// whatever the version of the resource.
+    var isOfOwnKind: Bool {
+        if operation == .connect { return true }
+        guard !subresource.isEmpty, let found = context.resource.subresource(subresource) else { return false }
+        return found.kind != context.resource.kind
+    }
+
+    /// The name that policies and webhooks are told: that of the request, and so none where a collection is deleted.
+    var nameOfRequest: String {
+        if isOfCollection { return "" }
+        return operation == .create && subresource.isEmpty ? object.name : context.path.name
+    }
+
+    /// The namespace that policies and webhooks are told: of a namespace its own name.
+    var namespaceOfRequest: String {
+        if resource.isNamespaced { return namespace }
+        guard resource.qualified == "namespaces" else { return "" }
+        return nameOfRequest
+    }
 
     /// Whether it is such a write of an object itself, not of a subresource.
     func isWrite(of qualified: String, _ operation: Operation) -> Bool {

@@ -1,4 +1,5 @@
 import Objects
+import PluginKit
 
 /// Keeps a node that speaks for itself, as user system:node:NAME, to its own objects: its Node, its lease, its pods.
 /// See https://kubernetes.io/docs/reference/access-authn-authz/admission-controllers/#noderestriction.
@@ -6,6 +7,7 @@ struct NodeRestriction: AdmissionPlugin {
     let name = "NodeRestriction"
     private static let userPrefix = "system:node:"
     private static let leaseNamespace = "kube-node-lease"
+    let store: StoreClient
 
     /// The name of the node that asks; nil for everybody else.
     private static func node(_ user: UserInfo) -> String? {
@@ -16,6 +18,7 @@ struct NodeRestriction: AdmissionPlugin {
     func validate(_ request: inout AdmissionRequest) throws(APIStatus) {
         guard !request.context.request.isInternal, let node = Self.node(request.user) else { return }
         if let problem = Self.problem(request, node) { throw request.forbidden(problem) }
+        if let problem = try storedProblem(request, node) { throw request.forbidden(problem) }
     }
 
     static func problem(_ request: AdmissionRequest, _ node: String) -> String? {
@@ -34,11 +37,35 @@ struct NodeRestriction: AdmissionPlugin {
             return nil
         case "csinodes.storage.k8s.io":
             return request.name == node ? nil : "can only access CSINode with the same name as the requesting node"
-        case "persistentvolumeclaims":
-            return request.operation == .update && request.subresource == "status"
-                ? nil : "may only update PVC status"
+        case "persistentvolumeclaims": return claimProblem(request, node)
+        case "serviceaccounts" where request.operation == .create && request.subresource == "token":
+            return tokenProblem(request.object["spec"]["boundObjectRef"])
         default: return nil
         }
+    }
+
+    private static func claimProblem(_ request: AdmissionRequest, _ node: String) -> String? {
+        guard request.operation == .update, request.subresource == "status" else { return "may only update PVC status" }
+        func fixed(_ claim: JSON) -> JSON {
+            var claim = claim
+            for field in ["resourceVersion", "managedFields"] { claim["metadata"].removeValue(forKey: field) }
+            for field in ["capacity", "conditions", "allocatedResources", "allocatedResourceStatuses"] {
+                claim["status"].removeValue(forKey: field)
+            }
+            if claim["status"].isEmpty { claim.removeValue(forKey: "status") }
+            return StoredObject.normalized(claim)
+        }
+        return fixed(request.object) == fixed(request.old)
+            ? nil
+            : "node \"\(node)\" is not allowed to update fields other than status.capacity and status.conditions"
+    }
+
+    /// A node asks for tokens for the pods that it runs, and for nothing else.
+    private static func tokenProblem(_ reference: JSON) -> String? {
+        guard reference.apiVersion == "v1", reference.kind == "Pod", !reference["name"].isEmpty else {
+            return "node requested token not bound to a pod"
+        }
+        return reference["uid"].isEmpty ? "node requested token with a pod binding without a uid" : nil
     }
 
     // MARK: - Nodes
@@ -46,8 +73,11 @@ struct NodeRestriction: AdmissionPlugin {
     private static func nodeProblem(_ request: AdmissionRequest, _ node: String) -> String? {
         guard request.name == node else { return "node \"\(node)\" is not allowed to modify node \"\(request.name)\"" }
         guard request.operation != .delete else { return nil }
-        if request.object["spec"]["configSource"].exists {
-            return "node \"\(node)\" is not allowed to create with non-nil configSource"
+        let source = request.object["spec"]["configSource"]
+        if source.exists, source != request.old["spec"]["configSource"] {
+            return request.operation == .create
+                ? "node \"\(node)\" is not allowed to create pods with a non-nil configSource"
+                : "node \"\(node)\" is not allowed to update configSource to a new non-nil configSource"
         }
         if request.operation == .update, request.subresource.isEmpty,
             request.object["spec"]["taints"] != request.old["spec"]["taints"]
@@ -56,8 +86,10 @@ struct NodeRestriction: AdmissionPlugin {
         }
         let forbidden = forbiddenLabels(request.object.labels, request.old.labels)
         guard !forbidden.isEmpty else { return nil }
-        let verb = request.operation == .create ? "set" : "modify"
-        return "is not allowed to \(verb) the following labels: \(forbidden.joined(separator: ", "))"
+        let names = forbidden.joined(separator: ", ")
+        return request.operation == .create
+            ? "node \"\(node)\" is not allowed to set the following labels: \(names)"
+            : "is not allowed to modify labels: \(names)"
     }
 
     private static let ownLabels: Set = [
@@ -79,50 +111,5 @@ struct NodeRestriction: AdmissionPlugin {
             guard isWithin("kubernetes.io") || isWithin("k8s.io") else { return false }
             return !ownLabels.contains(key) && !isWithin("kubelet.kubernetes.io") && !isWithin("node.kubernetes.io")
         }.sorted()
-    }
-
-    // MARK: - Pods
-
-    private static func podProblem(_ request: AdmissionRequest, _ node: String) -> String? {
-        let pod = request.operation == .create ? request.object : request.old
-        let place = pod["spec"]["nodeName"].stringValue ?? ""
-        switch (request.operation, request.subresource) {
-        case (.create, ""):
-            guard pod.annotations["kubernetes.io/config.mirror"].exists else {
-                return "pod does not have \"kubernetes.io/config.mirror\" annotation, node \"\(node)\" can only create "
-                    + "mirror pods"
-            }
-            guard place == node else {
-                return "node \"\(node)\" can only create pods with spec.nodeName set to itself"
-            }
-            return mirrorProblem(pod["spec"], node)
-        case (.delete, _):
-            return place == node ? nil : "node \"\(node)\" can only delete pods with spec.nodeName set to itself"
-        case (.update, "status"):
-            guard place == node else {
-                return "node \"\(node)\" can only update pod status for pods with spec.nodeName set to itself"
-            }
-            return request.object.labels == request.old.labels
-                ? nil : "node \"\(node)\" cannot update labels through pod status"
-        default:
-            return
-                "unexpected operation \"\(request.operation.rawValue)\", node \"\(node)\" can only create and delete mirror pods"
-        }
-    }
-
-    /// A mirror pod shows what the node runs anyway: it brings no access to anything.
-    private static func mirrorProblem(_ spec: JSON, _ node: String) -> String? {
-        if !(spec["serviceAccountName"].stringValue ?? "").isEmpty {
-            return "node \"\(node)\" can not create pods that reference a service account"
-        }
-        for volume in spec["volumes"].arrayValue {
-            for (kind, words) in [
-                ("secret", "secrets"), ("configMap", "configmaps"),
-                ("persistentVolumeClaim", "persistentvolumeclaims"),
-            ] where volume[kind].exists {
-                return "node \"\(node)\" can not create pods that reference \(words)"
-            }
-        }
-        return nil
     }
 }

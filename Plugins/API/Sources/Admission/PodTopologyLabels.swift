@@ -11,9 +11,7 @@ struct PodTopologyLabels: AdmissionPlugin {
     let store: StoreClient
 
     func admit(_ request: inout AdmissionRequest) throws(APIStatus) {
-        guard Self.isPlaced(request), let node = request.object["spec"]["nodeName"].stringValue, !node.isEmpty else {
-            return
-        }
+        guard let node = Self.node(of: request), !node.isEmpty else { return }
         let record: StoreRecord?
         do {
             record = try store.get("nodes//\(node)")
@@ -27,13 +25,13 @@ struct PodTopologyLabels: AdmissionPlugin {
         }
     }
 
-    /// Whether the write gives a pod its node.
-    private static func isPlaced(_ request: AdmissionRequest) -> Bool {
-        guard request.resource.qualified == "pods" else { return false }
-        switch request.operation {
-        case .create: return request.subresource.isEmpty
-        case .update: return request.subresource == "binding"
-        case .delete, .connect: return false
+    /// The node that the write gives to a pod, or that a Binding does.
+    private static func node(of request: AdmissionRequest) -> String? {
+        guard request.resource.qualified == "pods", request.operation == .create else { return nil }
+        return switch request.subresource {
+        case "": request.object["spec"]["nodeName"].stringValue
+        case "binding": request.object["target"]["name"].stringValue
+        default: nil
         }
     }
 }

@@ -37,6 +37,7 @@ struct PriorityAdmission: AdmissionPlugin {
     private static let highestUserValue: Int64 = 1_000_000_000
 
     func admit(_ request: inout AdmissionRequest) throws(APIStatus) {
+        if request.isWrite(of: "pods", .update) { return Self.keep(request.old["spec"], in: &request.object["spec"]) }
         guard request.isWrite(of: "pods", .create) else { return }
         let name = request.object["spec"]["priorityClassName"].stringValue ?? ""
         let chosen = name.isEmpty ? Self.defaultClass(of: classes.values()) : try find(name)
@@ -44,6 +45,13 @@ struct PriorityAdmission: AdmissionPlugin {
             throw request.forbidden("no PriorityClass with name \(name) was found")
         }
         if let problem = Self.fill(&request.object["spec"], chosen) { throw request.forbidden(problem) }
+    }
+
+    /// Who writes a pod without its priority does not mean to change it.
+    static func keep(_ old: JSON, in spec: inout JSON) {
+        for field in ["priority", "preemptionPolicy"] where spec[field].isNull && old[field].exists {
+            spec[field] = old[field]
+        }
     }
 
     /// One that the cache does not show yet is read.

@@ -30,7 +30,7 @@ enum PodReferences {
     ]
 
     /// Each name behind the letter of its kind.
-    private static func names(_ pod: JSON, _ spec: JSON) -> [String] {
+    static func names(_ pod: JSON, _ spec: JSON) -> [String] {
         var names: [String] = []
         func add(_ mark: String, _ name: JSON) {
             if let name = name.stringValue, !name.isEmpty { names.append(mark + name) }

@@ -46,8 +46,11 @@ extension RequestPipeline {
         default: throw .methodNotAllowed
         }
         try run(
-            Update(change: change, scope: .whole, warnings: warnings, show: show, namesRevision: names), context,
-            respond)
+            Update(
+                change: change, scope: .whole, warnings: warnings, show: show,
+                takeAdmitted: { (scale, object) throws(APIStatus) in
+                    try CustomScale.apply(scale, to: object, paths)
+                }, namesRevision: names), context, respond)
     }
 }
 
@@ -88,16 +91,19 @@ enum CustomScale {
         if let version = scale.metadata["resourceVersion"].stringValue, !version.isEmpty {
             object.resourceVersion = version
         }
-        set(&object, paths.replicas[...], .integer(replicas))
+        object.set(.integer(replicas), at: paths.replicas[...])
         return object
     }
+}
 
-    private static func set(_ value: inout JSON, _ path: ArraySlice<String>, _ new: JSON) {
+extension JSON {
+    /// Sets what lies below the members of a path, which are made where they are not there.
+    mutating func set(_ new: JSON, at path: ArraySlice<String>) {
         guard let key = path.first else {
-            value = new
+            self = new
             return
         }
-        if path.count > 1, value[key].isNull { value[key] = [:] }
-        set(&value[key], path.dropFirst(), new)
+        if path.count > 1, self[key].isNull { self[key] = [:] }
+        self[key].set(new, at: path.dropFirst())
     }
 }

@@ -28,6 +28,8 @@ struct APIStatus: Error, Sendable {
     var continuation = ""
     /// Whether there are details although they say nothing.
     var hasDetails = false
+    /// What the client is warned of besides; no part of the object.
+    var warnings: [String] = []
 
     init(code: Int, reason: String, message: String, hasDetails: Bool = false) {
         self.code = code
@@ -78,6 +80,13 @@ struct APIStatus: Error, Sendable {
 // MARK: - The failures of requests
 
 extension APIStatus {
+    /// This, with warnings for the client.
+    func warning(_ texts: [String]) -> APIStatus {
+        var status = self
+        status.warnings += texts
+        return status
+    }
+
     private func about(_ resource: Resource, _ name: String) -> APIStatus {
         var status = self
         status.name = name

@@ -189,23 +189,19 @@ extension RequestPipeline {
 }
 
 extension HTTPResponse {
-    /// Characters that the texts of all warnings of a response may have together before each is cut.
-    private static let warningsLimit = 4096
-    /// Characters that are left of a warning then.
-    private static let cutWarning = 256
-
-    /// Adds Warning headers (RFC 7234, section 5.5), as kubectl shows them: each once, and no more than clients read.
+    /// Adds Warning headers (RFC 7234, section 5.5), as kubectl shows them: each once, all in full while they are not
+    /// too long together.
     func warning(_ texts: [String]) -> HTTPResponse {
-        guard !texts.isEmpty else { return self }
         var response = self
-        var written = headers.reduce(0) { $0 + ($1.0 == "Warning" ? $1.1.count : 0) }
-        let mustCut = written + texts.reduce(0) { $0 + $1.count } > Self.warningsLimit
-        var seen: Set<String> = []
-        for text in texts where seen.insert(text).inserted {
-            guard !mustCut || written < Self.warningsLimit else { break }
-            let text = mustCut ? String(text.prefix(Self.cutWarning)) : text
-            written += text.count
-            let escaped = text.flatMap { character -> [Character] in
+        var known = Set<String>()
+        let distinct = texts.filter { known.insert($0).inserted }
+        let isLong = distinct.reduce(0) { $0 + $1.utf8.count } > Self.warningLimit
+        var length = 0
+        for text in distinct {
+            let shown = isLong ? String(String.UnicodeScalarView(text.unicodeScalars.prefix(256))) : text
+            length += shown.utf8.count
+            guard length <= Self.warningLimit else { break }
+            let escaped = shown.flatMap { character -> [Character] in
                 switch character {
                 case "\"", "\\": ["\\", character]
                 case _ where character.isNewline: [" "]
@@ -216,6 +212,9 @@ extension HTTPResponse {
         }
         return response
     }
+
+    /// The bytes that all warnings of a response may have.
+    private static let warningLimit = 4096
 }
 
 extension JSON {

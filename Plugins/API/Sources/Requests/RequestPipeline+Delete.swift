@@ -9,6 +9,10 @@ struct DeleteOptions: Sendable {
     var propagation: String?
     var uid: String?
     var resourceVersion: String?
+    /// Whether policies and webhooks have been asked already, as of an eviction.
+    var isAdmitted = false
+    /// Whether all of a collection go: policies and webhooks are told no name.
+    var isOfCollection = false
     private var orphan: Bool?
     private var dryRun: [String] = []
 
@@ -67,6 +71,18 @@ struct DeleteOptions: Sendable {
     /// For an object that is there still: who says in so many words that dependents are to go hears that they are yet to.
     var pendingStatus: Int { orphan == false ? 202 : 200 }
 
+    /// As it is shown to policies and webhooks.
+    var json: JSON {
+        var json: JSON = ["kind": "DeleteOptions", "apiVersion": "meta.k8s.io/v1"]
+        if let gracePeriodSeconds { json["gracePeriodSeconds"] = .integer(gracePeriodSeconds) }
+        if let uid { json["preconditions"]["uid"] = .string(uid) }
+        if let resourceVersion { json["preconditions"]["resourceVersion"] = .string(resourceVersion) }
+        if let orphan { json["orphanDependents"] = .bool(orphan) }
+        if orphan == nil, let propagation { json["propagationPolicy"] = .string(propagation) }
+        if !dryRun.isEmpty { json["dryRun"] = JSON(dryRun) }
+        return json
+    }
+
     private mutating func read(_ json: JSON) {
         gracePeriodSeconds = json["gracePeriodSeconds"].integerValue
         propagation = json["propagationPolicy"].stringValue
@@ -104,16 +120,22 @@ extension RequestPipeline {
         if let known { record = known } else { record = try read(context) }
         let (present, managedFields) = try self.present(record, context.resource)
         try Self.check(options, present, record.revision, context)
-        var request = AdmissionRequest(.delete, context.resource, context, old: present)
-        try admission.admit(&request)
-        try admission.validate(&request)
+        var warnings: [String] = []
+        if !options.isAdmitted {
+            var request = AdmissionRequest(.delete, context.resource, context, old: present)
+            request.isOfCollection = options.isOfCollection
+            try admission.admit(&request)
+            try admission.validate(&request)
+            warnings = request.warnings
+        }
         var transaction = StoreTransaction(completesPromptly: context.request.isOnLoop)
         let response: @Sendable (UInt64) throws(APIStatus) -> HTTPResponse
         switch Deletion.plan(present, options, context.resource) {
         case .pending(let object):
             let visible = try Conversion.present(object, context.resource)
             return respond(
-                try show(visible, managedFields, record.revision, context, form).with(status: options.pendingStatus))
+                try show(visible, managedFields, record.revision, context, form).with(status: options.pendingStatus)
+                    .warning(warnings))
         case .write(let object):
             let visible = try Conversion.present(object, context.resource)
             transaction.update(
@@ -135,10 +157,10 @@ extension RequestPipeline {
                 return .json(200, APIStatus.success(name: present.name, resource: context.resource, uid: present.uid))
             }
         }
-        if options.isDryRun { return respond(try response(record.revision)) }
+        if options.isDryRun { return respond(try response(record.revision).warning(warnings)) }
         do throws(PluginError) {
-            try commit(transaction, context.request) { [self] commit in
-                deletionCommitted(commit, context, options, attempts, response, respond)
+            try commit(transaction, context.request) { [self, warnings] commit in
+                deletionCommitted(commit, context, options, attempts, response, warnings, respond)
             }
         } catch {
             throw APIStatus(error, context.resource, context.path.name)
@@ -147,12 +169,13 @@ extension RequestPipeline {
 
     private func deletionCommitted(
         _ commit: StoreCommit, _ context: RequestContext, _ options: DeleteOptions, _ attempts: Int,
-        _ response: @Sendable (UInt64) throws(APIStatus) -> HTTPResponse, _ respond: @escaping Responder
+        _ response: @Sendable (UInt64) throws(APIStatus) -> HTTPResponse, _ warnings: [String],
+        _ respond: @escaping Responder
     ) {
         guard let failure = commit.error else {
             customResources.committed(context.path.name, context.resource, commit.revision)
             do throws(APIStatus) {
-                respond(try response(commit.revision))
+                respond(try response(commit.revision).warning(warnings))
             } catch {
                 respond(.failure(error))
             }
@@ -211,21 +234,30 @@ extension RequestPipeline {
     /// Deletes all that a selector selects, a group at a time. After a failure no other group is begun.
     func deleteCollection(_ context: RequestContext, _ respond: @escaping Responder) throws(APIStatus) {
         guard context.resource.has("deletecollection") else { throw .methodNotAllowed }
-        let options = try DeleteOptions(context.request)
+        var options = try DeleteOptions(context.request)
+        options.isOfCollection = true
         let listing = try Listing(context, store: store)
-        onWorker(respond) { [self] () throws(APIStatus) in
+        onWorker(respond) { [self, options] () throws(APIStatus) in
             var left = listing.page.records[...]
+            // As headers.
+            var told: [(String, String)] = []
             // Definitions change one at a time.
             let size = context.resource.isDefinition ? 1 : Self.deletionGroup
             while !left.isEmpty {
                 let group = left.prefix(size)
                 left = left.dropFirst(group.count)
-                for answer in deleteGroup(group, options, context) where answer.status != 200 && answer.status != 404 {
-                    return respond(answer)
+                for answer in deleteGroup(group, options, context) {
+                    if answer.status != 200 && answer.status != 404 { return respond(answer) }
+                    for (name, text) in answer.headers
+                    where name == "Warning" && !told.contains(where: { $0.1 == text }) {
+                        told.append((name, text))
+                    }
                 }
             }
-            let warnings = Deletion.warnings(options, context.resource)
-            respond(try Self.shown(listing, context.resource).warning(warnings))
+            var response = try Self.shown(listing, context.resource)
+            response = response.warning(Deletion.warnings(options, context.resource))
+            response.headers += told
+            respond(response)
         }
     }
 

@@ -5,24 +5,31 @@ import PluginKit
 extension RequestPipeline {
     func evict(_ context: RequestContext, _ respond: @escaping Responder) throws(APIStatus) {
         guard context.request.method == .post else { throw .methodNotAllowed }
-        let eviction = try Self.parseBody(context.request)
+        var eviction = try Self.parseBody(context.request)
         guard eviction.kind.isEmpty || eviction.kind == "Eviction" else {
             throw .badRequest("the body of an eviction must be of kind Eviction, not \(eviction.kind)")
         }
         guard eviction.name.isEmpty || eviction.name == context.path.name else {
             throw .badRequest("name in URL does not match name in Eviction object")
         }
-        var options = try DeleteOptions(eviction["deleteOptions"])
-        if try context.request.isDryRun { options.isDryRun = true }
-        let wanted = options
+        _ = try DeleteOptions(eviction["deleteOptions"])
+        let isDryRun = try context.request.isDryRun
+        eviction.kind = "Eviction"
+        if eviction.apiVersion.isEmpty { eviction.apiVersion = "policy/v1" }
+        let posted = eviction
         onWorker(respond) { [self] () throws(APIStatus) in
+            let (admitted, warnings) = try admit(posted, context)
+            var options = try DeleteOptions(admitted["deleteOptions"])
+            if isDryRun { options.isDryRun = true }
+            options.isAdmitted = true
             for _ in 0..<20 {
-                let answer = try evict(context, wanted)
+                let answer = try evict(context, options)
                 guard let answer else { continue }
-                guard answer.status == 200 else { return respond(answer) }
-                return respond(
-                    .json(
-                        201, ["kind": "Status", "apiVersion": "v1", "metadata": [:], "status": "Success", "code": 201]))
+                guard answer.status == 200 else { return respond(answer.warning(warnings)) }
+                let success: JSON = [
+                    "kind": "Status", "apiVersion": "v1", "metadata": [:], "status": "Success", "code": 201,
+                ]
+                return respond(HTTPResponse.json(201, success).warning(warnings))
             }
             throw .conflict(context.resource, context.path.name)
         }
@@ -66,7 +73,7 @@ extension RequestPipeline {
                 Update(
                     change: { (present) throws(APIStatus) in
                         DecodedBody(object: try Eviction.mark(present, options, context.resource, now: .now()))
-                    }, scope: .status), marking, respond)
+                    }, scope: .status, isAdmitted: true), marking, respond)
         }
         guard answer.status == 200 else { return answer }
         var options = options

@@ -15,6 +15,8 @@ extension RequestPipeline {
     private func answerReview(_ context: RequestContext, _ respond: @escaping Responder) throws(APIStatus) {
         var review = try Self.parseBody(context.request)
         try Self.checkKind(&review, context.resource)
+        let warnings: [String]
+        (review, warnings) = try self.review(review, context)
         let causes = AccessReviewChecks.faults(in: review, context.resource.plural)
         guard causes.isEmpty else { throw .invalid(context.resource, "", causes) }
         switch context.resource.plural {
@@ -43,12 +45,31 @@ extension RequestPipeline {
         default: throw .unknownPath
         }
         if review.metadata.isNull { review["metadata"] = ["creationTimestamp": .null] }
-        respond(.json(201, review))
+        respond(HTTPResponse.json(201, review).warning(warnings))
+    }
+
+    /// Asks policies and webhooks about what is answered and not stored. [blocking]
+    private func review(_ posted: JSON, _ context: RequestContext) throws(APIStatus) -> (
+        object: JSON, warnings: [String]
+    ) {
+        guard admission.looksAtConnections else { return (posted, []) }
+        var posted = posted
+        if posted.namespace.isEmpty, context.resource.isNamespaced { posted.namespace = context.path.namespace }
+        var request = AdmissionRequest(.create, context.resource, context, object: posted)
+        try admission.connect(&request)
+        return (request.object, request.warnings)
     }
 
     private func bindByCollection(_ context: RequestContext, _ respond: @escaping Responder) throws(APIStatus) {
         guard let pods = resources.stored("pods") else { throw .unknownPath }
-        try bind(RequestContext(request: context.request, path: context.path, resource: pods), respond)
+        var binding = try Self.parseBody(context.request)
+        try Self.checkKind(&binding, apiVersion: "v1", kind: "Binding")
+        let (admitted, warnings) = try review(binding, context)
+        var request = context.request
+        request.body = admitted.serialized()
+        try bind(RequestContext(request: request, path: context.path, resource: pods), isAdmitted: true) {
+            respond($0.warning(warnings))
+        }
     }
 
     private func decision(_ user: UserInfo, _ spec: JSON) -> JSON {

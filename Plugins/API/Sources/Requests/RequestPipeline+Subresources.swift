@@ -114,8 +114,10 @@ extension RequestPipeline {
         default: throw .methodNotAllowed
         }
         try run(
-            Update(change: change, scope: .whole, warnings: warnings, show: show, namesRevision: names), context,
-            respond)
+            Update(
+                change: change, scope: .whole, warnings: warnings, show: show,
+                takeAdmitted: { (scale, object) throws(APIStatus) in try Self.apply(scale, to: object, resource) },
+                namesRevision: names), context, respond)
     }
 
     /// - Parameter path: Where the object has the number of replicas.
@@ -128,7 +130,12 @@ extension RequestPipeline {
         try run(
             Update(
                 change: { (present) throws(APIStatus) in DecodedBody(object: present) }, applied: apply, scope: .whole,
-                warnings: apply.warnings, show: show, namesRevision: !apply.config.resourceVersion.isEmpty), context,
+                warnings: apply.warnings, show: show,
+                takeAdmitted: { (scale, object) throws(APIStatus) in
+                    var object = object
+                    object.set(scale["spec"]["replicas"], at: path[...])
+                    return object
+                }, namesRevision: !apply.config.resourceVersion.isEmpty), context,
             respond)
     }
 
@@ -149,24 +156,43 @@ extension RequestPipeline {
 
     // MARK: - Pods
 
-    func bind(_ context: RequestContext, _ respond: @escaping Responder) throws(APIStatus) {
+    /// - Parameter isAdmitted: whether policies and webhooks have been asked about the Binding.
+    func bind(
+        _ context: RequestContext, isAdmitted: Bool = false, _ respond: @escaping Responder
+    ) throws(APIStatus) {
         guard context.request.method == .post else { throw .methodNotAllowed }
         var binding = try Self.parseBody(context.request)
         try Self.checkKind(&binding, apiVersion: "v1", kind: "Binding")
-        let node = binding["target"]["name"].stringValue ?? ""
-        guard !node.isEmpty else { throw .badRequest("the binding's target.name is the node and must not be empty") }
+        guard !(binding["target"]["name"].stringValue ?? "").isEmpty else {
+            throw .badRequest("the binding's target.name is the node and must not be empty")
+        }
         var target = context
         if target.path.name.isEmpty { target.path.name = binding.name }
-        let bound = binding
         let place = target
+        let (bound, warnings) = isAdmitted ? (binding, []) : try admit(binding, target)
+        let node = bound["target"]["name"].stringValue ?? ""
         try run(
             Update(
                 change: { (pod) throws(APIStatus) in
                     DecodedBody(object: try Self.bound(pod, bound, node, place.resource))
-                }, scope: .binding,
+                }, scope: .binding, warnings: warnings,
                 show: { _ in
                     ["kind": "Status", "apiVersion": "v1", "metadata": [:], "status": "Success", "code": 201]
-                }, successCode: 201), target, respond)
+                }, isAdmitted: true, successCode: 201), target, respond)
+    }
+
+    /// Asks about an object that is posted to a subresource and is not the resource's own, such as a Binding.
+    /// - Returns: The object as it is admitted, and warnings for the client.
+    func admit(_ posted: JSON, _ context: RequestContext) throws(APIStatus) -> (object: JSON, warnings: [String]) {
+        var posted = posted
+        if posted.name.isEmpty { posted.name = context.path.name }
+        if posted.namespace.isEmpty, context.resource.isNamespaced { posted.namespace = context.path.namespace }
+        var request = AdmissionRequest(
+            .create, resources.working(context.resource), subresource: context.path.subresource, context,
+            object: posted)
+        try admission.admit(&request)
+        try admission.validate(&request)
+        return (request.object, request.warnings)
     }
 
     private static func bound(_ pod: JSON, _ binding: JSON, _ node: String, _ resource: Resource) throws(APIStatus)
@@ -216,6 +242,8 @@ extension RequestPipeline {
         } catch {
             throw .internalError("\(error)")
         }
+        let warnings: [String]
+        (request, warnings) = try admit(request, context)
         var audiences = request["spec"]["audiences"].arrayValue.compactMap(\.stringValue)
         if audiences.isEmpty { audiences = [tokens.issuer] }
         let seconds = request["spec"]["expirationSeconds"].integerValue ?? 3600
@@ -244,7 +272,7 @@ extension RequestPipeline {
         } catch {
             throw .internalError("\(error)")
         }
-        respond(.json(201, request))
+        respond(HTTPResponse.json(201, request).warning(warnings))
     }
 
     private func bind(

@@ -20,6 +20,11 @@ extension RequestPipeline {
         var warnings: [String] = []
         /// What is shown of the outcome; nil for the object itself.
         var show: (@Sendable (JSON) -> JSON)?
+        /// Makes the object that is wanted of what admission leaves of what is shown: policies and webhooks see a scale, and not
+        /// what is scaled. Nil where they see the object.
+        var takeAdmitted: (@Sendable (_ shown: JSON, _ object: JSON) throws(APIStatus) -> JSON)?
+        /// Whether policies and webhooks have been asked already.
+        var isAdmitted = false
         var successCode = 200
         /// Whether the client named the revision that it changes: then a newer one is a conflict. Otherwise the present
         /// object is read again when it was written meanwhile, this many times.
@@ -303,24 +308,26 @@ extension RequestPipeline {
         let before = StoredObject.normalized(present)
         let owned = ownership.updated(
             StoredObject.normalized(object), from: before, managed, given: given, applied: applied)
+        let seen = update.takeAdmitted == nil ? nil : update.show
         var request = AdmissionRequest(
-            .update, stored, subresource: update.scope.subresource ?? context.path.subresource, context, old: present,
-            object: object)
-        try admission.admit(&request)
+            .update, stored, subresource: update.scope.subresource ?? context.path.subresource, context,
+            old: seen?(present) ?? present, object: seen?(object) ?? object)
+        if !update.isAdmitted { try admission.admit(&request) }
+        if let take = update.takeAdmitted { request.object = try take(request.object, object) }
         request.warnings += OwnerReferences.deduplicate(&request.object, isAdmitted: true)
         object = StoredObject.normalized(request.object)
         Strategy.countGeneration(&object, before, stored, update.scope)
         if object == before, !isOutdated, owned == managed || ManagedFields.areSame(owned, managed) {
             // The object is as it was found right; whether this client may write it is asked all the same.
-            request.object = object
-            try admission.validate(&request)
+            request.object = seen?(object) ?? object
+            if !update.isAdmitted { try admission.validate(&request) }
             return Plan(outcome: .unchanged, warnings: warnings + request.warnings)
         }
         var causes = rules.validateUpdate(of: object, from: before, stored, update.scope)
         if resource.group == EventChecks.group { causes += EventChecks.faults(in: object, from: before) }
         guard causes.isEmpty else { throw .invalid(resource, object.name, causes.deduplicated()) }
-        request.object = object
-        try admission.validate(&request)
+        request.object = seen?(object) ?? object
+        if !update.isAdmitted { try admission.validate(&request) }
         if owned.exists, !update.dropsManagers { object["metadata"]["managedFields"] = owned }
         let outcome: Outcome =
             Strategy.isFinished(object, stored)

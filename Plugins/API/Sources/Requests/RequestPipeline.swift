@@ -341,7 +341,7 @@ extension HTTPResponse {
             response.headers.append(("Allow", status.allowedMethods.joined(separator: ", ")))
         }
         if status.retryAfterSeconds > 0 { response.headers.append(("Retry-After", String(status.retryAfterSeconds))) }
-        return response
+        return response.warning(status.warnings)
     }
 
     static func json(_ status: Int, _ json: JSON) -> HTTPResponse {

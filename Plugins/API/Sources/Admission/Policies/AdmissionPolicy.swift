@@ -61,8 +61,11 @@ final class AdmissionPolicy: Sendable {
         }
         self.variables = variables
         let full = environment()
+        // Messages are told without asking who may what.
+        let unauthorized = PolicyDeclarations.environment(
+            hasParams: hasParams, hasAuthorizer: false, variables: declared)
         func optional(_ json: JSON) -> PolicyExpression? {
-            json.stringValue.flatMap { $0.isEmpty ? nil : PolicyExpression($0, full) }
+            json.stringValue.flatMap { $0.isEmpty ? nil : PolicyExpression($0, unauthorized) }
         }
         validations = spec["validations"].arrayValue.map {
             Validation(
@@ -91,7 +94,8 @@ struct AdmissionPolicyBinding: Sendable {
     let name: String
     let policyName: String
     let scope: MatchResources?
-    let actions: Set<String>
+    /// In the binding's order.
+    let actions: [String]
     /// Null without parameters.
     let paramRef: JSON
 
@@ -100,7 +104,7 @@ struct AdmissionPolicyBinding: Sendable {
         let spec = object["spec"]
         policyName = spec["policyName"].stringValue ?? ""
         scope = spec["matchResources"].exists ? MatchResources(spec["matchResources"]) : nil
-        actions = Set(spec["validationActions"].arrayValue.compactMap(\.stringValue))
+        actions = spec["validationActions"].arrayValue.compactMap(\.stringValue)
         paramRef = spec["paramRef"]
     }
 }

@@ -52,7 +52,7 @@ enum ExpressionChecks {
             let field = "spec.mutations[\(index)].\(mutation.isPatch ? "jsonPatch" : "applyConfiguration").expression"
             if mutation.isPatch {
                 causes += check(
-                    mutation.expression, [.list(.object(MutationTypes.patch)), .list(.dyn)], "list(JSONPatch)", field)
+                    mutation.expression, [.list(.object(MutationTypes.patch))], "list(JSONPatch)", field)
             } else if let object = MutationTypes.named("Object") {
                 causes += check(mutation.expression, [.object(object)], "Object", field)
             }
@@ -69,10 +69,18 @@ enum ExpressionChecks {
         let value = JSON.string(expression.source)
         if let issues = expression.issues { return [.invalid(field, value, "compilation failed: \(issues)")] }
         let type = expression.resultType
-        guard wanted.isEmpty || wanted.contains(type) || (type == .dyn && wanted != [.bool]) else {
-            return [.invalid(field, value, "must evaluate to \(names)")]
+        guard wanted.isEmpty || wanted.contains(type) else {
+            return [.invalid(field, value, "must evaluate to \(names) but got \(name(of: type))")]
         }
         return []
+    }
+
+    /// As CEL names a type by itself.
+    private static func name(of type: CELType) -> String {
+        switch type {
+        case .null, .timestamp, .duration: type.runtimeName
+        default: type.description
+        }
     }
 
     private static func webhooks(_ object: JSON) -> [APIStatus.Cause] {

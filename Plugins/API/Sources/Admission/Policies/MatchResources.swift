@@ -35,7 +35,7 @@ struct MatchResources: Sendable {
             // A namespace is no object of a namespace.
             let isNamespaced = request.resource.isNamespaced
             guard scope == "*" || scope == (isNamespaced ? "Namespaced" : "Cluster") else { return false }
-            guard names.isEmpty || names.contains(request.name) else { return false }
+            guard names.isEmpty || names.contains(request.nameOfRequest) else { return false }
             return resources.contains { entry in
                 let parts = entry.split(separator: "/", maxSplits: 1, omittingEmptySubsequences: false)
                 let subresource = parts.count > 1 ? parts[1] : ""
@@ -88,31 +88,43 @@ struct MatchResources: Sendable {
         _ request: AdmissionRequest, _ resources: ResourceTable, _ namespaces: NamespaceLabels,
         matchesWithoutRules: Bool = false
     ) throws(APIStatus) -> Resource? {
-        let requested = request.context.resource
-        if excluded.contains(where: { version($0, request, resources) != nil }) { return nil }
-        var matched: Resource?
-        for rule in rules {
-            matched = version(rule, request, resources)
-            if matched != nil { break }
-        }
-        guard let resource = matched ?? (rules.isEmpty && matchesWithoutRules ? requested : nil) else { return nil }
+        if version(excluded, request, resources) != nil { return nil }
+        let unruled = rules.isEmpty && matchesWithoutRules ? request.context.resource : nil
+        guard let resource = version(rules, request, resources) ?? unruled else { return nil }
         if let problem { throw .internalError(problem) }
         guard matchesLabels(request), try matchesNamespace(request, namespaces) else { return nil }
         return resource
     }
 
-    private func version(_ rule: Rule, _ request: AdmissionRequest, _ resources: ResourceTable) -> Resource? {
+    /// The version as which one of the rules is about the write: that of the request comes before all others.
+    private func version(_ rules: [Rule], _ request: AdmissionRequest, _ resources: ResourceTable) -> Resource? {
         let requested = request.context.resource
-        if rule.matches(request, as: requested) { return requested }
-        guard !isExact, rule.matchesAnyVersion(request) else { return nil }
-        // What only a webhook can convert is shown in the version of the request.
-        let isConvertible = requested.custom?.conversion == nil
+        if rules.contains(where: { $0.matches(request, as: requested) }) { return requested }
+        guard !isExact else { return nil }
+        for rule in rules where rule.matchesAnyVersion(request) {
+            guard let other = Self.equivalent(to: requested, rule, request, resources) else { continue }
+            // What only a webhook can convert is shown in the version of the request.
+            return requested.custom?.conversion == nil ? other : requested
+        }
+        return nil
+    }
+
+    private static func equivalent(
+        to requested: Resource, _ rule: Rule, _ request: AdmissionRequest, _ resources: ResourceTable
+    ) -> Resource? {
+        if rule.groups.contains("*") || rule.versions.contains("*") {
+            return resources.all.first {
+                $0.plural == requested.plural && $0.qualified == requested.qualified && $0 !== requested
+                    && rule.matches(request, as: $0)
+            }
+        }
         for group in rule.groups {
             for version in rule.versions {
-                guard let other = resources.find(group: group, version: version, resource: requested.plural),
+                if let other = resources.find(group: group, version: version, resource: requested.plural),
                     other.qualified == requested.qualified
-                else { continue }
-                return isConvertible ? other : requested
+                {
+                    return other
+                }
             }
         }
         return nil

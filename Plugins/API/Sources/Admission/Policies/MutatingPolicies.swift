@@ -1,8 +1,4 @@
-import CEL
-import FieldManagement
-import ObjectSchema
 import Objects
-import PluginKit
 
 /// MutatingAdmissionPolicy: changes objects as the stored policies' expressions say.
 /// See https://kubernetes.io/docs/reference/access-authn-authz/mutating-admission-policy/.
@@ -13,99 +9,90 @@ struct MutatingPolicies: AdmissionPlugin {
     let tools: PolicyTools
     let rules: any ObjectRules
 
+    /// A policy with one of its parameters.
+    private struct Invocation {
+        let run: PolicyRun
+        let params: JSON
+
+        /// Tells it from all others.
+        var key: String {
+            "\(run.entry.policy.name)/\(run.entry.binding.name)/\(params.namespace)/\(params.name)"
+        }
+    }
+
+    /// Why a policy that does not ignore failures could not do its part.
+    private struct Problem {
+        let message: String
+        let reason: String
+
+        init(_ failure: PolicyFailure, _ entry: PolicyIndex.Entry) {
+            switch failure.origin {
+            case .policy: message = "policy \"\(entry.policy.name)\" denied request: \(failure.message)"
+            case .binding, .expression:
+                message =
+                    "policy '\(entry.policy.name)' with binding '\(entry.binding.name)' denied request: \(failure.message)"
+            }
+            reason = failure.origin == .expression ? "Invalid" : "Forbidden"
+        }
+    }
+
     func admit(_ request: inout AdmissionRequest) throws(APIStatus) {
         let entries = index.entries
         guard !entries.isEmpty, request.operation != .delete, PolicyRun.concerns(request) else { return }
+        let rounds = request.startRounds()
+        rounds.start(\.policies, request.object)
         let namespaces = NamespaceLabels(store: tools.store)
-        var lastChange = -1
-        var seen: [JSON] = []
-        for (position, entry) in entries.enumerated() {
-            let before = request.object
-            try apply(entry, &request, namespaces)
-            if request.object != before { lastChange = position }
-            seen.append(request.object)
+        var invocations: [Invocation] = []
+        var problems: [Problem] = []
+        // Which ones are about the write is told before any of them changes it.
+        for entry in entries {
+            do throws(PolicyFailure) {
+                guard let run = try PolicyRun(entry, request, tools, namespaces) else { continue }
+                invocations += try run.params(request).map { Invocation(run: run, params: $0) }
+            } catch {
+                if entry.policy.failsClosed { problems.append(Problem(error, entry)) }
+            }
         }
-        // Who asks for it looks again at what others have changed since.
-        for (position, entry) in entries.enumerated() where entry.policy.reinvokes && position < lastChange {
-            if request.object != seen[position] { try apply(entry, &request, namespaces) }
-        }
+        for invocation in invocations { problems += try apply(invocation, &request, rounds) }
+        rounds.policies.outcome = request.object
+        if !problems.isEmpty { throw Self.refusal(problems, request) }
     }
 
+    private static func refusal(_ problems: [Problem], _ request: AdmissionRequest) -> APIStatus {
+        var status = request.forbidden("")
+        status.message = problems[0].message
+        status.reason = problems[0].reason
+        status.causes = problems.map { .init(reason: "", message: $0.message, field: "") }
+        return status
+    }
+
+    /// - Returns: what went wrong; other mutations of the policy are applied all the same.
     private func apply(
-        _ entry: PolicyIndex.Entry, _ request: inout AdmissionRequest, _ namespaces: NamespaceLabels
-    ) throws(APIStatus) {
-        guard let run = try PolicyRun(entry, request, tools, namespaces) else { return }
+        _ invocation: Invocation, _ request: inout AdmissionRequest, _ rounds: AdmissionRounds
+    ) throws(APIStatus) -> [Problem] {
+        let (run, entry) = (invocation.run, invocation.run.entry)
+        let activation = try run.activation(request, params: invocation.params)
         do throws(PolicyFailure) {
-            for params in try run.params(request) { try apply(run, params, &request) }
+            guard try run.conditionsHold(activation) else { return [] }
         } catch {
-            guard entry.policy.failsClosed else { return }
-            throw request.forbidden(
-                "policy '\(entry.policy.name)' with binding '\(entry.binding.name)' denied request: \(error.message)")
+            return entry.policy.failsClosed ? [Problem(error, entry)] : []
         }
-    }
-
-    private func apply(
-        _ run: PolicyRun, _ params: JSON, _ request: inout AdmissionRequest
-    ) throws(PolicyFailure) {
-        let policy = run.entry.policy
-        for mutation in policy.mutations {
-            let evaluation: PolicyEvaluation
-            do throws(APIStatus) {
-                evaluation = try run.evaluation(request, params: params)
+        if rounds.isSecond, !rounds.policies.isDue(invocation.key) { return [] }
+        let before = request.object
+        var problems: [Problem] = []
+        for mutation in entry.policy.mutations {
+            do {
+                try PolicyMutation(mutation: mutation, run: run, rules: rules).apply(invocation.params, &request)
+            } catch let failure as PolicyFailure {
+                if entry.policy.failsClosed { problems.append(Problem(failure, entry)) }
+            } catch let status as APIStatus {
+                throw status
             } catch {
-                throw PolicyFailure(error.message)
+                throw .internalError("\(error)")
             }
-            let variables = PolicyVariables(policy.variables, evaluation)
-            evaluation.set("variables", .map(.lazy(variables)))
-            guard try run.conditionsHold(evaluation) else { return }
-            let shown = ReviewRequest.object(of: request, as: run.matched)
-            let changed: JSON
-            do throws(CELError) {
-                let value = try mutation.expression.evaluate(evaluation)
-                // Of the options of a connection no list or map is more than a whole.
-                let schema = request.operation == .connect ? nil : rules.schema(of: run.matched)
-                changed = try mutation.isPatch ? Self.patched(shown, value) : Self.merged(shown, value, schema)
-            } catch {
-                throw PolicyFailure(
-                    "expression '\(mutation.expression.source.trimmingWhitespace())' resulted in error: \(error)")
-            }
-            if request.operation == .connect {
-                request.object = changed
-                continue
-            }
-            var object = Conversion.toWorking(changed, run.matched)
-            guard object.name == request.object.name, object.namespace == request.object.namespace else {
-                throw PolicyFailure("a mutation must not change the object's name or namespace")
-            }
-            guard object.kind == request.object.kind, object.apiVersion == request.object.apiVersion else {
-                throw PolicyFailure("a mutation must not change the object's kind")
-            }
-            rules.applyDefaults(&object, request.resource)
-            request.object = object
         }
-    }
-
-    private static func patched(_ object: JSON, _ value: CELValue) throws(CELError) -> JSON {
-        let operations = try value.json()
-        guard case .array = operations else { throw CELError("unexpected expression result type: \(value.type)") }
-        do {
-            return try JSONPatch.apply(operations, to: object)
-        } catch {
-            throw CELError("error applying JSON Patch: \(error)")
-        }
-    }
-
-    private static func merged(_ object: JSON, _ value: CELValue, _ schema: SchemaNode?) throws(CELError) -> JSON {
-        try MutationTypes.check(value)
-        var configuration = try value.json()
-        guard case .object = configuration else { throw CELError("unexpected expression result type: \(value.type)") }
-        configuration.kind = object.kind
-        configuration.apiVersion = object.apiVersion
-        for name in ["name", "namespace", "labels", "annotations", "finalizers", "uid"]
-        where configuration.metadata.exists {
-            guard ["name", "namespace", "uid"].contains(name), configuration.metadata[name].exists else { continue }
-            throw CELError("error applying patch: metadata.\(name) must not be set")
-        }
-        return AppliedConfiguration.merge(configuration, over: object, schema)
+        if request.object != before { rounds.changed(\.policies) }
+        if entry.policy.reinvokes { rounds.policies.wasAsked(invocation.key) }
+        return problems
     }
 }

@@ -31,6 +31,8 @@ enum MutationTypes {
                 )
             }
             for (key, member) in zip(members.keys, members.values) { try check(member, "\(path).\(key)") }
+        case .map(.values(let members)):
+            for member in members.values { try check(member, path) }
         case .list(.values(let elements)):
             for element in elements { try check(element, path) }
         default: break

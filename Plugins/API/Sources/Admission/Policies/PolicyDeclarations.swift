@@ -5,17 +5,22 @@ import Objects
 /// See https://kubernetes.io/docs/reference/access-authn-authz/validating-admission-policy/#validation-expression.
 enum PolicyDeclarations {
     /// - Parameters:
+    ///   - hasAuthorizer: Whether they may ask who may what.
     ///   - variables: Those that a policy has declared so far, in order.
     ///   - object: What is known of the objects; nothing when writes are judged, as they may be of any kind.
     static func environment(
-        hasParams: Bool = false, isMutation: Bool = false, variables: [(name: String, type: CELType)] = [],
+        hasParams: Bool = false, hasAuthorizer: Bool = true, isMutation: Bool = false,
+        variables: [(name: String, type: CELType)] = [],
         object: CELSchema = .dyn, params: CELSchema = .dyn
     ) -> CELEnvironment {
         var declared: [CELEnvironment.Variable] = [
             .init("object", object), .init("oldObject", object), .init("request", request),
-            .init("namespaceObject", namespace), .init("authorizer", .authorizer),
-            .init("authorizer.requestResource", .resourceCheck),
+            .init("namespaceObject", namespace),
         ]
+        if hasAuthorizer {
+            declared.append(.init("authorizer", .authorizer))
+            declared.append(.init("authorizer.requestResource", .resourceCheck))
+        }
         if hasParams { declared.append(.init("params", params)) }
         let fields = variables.map {
             ($0.name, CELObjectType.Field(jsonName: $0.name, schema: CELSchema(.value($0.type))))
@@ -56,7 +61,7 @@ enum PolicyDeclarations {
         let base = schema(
             "kubernetes.AdmissionRequest",
             [
-                "uid": text, "kind": group("kind"), "resource": group("resource"), "subResource": text,
+                "kind": group("kind"), "resource": group("resource"), "subResource": text,
                 "requestKind": group("kind"), "requestResource": group("resource"), "requestSubResource": text,
                 "name": text, "namespace": text, "operation": text, "dryRun": ["type": "boolean"],
                 "userInfo": ["type": "object", "properties": userProperties],
@@ -83,6 +88,21 @@ enum PolicyDeclarations {
                 ],
             ],
             "spec": ["type": "object", "properties": ["finalizers": texts]],
-            "status": ["type": "object", "properties": ["phase": text]],
+            "status": [
+                "type": "object",
+                "properties": [
+                    "phase": text,
+                    "conditions": [
+                        "type": "array",
+                        "items": [
+                            "type": "object",
+                            "properties": [
+                                "type": text, "status": text, "reason": text, "message": text,
+                                "lastTransitionTime": ["type": "string", "format": "date-time"],
+                            ],
+                        ],
+                    ],
+                ],
+            ],
         ])
 }

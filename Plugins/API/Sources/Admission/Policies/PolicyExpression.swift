@@ -28,6 +28,17 @@ struct PolicyExpression: Sendable {
         case .success(let program): return try evaluation.run(program)
         }
     }
+
+    /// The same, for the author of the policy.
+    /// - Throws: what is told of an expression without a value.
+    func result(_ evaluation: PolicyEvaluation) throws(PolicyFailure) -> CELValue {
+        do throws(CELError) {
+            return try evaluate(evaluation)
+        } catch {
+            guard issues == nil, !evaluation.isExhausted else { throw PolicyFailure(error.message) }
+            throw PolicyFailure("expression '\(source)' resulted in error: \(error)")
+        }
+    }
 }
 
 /// The expressions' common ground for one write: the variables' values and what is left of the cost that they share.
@@ -35,13 +46,34 @@ struct PolicyExpression: Sendable {
 final class PolicyEvaluation {
     private(set) var activation: CELActivation
     private var budget: UInt64
+    /// Whether the cost that the expressions share is used up.
+    private(set) var isExhausted = false
 
     init(_ activation: CELActivation, budget: UInt64) {
         self.activation = activation
         self.budget = budget
     }
 
-    func set(_ name: String, _ value: CELValue) { activation[name] = value }
+    /// Makes a policy's variables known.
+    func declare(_ variables: [(name: String, expression: PolicyExpression)]) {
+        activation["variables"] = .map(.lazy(PolicyVariables(variables, self)))
+    }
+
+    /// Whether all match conditions hold.
+    /// - Throws: what the others ended with, when none is false.
+    func hold(_ conditions: [(name: String, expression: PolicyExpression)]) throws(PolicyFailure) -> Bool {
+        var problems: [String] = []
+        for (_, expression) in conditions {
+            do throws(PolicyFailure) {
+                if case .bool(false) = try expression.result(self) { return false }
+            } catch {
+                if isExhausted { throw error }
+                problems.append(error.message)
+            }
+        }
+        guard problems.isEmpty else { throw PolicyFailure(LimitRanger.aggregate(problems)) }
+        return true
+    }
 
     func run(_ program: CELProgram) throws(CELError) -> CELValue {
         let limit = min(budget, CELCost.perExpression)
@@ -51,6 +83,7 @@ final class PolicyEvaluation {
             return result.value
         } catch {
             guard error.kind == .costLimit, limit == budget else { throw error }
+            isExhausted = true
             throw CELError(
                 "validation failed due to running out of cost budget, no further validation rules will be run",
                 kind: .costLimit)

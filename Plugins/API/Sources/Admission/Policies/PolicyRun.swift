@@ -19,43 +19,50 @@ struct PolicyRun {
     let namespaces: NamespaceLabels
 
     /// The run, if policy and binding are about the write.
+    /// - Throws: why that cannot be told.
     init?(
         _ entry: PolicyIndex.Entry, _ request: AdmissionRequest, _ tools: PolicyTools, _ namespaces: NamespaceLabels
-    ) throws(APIStatus) {
-        do throws(APIStatus) {
-            guard let matched = try entry.policy.constraints.match(request, tools.resources, namespaces) else {
-                return nil
+    ) throws(PolicyFailure) {
+        let match = { (scope: MatchResources, isBinding: Bool) throws(PolicyFailure) -> Resource? in
+            do throws(APIStatus) {
+                return try scope.match(request, tools.resources, namespaces, matchesWithoutRules: isBinding)
+            } catch {
+                throw PolicyFailure(scope.problem ?? error.message, of: isBinding ? .binding : .policy)
             }
-            if let scope = entry.binding.scope {
-                let inScope = try scope.match(request, tools.resources, namespaces, matchesWithoutRules: true)
-                guard inScope != nil else { return nil }
-            }
-            self.matched = matched
-        } catch {
-            let problem = entry.policy.constraints.problem ?? entry.binding.scope?.problem
-            guard let problem else { throw error }
-            // Whether it is about the write cannot be told: its own policy for failures decides.
-            guard entry.policy.failsClosed else { return nil }
-            throw request.forbidden(
-                "policy '\(entry.policy.name)' with binding '\(entry.binding.name)' denied request: \(problem)")
         }
+        guard let matched = try match(entry.policy.constraints, false) else { return nil }
+        if let kind = entry.policy.paramKind, tools.resources.find(apiVersion: kind.apiVersion, kind: kind.kind) == nil
+        {
+            let text = kind.apiVersion.contains("/") ? kind.apiVersion : "/" + kind.apiVersion
+            throw PolicyFailure(
+                "failed to find resource referenced by paramKind: '\(text), Kind=\(kind.kind)'", of: .policy)
+        }
+        if let scope = entry.binding.scope, try match(scope, true) == nil { return nil }
+        self.matched = matched
         self.tools = tools
         self.entry = entry
         self.namespaces = namespaces
     }
 
-    /// Whether policies look at objects of a resource at all: not at themselves, and not at what is not stored.
+    /// Whether policies look at objects of a resource at all: not at themselves, and not at questions who somebody is or what
+    /// they may, on which everything else stands.
     static func concerns(_ request: AdmissionRequest) -> Bool {
-        !request.resource.isVirtual && request.resource.group != "admissionregistration.k8s.io"
+        let resource = request.resource
+        return resource.group != "admissionregistration.k8s.io" && (!resource.isVirtual || resource.group.isEmpty)
     }
 
-    /// The common ground of the policy's expressions.
-    func evaluation(_ request: AdmissionRequest, params: JSON) throws(APIStatus) -> PolicyEvaluation {
-        let activation = try Self.activation(
+    /// What the policy's expressions know of the write.
+    func activation(_ request: AdmissionRequest, params: JSON) throws(APIStatus) -> CELActivation {
+        var activation = try Self.activation(
             request, as: matched, tools, namespaces, readsNamespace: entry.policy.readsNamespace)
-        let evaluation = PolicyEvaluation(activation, budget: CELCost.perObject)
-        if entry.policy.paramKind != nil { evaluation.set("params", CELValue(natural: params)) }
-        return evaluation
+        if entry.policy.paramKind != nil { activation["params"] = CELValue(natural: params) }
+        return activation
+    }
+
+    /// Whether the policy's match conditions hold, which have a cost of their own.
+    func conditionsHold(_ activation: CELActivation) throws(PolicyFailure) -> Bool {
+        guard !entry.policy.conditions.isEmpty else { return true }
+        return try PolicyEvaluation(activation, budget: CELCost.perMatchConditions).hold(entry.policy.conditions)
     }
 
     static func activation(
@@ -65,11 +72,11 @@ struct PolicyRun {
         let answers = PolicyAuthorizer(authorizer: tools.authorizer, user: request.user)
         let question = CELAccessQuestion(
             group: matched.group, resource: matched.plural, subresource: request.subresource,
-            namespace: request.resource.isNamespaced ? request.namespace : "", name: request.name)
+            namespace: request.namespaceOfRequest, name: request.nameOfRequest)
         let review = try ReviewRequest.json(request, as: matched, uid: "")
         var activation: CELActivation = [
             "object": CELValue(natural: ReviewRequest.object(of: request, as: matched)),
-            "oldObject": CELValue(natural: ReviewRequest.object(request.old, as: matched)),
+            "oldObject": CELValue(natural: ReviewRequest.old(of: request, as: matched)),
             "authorizer": .authorizer(answers), "authorizer.requestResource": .resourceCheck(answers, question),
         ]
         do throws(CELError) {
@@ -94,24 +101,6 @@ struct PolicyRun {
         }
     }
 
-    /// Whether all match conditions hold.
-    /// - Throws: an error of one, when none is false.
-    func conditionsHold(_ evaluation: PolicyEvaluation) throws(PolicyFailure) -> Bool {
-        var failure: PolicyFailure?
-        for (name, expression) in entry.policy.conditions {
-            do throws(CELError) {
-                guard case .bool(let holds) = try expression.evaluate(evaluation) else {
-                    throw CELError("must evaluate to bool")
-                }
-                if !holds { return false }
-            } catch {
-                failure = failure ?? PolicyFailure("match condition \"\(name)\" resulted in error: \(error)")
-            }
-        }
-        if let failure { throw failure }
-        return true
-    }
-
     // MARK: - Parameters
 
     /// The parameters' objects, null for a policy that has none.
@@ -120,14 +109,12 @@ struct PolicyRun {
         guard let kind = entry.policy.paramKind else { return [.null] }
         let reference = entry.binding.paramRef
         guard reference.exists else { return [.null] }
-        guard let resource = tools.resources.find(apiVersion: kind.apiVersion, kind: kind.kind) else {
-            throw PolicyFailure(
-                "failed to find resource referenced by paramKind: '\(kind.apiVersion), Kind=\(kind.kind)'")
-        }
+        // That there is none of the kind has been told.
+        guard let resource = tools.resources.find(apiVersion: kind.apiVersion, kind: kind.kind) else { return [] }
         let namespace = try namespace(of: reference, resource, request)
         let found = try objects(reference, resource, namespace)
         if found.isEmpty, reference["parameterNotFoundAction"].stringValue != "Allow" {
-            throw PolicyFailure("no params found for policy binding with `Deny` parameterNotFoundAction")
+            throw PolicyFailure("no params found for policy binding with `Deny` parameterNotFoundAction", of: .binding)
         }
         return found
     }
@@ -138,16 +125,18 @@ struct PolicyRun {
         let named = reference["namespace"].stringValue ?? ""
         guard resource.isNamespaced else {
             guard named.isEmpty else {
-                throw PolicyFailure("paramRef.namespace must not be provided for a cluster-scoped `paramKind`")
+                throw PolicyFailure(
+                    "paramRef.namespace must not be provided for a cluster-scoped `paramKind`", of: .binding)
             }
             return ""
         }
         if !named.isEmpty { return named }
-        guard request.resource.isNamespaced else {
+        let own = request.namespaceOfRequest
+        guard !own.isEmpty else {
             throw PolicyFailure(
-                "cannot use namespaced paramRef in policy binding that matches cluster-scoped resources")
+                "cannot use namespaced paramRef in policy binding that matches cluster-scoped resources", of: .binding)
         }
-        return request.namespace
+        return own
     }
 
     private func objects(
@@ -164,13 +153,29 @@ struct PolicyRun {
                 Conversion.fromStorage(try $0.object(), resource)
             }
         } catch {
-            throw PolicyFailure("failed to read params: \(error)")
+            throw PolicyFailure("failed to read params: \(error)", of: .binding)
         }
     }
 }
 
 /// Why a policy could not decide.
 struct PolicyFailure: Error, Sendable {
+    /// What it lies in.
+    enum Origin: Sendable {
+        case expression
+        case policy
+        case binding
+    }
+
     let message: String
-    init(_ message: String) { self.message = message }
+    let origin: Origin
+
+    init(_ message: String, of origin: Origin = .expression) {
+        self.origin = origin
+        switch origin {
+        case .expression: self.message = message
+        case .policy: self.message = "failed to configure policy: " + message
+        case .binding: self.message = "failed to configure binding: " + message
+        }
+    }
 }

@@ -13,14 +13,15 @@ enum ReviewRequest {
             "requestKind": kind(requested, request.subresource), "requestResource": resource(requested),
             "operation": .string(request.operation.rawValue), "userInfo": request.user.json,
             "dryRun": .bool(try request.context.request.isDryRun),
-            "options": request.operation == .connect ? .null : options(request),
+            "options": request.operation == .connect ? .null : try options(request),
         ]
         if !request.subresource.isEmpty {
             json["subResource"] = .string(request.subresource)
             json["requestSubResource"] = .string(request.subresource)
         }
-        if !request.name.isEmpty { json["name"] = .string(request.name) }
-        if request.resource.isNamespaced { json["namespace"] = .string(request.namespace) }
+        let (name, namespace) = (request.nameOfRequest, request.namespaceOfRequest)
+        if !name.isEmpty { json["name"] = .string(name) }
+        if !namespace.isEmpty { json["namespace"] = .string(namespace) }
         return json
     }
 
@@ -40,32 +41,30 @@ enum ReviewRequest {
         ]
     }
 
-    private static func options(_ request: AdmissionRequest) -> JSON {
+    /// Those of a patch are told as of what it does: a creation or an update.
+    private static func options(_ request: AdmissionRequest) throws(APIStatus) -> JSON {
         let query = request.context.query
-        let kind =
-            switch (request.operation, request.context.request.method) {
-            case (.delete, _), (.connect, _): "DeleteOptions"
-            case (_, .patch): "PatchOptions"
-            case (.create, _): "CreateOptions"
-            case (.update, _): "UpdateOptions"
-            }
+        if request.operation == .delete { return try DeleteOptions(request.context.request).json }
+        let kind = request.operation == .create ? "CreateOptions" : "UpdateOptions"
         var options: JSON = ["kind": .string(kind), "apiVersion": "meta.k8s.io/v1"]
         if let dryRun = query["dryRun"], !dryRun.isEmpty { options["dryRun"] = [.string(dryRun)] }
-        if request.operation != .delete {
-            for name in ["fieldManager", "fieldValidation"] {
-                if let value = query[name], !value.isEmpty { options[name] = .string(value) }
-            }
+        for name in ["fieldManager", "fieldValidation"] {
+            if let value = query[name], !value.isEmpty { options[name] = .string(value) }
         }
         return options
     }
 
-    /// The object of the write, or the options of a connection, in the version as which it matched.
+    /// The object of the write in the version as which it matched; what is of a kind of its own as it is.
     static func object(of request: AdmissionRequest, as matched: Resource) -> JSON {
-        request.operation == .connect ? request.object : object(request.object, as: matched)
+        request.isOfOwnKind ? request.object : object(request.object, as: matched)
     }
 
-    /// An object of the write in the version as which it matched; null when there is none.
-    static func object(_ object: JSON, as matched: Resource) -> JSON {
+    /// The object as it was, likewise.
+    static func old(of request: AdmissionRequest, as matched: Resource) -> JSON {
+        request.isOfOwnKind ? request.old : object(request.old, as: matched)
+    }
+
+    private static func object(_ object: JSON, as matched: Resource) -> JSON {
         guard object.exists else { return .null }
         var shown = Conversion.fromWorking(object, matched)
         shown.kind = matched.kind

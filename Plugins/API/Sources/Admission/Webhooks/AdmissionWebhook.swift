@@ -16,9 +16,11 @@ struct AdmissionWebhook: Sendable {
     /// Whether a dry run may be shown to it.
     let allowsDryRun: Bool
     let reinvokes: Bool
-    /// Whether it understands reviews of version v1, which are the only ones that are sent.
-    let understandsReviews: Bool
+    /// In which version it is sent reviews: the first of its list that is known; nil for a list without any.
+    let reviewVersion: String?
     let readsNamespace: Bool
+    /// Tells it from all others.
+    var key: String { configuration + "/" + name }
 
     init(_ json: JSON, configuration: String) {
         name = json["name"].stringValue ?? ""
@@ -37,7 +39,9 @@ struct AdmissionWebhook: Sendable {
         failsClosed = json["failurePolicy"].stringValue != "Ignore"
         allowsDryRun = ["None", "NoneOnDryRun"].contains(json["sideEffects"].stringValue)
         reinvokes = json["reinvocationPolicy"].stringValue == "IfNeeded"
-        understandsReviews = json["admissionReviewVersions"].arrayValue.contains("v1")
+        reviewVersion = json["admissionReviewVersions"].arrayValue.compactMap(\.stringValue).first {
+            $0 == "v1" || $0 == "v1beta1"
+        }
         readsNamespace = self.conditions.contains { $0.expression.reads("namespaceObject") }
     }
 }

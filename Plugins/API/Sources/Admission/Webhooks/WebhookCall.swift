@@ -7,8 +7,8 @@ import PluginKit
 struct WebhookCall: Sendable {
     /// What came of asking.
     struct Outcome: Sendable {
-        /// The webhook's `response`; nil when it did not answer and may be passed over.
-        var response: JSON?
+        /// The operations of a patch; nil without one, or when the webhook did not answer and may be passed over.
+        var patch: JSON?
         var warnings: [String] = []
         /// Its refusal, or that it did not answer.
         var failure: APIStatus?
@@ -44,6 +44,11 @@ struct WebhookCall: Sendable {
         }
     }
 
+    /// Whether webhooks are asked about objects of a resource at all: not about themselves, nor about policies.
+    static func concerns(_ request: AdmissionRequest) -> Bool {
+        request.resource.group != "admissionregistration.k8s.io"
+    }
+
     private func conditionsHold(
         _ request: AdmissionRequest, _ namespaces: NamespaceLabels
     ) throws(APIStatus) -> Bool {
@@ -51,18 +56,13 @@ struct WebhookCall: Sendable {
         let activation = try PolicyRun.activation(
             request, as: matched, tools, namespaces, readsNamespace: webhook.readsNamespace)
         let evaluation = PolicyEvaluation(activation, budget: CELCost.perMatchConditions)
-        var failure: String?
-        for (name, expression) in webhook.conditions {
-            do throws(CELError) {
-                if case .bool(false) = try expression.evaluate(evaluation) { return false }
-            } catch {
-                failure = failure ?? "match condition \"\(name)\" resulted in error: \(error)"
-            }
+        do throws(PolicyFailure) {
+            return try evaluation.hold(webhook.conditions)
+        } catch {
+            // Without an answer of the conditions the webhook's own policy for failures decides.
+            guard webhook.failsClosed else { return false }
+            throw request.forbidden(error.message)
         }
-        guard let failure else { return true }
-        // Without an answer of the conditions the webhook's own policy for failures decides.
-        guard webhook.failsClosed else { return false }
-        throw request.forbidden("webhook \"\(webhook.name)\": \(failure)")
     }
 
     /// Asks the webhook. Of several that are asked about one write, each may be by a thread of its own.
@@ -85,71 +85,48 @@ struct WebhookCall: Sendable {
         let uid = makeUID()
         var review = try ReviewRequest.json(request, as: matched, uid: uid)
         review["object"] = ReviewRequest.object(of: request, as: matched)
-        review["oldObject"] = ReviewRequest.object(request.old, as: matched)
-        let response: JSON
+        review["oldObject"] = ReviewRequest.old(of: request, as: matched)
+        let answer: WebhookAnswer
         do throws(UpstreamError) {
-            response = try ask(review, uid)
+            answer = try ask(review, uid, isMutating: isMutating)
         } catch {
             guard webhook.failsClosed else {
-                let kind = isMutating ? "mutating" : "validating"
+                let kind = isMutating ? "mutation" : "validating"
                 request.context.request.audit?.annotate(
                     "failed-open.\(kind).webhook.admission.k8s.io/round_\(round)_index_\(index)", webhook.name)
                 return Outcome()
             }
-            throw .internalError("failed calling webhook \"\(webhook.name)\": \(error)")
+            throw .internalError("failed calling webhook \"\(webhook.name)\": \(error.clientText)")
         }
-        var outcome = Outcome(response: response)
-        for warning in response["warnings"].arrayValue.compactMap(\.stringValue) {
-            outcome.warnings.append(String(warning.unicodeScalars.prefix(256).map(Character.init)))
-        }
-        for (key, value) in response["auditAnnotations"].objectValue ?? [:] {
+        var outcome = Outcome(patch: answer.patch)
+        outcome.warnings = answer.response["warnings"].arrayValue.compactMap(\.stringValue)
+        for (key, value) in answer.response["auditAnnotations"].objectValue ?? [:] {
             request.context.request.audit?.annotate("\(webhook.name)/\(key)", value.stringValue ?? "")
         }
-        if response["allowed"].boolValue != true { outcome.failure = refusal(response["status"]) }
+        if answer.response["allowed"].boolValue != true { outcome.failure = refusal(answer.response["status"]) }
         return outcome
     }
 
-    private func ask(_ review: JSON, _ uid: String) throws(UpstreamError) -> JSON {
-        guard webhook.understandsReviews else {
-            throw UpstreamError("webhook does not accept known AdmissionReview versions (v1)")
+    private func ask(_ review: JSON, _ uid: String, isMutating: Bool) throws(UpstreamError) -> WebhookAnswer {
+        guard let version = webhook.reviewVersion else {
+            throw UpstreamError(
+                "could not create admission objects: webhook does not accept known AdmissionReview versions (v1, v1beta1)"
+            )
         }
         guard let target = webhook.target else {
             throw UpstreamError("failed to call webhook: its clientConfig names neither a service nor an https URL")
         }
         let deadline = monotonicNanoseconds() + UInt64(webhook.timeoutSeconds) * 1_000_000_000
-        let body: JSON = ["kind": "AdmissionReview", "apiVersion": "admission.k8s.io/v1", "request": review]
+        let body: JSON = [
+            "kind": "AdmissionReview", "apiVersion": .string("admission.k8s.io/\(version)"), "request": review,
+        ]
         let answer: JSON
         do throws(UpstreamError) {
             answer = try WebhookClient(store: tools.store).post(body, to: target, deadline: deadline)
         } catch {
             throw UpstreamError("failed to call webhook: \(error)")
         }
-        guard answer["kind"].stringValue == "AdmissionReview", answer.apiVersion == "admission.k8s.io/v1" else {
-            throw UpstreamError(
-                "received invalid webhook response: expected webhook response of admission.k8s.io/v1, Kind=AdmissionReview, got \(answer.apiVersion), Kind=\(answer.kind)"
-            )
-        }
-        let response = answer["response"]
-        guard response.exists else { throw UpstreamError("received invalid webhook response: response is missing") }
-        guard response["uid"].stringValue == uid else {
-            throw UpstreamError(
-                "received invalid webhook response: expected response.uid=\"\(uid)\", got \"\(response["uid"].stringValue ?? "")\""
-            )
-        }
-        let (patch, type) = (response["patch"], response["patchType"])
-        if patch.exists, type.isNull {
-            throw UpstreamError(
-                "received invalid webhook response: webhook returned response.patch but not response.patchType")
-        }
-        if type.exists, patch.isNull {
-            throw UpstreamError(
-                "received invalid webhook response: webhook returned response.patchType but not response.patch")
-        }
-        guard type.isNull || type.stringValue == "JSONPatch" else {
-            throw UpstreamError(
-                "received invalid webhook response: unexpected response.patchType \"\(type.stringValue ?? "")\"")
-        }
-        return response
+        return try WebhookAnswer(answer, to: uid, version: version, isMutating: isMutating)
     }
 
     private func refusal(_ result: JSON) -> APIStatus {
@@ -160,7 +137,13 @@ struct WebhookCall: Sendable {
         var status = APIStatus(
             code: (400...599).contains(code) ? code : 400, reason: reason,
             message: text.isEmpty ? "\(denied) without explanation" : "\(denied): \(text)")
-        status.causes = result["details"]["causes"].arrayValue.map {
+        let details = result["details"]
+        status.name = details["name"].stringValue ?? ""
+        status.group = details["group"].stringValue ?? ""
+        status.kind = details["kind"].stringValue ?? ""
+        status.uid = details["uid"].stringValue ?? ""
+        status.retryAfterSeconds = Int(clamping: details["retryAfterSeconds"].integerValue ?? 0)
+        status.causes = details["causes"].arrayValue.map {
             .init(
                 reason: $0["reason"].stringValue ?? "", message: $0["message"].stringValue ?? "",
                 field: $0["field"].stringValue ?? "")
