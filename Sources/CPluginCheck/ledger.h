@@ -32,6 +32,8 @@ typedef struct open_thing {
     int32_t has_handle;
     int32_t is_single; ///< Over when it has run once.
     _Atomic(int32_t) is_closed;
+    /// Its completion has been called, and may be on its way back.
+    _Atomic(int32_t) is_answered;
     hostd_completion HOSTD_NULLABLE completion;
     hostd_sink HOSTD_NULLABLE sink;
     hostd_callback HOSTD_NULLABLE callback;
