@@ -39,6 +39,7 @@ final class AdmissionMetrics: Sendable {
             let operation = request.operation.rawValue
             let found = steps.withLock { steps -> Metrics.Series? in
                 if let known = steps[position] { return known }
+                // When the host has as many series as it can, admission goes on without it.
                 steps[position] = try? metrics.define(
                     .histogram, "apiserver_admission_step_admission_duration_seconds",
                     labels: Self.labels(nil, step, operation, isRejected: isRejected), bounds: Self.bounds)
